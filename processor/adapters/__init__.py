@@ -1,0 +1,1 @@
+"""Third-party I/O behind the ports (layer 5)."""

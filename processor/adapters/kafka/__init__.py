@@ -1,0 +1,1 @@
+"""Kafka: the source of records and the dead-letter topic."""

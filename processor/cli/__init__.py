@@ -1,0 +1,1 @@
+"""Commands and settings: the composition root (layer 6)."""

@@ -1,0 +1,140 @@
+"""The state of one owned partition: what is buffered, what is in flight, what may be committed.
+
+Rules:
+
+1. A batch is a contiguous range of offsets `[start, end)`; ranges follow each other without a gap, so offsets that
+   Kafka never delivers (compaction, transaction markers) need no care.
+2. The committable offset is the start of the first range that is not settled (law 1).
+3. A range settles once (law 3).
+4. The linger counts from the arrival of the first record that would be in the batch (law 7).
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from processor.model.records import OffsetRange, Record, TopicPartition, held_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """When a batch closes."""
+
+    max_records: int = 1_000
+    max_bytes: int = 1_048_576
+    linger_s: float = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class OpenRange:
+    """A range in flight, with the records that it was made of (for dead letters)."""
+
+    range: OffsetRange
+    records: dict[int, Record]
+    bytes: int
+    settled: bool = False
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """Records that came at one moment."""
+
+    at: float
+    records: deque[Record]
+
+
+@dataclass(slots=True, eq=False)
+class Partition:
+    """One owned partition, from assignment to revoke; owned by the event loop's thread."""
+
+    id: TopicPartition
+    epoch: int
+    position: int | None
+    """The next offset to batch; None until the first record where nothing was ever committed."""
+    buffered_records: int = 0
+    buffered_bytes: int = 0
+    open_records: int = 0
+    open_bytes: int = 0
+    paused: bool = False
+    _arrivals: deque[_Arrival] = field(default_factory=deque)
+    _open: deque[OpenRange] = field(default_factory=deque)
+    _committable: int | None = None
+
+    def append(self, records: list[Record], size: int, now: float) -> None:
+        """Buffer records in offset order; `size` is their sum of `held_bytes`."""
+        if self.position is None:
+            self.position = records[0].offset
+        self._arrivals.append(_Arrival(now, deque(records)))
+        self.buffered_records += len(records)
+        self.buffered_bytes += size
+
+    def due_at(self, limits: BatchLimits) -> float | None:
+        """Return when a batch may close: at once when full, else when the first record has lingered."""
+        if not self._arrivals:
+            return None
+        if self.buffered_records >= limits.max_records or self.buffered_bytes >= limits.max_bytes:
+            return float("-inf")
+        return self._arrivals[0].at + limits.linger_s
+
+    def buffered(self) -> Iterator[Record]:
+        """Iterate over the buffered records in offset order."""
+        for arrival in self._arrivals:
+            yield from arrival.records
+
+    def open(self, end: int) -> OpenRange:
+        """Move the buffered records before `end` into a range in flight."""
+        assert self.position is not None, "a range needs records, and records set the position"
+        taken: dict[int, Record] = {}
+        while self._arrivals and self._arrivals[0].records[0].offset < end:
+            records = self._arrivals[0].records
+            while records and records[0].offset < end:
+                record = records.popleft()
+                taken[record.offset] = record
+            if not records:
+                self._arrivals.popleft()
+        size = sum(map(held_bytes, taken.values()))
+        opened = OpenRange(OffsetRange(self.position, end), taken, size)
+        self._open.append(opened)
+        self.position = end
+        self.buffered_records -= len(taken)
+        self.buffered_bytes -= size
+        self.open_records += len(taken)
+        self.open_bytes += size
+        return opened
+
+    def settle(self, opened: OpenRange) -> None:
+        """The range is settled: every record of it is delivered, filtered, or its dead letter is acknowledged."""
+        assert not opened.settled, f"{self.id} {opened.range} settles twice"
+        opened.settled = True
+        self.open_records -= len(opened.records)
+        self.open_bytes -= opened.bytes
+        while self._open and self._open[0].settled:
+            self._committable = self._open.popleft().range.end
+
+    @property
+    def committable(self) -> int | None:
+        """The offset that may be committed; None while nothing of this epoch is settled from the start."""
+        return self._committable
+
+    @property
+    def held_bytes(self) -> int:
+        """What the partition's records hold of the memory budget."""
+        return self.buffered_bytes + self.open_bytes
+
+    @property
+    def unsettled_records(self) -> int:
+        """Records consumed in this epoch and not settled."""
+        return self.buffered_records + self.open_records
+
+    @property
+    def open_ranges(self) -> int:
+        """Ranges in flight, and those settled that wait for an earlier one."""
+        return len(self._open)
+
+    @property
+    def oldest_unsettled(self) -> Record | None:
+        """The record of the lowest offset that is not settled."""
+        for opened in self._open:
+            if not opened.settled:
+                return next(iter(opened.records.values()), None)
+        return next(self.buffered(), None)

@@ -1,0 +1,213 @@
+"""What an answer of FullStory means for the request that it answers.
+
+Rules, from docs/fullstory-api.md#errors:
+
+1. Only 400, 413 and 422 speak of the content of a request, and only on a request of one item of the record itself.
+2. 401, 403, 404, 405, 415 and redirects speak of our set-up: delivery halts and nothing is dead-lettered.
+3. 408, 409, 425, 429, 5xx and every fault of the connection pass: the same request is sent again under the same key.
+4. A verdict carries its reason; a reason never holds text of FullStory beyond its error code.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from processor.model.outcomes import Rejected
+from processor.model.reasons import DeadLetterReason, HaltReason
+
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer: `body` is its JSON, or None where it held none; `retry_after_s` counts from its arrival."""
+
+    status: int
+    body: Any = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The request ended without an answer; whether FullStory took it is not known."""
+
+    reason: "RetryReason"
+
+
+class RetryReason(StrEnum):
+    """Why a request is sent again; a metric label."""
+
+    THROTTLED = "throttled"
+    SERVER_ERROR = "server_error"
+    CONFLICT = "conflict"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """FullStory took the item and its effect is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """FullStory took the items into a job."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Send again under the same key, not before `after_s` where FullStory named one."""
+
+    reason: RetryReason
+    status: int | None = None
+    after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Some item of several is at fault, or they are too large together: send the halves."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Nothing can be delivered until an operator acts or FullStory's mind changes."""
+
+    reason: HaltReason
+    detail: str
+
+
+PostVerdict = Delivered | Accepted | Retry | Split | Rejected | Halt
+
+
+def of_post(answer: Answer | NoAnswer, *, batch: bool) -> PostVerdict:
+    """Judge the answer to a POST; `batch` says which kind of endpoint and so which answers are possible."""
+    if isinstance(answer, NoAnswer):
+        return Retry(answer.reason)
+    if answer.status in (200, 201, 202, 204):
+        return _success(answer, batch=batch)
+    if answer.status in (400, 413, 422):
+        return Split(answer.status) if batch else _rejected(answer)
+    return of_trouble(answer)
+
+
+def of_trouble(answer: Answer | NoAnswer) -> Retry | Halt:
+    """Judge an answer that neither succeeds nor speaks of the content."""
+    if isinstance(answer, NoAnswer):
+        return Retry(answer.reason)
+    status = answer.status
+    if status == 429:
+        return Retry(RetryReason.THROTTLED, status, answer.retry_after_s)
+    if status in (408, 425):
+        return Retry(RetryReason.TIMEOUT, status, answer.retry_after_s)
+    if status == 409:
+        return Retry(RetryReason.CONFLICT, status, answer.retry_after_s)
+    if status >= 500:
+        return Retry(RetryReason.SERVER_ERROR, status, answer.retry_after_s)
+    if status == 401:
+        return Halt(HaltReason.UNAUTHORIZED, "FullStory answers 401: the API key is wrong or revoked")
+    if status == 403:
+        return Halt(HaltReason.FORBIDDEN, "FullStory answers 403: the API key's level is too low")
+    return Halt(HaltReason.UNEXPECTED_ANSWER, f"the answer {status} is none of FullStory's: check the base URL")
+
+
+def _success(answer: Answer, *, batch: bool) -> PostVerdict:
+    if not batch:
+        if answer.status == 204 or isinstance(answer.body, dict):
+            return Delivered()
+        return Halt(HaltReason.UNEXPECTED_ANSWER, "a success without FullStory's JSON: check the base URL")
+    job = answer.body.get("job") if isinstance(answer.body, dict) else None
+    job_id = job.get("id") if isinstance(job, dict) else None
+    if isinstance(job_id, str) and job_id:
+        return Accepted(job_id)
+    return Halt(HaltReason.UNEXPECTED_ANSWER, "a success without a job id: check the base URL")
+
+
+def _rejected(answer: Answer) -> Rejected:
+    reason = DeadLetterReason.TOO_LARGE if answer.status == 413 else DeadLetterReason.REJECTED
+    return Rejected(reason, f"FullStory answers {answer.status} {error_code(answer.body)}", answer.status)
+
+
+def error_code(body: Any) -> str:
+    """Return FullStory's error code; its message may quote what we sent and is never kept."""
+    code = body.get("code") if isinstance(body, dict) else None
+    return code if isinstance(code, str) and _CODE.match(code) else "without a code"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The job goes on; ask again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Every item of the job took effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Some items of the job did not take effect; how many, as far as FullStory says."""
+
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """FullStory does not know the job."""
+
+
+JobVerdict = Running | Completed | Failed | Unknown | Retry | Halt
+
+
+def of_job(answer: Answer | NoAnswer) -> JobVerdict:
+    """Judge the answer to a question for a job's state (docs/fullstory-api.md#jobs)."""
+    if isinstance(answer, NoAnswer) or answer.status not in (200, 202, 404):
+        return of_trouble(answer)
+    if answer.status == 404:
+        return Unknown()
+    body = answer.body if isinstance(answer.body, dict) else {}
+    job = body.get("job")
+    match job.get("status") if isinstance(job, dict) else None:
+        case "COMPLETED":
+            return Completed()
+        case "FAILED":
+            errors = body.get("errors")
+            return Failed(errors if isinstance(errors, int) else 0)
+        case _:
+            return Running()
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    """Failed items of a job, echoed whole; `next_token` is empty on the last page."""
+
+    failures: tuple[dict[str, Any], ...]
+    next_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The key may not read which items failed."""
+
+
+ErrorsVerdict = ErrorPage | Running | Unreadable | Unknown | Retry | Halt
+
+
+def of_errors(answer: Answer | NoAnswer) -> ErrorsVerdict:
+    """Judge the answer to a question for a job's failed items."""
+    if isinstance(answer, NoAnswer) or answer.status not in (200, 202, 403, 404):
+        return of_trouble(answer)
+    if answer.status == 202:
+        return Running()
+    if answer.status == 403:
+        return Unreadable()
+    if answer.status == 404:
+        return Unknown()
+    body = answer.body if isinstance(answer.body, dict) else {}
+    results, token = body.get("results"), body.get("next_page_token")
+    failures = tuple(each for each in results if isinstance(each, dict)) if isinstance(results, list) else ()
+    return ErrorPage(failures, token if isinstance(token, str) else "")

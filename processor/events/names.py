@@ -1,0 +1,72 @@
+"""Property names that FullStory takes: letters, digits, underscore, a letter first.
+
+Source: docs/fullstory-api.md#properties. Illegal characters are deleted, as Segment's cloud destination does; what is
+left gets a letter in front when it does not start with one. The result of a name does not depend on the order of its
+siblings, and depends on their presence only when two names would become one.
+"""
+
+import re
+from collections.abc import Iterable
+from zlib import crc32
+
+_LEGAL = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+_ILLEGAL_CHARACTERS = re.compile(r"[^A-Za-z0-9_]")
+_CACHED_NAMES = 8_192
+
+LEADING_LETTER = "p"
+"""Put before a name that starts with a digit or an underscore, as in property."""
+
+
+class NameCache(dict[str, str]):
+    """Cleaned names by original name, bounded; a miss cleans.
+
+    Names repeat from event to event, so a hit is one dictionary look-up. A full cache starts anew: an attacker who
+    sends ever new names costs time, not memory.
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, name: str) -> str:
+        if len(self) >= _CACHED_NAMES:
+            self.clear()
+        self[name] = cleaned = clean(name)
+        return cleaned
+
+
+def clean(name: str) -> str:
+    """Return the legal form of one name, without regard to its siblings.
+
+    A name without any legal character (all of another script, say) is known by its checksum alone, so that two of
+    them never meet.
+    """
+    if _LEGAL.match(name):
+        return name
+    cleaned = _ILLEGAL_CHARACTERS.sub("", name)
+    if not cleaned:
+        return with_checksum(LEADING_LETTER, name)
+    return cleaned if cleaned[0].isalpha() else LEADING_LETTER + cleaned
+
+
+def with_checksum(cleaned: str, original: str) -> str:
+    """Return the cleaned name made distinct by the CRC-32 of its original."""
+    return f"{cleaned}_{crc32(original.encode('utf-8', 'surrogatepass')):08x}"
+
+
+def resolve(originals: Iterable[str], cleaned: NameCache) -> dict[str, str]:
+    """Return original → final name for siblings of which some would collide.
+
+    A name that is legal already keeps its form; every other one in a collision gets a checksum.
+    """
+    names = list(originals)
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[cleaned[name]] = counts.get(cleaned[name], 0) + 1
+    final = {name: cleaned[name] for name in names if counts[cleaned[name]] == 1 or cleaned[name] == name}
+    taken = set(final.values())
+    for name in sorted(set(names) - final.keys()):
+        candidate = with_checksum(cleaned[name], name)
+        while candidate in taken:  # a sibling was given this very name: 1 in 2**32, or a malicious sender
+            candidate = with_checksum(candidate, name)
+        final[name] = candidate
+        taken.add(candidate)
+    return final

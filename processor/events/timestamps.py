@@ -1,0 +1,54 @@
+"""Timestamps to ISO 8601 in UTC with milliseconds, the one form that we send. Never the current time."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+_MILLISECONDS = 1_000
+_CANONICAL_LENGTH = len("2015-02-23T22:28:55.111Z")
+
+
+def iso(timestamp: Any) -> str | None:
+    """Return ISO 8601 for milliseconds since the epoch or for ISO text; None for anything that is no time.
+
+    Text without a zone is read as UTC, as Segment's specification demands of its clients.
+    """
+    if type(timestamp) is int:
+        return iso_of_ms(timestamp)
+    if type(timestamp) is str:
+        return _iso_of_text(timestamp)
+    if isinstance(timestamp, datetime):
+        return _iso_of_datetime(timestamp)
+    return None
+
+
+def iso_of_ms(milliseconds: int) -> str | None:
+    """Return ISO 8601 for milliseconds since the epoch, or None outside of the years 1 to 9999."""
+    second = _iso_of_second(milliseconds // _MILLISECONDS)
+    return f"{second}.{milliseconds % _MILLISECONDS:03d}Z" if second else None
+
+
+@lru_cache(maxsize=16_384)
+def _iso_of_second(second: int) -> str | None:
+    try:
+        return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _iso_of_text(text: str) -> str | None:
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if len(text) == _CANONICAL_LENGTH and text[-1] == "Z" and text[10] == "T":
+        return text
+    return _iso_of_datetime(parsed)
+
+
+def _iso_of_datetime(moment: datetime) -> str | None:
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        return None

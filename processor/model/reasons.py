@@ -1,0 +1,115 @@
+"""Closed lists of reasons: they are metric labels, dead-letter headers and words in logs.
+
+Only a fault of the record itself is a `DeadLetterReason`. Whatever a better configuration, a working key or
+a reachable service would cure is a `HaltReason`: the data is kept and nothing is dead-lettered.
+"""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The two things that FullStory takes."""
+
+    USER = "user"
+    EVENT = "event"
+
+
+class DeadLetterReason(StrEnum):
+    """Why FullStory can never take a record."""
+
+    MALFORMED = "malformed"
+    """The value is in no known encoding, or its bytes contradict its schema."""
+    UNKNOWN_SCHEMA = "unknown_schema"
+    """No schema has the id that the record names."""
+    UNSUITABLE_SCHEMA = "unsuitable_schema"
+    """The schema is known but does not describe a Segment event."""
+    UNKNOWN_TYPE = "unknown_type"
+    """`type` is absent or is no Segment message type."""
+    MISSING_USER = "missing_user"
+    """Neither `userId` nor `anonymousId` holds a usable id."""
+    UID_TOO_LONG = "uid_too_long"
+    """The user id is longer than FullStory's 256 characters; a cut id would be another user's."""
+    MISSING_EVENT_NAME = "missing_event_name"
+    """A track without a usable event name."""
+    TOO_LARGE = "too_large"
+    """FullStory refuses the request that holds this record alone, because of its size."""
+    REJECTED = "rejected"
+    """FullStory refused this record's item as invalid."""
+    DESTINATION_ERROR = "destination_error"
+    """FullStory failed on this record alone for too long while it took others."""
+    UNATTRIBUTED = "unattributed"
+    """Part of a job that failed, where the key may not read which items."""
+
+
+class FilterReason(StrEnum):
+    """Which rule decided that a record is not forwarded."""
+
+    TOMBSTONE = "tombstone"
+    """A record without a value."""
+    MESSAGE_TYPE = "message_type"
+    """A Segment message type that the settings do not forward."""
+    INTEGRATIONS = "integrations"
+    """The event's `integrations` object excludes FullStory."""
+
+
+class HaltReason(StrEnum):
+    """Why delivery stands still although the data is fine."""
+
+    UNAUTHORIZED = "unauthorized"
+    """FullStory answers 401: the key is wrong or revoked."""
+    FORBIDDEN = "forbidden"
+    """FullStory answers 403 to a POST: the key's level is too low."""
+    WRONG_ORG = "wrong_org"
+    """The key belongs to another organisation than the configured one."""
+    UNEXPECTED_ANSWER = "unexpected_answer"
+    """3xx, 404 or 415 to a POST: the base URL is not FullStory's."""
+    DEAD_LETTER_TOPIC = "dead_letter_topic"
+    """The dead-letter topic is missing, unauthorised or refuses a record."""
+    DEAD_LETTER_RATIO = "dead_letter_ratio"
+    """So many records would be dead-lettered that the fault is probably ours."""
+    UNATTRIBUTED = "unattributed"
+    """A job failed in part, the key may not read which items, and the policy is to halt."""
+    SCHEMA_REGISTRY = "schema_registry"
+    """The registry cannot be asked for a schema."""
+    STUCK_JOB = "stuck_job"
+    """A job has been running for longer than any job should."""
+    GAP = "gap"
+    """The committed offset is no longer in the topic: records are missing."""
+
+
+class ReleaseReason(StrEnum):
+    """Why a process gave up records that it had consumed but not settled; their next owner reads them again."""
+
+    REVOKED = "revoked"
+    LOST = "lost"
+    SHUTDOWN = "shutdown"
+
+
+class PropertyRule(StrEnum):
+    """Each way in which mapping may change or drop a property, an id or a name."""
+
+    RENAMED = "renamed"
+    """The name held characters that FullStory does not take."""
+    COLLIDED = "collided"
+    """Two names became one by cleaning; the changed one got a checksum of its original name."""
+    NULL_OMITTED = "null_omitted"
+    NOT_A_NUMBER = "not_a_number"
+    """NaN or an infinity: JSON has no such number."""
+    TOO_LONG_NAME = "too_long_name"
+    """The dotted name is longer than 512 characters: dropped."""
+    TOO_LONG_VALUE = "too_long_value"
+    """The value is larger than 8,192 bytes: dropped here, as FullStory would."""
+    TOO_MANY = "too_many"
+    """More than 500 names: the last ones in the event's order are dropped."""
+    TOO_DEEP = "too_deep"
+    """Nested too deeply, or an array with numbers beyond 64 bits inside: cannot be written, so dropped."""
+    ARRAY_AS_TEXT = "array_as_text"
+    """An array that FullStory does not support (of objects, of arrays, or mixed) became JSON text."""
+    NAME_CUT = "name_cut"
+    """The event name was cut to 250 characters."""
+    DISPLAY_NAME_CUT = "display_name_cut"
+    """The display name was cut to 256 characters."""
+    EMAIL_DROPPED = "email_dropped"
+    """The email was longer than 128 characters: a cut address would be another's."""
+    TIMESTAMP_INVALID = "timestamp_invalid"
+    """The event's timestamp could not be read: Kafka's is used."""

@@ -1,0 +1,162 @@
+"""What the worker tells of itself, as it happens: one value per change, handed to an observer.
+
+Metrics and logs are made of these outside of the runtime. None is sent per record; counts are sums over a batch.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from processor.engine.verdict import RetryReason
+from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind, PropertyRule, ReleaseReason
+from processor.model.records import TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """Records of a topic entered the worker."""
+
+    topic: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A batch was formed; `items` per part."""
+
+    users: int
+    events: int
+    changes: Counter[PropertyRule]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request of the named endpoint was answered, or ended without an answer."""
+
+    endpoint: str
+    outcome: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A request is going to be sent again."""
+
+    reason: RetryReason
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """FullStory asked to wait; `seconds` is what this answer added to the wait."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """A job reached its end."""
+
+    kind: Kind
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A batch settled: what became of each of its records, and the Kafka timestamps of those delivered."""
+
+    delivered: Counter[Kind]
+    filtered: Counter[FilterReason]
+    dead_lettered: Counter[DeadLetterReason]
+    timestamps_ms: Sequence[int] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Records were given up unsettled; their next owner reads them again."""
+
+    reason: ReleaseReason
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterWrite:
+    """The broker answered for a dead letter: `ok`, `retry` or `refused`."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A commit was answered: `ok`, `failed`."""
+
+    outcome: str
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rebalanced:
+    """Partitions came or went: `assigned`, `revoked` or `lost`."""
+
+    kind: str
+    partitions: tuple[TopicPartition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """Delivery stands still; said once when it begins."""
+
+    reason: HaltReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The cause of a halt is gone."""
+
+    reason: HaltReason
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryAsked:
+    """The schema registry was asked: `found`, `absent` or `unavailable`."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTrouble:
+    """Kafka's client reports a passing fault: the broker is away, say. It recovers by itself."""
+
+    detail: str
+
+
+Notice = (
+    Consumed
+    | Built
+    | Answered
+    | Retried
+    | Throttled
+    | JobEnded
+    | Settled
+    | Released
+    | DeadLetterWrite
+    | Committed
+    | Rebalanced
+    | Halted
+    | Resumed
+    | RegistryAsked
+    | SourceTrouble
+)
+
+Observer = Callable[[Notice], None]
+"""Called on the event loop's thread; must not block and must not raise."""
+
+
+def fan_out(*observers: Observer) -> Observer:
+    """Return one observer that tells several."""
+
+    def notify(notice: Notice) -> None:
+        for observer in observers:
+            observer(notice)
+
+    return notify

@@ -1,0 +1,23 @@
+"""An emulator of FullStory's server API (REST v2), for tests, the demo and development.
+
+It shares no code with the worker, so that the two cannot share a mistake: both are written from
+docs/fullstory-api.md, each on its own. Everything it accepts is kept in memory as *the truth*: which user and event
+took effect, when, by which request, under which Idempotency-Key. docs/fullstory-api.md#sandbox says what it emulates.
+"""
+
+from processor.sandbox.faults import Faults
+from processor.sandbox.options import Clock, EchoStyle, Role, SandboxOptions, SystemClock
+from processor.sandbox.server import Sandbox
+from processor.sandbox.truth import Effect, Truth
+
+__all__ = [
+    "Clock",
+    "EchoStyle",
+    "Effect",
+    "Faults",
+    "Role",
+    "Sandbox",
+    "SandboxOptions",
+    "SystemClock",
+    "Truth",
+]

@@ -1,0 +1,147 @@
+"""The sandbox's own endpoints, under /sandbox: what took effect, what arrived, what shall go wrong. No key needed."""
+
+from collections.abc import Callable
+from typing import Any, final
+
+import orjson
+from aiohttp import web
+
+from processor.sandbox.jobs import Job
+from processor.sandbox.options import Role
+from processor.sandbox.wire import ApiError, Json, invalid, parse_object
+from processor.sandbox.world import World
+
+LINES_PER_CHUNK = 1_000
+
+
+def _json(payload: Any) -> web.Response:
+    return web.Response(body=orjson.dumps(payload), content_type="application/json")
+
+
+def _job_json(job: Job) -> Json:
+    return {
+        "id": job.id,
+        "kind": job.origin.kind,
+        "via": job.origin.via,
+        "request": job.origin.request,
+        "idempotency_key": job.origin.idempotency_key,
+        "accepted_at": job.accepted_at,
+        "started_at": job.started_at,
+        "finish_at": job.finish_at,
+        "status": job.status,
+        "items": len(job.items),
+        "imports": len(job.imports),
+        "errors": len(job.errors),
+        "status_read": job.status_read,
+    }
+
+
+@final
+class Admin:
+    """The handlers of /sandbox. `world()` is the world in force, `reset()` starts another."""
+
+    def __init__(self, world: Callable[[], World], reset: Callable[[], None]) -> None:
+        self._world = world
+        self._reset = reset
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every path with its handler."""
+        return [
+            web.get("/sandbox/stats", self.stats),
+            web.get("/sandbox/truth", self.truth),
+            web.get("/sandbox/users", self.users),
+            web.get("/sandbox/jobs", self.jobs),
+            web.get("/sandbox/requests", self.requests),
+            web.get("/sandbox/faults", self.faults),
+            web.post("/sandbox/faults", self.set_faults),
+            web.get("/sandbox/keys", self.keys),
+            web.post("/sandbox/keys", self.set_keys),
+            web.post("/sandbox/reset", self.reset),
+        ]
+
+    async def stats(self, _request: web.Request) -> web.Response:
+        """GET: the counters."""
+        return _json(self._world().stats())
+
+    async def truth(self, request: web.Request) -> web.StreamResponse:
+        """GET: the effects so far, one JSON object a line; `?kind=user|event`, `?after=<sequence>`."""
+        world = self._world()
+        world.settle()
+        kind = request.query.get("kind")
+        after = request.query.get("after", "0")
+        if kind not in (None, "user", "event") or not after.isdecimal():
+            return _refusal(invalid("kind must be user or event, after a sequence number"))
+        effects = world.truth.effects
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        # Effects are only ever appended, and number themselves from 1: the slices stay true while we write.
+        for start in range(int(after), len(effects), LINES_PER_CHUNK):
+            chunk = effects[start : start + LINES_PER_CHUNK]
+            lines = [orjson.dumps(effect.as_json()) for effect in chunk if kind in (None, effect.kind)]
+            if lines:
+                await response.write(b"\n".join([*lines, b""]))
+        await response.write_eof()
+        return response
+
+    async def users(self, request: web.Request) -> web.Response:
+        """GET: the users as they are now; `?uid=`, and `?limit=` for the newest only."""
+        world = self._world()
+        world.settle()
+        uid = request.query.get("uid")
+        limit = request.query.get("limit", "0")
+        if not limit.isdecimal():
+            return _refusal(invalid("limit must be a number"))
+        found = [user.as_json(include_schema=True) for user in world.users if uid in (None, user.uid)]
+        return _json(found[-int(limit) :])
+
+    async def jobs(self, _request: web.Request) -> web.Response:
+        """GET: every job, in order of acceptance."""
+        world = self._world()
+        world.settle()
+        return _json([_job_json(job) for job in world.jobs])
+
+    async def requests(self, _request: web.Request) -> web.Response:
+        """GET: the last requests of the API, oldest first."""
+        return _json([entry.as_json() for entry in self._world().log])
+
+    async def faults(self, _request: web.Request) -> web.Response:
+        """GET: the faults in force."""
+        return _json(self._world().faults.as_json())
+
+    async def set_faults(self, request: web.Request) -> web.Response:
+        """POST: change the faults named, keep the others; answers all of them."""
+        world = self._world()
+        try:
+            world.faults.update(parse_object(await request.read()), world.clock.now())
+        except ValueError as error:
+            return _refusal(invalid(str(error)))
+        except ApiError as error:
+            return _refusal(error)
+        return _json(world.faults.as_json())
+
+    async def keys(self, _request: web.Request) -> web.Response:
+        """GET: the keys in force with their roles."""
+        return _json(self._world().keys.roles)
+
+    async def set_keys(self, request: web.Request) -> web.Response:
+        """POST {key: role | null}: grant, change or revoke (null); answers the keys then in force."""
+        try:
+            changes = parse_object(await request.read())
+            roles = {key: None if role is None else Role(role) for key, role in changes.items()}
+        except ValueError:
+            return _refusal(invalid(f"a role must be null or one of {', '.join(Role)}"))
+        except ApiError as error:
+            return _refusal(error)
+        for key, role in roles.items():
+            self._world().keys.change(key, role)
+        return _json(self._world().keys.roles)
+
+    async def reset(self, _request: web.Request) -> web.Response:
+        """POST: forget everything; faults and keys return to what the sandbox started with."""
+        self._reset()
+        return _json({})
+
+
+def _refusal(error: ApiError) -> web.Response:
+    answer = error.answer()
+    return web.Response(status=answer.status, body=answer.body, content_type="application/json")

@@ -1,0 +1,96 @@
+"""The endpoints of import jobs, for users and events alike: docs/fullstory-api.md#jobs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, final
+
+from processor.sandbox.jobs import Job
+from processor.sandbox.options import EchoStyle
+from processor.sandbox.paging import page
+from processor.sandbox.truth import Kind, Origin
+from processor.sandbox.wire import Answer, ApiError, Call, Json, invalid, ok, parse_object, require, too_many
+from processor.sandbox.world import World
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class BatchEndpoints:
+    """The four endpoints of one kind of job."""
+
+    kind: Kind
+
+    def create(self, world: World, call: Call) -> Answer:
+        """POST …/batch: accept a job. Only its structure is checked here; its items when they are processed."""
+        request = parse_object(call.body)
+        fields = {"requests", "shared"} if self.kind == "event" else {"requests"}
+        if unknown := request.keys() - fields:
+            raise invalid(f"unknown field {min(unknown)!r}")
+        if "requests" not in request:
+            raise invalid("requests is required", "required_field")
+        items = require(request["requests"], list, "requests")
+        if not items or len(items) > world.options.max_items:
+            raise invalid(f"requests must hold 1 to {world.options.max_items} items")
+        shared = request.get("shared", {})
+        if self.kind == "event" and "shared" in request:
+            world.intake.rules.shared(shared)
+        if not world.jobs.has_room(len(items)):
+            raise too_many(world.options.hard_stop_retry_after_s)
+        origin = Origin(self.kind, "batch", call.number, call.idempotency_key)
+        job = world.jobs.accept(origin, items, call.at, shared)
+        return ok({"job": job.metadata()}, items=len(items))
+
+    def status(self, world: World, call: Call) -> Answer:
+        """GET …/batch/{job_id}: how far the job is, and how many items were imported and how many failed."""
+        job = self._job(world, call)
+        job.status_read = job.status_read or job.finished
+        return ok({"imports": len(job.imports), "errors": len(job.errors), "job": job.metadata()})
+
+    def imports(self, world: World, call: Call) -> Answer:
+        """GET …/batch/{job_id}/imports: the items that took effect."""
+        job = self._job(world, call)
+        return _when_finished(world, call, job, job.imports, _imported)
+
+    def errors(self, world: World, call: Call) -> Answer:
+        """GET …/batch/{job_id}/errors: the items that failed, echoed whole; no index, no order."""
+        job = self._job(world, call)
+        echo = reordered if world.options.echo_style is EchoStyle.REORDERED else verbatim
+
+        def failed(failure: tuple[Any, ApiError]) -> Json:
+            item, error = failure
+            shape = {"message": error.message, "code": error.code, self.kind: echo(item)}
+            return {**shape, "shared": echo(job.shared)} if job.shared else shape
+
+        return _when_finished(world, call, job, job.errors, failed)
+
+    def _job(self, world: World, call: Call) -> Job:
+        return world.jobs.find(self.kind, "batch", call.path["id"], call.at)
+
+
+def _when_finished(world: World, call: Call, job: Job, records: Sequence[T], as_json: Callable[[T], Json]) -> Answer:
+    """Return a page of the job's results, or 202 while it runs."""
+    return page(world, call, records, as_json) if job.finished else ok({}, status=202)
+
+
+def _imported(imported: tuple[Json, str]) -> Json:
+    item, user_id = imported
+    return {**item, "id": user_id} if user_id else item
+
+
+def verbatim(value: Any) -> Any:
+    """Return the value itself."""
+    return value
+
+
+def reordered(value: Any) -> Any:
+    """Write the same content differently: keys in reverse, 1 as 1.0 and 2.0 as 2."""
+    if isinstance(value, dict):
+        return {name: reordered(inner) for name, inner in reversed(value.items())}
+    if isinstance(value, list):
+        return [reordered(inner) for inner in value]
+    if type(value) is int and float(value) == value:
+        return float(value)
+    if type(value) is float and value.is_integer():
+        return int(value)
+    return value

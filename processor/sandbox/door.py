@@ -1,0 +1,159 @@
+"""Takes a request of the API from its arrival to its answer.
+
+What may stop a request, in this order: an outage, a dropped connection, a body too large or encoded, the key (401,
+403), throttling (429), the Idempotency-Key (409 or a replay), an injected error, the endpoint itself. Only what comes
+after the Idempotency-Key may be stored under it.
+"""
+
+import asyncio
+from typing import final
+
+from aiohttp import web
+
+from processor.sandbox.endpoints import Endpoint
+from processor.sandbox.faults import Fault
+from processor.sandbox.limits import retry_after
+from processor.sandbox.wire import Answer, ApiError, Call, too_many
+from processor.sandbox.world import World
+
+TOO_MANY_REQUESTS = 429
+SERVER_ERROR = 500
+CODES = {
+    400: "invalid_argument",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "resource_not_found",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+}
+
+
+@final
+class Dropped(Exception):  # noqa: N818 - what happens to the connection, not what is wrong
+    """The connection is to be closed without an answer."""
+
+
+@final
+class Visit:
+    """One request to one endpoint of one world."""
+
+    def __init__(self, world: World, endpoint: Endpoint, request: web.Request) -> None:
+        self._world = world
+        self._endpoint = endpoint
+        self._request = request
+        self._fault = world.chance.request_fault(world.faults)
+        idempotency_key = request.headers.get("Idempotency-Key") if endpoint.idempotent else None
+        now = world.clock.now()
+        path = request.rel_url.raw_path
+        self._entry = world.log.arrive(now, request.method, path, endpoint.name, idempotency_key)
+        if request.method == "POST":
+            world.watch.arrive(now)
+
+    async def serve(self) -> web.Response:
+        """Answer, or close the connection when a fault says so."""
+        try:
+            answer = await self._answer()
+            self._afflict(Fault.DROP_AFTER)
+        except Dropped:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+            return web.Response()
+        else:
+            self._entry.status, self._entry.items = answer.status, answer.items
+            return self._response(answer)
+        finally:
+            self._world.log.leave(self._entry)
+
+    def _response(self, answer: Answer) -> web.Response:
+        response = web.Response(status=answer.status, body=answer.body, content_type="application/json")
+        if answer.retry_after_s is not None:
+            now = self._world.clock.now()
+            value, until = retry_after(now, answer.retry_after_s, as_date=self._world.options.retry_after_as_date)
+            response.headers["Retry-After"] = value
+            self._world.watch.announce(now, until)
+        return response
+
+    async def _answer(self) -> Answer:
+        world = self._world
+        try:
+            self._meet_outage()
+            self._afflict(Fault.DROP_BEFORE)
+            body = await self._body()
+            api_key = world.keys.admit(self._request.headers.get("Authorization"), self._endpoint.access)
+            self._throttle()
+            if self._entry.idempotency_key is None:
+                return await self._perform(api_key, body)
+            return await self._perform_once(api_key, body, self._entry.idempotency_key)
+        except ApiError as error:
+            return error.answer()
+
+    async def _perform_once(self, api_key: str, body: bytes, idempotency_key: str) -> Answer:
+        keys = self._world.idempotency
+        scope = (api_key, idempotency_key)
+        answer = keys.begin(scope, self._endpoint.name, body, self._world.clock.now())
+        if answer is not None:
+            self._entry.replayed = True
+            return answer
+        try:
+            answer = await self._perform(api_key, body)
+        except ApiError as error:
+            answer = error.answer()
+        finally:
+            keys.finish(scope, answer)
+        return answer
+
+    async def _perform(self, api_key: str, body: bytes) -> Answer:
+        world, request = self._world, self._request
+        latency_s = world.chance.latency(world.faults)
+        if latency_s:
+            await asyncio.sleep(latency_s)
+        if self._fault is Fault.ERROR:
+            self._entry.fault = self._fault
+            raise self._injected(world.faults.error_status)
+        call = Call(
+            number=self._entry.number,
+            at=world.settle(),
+            key=api_key,
+            path=request.match_info,
+            query=request.query,
+            body=body,
+            idempotency_key=self._entry.idempotency_key,
+        )
+        return self._endpoint.answer(world, call)
+
+    def _meet_outage(self) -> None:
+        status = self._world.faults.outage(self._world.clock.now())
+        if status is not None:
+            self._entry.fault = Fault.OUTAGE
+            raise self._injected(status)
+
+    def _afflict(self, fault: Fault) -> None:
+        if self._fault is fault:
+            self._entry.fault = fault
+            raise Dropped
+
+    def _throttle(self) -> None:
+        world = self._world
+        if self._fault is Fault.THROTTLE:
+            self._entry.fault = self._fault
+            raise self._injected(TOO_MANY_REQUESTS)
+        wait_s = world.bucket.take(world.clock.now())
+        if wait_s:
+            raise too_many(wait_s)
+
+    def _injected(self, status: int) -> ApiError:
+        faults = self._world.faults
+        if status == TOO_MANY_REQUESTS:
+            return too_many(faults.retry_after_s)
+        announces = status >= SERVER_ERROR and faults.retry_after_on_5xx
+        retry_after_s = faults.retry_after_s if announces else None
+        code = CODES.get(status, "server_error")
+        return ApiError(status, code, f"injected {status}", retry_after_s=retry_after_s)
+
+    async def _body(self) -> bytes:
+        if self._request.headers.get("Content-Encoding", "identity") != "identity":
+            raise ApiError(415, CODES[415], "no content encoding is documented")
+        try:
+            return await self._request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise ApiError(413, CODES[413], "the request body is too large") from None

@@ -1,0 +1,66 @@
+"""Takes one item in: checks it, lets it take effect, records the truth."""
+
+from hashlib import blake2b
+from typing import final
+
+import orjson
+
+from processor.sandbox.faults import Faults
+from processor.sandbox.items import BATCH_USER_FIELDS, USER_FIELDS, ItemRules
+from processor.sandbox.options import SandboxOptions
+from processor.sandbox.truth import Origin, Truth
+from processor.sandbox.users import User, Users
+from processor.sandbox.wire import ApiError, Json
+
+HASH_BYTES = 8
+
+
+@final
+class Intake:
+    """The one way in, for single requests and for the items of a job alike."""
+
+    def __init__(self, options: SandboxOptions, faults: Faults, users: Users, truth: Truth) -> None:
+        self._options = options
+        self._faults = faults
+        self._users = users
+        self._truth = truth
+        self.rules = ItemRules(options)
+        self.properties_dropped = 0
+
+    def user(self, item: Json, origin: Origin, at: float) -> User:
+        """Upsert a user; raises `ApiError` when the item is refused, without effect."""
+        dropped = self.rules.user(item, BATCH_USER_FIELDS if origin.via == "batch" else USER_FIELDS)
+        self._refuse_unlucky(item)
+        user = self._users.upsert(item, dropped)
+        self._record(item, origin, at, dropped)
+        return user
+
+    def update(self, user_id: str, item: Json, origin: Origin, at: float) -> User:
+        """Update a user by FullStory's id; raises `ApiError` as `user` does, and 404."""
+        dropped = self.rules.user(item, USER_FIELDS)
+        self._refuse_unlucky(item)
+        user = self._users.update(user_id, item, dropped)
+        self._record(item, origin, at, dropped)
+        return user
+
+    def event(self, item: Json, origin: Origin, at: float) -> None:
+        """Create an event; raises `ApiError` when the item is refused, without effect."""
+        dropped = self.rules.event(item)
+        self._refuse_unlucky(item)
+        if not item.get("session", {}).keys() & {"id", "uid"}:
+            self._users.of_event(item.get("user", {}))
+        self._record(item, origin, at, dropped)
+
+    def _record(self, item: Json, origin: Origin, at: float, dropped: list[str]) -> None:
+        self.properties_dropped += len(dropped)
+        self._truth.add(at, origin, item)
+
+    def _refuse_unlucky(self, item: Json) -> None:
+        """Apply `item_failure_ratio`: by content, so that the same item is refused whenever it is sent."""
+        ratio = self._faults.item_failure_ratio
+        if not ratio:
+            return
+        content = orjson.dumps([self._options.seed, item], option=orjson.OPT_SORT_KEYS)
+        digest = blake2b(content, digest_size=HASH_BYTES).digest()
+        if int.from_bytes(digest) < ratio * 256**HASH_BYTES:
+            raise ApiError(400, "event_validation_failed", self._options.item_error_message)

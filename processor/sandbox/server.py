@@ -1,0 +1,94 @@
+"""The sandbox as a server on a socket."""
+
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from types import TracebackType
+from typing import Self, final
+
+from aiohttp import web
+
+from processor.sandbox.admin import Admin
+from processor.sandbox.door import Visit
+from processor.sandbox.endpoints import ME, PREFIXES, UNKNOWN, V2, Endpoint
+from processor.sandbox.faults import Faults
+from processor.sandbox.keys import Keys
+from processor.sandbox.options import Clock, SandboxOptions, SystemClock
+from processor.sandbox.truth import Truth
+from processor.sandbox.world import World
+
+SHUTDOWN_S = 0.5  # for answers under way when the sandbox stops
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@final
+class Sandbox:
+    """A FullStory on a local port, between `async with` and its end, in the event loop that enters it.
+
+    `truth`, `faults` and `keys` are the live objects, for use from that loop; all three are new after a reset.
+    """
+
+    def __init__(self, options: SandboxOptions | None = None, clock: Clock | None = None) -> None:
+        self.options = options or SandboxOptions()
+        self._clock = clock or SystemClock()
+        self._world = World(self.options, self._clock)
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+
+    @property
+    def url(self) -> str:
+        """The base address, without a slash at the end; only while it is entered."""
+        host, port = self._runner.addresses[0][:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def truth(self) -> Truth:
+        """What has taken effect by now. Read it afresh: jobs are carried out when somebody looks."""
+        self._world.settle()
+        return self._world.truth
+
+    @property
+    def faults(self) -> Faults:
+        """The faults in force; assign to its fields to change them."""
+        return self._world.faults
+
+    @property
+    def keys(self) -> Keys:
+        """The keys in force."""
+        return self._world.keys
+
+    def reset(self) -> None:
+        """Forget everything and start again from the options."""
+        self._world = World(self.options, self._clock)
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self.options.host, self.options.port).start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=self.options.max_body_bytes)
+        application.router.add_get("/", _page)
+        application.router.add_routes(Admin(lambda: self._world, self.reset).routes())
+        application.router.add_route(ME.method, ME.path, self._handler(ME))
+        for prefix in PREFIXES:
+            for endpoint in V2:
+                application.router.add_route(endpoint.method, prefix + endpoint.path, self._handler(endpoint))
+        application.router.add_route("*", "/{path:.*}", self._handler(UNKNOWN))
+        return application
+
+    def _handler(self, endpoint: Endpoint) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await Visit(self._world, endpoint, request).serve()
+
+        return handle
+
+
+async def _page(_request: web.Request) -> web.Response:
+    """GET /: users, events and counters for human eyes."""
+    html = files("processor.sandbox").joinpath("page.html").read_text(encoding="utf-8")
+    return web.Response(text=html, content_type="text/html")

@@ -1,0 +1,81 @@
+"""The endpoints for users: docs/fullstory-api.md#users."""
+
+from collections.abc import Iterator
+
+from processor.sandbox.items import USER_FIELDS
+from processor.sandbox.paging import page
+from processor.sandbox.truth import Origin, Via
+from processor.sandbox.users import User
+from processor.sandbox.wire import Answer, Call, invalid, ok, parse_object
+from processor.sandbox.world import World
+
+
+def origin(call: Call, via: Via) -> Origin:
+    """Where the items of a call come from."""
+    return Origin("user", via, call.number, call.idempotency_key)
+
+
+def create(world: World, call: Call) -> Answer:
+    """POST /v2/users: upsert one user."""
+    user = world.intake.user(parse_object(call.body), origin(call, "single"), call.at)
+    return ok({"id": user.id}, items=1)
+
+
+def update(world: World, call: Call) -> Answer:
+    """POST /v2/users/{id}: update by FullStory's id."""
+    user = world.intake.update(call.path["id"], parse_object(call.body), origin(call, "single"), call.at)
+    return ok({"id": user.id}, items=1)
+
+
+def get(world: World, call: Call) -> Answer:
+    """GET /v2/users/{id}."""
+    return ok(world.users.get(call.path["id"]).as_json(include_schema=_wants_schema(call)))
+
+
+def find(world: World, call: Call) -> Answer:
+    """GET /v2/users: the users that match every filter given, page by page."""
+    filters = {name: call.query[name] for name in ("uid", "email", "display_name") if name in call.query}
+    identified = call.query.get("is_identified")
+    if identified not in (None, "true", "false"):
+        raise invalid("is_identified must be true or false")
+
+    def matching() -> Iterator[User]:
+        for user in world.users:
+            fits = all(getattr(user, name) == value for name, value in filters.items())
+            if fits and identified in (None, "true" if user.uid else "false"):
+                yield user
+
+    include_schema = _wants_schema(call)
+    return page(world, call, list(matching()), lambda user: user.as_json(include_schema=include_schema))
+
+
+def delete(world: World, call: Call) -> Answer:
+    """DELETE /v2/users/{id}."""
+    world.users.delete(world.users.get(call.path["id"]))
+    return ok({})
+
+
+def delete_by_uid(world: World, call: Call) -> Answer:
+    """DELETE /v2/users?uid=."""
+    if not call.query.get("uid"):
+        raise invalid("uid is required", "required_field")
+    world.users.delete(world.users.by_uid(call.query["uid"]))
+    return ok({})
+
+
+def stream(world: World, call: Call) -> Answer:
+    """POST /v2/users/stream: upsert one user in a while; what is wrong with it is said at once."""
+    item = parse_object(call.body)
+    world.intake.rules.user(item, USER_FIELDS)
+    job = world.jobs.accept(origin(call, "stream"), [item], call.at)
+    return ok({"request_id": job.id}, items=1)
+
+
+def streamed(world: World, call: Call) -> Answer:
+    """GET /v2/users/stream/{request_id}: the user's id, empty until it exists."""
+    job = world.jobs.find("user", "stream", call.path["id"], call.at)
+    return ok({"id": job.imports[0][1] if job.imports else ""})
+
+
+def _wants_schema(call: Call) -> bool:
+    return call.query.get("include_schema") == "true"

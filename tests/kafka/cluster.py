@@ -1,0 +1,275 @@
+"""A real Apache Kafka for tests: one KRaft node on loopback, from Maven's jars, on Java 17.
+
+`python -m tests.kafka.cluster [PORT]` runs one in the foreground. With `KAFKA_BOOTSTRAP_SERVERS` set, tests use that
+cluster instead; `KAFKA_JARS` names another folder for the jars.
+"""
+
+import atexit
+import base64
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import Self, final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+POM = Path(__file__).with_name("pom.xml")
+JARS = Path(os.environ.get("KAFKA_JARS") or POM.parents[2] / ".cache" / "kafka")
+JAVA_VERSION = 17
+DEFAULT_PORT = 19_092
+START_DEADLINE_S = 90.0
+STOP_DEADLINE_S = 30.0
+ANSWER_DEADLINE_S = 30.0
+POLL_S = 0.1
+LOGGING = ("defaultLogLevel=warn", "showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS")
+
+SERVER_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+log.dirs={data}
+# A killed broker may register again only when its old session has ended.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+# One node holds everything, and a test needs few partitions of it.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+# Groups form at once, and tests may choose sessions short enough to wait for their end.
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+group.consumer.min.session.timeout.ms=1000
+group.consumer.session.timeout.ms=6000
+group.consumer.min.heartbeat.interval.ms=100
+group.consumer.heartbeat.interval.ms=500
+# Nothing disappears by age, and a misspelt topic is an error.
+log.retention.ms=-1
+auto.create.topics.enable=false
+"""
+
+
+class Cluster(ABC):
+    """What tests do with a cluster, whoever runs it."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.bootstrap_servers = bootstrap_servers
+
+    def create_topic(self, name: str, partitions: int = 1, config: dict[str, str] | None = None) -> None:
+        """Create a topic and return when it exists; raises when it cannot or already does."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+        topic = NewTopic(name, num_partitions=partitions, config=config or {})
+        admin.create_topics([topic])[name].result(ANSWER_DEADLINE_S)
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End the broker with SIGKILL."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """Stop the broker if it runs, and start it on the same port with the same data."""
+
+
+@final
+class ExternalCluster(Cluster):
+    """A cluster that somebody else runs: it is used, and never stopped."""
+
+    def kill(self) -> None:
+        """Refuse: the broker is not ours."""
+        raise RuntimeError(f"the cluster at {self.bootstrap_servers} is external: tests cannot kill it")
+
+    def restart(self) -> None:
+        """Refuse: the broker is not ours."""
+        raise RuntimeError(f"the cluster at {self.bootstrap_servers} is external: tests cannot restart it")
+
+
+@final
+class KafkaCluster(Cluster):
+    """One broker of our own; as a context manager it runs inside the block and deletes its data at the end.
+
+    Everything is below `directory`; the broker's log, `kafka.log`, stays for whoever looks for the cause of a failure.
+    """
+
+    def __init__(self, directory: Path, port: int | None = None) -> None:
+        port, controller_port = port or _free_port(), _free_port()
+        super().__init__(f"127.0.0.1:{port}")
+        self.log = directory / "kafka.log"
+        self._data = directory / "data"
+        self._properties = directory / "server.properties"
+        self._process: subprocess.Popen[bytes] | None = None
+        text = SERVER_PROPERTIES.format(port=port, controller_port=controller_port, data=self._data)
+        self._properties.write_text(text, encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self._data, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start the broker, with its storage formatted before, and return when it answers."""
+        if not self._data.exists():
+            self._format()
+        with self.log.open("ab") as log:
+            command = [*_java(), "-Xmx768m", "kafka.Kafka", str(self._properties)]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        atexit.register(self.kill)
+        try:
+            self._wait_until_ready(self._process)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """End the broker in good order, or with SIGKILL when it takes too long."""
+        if self._process is not None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_DEADLINE_S)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the broker with SIGKILL; without a broker there is nothing to do."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        atexit.unregister(self.kill)
+
+    def restart(self) -> None:
+        """Stop the broker if it runs, and start it on the same port with the same data."""
+        self.stop()
+        self.start()
+
+    def _format(self) -> None:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        command = [*_java(), "kafka.tools.StorageTool", "format"]
+        command += [f"--cluster-id={cluster_id}", "--config", str(self._properties)]
+        _run(command)
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not self._answers():
+            if process.poll() is not None:
+                raise RuntimeError(f"the broker ended with {process.returncode}:\n{self._log_tail()}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the broker did not answer in {START_DEADLINE_S} s:\n{self._log_tail()}")
+            time.sleep(POLL_S)
+
+    def _answers(self) -> bool:
+        """Tell whether the broker is registered; the socket comes first, for a client backs off after a refusal."""
+        host, port = self.bootstrap_servers.split(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+            admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+            return bool(admin.list_topics(timeout=5).brokers)
+        except (OSError, KafkaException):
+            return False
+
+    def _log_tail(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")[-2_000:]
+
+
+def available() -> str | None:
+    """Return why no real Kafka can be had, or None; that the jars can be had is made sure by fetching them."""
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        return None
+    if (version := _java_version()) < JAVA_VERSION:
+        return f"Java {JAVA_VERSION} or newer is needed, found {version or 'none'}"
+    try:
+        _jars()
+    except (OSError, RuntimeError) as fault:
+        return f"Maven could not fetch Kafka: {fault}"
+    return None
+
+
+def _java_version() -> int:
+    """Return the major version of the `java` on the path; 0 when there is none."""
+    try:
+        answer = subprocess.run(["java", "-version"], capture_output=True, text=True, check=True).stderr
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    found = re.search(r'version "(\d+)', answer)
+    return int(found[1]) if found else 0
+
+
+def _java() -> list[str]:
+    return ["java", "-cp", f"{_jars()}/*", *(f"-Dorg.slf4j.simpleLogger.{setting}" for setting in LOGGING)]
+
+
+def _jars() -> Path:
+    """Return the folder with the jars that the pom names; they are fetched once for each state of the pom."""
+    folder = JARS / hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    if not folder.is_dir():
+        JARS.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=JARS) as partial:
+            jars = Path(partial) / "jars"
+            command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
+            _run([*command, "-DincludeScope=runtime", f"-DoutputDirectory={jars}"])
+            jars.rename(folder)
+    return folder
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {(done.stdout + done.stderr)[-1_000:].strip()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def main() -> None:
+    """Run a broker in the foreground until Ctrl-C or SIGTERM."""
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_PORT
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="kafka-") as directory:
+        try:
+            with KafkaCluster(Path(directory), port) as cluster:
+                sys.stdout.write(_instructions(cluster))
+                sys.stdout.flush()
+                signal.pause()
+        except KeyboardInterrupt:
+            sys.stdout.write("stopped\n")
+
+
+def _instructions(cluster: KafkaCluster) -> str:
+    return f"""\
+Kafka is at {cluster.bootstrap_servers} (log: {cluster.log}); Ctrl-C stops it and deletes its data.
+
+  export PROCESSOR_KAFKA__BOOTSTRAP_SERVERS={cluster.bootstrap_servers}
+  KAFKA_BOOTSTRAP_SERVERS={cluster.bootstrap_servers} pytest tests/kafka
+  kcat -b {cluster.bootstrap_servers} -L
+"""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Fills topics and reads back what they and a group's commits hold, without joining any group."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from processor.cli.generator import GeneratedRecord
+from tests.kafka.cluster import Cluster
+
+DEADLINE_S = 60.0
+FETCH = 10_000
+FETCH_WAIT_S = 0.05
+"""`consume` returns earlier only with all the messages it was asked for."""
+
+POLL_EVERY = 1_000
+"""Delivery reports are served once for so many records: each call costs as much as a record."""
+
+NO_GROUP = "nobody"
+"""librdkafka wants a group's name even of a consumer that joins none."""
+
+
+def produce_all(cluster: Cluster, topic: str, records: Iterable[GeneratedRecord]) -> int:
+    """Produce every record and return their number; raises unless the broker acknowledged all."""
+    faults: list[KafkaError] = []
+    producer = Producer(
+        {
+            "bootstrap.servers": cluster.bootstrap_servers,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 20,
+            "on_delivery": lambda fault, _message: faults.append(fault) if fault else None,
+        }
+    )
+    count = 0
+    for count, record in enumerate(records, 1):
+        _produce(producer, topic, record)
+        if count % POLL_EVERY == 0:
+            producer.poll(0)
+    if producer.flush(DEADLINE_S):
+        raise TimeoutError(f"the broker did not acknowledge {len(producer)} of {count} records")
+    if faults:
+        raise KafkaException(faults[0])
+    return count
+
+
+def read_all(cluster: Cluster, topic: str) -> list[Message]:
+    """Return every message of a topic, up to the ends of its partitions, in order within each."""
+    with _reader(cluster) as reader:
+        partitions = _partitions(reader, topic)
+        reader.assign(partitions)
+        return list(_until_ends(reader, len(partitions)))
+
+
+def end_offsets(cluster: Cluster, topic: str) -> dict[int, int]:
+    """Return each partition's end offset: that of the next message."""
+    with _reader(cluster) as reader:
+        return {
+            partition.partition: reader.get_watermark_offsets(partition, DEADLINE_S)[1]
+            for partition in _partitions(reader, topic)
+        }
+
+
+def committed(cluster: Cluster, group: str, topic: str) -> dict[int, int]:
+    """Return the group's committed offset of each partition that has one."""
+    with _reader(cluster, group) as reader:
+        found = reader.committed(_partitions(reader, topic), DEADLINE_S)
+    return {partition.partition: partition.offset for partition in found if partition.offset >= 0}
+
+
+@contextmanager
+def _reader(cluster: Cluster, group: str = NO_GROUP) -> Iterator[Consumer]:
+    """Give a consumer that may look at the group's commits and never joins the group."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": cluster.bootstrap_servers,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def _produce(producer: Producer, topic: str, record: GeneratedRecord) -> None:
+    while True:
+        try:
+            producer.produce(
+                topic,
+                record.value,
+                record.key,
+                headers=record.headers,  # type: ignore[arg-type]  # a header may be null, which the stubs forget
+                timestamp=record.timestamp_ms,
+            )
+        except BufferError:
+            producer.poll(0.1)
+        else:
+            return
+
+
+def _until_ends(reader: Consumer, partitions: int) -> Iterator[Message]:
+    """Yield messages until the end of each partition was seen."""
+    deadline = time.monotonic() + DEADLINE_S
+    while partitions:
+        batch = reader.consume(FETCH, FETCH_WAIT_S)
+        if batch:
+            deadline = time.monotonic() + DEADLINE_S
+        elif time.monotonic() > deadline:
+            raise TimeoutError(f"{partitions} partitions did not reach their end")
+        for message in batch:
+            fault = message.error()
+            if fault is None:
+                yield message
+            elif fault.code() == KafkaError._PARTITION_EOF:
+                partitions -= 1
+            else:
+                raise KafkaException(fault)
+
+
+def _partitions(reader: Consumer, topic: str) -> list[KafkaPartition]:
+    """Return the topic's partitions, at their beginnings."""
+    found = reader.list_topics(topic, timeout=DEADLINE_S).topics[topic]
+    return [KafkaPartition(topic, partition, OFFSET_BEGINNING) for partition in sorted(found.partitions)]
