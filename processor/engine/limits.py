@@ -96,10 +96,19 @@ class Limits:
         self.operations += operations
         self._probing = self.is_halted
 
-    def answered(self, now: float, *, overloaded: bool, retry_after_s: float | None = None) -> None:
+    @property
+    def probe_interval_s(self) -> float:
+        """How long a halt waits before it is tried whether its cause is gone."""
+        return self._settings.probe_interval_s
+
+    def block(self, until: float, now: float) -> float:
+        """Let nothing through before `until`; return by how many seconds this made the wait longer."""
+        added = until - max(self.blocked_until, now)
+        self.blocked_until = max(self.blocked_until, until)
+        return max(added, 0.0)
+
+    def answered(self, now: float, *, overloaded: bool) -> None:
         """Count an answer, or its absence; what the request carries stays in flight until `finished`."""
-        if retry_after_s is not None:
-            self.blocked_until = max(self.blocked_until, now + retry_after_s)
         if overloaded:
             if now - self._last_decrease >= _DECREASE_AT_MOST_EVERY_S:
                 self._concurrency = max(1.0, self._concurrency * _DECREASE)

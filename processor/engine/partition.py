@@ -76,6 +76,11 @@ class Partition:
             return float("-inf")
         return self._arrivals[0].at + limits.linger_s
 
+    @property
+    def waiting_since(self) -> float:
+        """When the first buffered record arrived; infinity without one."""
+        return self._arrivals[0].at if self._arrivals else float("inf")
+
     def buffered(self) -> Iterator[Record]:
         """Iterate over the buffered records in offset order."""
         for arrival in self._arrivals:

@@ -1,7 +1,7 @@
 """Bytes to events: framing, Avro by the writer's schema, plain JSON.
 
 A value is recognised by its first byte: 0 is Confluent's framing (then a big-endian schema id of four bytes), an
-opening brace or white space is JSON. Decoding never raises for what a record holds: the fault is returned as `Rejected`.
+opening brace or white space is JSON. Decoding never raises for what a record holds: a fault is returned as `Rejected`.
 
 Confluent framing: https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format
 """

@@ -11,7 +11,9 @@ from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 from tests.kafka.topics import committed, end_offsets, produce_all, read_all
 
-METADATA_LIMIT = 4_096
+METADATA_LIMIT = 4_095
+"""Kafka takes 4,096 characters, of which the Python client spends one on a terminating zero that it sends along."""
+
 SMALL = Mix(oversize_bytes=10_000)
 
 
@@ -83,7 +85,7 @@ def test_metadata_changes_at_an_unchanged_offset(kafka: Cluster, names: Names, p
 
 
 def test_too_much_metadata_is_refused(kafka: Cluster, names: Names) -> None:
-    """The broker takes 4,096 bytes of metadata and answers one more with its own error."""
+    """Metadata may fill the broker's limit to the last character, and one more is answered with an error of its own."""
     kafka.create_topic(names.topic)
     produce_all(kafka, names.topic, generate(1, 10, SMALL))
 
