@@ -67,19 +67,19 @@ class Limits:
         self._max_jobs = max(1.0, PLANNED_JOBS * part)
         self._max_operations = max(1.0, PLANNED_OPERATIONS * part)
 
+    def room(self, now: float) -> int:
+        """Return how many requests may be sent now; large ones may find less, see `admits`."""
+        if now < self.blocked_until:
+            return 0
+        if self._probe_at is not None:
+            return int(now >= self._probe_at and not self._probing)
+        jobs = max(int(self._max_jobs) - self.jobs, int(self.jobs == 0))
+        return max(min(jobs, self.concurrency - self.awaiting_answer), 0)
+
     def admits(self, now: float, operations: int) -> bool:
         """Say whether a request of so many operations may be sent now."""
-        if now < self.blocked_until:
-            return False
-        if self._probe_at is not None:
-            return now >= self._probe_at and not self._probing
-        if self.jobs == 0:
-            return self.awaiting_answer < self.concurrency
-        return (
-            self.awaiting_answer < self.concurrency
-            and self.jobs + 1 <= self._max_jobs
-            and self.operations + operations <= self._max_operations
-        )
+        fits = self.jobs == 0 or self.operations + operations <= self._max_operations
+        return fits and self.room(now) > 0
 
     def next_chance(self, now: float) -> float | None:
         """Return when time alone may let a request through; None when only an answer or a finished job can."""
@@ -107,14 +107,17 @@ class Limits:
         self.blocked_until = max(self.blocked_until, until)
         return max(added, 0.0)
 
-    def answered(self, now: float, *, overloaded: bool) -> None:
-        """Count an answer, or its absence; what the request carries stays in flight until `finished`."""
+    def answered(self, now: float, *, overloaded: bool | None) -> None:
+        """Count an answer, or its absence; what the request carries stays in flight until `finished`.
+
+        `overloaded` is None where the answer says nothing about FullStory's load.
+        """
         if overloaded:
             if now - self._last_decrease >= _DECREASE_AT_MOST_EVERY_S:
                 self._concurrency = max(1.0, self._concurrency * _DECREASE)
                 self._last_decrease = now
             self._good_answers = 0
-        elif self.awaiting_answer >= self.concurrency:
+        elif overloaded is False and self.awaiting_answer >= self.concurrency:
             self._good_answers += 1
             if self._good_answers >= self.concurrency:
                 self._concurrency = min(self._concurrency + 1, float(self._settings.max_concurrency))

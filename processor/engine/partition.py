@@ -32,6 +32,7 @@ class OpenRange:
     range: OffsetRange
     records: dict[int, Record]
     bytes: int
+    """What its records and the bodies made of them hold of the memory budget."""
     settled: bool = False
 
 
@@ -49,8 +50,10 @@ class Partition:
 
     id: TopicPartition
     epoch: int
-    position: int | None
-    """The next offset to batch; None until the first record where nothing was ever committed."""
+    position: int
+    """The next offset to batch."""
+    committable: int | None = None
+    """The offset that may be committed; None while there is nothing that is not committed already."""
     buffered_records: int = 0
     buffered_bytes: int = 0
     open_records: int = 0
@@ -58,12 +61,9 @@ class Partition:
     paused: bool = False
     _arrivals: deque[_Arrival] = field(default_factory=deque)
     _open: deque[OpenRange] = field(default_factory=deque)
-    _committable: int | None = None
 
     def append(self, records: list[Record], size: int, now: float) -> None:
         """Buffer records in offset order; `size` is their sum of `held_bytes`."""
-        if self.position is None:
-            self.position = records[0].offset
         self._arrivals.append(_Arrival(now, deque(records)))
         self.buffered_records += len(records)
         self.buffered_bytes += size
@@ -86,9 +86,8 @@ class Partition:
         for arrival in self._arrivals:
             yield from arrival.records
 
-    def open(self, end: int) -> OpenRange:
-        """Move the buffered records before `end` into a range in flight."""
-        assert self.position is not None, "a range needs records, and records set the position"
+    def open(self, end: int, body_bytes: int) -> OpenRange:
+        """Move the buffered records before `end` into a range in flight, whose bodies hold so many bytes besides."""
         taken: dict[int, Record] = {}
         while self._arrivals and self._arrivals[0].records[0].offset < end:
             records = self._arrivals[0].records
@@ -98,13 +97,13 @@ class Partition:
             if not records:
                 self._arrivals.popleft()
         size = sum(map(held_bytes, taken.values()))
-        opened = OpenRange(OffsetRange(self.position, end), taken, size)
+        opened = OpenRange(OffsetRange(self.position, end), taken, size + body_bytes)
         self._open.append(opened)
         self.position = end
         self.buffered_records -= len(taken)
         self.buffered_bytes -= size
         self.open_records += len(taken)
-        self.open_bytes += size
+        self.open_bytes += opened.bytes
         return opened
 
     def settle(self, opened: OpenRange) -> None:
@@ -114,12 +113,7 @@ class Partition:
         self.open_records -= len(opened.records)
         self.open_bytes -= opened.bytes
         while self._open and self._open[0].settled:
-            self._committable = self._open.popleft().range.end
-
-    @property
-    def committable(self) -> int | None:
-        """The offset that may be committed; None while nothing of this epoch is settled from the start."""
-        return self._committable
+            self.committable = self._open.popleft().range.end
 
     @property
     def held_bytes(self) -> int:
@@ -132,14 +126,13 @@ class Partition:
         return self.buffered_records + self.open_records
 
     @property
-    def open_ranges(self) -> int:
-        """Ranges in flight, and those settled that wait for an earlier one."""
-        return len(self._open)
+    def first_unsettled(self) -> int:
+        """The lowest offset that is not settled."""
+        return self._open[0].range.start if self._open else self.position
 
     @property
     def oldest_unsettled(self) -> Record | None:
-        """The record of the lowest offset that is not settled."""
-        for opened in self._open:
-            if not opened.settled:
-                return next(iter(opened.records.values()), None)
+        """The consumed record of the lowest offset that is not settled."""
+        if self._open:
+            return next(iter(self._open[0].records.values()))
         return next(self.buffered(), None)

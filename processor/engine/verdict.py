@@ -5,7 +5,8 @@ Rules, from docs/fullstory-api.md#errors:
 1. Only 400, 413 and 422 speak of the content of a request, and only on a request of one item of the record itself.
 2. 401, 403, 404, 405, 415 and redirects speak of our set-up: delivery halts and nothing is dead-lettered.
 3. 408, 409, 425, 429, 5xx and every fault of the connection pass: the same request is sent again under the same key.
-4. A verdict carries its reason; a reason never holds text of FullStory beyond its error code.
+4. An item of a job may fail by FullStory's own fault: its code tells, and such an item is sent again.
+5. A verdict carries its reason; a reason never holds text of FullStory beyond its error code.
 """
 
 import re
@@ -15,6 +16,11 @@ from typing import Any
 
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason, HaltReason
+
+_PASSING_CODES = frozenset(
+    {"server_error", "internal", "internal_error", "unavailable", "timeout", "too_many_requests", "deadline_exceeded"}
+)
+"""Codes of failed items that speak of FullStory's state: those of its 5xx and 429 answers, and their common kin."""
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 
@@ -138,6 +144,11 @@ def error_code(body: Any) -> str:
     return code if isinstance(code, str) and _CODE.match(code) else "without a code"
 
 
+def is_passing(code: str) -> bool:
+    """Say whether an item of a job failed by FullStory's fault and not by its own."""
+    return code in _PASSING_CODES
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """The job goes on; ask again later."""
@@ -150,7 +161,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Some items of the job did not take effect; how many, as far as FullStory says."""
+    """Some items of the job did not take effect; how many, as far as FullStory says, and one at least."""
 
     errors: int
 
@@ -176,7 +187,7 @@ def of_job(answer: Answer | NoAnswer) -> JobVerdict:
             return Completed()
         case "FAILED":
             errors = body.get("errors")
-            return Failed(errors if isinstance(errors, int) else 0)
+            return Failed(max(errors, 1) if isinstance(errors, int) else 1)
         case _:
             return Running()
 

@@ -1,5 +1,7 @@
 """Typed exceptions for the edges; on the hot path errors are values (`reasons`)."""
 
+from typing import Literal
+
 
 class ConfigurationError(Exception):
     """What the operator configured cannot work; `problems` has one line each: what, where, and what to do."""
@@ -13,12 +15,16 @@ class SourceError(Exception):
     """Kafka reported a fault from which this process cannot recover; it exits and is started again."""
 
 
-class DeadLetterError(Exception):
-    """The broker did not take a dead letter; `permanent` when trying again unchanged cannot help."""
+WriteFault = Literal["retry", "refused", "too_large"]
+"""Why the broker did not take a dead letter: a passing fault, a topic that is not as it should be, or the size."""
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
+
+class DeadLetterError(Exception):
+    """The broker did not take a dead letter."""
+
+    def __init__(self, message: str, fault: WriteFault) -> None:
         super().__init__(message)
-        self.permanent = permanent
+        self.fault: WriteFault = fault
 
 
 class RegistryUnavailableError(Exception):

@@ -7,16 +7,27 @@ dead-lettered; the batch settles when every record is delivered or its dead lett
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, assert_never
 
 from processor.engine.attribution import attribute
 from processor.engine.order import UserOrder, UsersTurn
 from processor.engine.partition import OpenRange
 from processor.engine.retry import Backoff, Chance
-from processor.engine.verdict import Accepted, Completed, Delivered, Failed, Split, Unknown, error_code
+from processor.engine.verdict import (
+    Accepted,
+    Completed,
+    Delivered,
+    Failed,
+    Retry,
+    RetryReason,
+    Split,
+    Unknown,
+    error_code,
+    is_passing,
+)
 from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
-from processor.events.payload import Item, Payload, request_body
+from processor.events.payload import Item, Payload
 from processor.model.errors import DeadLetterError
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason, HaltReason, Kind
@@ -24,17 +35,19 @@ from processor.model.records import Record, TopicPartition
 from processor.runtime.gate import Gate
 from processor.runtime.notices import DeadLetterWrite, Observer, Settled
 from processor.runtime.ports import Clock, DeadLetter, DeadLetters
-from processor.runtime.requests import Requests, Sent
+from processor.runtime.requests import Request, Requests, Sent
 from processor.runtime.signal import Signal
 
+Unattributed = Literal["halt", "dead_letter", "accept"]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class DeliverySettings:
     """How parts are sent."""
 
-    batch: bool = True
+    is_batch: bool = True
     """Whether parts of several items use FullStory's batch endpoints; otherwise each item is its own request."""
-    unattributed: str = "halt"
+    unattributed: Unattributed = "halt"
     """What becomes of an events part of which some items failed, when the key may not read which."""
 
 
@@ -52,11 +65,7 @@ class Batch:
     """Notified when the order of the partition changed."""
     rebuild: Callable[[Record], Item]
     """Makes the item of one record anew, without merging."""
-
-
-class _Job(NamedTuple):
-    id: str
-    items: Sequence[Item]
+    sent: Sent = field(default_factory=Sent)
 
 
 class _Failure(NamedTuple):
@@ -64,6 +73,29 @@ class _Failure(NamedTuple):
 
     records: tuple[int, ...]
     rejected: Rejected
+
+
+class _Job(NamedTuple):
+    """A request that FullStory took into a job."""
+
+    request: Request
+    id: str
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    """The users or the events of a batch, and what of it has failed so far."""
+
+    batch: Batch
+    kind: Kind
+    failures: list[_Failure] = field(default_factory=list)
+
+    @property
+    def items(self) -> Sequence[Item]:
+        return self.batch.payload.items(self.kind)
+
+    def request(self, items: Sequence[Item], attempt: int, *, is_batch: bool) -> Request:
+        return Request(self.kind, items, self.batch.nonce, is_batch, attempt)
 
 
 class Delivery:
@@ -92,142 +124,158 @@ class Delivery:
 
     async def deliver(self, batch: Batch) -> Settled:
         """Deliver and dead-letter; returns when nothing is left to do for any record of the batch."""
-        sent = Sent()
+        users, events = _Part(batch, Kind.USER), _Part(batch, Kind.EVENT)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._users(users))
+            group.create_task(self._events(events))
         failures = [_Failure((offset,), rejected) for offset, rejected in batch.payload.rejected]
-        users = asyncio.ensure_future(self._users(batch, sent))
-        try:
-            failures += await self._events(batch, sent)
-            failures += await users
-        finally:
-            users.cancel()
-        await self._write_dead_letters(batch, failures, sent)
-        return self._settled(batch, failures)
+        failures += users.failures + events.failures
+        await self._write_dead_letters(batch, failures)
+        return _settled(batch, failures)
 
-    async def _users(self, batch: Batch, sent: Sent) -> list[_Failure]:
-        turn = batch.turn
+    async def _users(self, part: _Part) -> None:
+        batch, turn = part.batch, part.batch.turn
         if turn is None:
-            return []
+            return
         try:
             await batch.changed.until(lambda: batch.order.may_post_users(turn))
-            failures: list[_Failure] = []
-            jobs = await self._submit(batch, Kind.USER, batch.payload.users, sent, failures)
+            jobs = await self._submit(part, part.items)
             turn.accepted = True
             batch.changed.notify()
-            await self._follow(batch, Kind.USER, jobs, sent, failures)
-            return failures
+            await self._follow_all(part, jobs)
         finally:
             batch.order.leave(turn)
             batch.changed.notify()
 
-    async def _events(self, batch: Batch, sent: Sent) -> list[_Failure]:
-        if not batch.payload.events:
-            return []
-        uids = frozenset(item.uid for item in batch.payload.events)
+    async def _events(self, part: _Part) -> None:
+        if not part.items:
+            return
+        batch = part.batch
+        uids = frozenset(item.uid for item in part.items)
         start = batch.opened.range.start
         await batch.changed.until(lambda: batch.order.may_post_events(start, uids))
-        failures: list[_Failure] = []
-        jobs = await self._submit(batch, Kind.EVENT, batch.payload.events, sent, failures)
-        await self._follow(batch, Kind.EVENT, jobs, sent, failures)
-        return failures
+        await self._follow_all(part, await self._submit(part, part.items))
 
-    async def _submit(
-        self, batch: Batch, kind: Kind, items: Sequence[Item], sent: Sent, failures: list[_Failure]
-    ) -> list[_Job]:
-        """POST until every item is delivered, rejected (into `failures`) or in a job (returned)."""
+    # Requests
+
+    async def _submit(self, part: _Part, items: Sequence[Item], attempt: int = 0) -> list[_Job]:
+        """POST until every item is delivered, has failed (noted in the part) or is in a job (returned)."""
         if len(items) == 1:
-            await self._submit_one(batch, kind, items[0], sent, failures)
+            await self._submit_one(part, items[0], attempt)
             return []
-        if not self._settings.batch:
+        if not self._settings.is_batch:
             async with asyncio.TaskGroup() as group:
                 for item in items:
-                    group.create_task(self._submit_one(batch, kind, item, sent, failures))
+                    group.create_task(self._submit_one(part, item, attempt))
             return []
-        verdict = await self._requests.post(kind, request_body(items), batch.nonce, len(items), sent, batch=True)
+        request = part.request(items, attempt, is_batch=True)
+        verdict = await self._requests.post(request, part.batch.sent)
         if isinstance(verdict, Accepted):
-            return [_Job(verdict.job_id, items)]
+            return [_Job(request, verdict.job_id)]
         assert isinstance(verdict, Split), "a batch endpoint accepts or is split; the rest is not final"
         middle = len(items) // 2
-        jobs = await self._submit(batch, kind, items[:middle], sent, failures)
-        return jobs + await self._submit(batch, kind, items[middle:], sent, failures)
+        return [
+            *await self._submit(part, items[:middle], attempt),
+            *await self._submit(part, items[middle:], attempt),
+        ]
 
-    async def _submit_one(self, batch: Batch, kind: Kind, item: Item, sent: Sent, failures: list[_Failure]) -> None:
+    async def _submit_one(self, part: _Part, item: Item, attempt: int = 0) -> None:
         """POST one item; a merged one that is rejected is sent again record by record, in order."""
-        verdict = await self._requests.post(kind, item.body, batch.nonce, 1, sent, batch=False)
+        request = part.request([item], attempt, is_batch=False)
+        verdict = await self._requests.post(request, part.batch.sent)
         if isinstance(verdict, Delivered):
             return
         assert isinstance(verdict, Rejected), "a single endpoint delivers or rejects; the rest is not final"
+        await self._refused(part, item, verdict)
+
+    async def _refused(self, part: _Part, item: Item, rejected: Rejected) -> None:
+        """Note that FullStory refused an item, after a merged one had its chance record by record."""
         if len(item.records) == 1:
-            failures.append(_Failure(item.records, verdict))
-        else:
-            await self._submit_unmerged(batch, item, sent, failures)
-
-    async def _submit_unmerged(self, batch: Batch, item: Item, sent: Sent, failures: list[_Failure]) -> None:
+            part.failures.append(_Failure(item.records, rejected))
+            return
         for offset in item.records:
-            single = batch.rebuild(batch.opened.records[offset])
-            await self._submit_one(batch, Kind.USER, single, sent, failures)
+            await self._submit_one(part, part.batch.rebuild(part.batch.opened.records[offset]))
 
-    async def _follow(
-        self, batch: Batch, kind: Kind, jobs: Sequence[_Job], sent: Sent, failures: list[_Failure]
-    ) -> None:
+    # Jobs
+
+    async def _follow_all(self, part: _Part, jobs: Sequence[_Job]) -> None:
         async with asyncio.TaskGroup() as group:
             for job in jobs:
-                group.create_task(self._follow_one(batch, kind, job, sent, failures))
+                group.create_task(self._follow(part, job))
 
-    async def _follow_one(self, batch: Batch, kind: Kind, job: _Job, sent: Sent, failures: list[_Failure]) -> None:
-        try:
-            end = await self._requests.job_end(kind, job.id)
-            failed = await self._requests.failures(kind, job.id) if isinstance(end, Failed) else []
-        finally:
-            self._requests.release(len(job.items))
-        match end:
-            case Completed():
-                return
-            case Unknown():
-                jobs = await self._submit(batch, kind, job.items, sent, failures)
-                await self._follow(batch, kind, jobs, sent, failures)
-            case Failed(errors):
-                await self._attribute(batch, kind, job, failed, errors, sent, failures)
+    async def _follow(self, part: _Part, job: _Job) -> None:
+        """Follow a job, and those that its failures lead to, until each of its items is delivered or has failed."""
+        jobs, failed_rounds = [job], 0
+        while jobs:
+            job = jobs.pop()
+            try:
+                end = await self._requests.job_end(part.kind, job.id)
+                failed = await self._requests.failures(part.kind, job.id) if isinstance(end, Failed) else []
+            finally:
+                self._requests.release(job.request)
+            match end:
+                case Completed():
+                    continue
+                case Unknown():
+                    jobs += await self._submit_lost(part, job)
+                case Failed(errors):
+                    again = await self._attribute(part, job, failed, errors)
+                    if again:
+                        failed_rounds += 1
+                        await self._requests.back_off(Retry(RetryReason.SERVER_ERROR), failed_rounds)
+                        jobs += await self._submit(part, again, job.request.attempt + 1)
+                case _:
+                    assert_never(end)
 
-    async def _attribute(  # noqa: PLR0917 - the outcome of one job and where its failures go
-        self,
-        batch: Batch,
-        kind: Kind,
-        job: _Job,
-        failed: list[dict[str, object]] | None,
-        errors: int,
-        sent: Sent,
-        failures: list[_Failure],
-    ) -> None:
-        """Find the records of a job that failed in part."""
-        codes, unmatched = attribute(kind, job.items, failed or [])
+    async def _submit_lost(self, part: _Part, job: _Job) -> list[_Job]:
+        """Send a request again whose job FullStory does not know; the same job for the same key: take a new key."""
+        verdict = await self._requests.post(job.request, part.batch.sent)
+        if isinstance(verdict, Accepted) and verdict.job_id == job.id:
+            self._requests.release(job.request)
+            self._requests.take_new_key(job.request)
+            verdict = await self._requests.post(job.request, part.batch.sent)
+        if isinstance(verdict, Accepted):
+            return [_Job(job.request, verdict.job_id)]
+        return await self._submit(part, job.request.items, job.request.attempt + 1)
+
+    async def _attribute(
+        self, part: _Part, job: _Job, failed: list[dict[str, object]] | None, errors: int
+    ) -> list[Item]:
+        """Find the records of a job that failed in part; return the items that failed by FullStory's own fault."""
+        items, again = job.request.items, []
+        codes, unmatched = attribute(part.kind, items, failed or [])
         for index in sorted(codes):
-            item = job.items[index]
-            if len(item.records) > 1:
-                await self._submit_unmerged(batch, item, sent, failures)
+            if is_passing(codes[index]):
+                again.append(items[index])
             else:
                 detail = f"FullStory's job answers {error_code({'code': codes[index]})}"
-                failures.append(_Failure(item.records, Rejected(DeadLetterReason.REJECTED, detail, None, job.id)))
-        if failed is not None and not unmatched and len(codes) >= errors:
+                await self._refused(part, items[index], Rejected(DeadLetterReason.REJECTED, detail, None, job.id))
+        if failed is None or unmatched or len(codes) < errors:
+            await self._unattributed(part, [item for index, item in enumerate(items) if index not in codes], job)
+        return again
+
+    async def _unattributed(self, part: _Part, items: Sequence[Item], job: _Job) -> None:
+        """Some of these items failed and FullStory does not say which."""
+        if part.kind is Kind.USER:
+            for item in items:  # upserts are idempotent, and a single request is answered exactly
+                await self._submit_one(part, item, job.request.attempt + 1)
             return
-        rest = [item for index, item in enumerate(job.items) if index not in codes]
-        if kind is Kind.USER:
-            for item in rest:  # upserts are idempotent, and a single request is answered exactly
-                await self._submit_one(batch, kind, item, sent, failures)
-        else:
-            await self._unattributed(rest, job, failures)
-
-    async def _unattributed(self, items: Sequence[Item], job: _Job, failures: list[_Failure]) -> None:
-        """Some of these events failed and FullStory does not say which: the operator's policy decides."""
         detail = "a job failed in part, and which events failed cannot be read with this key"
-        if self._settings.unattributed == "halt":
-            self._gate.halt(HaltReason.UNATTRIBUTED, f"{detail}: use a key of level Architect, or decide by setting")
-            await asyncio.Event().wait()
-        if self._settings.unattributed == "dead_letter":
-            rejected = Rejected(DeadLetterReason.UNATTRIBUTED, detail, None, job.id)
-            failures.extend(_Failure(item.records, rejected) for item in items)
+        match self._settings.unattributed:
+            case "halt":
+                advice = "use a key of level Architect, or decide by PROCESSOR_DELIVERY__UNATTRIBUTED"
+                with self._gate.held(HaltReason.UNATTRIBUTED, f"{part.batch.source}: {detail}; {advice}"):
+                    await asyncio.Event().wait()
+            case "dead_letter":
+                rejected = Rejected(DeadLetterReason.UNATTRIBUTED, detail, None, job.id)
+                part.failures.extend(_Failure(item.records, rejected) for item in items)
+            case "accept":
+                pass
 
-    async def _write_dead_letters(self, batch: Batch, failures: Sequence[_Failure], sent: Sent) -> None:
-        now = self._clock.wall()
+    # Dead letters
+
+    async def _write_dead_letters(self, batch: Batch, failures: Sequence[_Failure]) -> None:
+        sent, now = batch.sent, self._clock.wall()
         attempts = Attempts(sent.count, sent.first or now, sent.last or now)
         untried = Attempts(0, now, now)
         async with asyncio.TaskGroup() as group:
@@ -236,34 +284,50 @@ class Delivery:
                 for offset in failure.records:
                     record = batch.opened.records[offset]
                     headers = dead_letter_headers(self._stamp, batch.source, record, failure.rejected, tried)
-                    group.create_task(self._write(DeadLetter(record.key, record.value, headers)))
+                    letter = DeadLetter(record.key, record.value, headers)
+                    group.create_task(self._write(letter, f"{batch.source} offset {offset}"))
 
-    async def _write(self, letter: DeadLetter) -> None:
+    async def _write(self, letter: DeadLetter, name: str) -> None:
         """Write one dead letter, as often as it takes: nothing else may be done with its record."""
         tries = 0
-        while True:
-            try:
-                await self._dead_letters.write(letter)
-            except DeadLetterError as error:
-                tries += 1
-                self._observe(DeadLetterWrite("refused" if error.permanent else "retry"))
-                if error.permanent:
+        while (error := await self._try_write(letter)) is not None:
+            tries += 1
+            match error.fault:
+                case "retry":
+                    await asyncio.sleep(self._backoff.delay_s(tries, self._chance))
+                case "refused":
                     self._gate.halt(HaltReason.DEAD_LETTER_TOPIC, str(error))
                     await asyncio.sleep(self._gate.limits.probe_interval_s)
-                else:
-                    await asyncio.sleep(self._backoff.delay_s(tries, self._chance))
-            else:
-                self._observe(DeadLetterWrite("ok"))
-                self._gate.resume(HaltReason.DEAD_LETTER_TOPIC)
+                case "too_large":
+                    with self._gate.held(HaltReason.DEAD_LETTER_TOO_LARGE, f"{name}: {error}"):
+                        await self._insist(letter)
+                    return
+
+    async def _insist(self, letter: DeadLetter) -> None:
+        """Try again from time to time: somebody may raise the topic's limit."""
+        while True:
+            await asyncio.sleep(self._gate.limits.probe_interval_s)
+            if await self._try_write(letter) is None:
                 return
 
-    def _settled(self, batch: Batch, failures: Sequence[_Failure]) -> Settled:
-        reasons = {offset: failure.rejected.reason for failure in failures for offset in failure.records}
-        delivered: Counter[Kind] = Counter()
-        timestamps: list[int] = []
-        for kind in Kind:
-            for item in batch.payload.items(kind):
-                good = [offset for offset in item.records if offset not in reasons]
-                delivered[kind] += len(good)
-                timestamps.extend(batch.opened.records[offset].timestamp_ms for offset in good)
-        return Settled(delivered, batch.payload.filtered, Counter(reasons.values()), timestamps)
+    async def _try_write(self, letter: DeadLetter) -> DeadLetterError | None:
+        try:
+            await self._dead_letters.write(letter)
+        except DeadLetterError as error:
+            self._observe(DeadLetterWrite(error.fault))
+            return error
+        self._observe(DeadLetterWrite("ok"))
+        self._gate.resume(HaltReason.DEAD_LETTER_TOPIC)
+        return None
+
+
+def _settled(batch: Batch, failures: Sequence[_Failure]) -> Settled:
+    reasons = {offset: failure.rejected.reason for failure in failures for offset in failure.records}
+    delivered: Counter[Kind] = Counter()
+    timestamps: list[int] = []
+    for kind in Kind:
+        for item in batch.payload.items(kind):
+            good = [offset for offset in item.records if offset not in reasons]
+            delivered[kind] += len(good)
+            timestamps.extend(batch.opened.records[offset].timestamp_ms for offset in good)
+    return Settled(delivered, batch.payload.filtered, Counter(reasons.values()), timestamps)

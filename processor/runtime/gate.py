@@ -4,72 +4,102 @@ Also the one place that knows why delivery stands still. A halt is raised by who
 first thing that shows the cause to be gone: an answer as it should be, or an acknowledged dead letter.
 """
 
-from collections import deque
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from processor.engine.limits import Limits
 from processor.model.reasons import HaltReason
 from processor.runtime.notices import Halted, Observer, Resumed
 from processor.runtime.ports import Clock
-from processor.runtime.signal import Signal
 
-DESTINATION_HALTS = frozenset(
-    {HaltReason.UNAUTHORIZED, HaltReason.FORBIDDEN, HaltReason.WRONG_ORG, HaltReason.UNEXPECTED_ANSWER}
-)
+PROBED_HALTS = frozenset({HaltReason.UNAUTHORIZED, HaltReason.FORBIDDEN, HaltReason.UNEXPECTED_ANSWER})
 """Halts that a good answer of FullStory ends; while one lasts only probes are sent."""
+
+CLOSING_HALTS = frozenset({HaltReason.WRONG_ORG, HaltReason.DEAD_LETTER_TOPIC})
+"""Halts under which nothing may be sent at all, not even a probe."""
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """A request that waits for its right to be sent."""
+
+    operations: int
+    granted: asyncio.Future[None]
 
 
 class Gate:
-    """Hands out the right to send; owned by the event loop's thread."""
+    """Hands out the right to send; owned by the event loop's thread. Closed until `open`."""
 
     def __init__(self, limits: Limits, clock: Clock, observe: Observer) -> None:
         self.limits = limits
         self.halts: dict[HaltReason, str] = {}
         self._clock = clock
         self._observe = observe
-        self._queue: deque[object] = deque()
-        self._changed = Signal()
+        self._is_open = False
+        self._held: Counter[HaltReason] = Counter()
+        self._queue: deque[_Turn] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watcher: Callable[[], None] = lambda: None
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Have `watcher` called whenever there may be more room than before."""
+        self._watcher = watcher
+
+    def open(self) -> None:
+        """Let requests through: it is known whose key this is."""
+        self._is_open = True
+        self.serve()
 
     @property
-    def is_open(self) -> bool:
-        """Whether a request could be sent at once: nothing blocks, and nobody waits already."""
-        return not self._queue and self._is_unblocked(self._clock.monotonic()) and not self.limits.is_halted
+    def room(self) -> int:
+        """How many more requests could be sent at once; none while others wait already."""
+        return 0 if self._queue or self._is_closed else self.limits.room(self._clock.monotonic())
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether nothing is sent now whatever is in flight: by a halt, or at FullStory's wish."""
+        return self._is_closed or self.limits.is_halted or self._clock.monotonic() < self.limits.blocked_until
 
     async def admit(self, operations: int) -> None:
         """Wait for the right to send one request; it is counted as sent when this returns."""
-        ticket = object()
-        self._queue.append(ticket)
+        turn = _Turn(operations, asyncio.get_running_loop().create_future())
+        self._queue.append(turn)
+        self.serve()
         try:
-            while True:
-                now = self._clock.monotonic()
-                if self._queue[0] is ticket and self._is_unblocked(now, operations):
-                    self.limits.sent(operations)
-                    return
-                chance = self.limits.next_chance(now) if self._queue[0] is ticket else None
-                await self._changed.wait(None if chance is None else max(chance - now, 0.0))
-        finally:
-            self._queue.remove(ticket)
-            self._changed.notify()
+            await turn.granted
+        except asyncio.CancelledError:
+            if not turn.granted.cancelled():  # granted and cancelled at one moment: nothing was sent
+                self.answered(overloaded=None)
+                self.finished(operations)
+            elif turn in self._queue:
+                self._queue.remove(turn)
+                self.serve()
+            raise
 
-    def answered(self, *, overloaded: bool) -> None:
-        """Count an answer to a request that was admitted."""
+    def answered(self, *, overloaded: bool | None) -> None:
+        """Count an answer to a request that was admitted; None where it says nothing about FullStory's load."""
         self.limits.answered(self._clock.monotonic(), overloaded=overloaded)
-        self._changed.notify()
+        self.serve()
 
     def finished(self, operations: int) -> None:
         """What an admitted request held is given back."""
         self.limits.finished(operations)
-        self._changed.notify()
+        self.serve()
 
-    def changed(self) -> None:
-        """Something outside changed that admission depends on."""
-        self._changed.notify()
+    def block(self, seconds: float) -> float:
+        """Send nothing for so long; return by how many seconds this made the wait longer."""
+        now = self._clock.monotonic()
+        return self.limits.block(now + seconds, now)
 
     def halt(self, reason: HaltReason, detail: str) -> None:
         """Stand still for this reason; said once until it is resumed."""
         if reason not in self.halts:
             self._observe(Halted(reason, detail))
         self.halts[reason] = detail
-        if reason in DESTINATION_HALTS:
+        if reason in PROBED_HALTS:
             self.limits.halt(self._clock.monotonic())
 
     def resume(self, *reasons: HaltReason) -> None:
@@ -78,9 +108,44 @@ class Gate:
         for reason in ended:
             self._observe(Resumed(reason))
         if ended:
-            if not DESTINATION_HALTS & self.halts.keys():
+            if not PROBED_HALTS & self.halts.keys():
                 self.limits.resume()
-            self._changed.notify()
+            self.serve()
 
-    def _is_unblocked(self, now: float, operations: int = 1) -> bool:
-        return HaltReason.DEAD_LETTER_TOPIC not in self.halts and self.limits.admits(now, operations)
+    @contextmanager
+    def held(self, reason: HaltReason, detail: str) -> Iterator[None]:
+        """Show a halt of one partition for as long as the block lasts; everything else goes on."""
+        self.halt(reason, detail)
+        self._held[reason] += 1
+        try:
+            yield
+        finally:
+            self._held[reason] -= 1
+            if not self._held[reason]:
+                self.resume(reason)
+
+    def serve(self) -> None:
+        """Let requests through in their order, as far as there is room; called whenever that may have changed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._queue and not self._is_closed:
+            now = self._clock.monotonic()
+            if not self.limits.admits(now, self._queue[0].operations):
+                self._look_again(now)
+                return
+            turn = self._queue.popleft()
+            if not turn.granted.done():
+                self.limits.sent(turn.operations)
+                turn.granted.set_result(None)
+        self._watcher()
+
+    @property
+    def _is_closed(self) -> bool:
+        return not self._is_open or bool(CLOSING_HALTS & self.halts.keys())
+
+    def _look_again(self, now: float) -> None:
+        """Come back when time alone may let the first one through."""
+        chance = self.limits.next_chance(now)
+        if chance is not None:
+            self._timer = asyncio.get_running_loop().call_later(chance - now, self.serve)

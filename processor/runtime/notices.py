@@ -6,8 +6,10 @@ Metrics and logs are made of these outside of the runtime. None is sent per reco
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from processor.engine.verdict import RetryReason
+from processor.model.errors import WriteFault
 from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind, PropertyRule, ReleaseReason
 from processor.model.records import TopicPartition
 
@@ -71,6 +73,21 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Redelivered:
+    """Records are sent once more under a new key: FullStory may have taken them already, and no longer says so."""
+
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Records were deleted from the topic before they were consumed; told once for each gap that is passed over."""
+
+    partition: TopicPartition
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class Released:
     """Records were given up unsettled; their next owner reads them again."""
 
@@ -80,9 +97,9 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterWrite:
-    """The broker answered for a dead letter: `ok`, `retry` or `refused`."""
+    """The broker answered for a dead letter: `ok`, or why it did not take it."""
 
-    outcome: str
+    outcome: Literal["ok"] | WriteFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +155,8 @@ Notice = (
     | Throttled
     | JobEnded
     | Settled
+    | Redelivered
+    | Gap
     | Released
     | DeadLetterWrite
     | Committed

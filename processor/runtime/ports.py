@@ -26,11 +26,13 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A partition that this process now owns; records follow from `start` (None: nothing was ever committed)."""
+    """A partition that this process now owns; records follow from `start`."""
 
     id: TopicPartition
     epoch: int
-    start: int | None
+    start: int
+    is_new: bool
+    """Whether the group never committed here, so that `start` was chosen by the settings and should be committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,14 @@ class SourceListener(Protocol):
         """A commit was answered; with an error the outcome is unknown for every partition of it."""
         ...
 
+    def ends(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Take the log end offsets of owned partitions, told every few seconds; the lag counts to them."""
+        ...
+
+    def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:
+        """The position is not in the topic, which holds the offsets `[first, end)`; nothing is fetched of it."""
+        ...
+
     def trouble(self, detail: str) -> None:
         """Kafka's client reports a fault from which it recovers by itself."""
         ...
@@ -78,20 +88,32 @@ class SourceListener(Protocol):
 class Source(Protocol):
     """Records of the subscribed topics, and commits. Each partition belongs to one epoch at a time."""
 
+    @property
+    def polled_at(self) -> float:
+        """When the source last asked Kafka for anything, on the monotonic clock: it should always be moments ago."""
+        ...
+
     def start(self, listener: SourceListener) -> None:
         """Join the group and begin to tell the listener."""
         ...
 
-    def pause(self, partitions: Sequence[TopicPartition]) -> None:
-        """Fetch no more of these until `resume`; heartbeats go on. Chunks on their way may still arrive."""
+    def pause(self, epochs: Mapping[TopicPartition, int]) -> None:
+        """Fetch no more of these until `resume`; heartbeats go on. Chunks on their way may still arrive.
+
+        Here and below: what concerns a partition that is no longer owned in that epoch is left out.
+        """
         ...
 
-    def resume(self, partitions: Sequence[TopicPartition]) -> None:
+    def resume(self, epochs: Mapping[TopicPartition, int]) -> None:
         """Fetch these again."""
         ...
 
+    def seek(self, partition: TopicPartition, epoch: int, offset: int) -> None:
+        """Go on from this offset, where a gap had stopped the partition."""
+        ...
+
     def commit(self, offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
-        """Commit `(epoch, offset)`; partitions no longer owned in that epoch are left out. One call at a time."""
+        """Commit `(epoch, offset)`; answered by `committed`, always, and one call at a time."""
         ...
 
     async def stop(self) -> None:
@@ -140,5 +162,5 @@ class Schemas(Protocol):
     """Where the text of a schema is found by its id."""
 
     async def fetch(self, schema_id: int) -> str | None:
-        """Return the schema's text, None when there is none; raise `RegistryUnavailableError` when it can't be asked."""
+        """Return the schema's text, or None when there is none; raise `RegistryUnavailableError` otherwise."""
         ...

@@ -1,8 +1,8 @@
 """One request to its verdict: admission, POST, retries under the same key; and one job to its end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from typing import TypeVar, assert_never
@@ -18,6 +18,7 @@ from processor.engine.verdict import (
     Failed,
     Halt,
     NoAnswer,
+    PostVerdict,
     Retry,
     RetryReason,
     Running,
@@ -28,14 +29,24 @@ from processor.engine.verdict import (
     of_job,
     of_post,
 )
+from processor.events.payload import Item, request_body
 from processor.model.outcomes import Rejected
-from processor.model.reasons import Kind
-from processor.runtime.gate import DESTINATION_HALTS, Gate
-from processor.runtime.notices import Answered, JobEnded, Observer, Retried, Throttled
+from processor.model.reasons import HaltReason, Kind
+from processor.runtime.gate import PROBED_HALTS, Gate
+from processor.runtime.notices import Answered, JobEnded, Observer, Redelivered, Retried, Throttled
 from processor.runtime.ports import Clock, Destination
 
 Final = Delivered | Accepted | Split | Rejected
 JobEnd = Completed | Failed | Unknown
+
+SERVER_ERRORS_PER_KEY = 3
+"""FullStory may replay a literal 500 for as long as it remembers the key (docs/fullstory-api.md#idempotency)."""
+
+UNKNOWN_JOB_PATIENCE_S = 60.0
+"""How long a job that FullStory does not know is asked for: its own reads may lag behind its writes."""
+
+ENDED_BY_A_READ = PROBED_HALTS - {HaltReason.FORBIDDEN}
+"""Halts that a good answer to a question for a job ends; whether the key may write it does not tell."""
 
 _V = TypeVar("_V")
 
@@ -55,13 +66,43 @@ class Sent:
         self.last = wall_s
 
 
-def idempotency_key(nonce: bytes, kind: Kind, body: bytes) -> str:
-    """Return the key of one request: the same for every repeat of it, and for nothing else.
+@dataclass(slots=True, eq=False)
+class Request:
+    """Items that travel together; `attempt` counts the keys that were used up."""
 
-    The nonce is drawn once per batch, so the same records sent again on purpose (an offset reset, a redrive) are not
-    swallowed by FullStory's memory of 24 hours (docs/fullstory-api.md#idempotency).
-    """
-    return blake2b(body, key=nonce, digest_size=16, person=kind.encode()).hexdigest()
+    kind: Kind
+    items: Sequence[Item]
+    nonce: bytes
+    is_batch: bool
+    """Whether it goes to the batch endpoint; otherwise it holds one item."""
+    attempt: int = 0
+    body: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.body = request_body(self.items) if self.is_batch else self.items[0].body
+
+    @property
+    def records(self) -> int:
+        """How many records it stands for."""
+        return sum(len(item.records) for item in self.items)
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every repeat of this request, and for nothing else.
+
+        The nonce is drawn once per batch, so the same records sent again on purpose (an offset reset, a redrive) are
+        not swallowed by FullStory's memory of 24 hours (docs/fullstory-api.md#idempotency); the offsets tell apart two
+        requests of one batch that say the same.
+        """
+        digest = blake2b(key=self.nonce, digest_size=16, person=self.kind.encode())
+        digest.update(b"%d %d %d " % (self.items[0].records[0], self.items[-1].records[-1], self.attempt))
+        digest.update(self.body)
+        return digest.hexdigest()
+
+    @property
+    def endpoint(self) -> str:
+        """What metrics call the endpoint."""
+        return f"{self.kind}s/batch" if self.is_batch else f"{self.kind}s"
 
 
 class Requests:
@@ -78,45 +119,50 @@ class Requests:
         self._backoff = backoff
         self._polling = PollSchedule()
 
-    async def post(self, kind: Kind, body: bytes, nonce: bytes, operations: int, sent: Sent, *, batch: bool) -> Final:
+    async def post(self, request: Request, sent: Sent) -> Final:
         """POST until the answer is final; an accepted job stays in flight until the caller calls `release`."""
-        key = idempotency_key(nonce, kind, body)
-        endpoint = f"{kind}s/batch" if batch else f"{kind}s"
-        failures = 0
+        failures = server_errors = 0
         while True:
-            await self._gate.admit(operations)
-            verdict: Final | Retry | Halt = Delivered()
-            try:
-                sent.stamp(self._clock.wall())
-                answer = await self._timed(endpoint, self._destination.post(kind, body, key, batch=batch))
-                verdict = of_post(answer, batch=batch)
-            finally:  # also when cancelled: what was admitted is given back
-                self._count_answer(verdict)
-                if not isinstance(verdict, Accepted):
-                    self._gate.finished(operations)
+            verdict = await self._post_once(request, sent)
             if isinstance(verdict, Retry):
                 failures += 1
-                await self._back_off(verdict, failures)
+                server_errors += verdict.status == 500
+                if server_errors == SERVER_ERRORS_PER_KEY:
+                    server_errors = 0
+                    self.take_new_key(request)
+                await self.back_off(verdict, failures)
             elif isinstance(verdict, Halt):
                 self._gate.halt(verdict.reason, verdict.detail)
             else:
-                self._gate.resume(*DESTINATION_HALTS)
+                self._gate.resume(*PROBED_HALTS)
                 return verdict
 
-    def release(self, operations: int) -> None:
-        """The job that took so many operations is over."""
-        self._gate.finished(operations)
+    def take_new_key(self, request: Request) -> None:
+        """Give up a key that leads nowhere: what was sent under it may have taken effect, and may do so once more."""
+        request.attempt += 1
+        self._observe(Redelivered(request.records))
+
+    def release(self, request: Request) -> None:
+        """The job that took this request is over."""
+        self._gate.finished(len(request.items))
 
     async def job_end(self, kind: Kind, job_id: str) -> JobEnd:
-        """Follow a job to its end."""
+        """Follow a job to its end; `Unknown` when FullStory has long denied to know it."""
         accepted_at = self._clock.monotonic()
+        unknown_since: float | None = None
         while True:
             await asyncio.sleep(self._polling.wait_s(self._clock.monotonic() - accepted_at))
             ask = partial(self._destination.job, kind, job_id)
             verdict: JobEnd | Running = await self._ask(ask, f"{kind}s/batch/job", of_job)
-            if not isinstance(verdict, Running):
+            if isinstance(verdict, Unknown):
+                unknown_since = unknown_since or self._clock.monotonic()
+                if self._clock.monotonic() - unknown_since >= UNKNOWN_JOB_PATIENCE_S:
+                    return verdict
+            elif not isinstance(verdict, Running):
                 self._observe(JobEnded(kind, self._clock.monotonic() - accepted_at))
                 return verdict
+            else:
+                unknown_since = None
 
     async def failures(self, kind: Kind, job_id: str) -> list[dict[str, object]] | None:
         """Return the failed items of a job as FullStory echoes them; None when the key may not read them."""
@@ -141,6 +187,26 @@ class Requests:
                 case _:
                     assert_never(verdict)
 
+    async def back_off(self, verdict: Retry, failures: int) -> None:
+        """Wait before the next try, unless FullStory named a time: then the gate waits, for all."""
+        self._observe(Retried(verdict.reason))
+        if verdict.after_s is None:
+            await asyncio.sleep(self._backoff.delay_s(failures, self._chance))
+
+    async def _post_once(self, request: Request, sent: Sent) -> PostVerdict:
+        await self._gate.admit(len(request.items))
+        verdict: PostVerdict | None = None
+        try:
+            sent.stamp(self._clock.wall())
+            post = self._destination.post(request.kind, request.body, request.idempotency_key, batch=request.is_batch)
+            verdict = of_post(await self._timed(request.endpoint, post), batch=request.is_batch)
+        finally:  # also when cancelled: what was admitted is given back
+            self._note_throttle(verdict)
+            self._gate.answered(overloaded=_overloaded(verdict))
+            if not isinstance(verdict, Accepted):
+                self._gate.finished(len(request.items))
+        return verdict
+
     async def _ask(
         self,
         ask: Callable[[], Awaitable[Answer | NoAnswer]],
@@ -157,11 +223,12 @@ class Requests:
             if isinstance(verdict, Retry):
                 failures += 1
                 self._note_throttle(verdict)
-                await self._back_off(verdict, failures)
+                await self.back_off(verdict, failures)
             elif isinstance(verdict, Halt):
                 self._gate.halt(verdict.reason, verdict.detail)
                 await asyncio.sleep(self._gate.limits.probe_interval_s)
             else:
+                self._gate.resume(*ENDED_BY_A_READ)
                 return verdict
 
     async def _timed(self, endpoint: str, call: Awaitable[Answer | NoAnswer]) -> Answer | NoAnswer:
@@ -171,21 +238,15 @@ class Requests:
         self._observe(Answered(endpoint, outcome, self._clock.monotonic() - started))
         return answer
 
-    def _count_answer(self, verdict: Final | Retry | Halt) -> None:
-        overloaded = isinstance(verdict, Retry) and verdict.reason is not RetryReason.CONFLICT
-        self._gate.answered(overloaded=overloaded)
-        if isinstance(verdict, Retry):
-            self._note_throttle(verdict)
+    def _note_throttle(self, verdict: object) -> None:
+        if isinstance(verdict, Retry) and verdict.after_s is not None:
+            added = self._gate.block(verdict.after_s)
+            if added > 0:
+                self._observe(Throttled(added))
 
-    def _note_throttle(self, verdict: Retry) -> None:
-        if verdict.after_s is None:
-            return
-        added = self._gate.limits.block(self._clock.monotonic() + verdict.after_s, self._clock.monotonic())
-        self._gate.changed()
-        if added > 0:
-            self._observe(Throttled(added))
 
-    async def _back_off(self, verdict: Retry, failures: int) -> None:
-        self._observe(Retried(verdict.reason))
-        if verdict.after_s is None:
-            await asyncio.sleep(self._backoff.delay_s(failures, self._chance))
+def _overloaded(verdict: PostVerdict | None) -> bool | None:
+    """Say whether an answer shows FullStory overloaded; None where it does not speak of load."""
+    if verdict is None or isinstance(verdict, Halt):
+        return None
+    return isinstance(verdict, Retry) and verdict.reason is not RetryReason.CONFLICT

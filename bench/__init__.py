@@ -1,0 +1,1 @@
+"""Measurements: how fast, at what cost. Run with `make bench`."""

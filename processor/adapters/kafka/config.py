@@ -1,0 +1,96 @@
+"""The properties of librdkafka: what the worker's correctness rests on, what memory asks for, and the user's own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """Where Kafka is and how it is used; `properties` are the user's, for SASL, TLS and the like."""
+
+    bootstrap_servers: str
+    topics: tuple[str, ...]
+    group_id: str
+    dead_letter_topic: str
+    start: Literal["earliest", "latest"] = "earliest"
+    """Where a group begins that never committed."""
+    queue_bytes: int = 64 * 1024 * 1024
+    """For records that librdkafka has fetched and nobody has consumed yet."""
+    fetch_bytes: int = 16 * 1024 * 1024
+    """The answer to one fetch; the largest single record still passes."""
+    partition_fetch_bytes: int = 1024 * 1024
+    properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_incremental(self) -> bool:
+        """Whether rebalances tell only what changes; an assignor of the eager kind tells all, every time."""
+        own = str(self.properties.get("partition.assignment.strategy", "cooperative-sticky"))
+        return self.properties.get("group.protocol") == "consumer" or "cooperative" in own
+
+
+def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -> dict[str, Any]:
+    """Return the consumer's configuration."""
+    config: dict[str, Any] = {
+        "client.id": "segment-fullstory",
+        "partition.assignment.strategy": "cooperative-sticky",  # what stays with a member goes on during a rebalance
+        "fetch.queue.backoff.ms": 5,  # the default, a second, holds a small queue at 15,000 records/s
+        "queued.max.messages.kbytes": max(settings.queue_bytes // 1024, 1),
+        "fetch.max.bytes": settings.fetch_bytes,
+        "max.partition.fetch.bytes": settings.partition_fetch_bytes,
+        "statistics.interval.ms": 5_000,
+        **settings.properties,
+        "bootstrap.servers": settings.bootstrap_servers,
+        "group.id": settings.group_id,
+        "enable.auto.commit": False,  # only settled records are committed
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",  # a missing offset is told, never skipped
+        "enable.partition.eof": False,
+        **callbacks,
+    }
+    if settings.properties.get("group.protocol") == "consumer":
+        del config["partition.assignment.strategy"]  # the broker assigns
+    return config
+
+
+def producer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -> dict[str, Any]:
+    """Return the configuration of the dead letters' producer."""
+    return {
+        "client.id": "segment-fullstory",
+        "linger.ms": 5,
+        "compression.type": "lz4",
+        "queue.buffering.max.kbytes": 16 * 1024,
+        "message.max.bytes": 128 * 1024 * 1024,  # the topic's own limit decides, and its refusal is understood
+        "message.timeout.ms": 30_000,  # then the write is tried again by us, and said to be failing
+        **{name: value for name, value in settings.properties.items() if name not in CONSUMER_ONLY},
+        "bootstrap.servers": settings.bootstrap_servers,
+        "enable.idempotence": True,
+        "acks": "all",
+        **callbacks,
+    }
+
+
+CONSUMER_ONLY = frozenset(
+    {
+        "group.protocol",
+        "group.instance.id",
+        "group.remote.assignor",
+        "partition.assignment.strategy",
+        "session.timeout.ms",
+        "heartbeat.interval.ms",
+        "max.poll.interval.ms",
+        "fetch.wait.max.ms",
+        "fetch.min.bytes",
+        "fetch.max.bytes",
+        "fetch.message.max.bytes",
+        "max.partition.fetch.bytes",
+        "fetch.error.backoff.ms",
+        "fetch.queue.backoff.ms",
+        "queued.min.messages",
+        "queued.max.messages.kbytes",
+        "isolation.level",
+        "check.crcs",
+        "statistics.interval.ms",
+    }
+)
+"""Properties that a producer does not know, or has no use for."""

@@ -1,0 +1,112 @@
+"""The dead-letter topic: a letter is written when the broker says so, and only then."""
+
+import asyncio
+import logging
+import threading
+from types import TracebackType
+from typing import Self, cast, final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from processor.adapters.kafka.config import KafkaSettings, producer_config
+from processor.model.errors import DeadLetterError, WriteFault
+from processor.runtime.ports import DeadLetter
+
+SERVE_S = 0.1
+"""How long the thread waits for delivery reports at a time."""
+
+FLUSH_S = 5.0
+"""For letters on their way when the process ends; what is not acknowledged then is read and written again."""
+
+_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+_REFUSED = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.INVALID_RECORD,
+        KafkaError.POLICY_VIOLATION,
+    }
+)
+
+_librdkafka_log = logging.getLogger("librdkafka")
+
+
+@final
+class KafkaDeadLetters:
+    """`DeadLetters` on an idempotent producer; made, entered, used and left on the event loop's thread.
+
+    A thread of its own serves the delivery reports, which librdkafka only gives to whoever polls.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._producer = self._new_producer()
+        self._is_broken = False
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="dead-letters", daemon=True)
+
+    async def __aenter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        await asyncio.to_thread(self._thread.join)
+
+    async def write(self, letter: DeadLetter) -> None:
+        """Return when the broker has acknowledged the letter; raise `DeadLetterError` otherwise."""
+        loop = asyncio.get_running_loop()
+        reported: asyncio.Future[KafkaError | None] = loop.create_future()
+
+        def report(fault: KafkaError | None, _message: Message) -> None:
+            loop.call_soon_threadsafe(_resolve, reported, fault)
+
+        try:
+            self._producer.produce(
+                self._settings.dead_letter_topic,
+                value=letter.value,
+                key=letter.key,
+                headers=letter.headers,  # type: ignore[arg-type]  # a header may be null, which the stubs forget
+                on_delivery=report,
+            )
+        except BufferError:
+            raise DeadLetterError("the producer's queue is full", "retry") from None
+        except KafkaException as refusal:
+            raise self._error(cast("KafkaError", refusal.args[0])) from None
+        fault = await reported
+        if fault is not None:
+            raise self._error(fault)
+
+    def _error(self, fault: KafkaError) -> DeadLetterError:
+        if fault.fatal() or fault.code() == KafkaError._FATAL:
+            self._is_broken = True
+        return DeadLetterError(f"the topic {self._settings.dead_letter_topic}: {fault.str()}", _kind(fault))
+
+    def _new_producer(self) -> Producer:
+        return Producer(producer_config(self._settings), logger=_librdkafka_log)
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(SERVE_S)
+            if self._is_broken:  # by a fatal error: it takes nothing any more
+                broken, self._producer, self._is_broken = self._producer, self._new_producer(), False
+                broken.purge()
+                broken.flush(SERVE_S)
+        self._producer.flush(FLUSH_S)
+
+
+def _kind(fault: KafkaError) -> WriteFault:
+    if fault.code() in _TOO_LARGE:
+        return "too_large"
+    return "refused" if fault.code() in _REFUSED else "retry"
+
+
+def _resolve(reported: asyncio.Future[KafkaError | None], fault: KafkaError | None) -> None:
+    if not reported.done():
+        reported.set_result(fault)

@@ -1,0 +1,355 @@
+"""Kafka as a `Source`: one thread owns the consumer, and whatever it learns is told on the event loop.
+
+Rules:
+
+1. Only the consumer's thread touches the consumer: a call from another thread while one sits in `consume` hangs
+   (confluent-kafka 2.16). The loop leaves commands; the thread carries them out between two calls of `consume`.
+2. An epoch belongs to one assignment of one partition. Commands of an ended epoch are left out, records of a partition
+   without an epoch are dropped. Both happen on the thread, where epochs begin and end.
+3. Before a partition goes, what is in flight is finished, then its offset is committed, then its epoch ends (in this
+   order). A lost partition's epoch ends at once, and nothing is committed.
+4. A pause outlives the loss of a partition in librdkafka, so whatever is assigned is resumed first.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, final
+
+import orjson
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from processor.adapters.kafka.config import KafkaSettings, consumer_config
+from processor.adapters.kafka.offsets import Offsets
+from processor.model.errors import SourceError
+from processor.model.records import Record, TopicPartition, held_bytes
+from processor.runtime.ports import Assignment, Fetched, SourceListener
+
+CONSUME_RECORDS = 1_000
+CONSUME_WAIT_S = 0.02
+"""`consume` waits so long unless it has all the records it was asked for, and commands wait with it."""
+
+AHEAD_BYTES = 8 * 1024 * 1024
+"""How far the thread may run ahead of a busy loop."""
+
+COMMIT_DEADLINE_S = 30.0
+"""A commit without an answer until then counts as unknown; the next one is made in its place."""
+
+REVOKE_MARGIN_S = 5.0
+"""What the loop may take beyond the drain time before a partition goes without its word."""
+
+CLOSE_DEADLINE_S = 10.0
+"""Leaving the group takes a round trip; without a broker it is given up."""
+
+_librdkafka_log = logging.getLogger("librdkafka")
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """A commit that awaits its answer."""
+
+    offsets: dict[TopicPartition, int]
+    deadline: float
+
+
+@final
+class KafkaSource:
+    """Records of the subscribed topics; `drain_s` is how long `SourceListener.revoking` may take."""
+
+    def __init__(self, settings: KafkaSettings, drain_s: float) -> None:
+        self._settings = settings
+        self._revoke_deadline_s = drain_s + REVOKE_MARGIN_S
+        self._commands: deque[Callable[[Consumer], None]] = deque()
+        self._stopping = threading.Event()
+        self._caught_up = threading.Event()
+        self._polled_at = time.monotonic()
+        self._handed_over = 0  # bytes; written by the thread
+        self._taken_over = 0  # bytes; written by the loop
+        self._listener: SourceListener
+        self._loop: asyncio.AbstractEventLoop
+        self._ended: asyncio.Future[None] | None = None
+        # Of the consumer's thread alone:
+        self._offsets: Offsets
+        self._last_epoch = 0
+        self._epochs: dict[TopicPartition, int] = {}
+        self._starts: dict[TopicPartition, int] = {}
+        self._commit_sent: _Commit | None = None
+
+    # On the event loop
+
+    @property
+    def polled_at(self) -> float:
+        """When the thread last turned to Kafka, on the monotonic clock."""
+        return self._polled_at
+
+    def start(self, listener: SourceListener) -> None:
+        """Join the group, on a thread of its own."""
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        threading.Thread(target=self._run, name="kafka-consumer", daemon=True).start()
+
+    def pause(self, epochs: Mapping[TopicPartition, int]) -> None:
+        """Fetch no more of these; librdkafka drops what it has fetched ahead."""
+        self._commands.append(lambda consumer: consumer.pause(self._current(epochs)))
+
+    def resume(self, epochs: Mapping[TopicPartition, int]) -> None:
+        """Fetch these again."""
+        self._commands.append(lambda consumer: consumer.resume(self._current(epochs)))
+
+    def seek(self, partition: TopicPartition, epoch: int, offset: int) -> None:
+        """Go on from this offset."""
+
+        def seek(consumer: Consumer) -> None:
+            for each in self._current({partition: epoch}):
+                consumer.seek(KafkaPartition(each.topic, each.partition, offset))
+
+        self._commands.append(seek)
+
+    def commit(self, offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """Commit what is still owned in its epoch."""
+        self._commands.append(partial(self._commit, dict(offsets)))
+
+    async def stop(self) -> None:
+        """Leave the group; returns when the thread has ended, or when that takes too long."""
+        self._stopping.set()
+        if self._ended is not None:
+            await asyncio.wait({self._ended}, timeout=self._revoke_deadline_s + CLOSE_DEADLINE_S)
+
+    def _take_over(self, chunk: Sequence[Fetched], size: int) -> None:
+        self._listener.fetched(chunk)
+        self._taken_over += size
+        self._caught_up.set()
+
+    # On the consumer's thread
+
+    def _run(self) -> None:
+        try:
+            consumer = Consumer(
+                consumer_config(
+                    self._settings, error_cb=self._on_error, stats_cb=self._on_stats, on_commit=self._on_commit
+                ),
+                logger=_librdkafka_log,
+            )
+            self._offsets = Offsets(consumer, self._settings, self._stopping.wait)
+            try:
+                self._consume(consumer)
+            finally:
+                consumer.close()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on without a consumer
+            self._tell(self._listener.failed, _as_source_error(error))
+        finally:
+            self._tell(self._end)
+
+    def _end(self) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+
+    def _consume(self, consumer: Consumer) -> None:
+        consumer.subscribe(
+            list(self._settings.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+        while not self._stopping.is_set():
+            self._polled_at = time.monotonic()
+            self._carry_out_commands(consumer)
+            self._give_up_late_commit()
+            if self._handed_over - self._taken_over > AHEAD_BYTES:
+                self._caught_up.wait(CONSUME_WAIT_S)
+                self._caught_up.clear()
+            elif messages := consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S):
+                self._hand_over(consumer, messages)
+
+    def _carry_out_commands(self, consumer: Consumer) -> None:
+        while self._commands:
+            command = self._commands.popleft()
+            try:
+                command(consumer)
+            except KafkaException as error:
+                self._tell(self._listener.trouble, f"Kafka's client refused a command: {_said(error)}")
+
+    def _hand_over(self, consumer: Consumer, messages: Sequence[Any]) -> None:
+        """Give the records to the loop, by partition; those of partitions that went in the meantime are dropped.
+
+        The messages are untyped because the stubs call everything optional that only error events lack.
+        """
+        found: dict[tuple[str, int], list[Record]] = {}
+        for message in messages:
+            if (error := message.error()) is not None:
+                self._meet(consumer, message, error)
+                continue
+            at = (message.topic(), message.partition())
+            record = Record(message.offset(), message.timestamp()[1], message.key(), message.value(), message.headers())
+            if at in found:
+                found[at].append(record)
+            else:
+                found[at] = [record]
+        chunk = [
+            Fetched(partition, epoch, records, sum(map(held_bytes, records)))
+            for (topic, number), records in found.items()
+            if (epoch := self._epochs.get(partition := TopicPartition(topic, number))) is not None
+        ]
+        if chunk:
+            size = sum(part.bytes for part in chunk)
+            self._handed_over += size
+            self._tell(self._take_over, chunk, size)
+
+    def _meet(self, consumer: Consumer, message: Message, error: KafkaError) -> None:
+        """React to an event that came in a record's place."""
+        if error.fatal():
+            raise SourceError(f"Kafka's client cannot go on: {error.str()}")
+        partition = TopicPartition(message.topic() or "", message.partition() or 0)
+        if error.code() == KafkaError._AUTO_OFFSET_RESET and partition in self._epochs:
+            reached = consumer.position([KafkaPartition(*partition)])[0].offset
+            position = reached if reached >= 0 else self._starts[partition]  # nothing was consumed in this epoch
+            self._tell(self._listener.gap, partition, position, self._offsets.available(partition))
+        else:
+            self._tell(self._listener.trouble, error.str())
+
+    # Commits
+
+    def _commit(self, wanted: dict[TopicPartition, tuple[int, int]], consumer: Consumer) -> None:
+        offsets = {each: offset for each, (epoch, offset) in wanted.items() if self._epochs.get(each) == epoch}
+        if not offsets:
+            self._tell(self._listener.committed, {}, None)
+            return
+        self._commit_sent = _Commit(offsets, time.monotonic() + COMMIT_DEADLINE_S)
+        try:
+            consumer.commit(offsets=_kafka_offsets(offsets), asynchronous=True)
+        except KafkaException as error:
+            self._answer_commit(_said(error))
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[KafkaPartition]) -> None:
+        """Judge an answer; one that came after its deadline is not taken for the next one's."""
+        answered = {TopicPartition(each.topic, each.partition): each.offset for each in partitions}
+        if self._commit_sent is not None and self._commit_sent.offsets == answered:
+            faults = [each.error for each in partitions if each.error]
+            fault = error or (faults[0] if faults else None)
+            self._answer_commit(fault.str() if fault else None)
+
+    def _give_up_late_commit(self) -> None:
+        if self._commit_sent is not None and time.monotonic() > self._commit_sent.deadline:
+            self._answer_commit(f"no answer in {COMMIT_DEADLINE_S:.0f} s")
+
+    def _answer_commit(self, fault: str | None) -> None:
+        sent, self._commit_sent = self._commit_sent, None
+        if sent is not None:
+            self._tell(self._listener.committed, sent.offsets, fault)
+
+    # Rebalances
+
+    def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        committed = self._offsets.committed(partitions)
+        starts = {
+            each: self._offsets.chosen_start(each) if offset is None else offset for each, offset in committed.items()
+        }
+        self._starts |= starts
+        placed = _kafka_offsets(starts)
+        if self._settings.is_incremental:
+            consumer.incremental_assign(placed)
+        else:
+            consumer.assign(placed)
+        if placed:
+            consumer.resume(placed)
+        self._tell(
+            self._listener.assigned,
+            [Assignment(each, self._begin_epoch(each), starts[each], committed[each] is None) for each in starts],
+            self._offsets.partitions_in_topics(),
+        )
+
+    def _begin_epoch(self, partition: TopicPartition) -> int:
+        self._last_epoch += 1
+        self._epochs[partition] = self._last_epoch
+        return self._last_epoch
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        going = self._owned(partitions)
+        offsets = self._finish(going)
+        try:
+            if offsets:
+                consumer.commit(offsets=_kafka_offsets(offsets), asynchronous=False)
+        except KafkaException as error:
+            self._tell(self._listener.trouble, f"the last commit of revoked partitions failed: {_said(error)}")
+        self._let_go(consumer, partitions, going)
+
+    def _finish(self, going: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Let the loop finish what is in flight of these partitions; return what to commit of them."""
+        if not going:
+            return {}
+        finishing = asyncio.run_coroutine_threadsafe(self._listener.revoking(going), self._loop)
+        try:
+            return finishing.result(self._revoke_deadline_s)
+        except TimeoutError:
+            finishing.cancel()
+            self._tell(self._listener.lost, going)
+            return {}
+
+    def _on_lost(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        going = self._owned(partitions)
+        self._tell(self._listener.lost, going)
+        self._let_go(consumer, partitions, going)
+
+    def _let_go(self, consumer: Consumer, partitions: list[KafkaPartition], going: list[TopicPartition]) -> None:
+        for each in going:
+            del self._epochs[each], self._starts[each]
+        if self._settings.is_incremental:
+            consumer.incremental_unassign(partitions)
+        else:
+            consumer.unassign()
+
+    def _owned(self, partitions: list[KafkaPartition]) -> list[TopicPartition]:
+        named = [TopicPartition(each.topic, each.partition) for each in partitions]
+        return [each for each in named if each in self._epochs]
+
+    def _current(self, epochs: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
+        return [KafkaPartition(*each) for each, epoch in epochs.items() if self._epochs.get(each) == epoch]
+
+    # What librdkafka tells of itself
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._tell(self._listener.failed, SourceError(f"Kafka's client cannot go on: {error.str()}"))
+        else:
+            self._tell(self._listener.trouble, error.str())
+
+    def _on_stats(self, text: str) -> None:
+        """Tell the log end offsets, which librdkafka asks for even where a partition is paused."""
+        topics = orjson.loads(text)["topics"]
+        ends = {
+            each: end
+            for each in self._epochs
+            if (
+                end := topics.get(each.topic, {})
+                .get("partitions", {})
+                .get(str(each.partition), {})
+                .get("ls_offset", -1)
+            )
+            >= 0
+        }
+        if ends:
+            self._tell(self._listener.ends, ends)
+
+    def _tell(self, what: Callable[..., None], *values: object) -> None:
+        """Call on the event loop's thread, in the order of the calls here."""
+        self._loop.call_soon_threadsafe(what, *values)
+
+
+def _kafka_offsets(offsets: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
+    return [KafkaPartition(each.topic, each.partition, offset) for each, offset in offsets.items()]
+
+
+def _said(error: KafkaException) -> str:
+    fault = error.args[0]
+    return fault.str() if isinstance(fault, KafkaError) else str(fault)
+
+
+def _as_source_error(error: Exception) -> SourceError:
+    if isinstance(error, SourceError):
+        return error
+    detail = _said(error) if isinstance(error, KafkaException) else f"{type(error).__name__}: {error}"
+    return SourceError(f"Kafka's client ended: {detail}")

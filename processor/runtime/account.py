@@ -1,0 +1,63 @@
+"""Whose key this is: asked before anything is sent, so that nobody's events end in another organisation."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+
+from processor.engine.retry import Backoff, Chance
+from processor.engine.verdict import Answer, Halt, NoAnswer, Retry, of_trouble
+from processor.model.reasons import HaltReason
+from processor.runtime.gate import PROBED_HALTS, Gate
+from processor.runtime.notices import Observer, Retried
+from processor.runtime.ports import Destination
+
+Mode = Literal["auto", "batch", "single"]
+
+_READS_ERRORS = frozenset({"ADMIN", "ARCHITECT"})
+"""Roles whose keys may read which items of a job failed (docs/fullstory-api.md#authentication)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What FullStory says of a key."""
+
+    org_id: str
+    role: str
+
+    def uses_batches(self, mode: Mode) -> bool:
+        """Say whether requests of several items are sent: by default where the answers can be understood."""
+        return mode == "batch" or (mode == "auto" and self.role in _READS_ERRORS)
+
+
+async def identify_account(
+    destination: Destination, org_id: str | None, gate: Gate, chance: Chance, observe: Observer
+) -> Account:
+    """Ask until FullStory says whose key this is; a key that is refused, or another's, is a halt until changed."""
+    failures = 0
+    while True:
+        account = _judge(await destination.me())
+        match account:
+            case Account() if org_id not in (None, account.org_id):
+                detail = f"the key is of the organisation {account.org_id}, PROCESSOR_FULLSTORY__ORG_ID is {org_id}"
+                gate.halt(HaltReason.WRONG_ORG, detail)
+                await asyncio.sleep(gate.limits.probe_interval_s)
+            case Account():
+                gate.resume(HaltReason.WRONG_ORG, *PROBED_HALTS)
+                return account
+            case Retry():
+                failures += 1
+                observe(Retried(account.reason))
+                await asyncio.sleep(account.after_s or Backoff().delay_s(failures, chance))
+            case Halt():
+                gate.halt(account.reason, account.detail)
+                await asyncio.sleep(gate.limits.probe_interval_s)
+
+
+def _judge(answer: Answer | NoAnswer) -> Account | Retry | Halt:
+    if isinstance(answer, Answer) and answer.status == 200:
+        body = answer.body if isinstance(answer.body, dict) else {}
+        org_id, role = body.get("orgId"), body.get("role")
+        if isinstance(org_id, str) and isinstance(role, str):
+            return Account(org_id, role)
+        return Halt(HaltReason.UNEXPECTED_ANSWER, "GET /me does not answer as FullStory does: check the base URL")
+    return of_trouble(answer)

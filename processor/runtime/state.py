@@ -1,0 +1,50 @@
+"""What the worker is doing at this moment, for those who show it: metrics, probes, pages. A value, made on demand."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from processor.model.reasons import HaltReason
+from processor.model.records import TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """One owned partition."""
+
+    id: TopicPartition
+    buffered_records: int
+    in_flight_records: int
+    is_paused: bool
+    position: int
+    """The lowest offset that is not settled."""
+    end: int | None
+    """The log end offset as Kafka last told it."""
+    oldest_unsettled_ms: int | None
+    """Kafka's timestamp of the record at `position`; None when everything consumed is settled."""
+
+    @property
+    def lag(self) -> int | None:
+        """Records between the lowest unsettled one and the end of the partition; None while that is unknown."""
+        return None if self.end is None else max(self.end - self.position, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """The whole process."""
+
+    has_joined: bool
+    """Whether the group has given this process its part, which may be no partition at all."""
+    is_draining: bool
+    partitions: Sequence[PartitionState]
+    halts: Mapping[HaltReason, str]
+    """Why delivery stands still, in words; empty while it does not."""
+    bytes_held: int
+    concurrency_limit: int
+    jobs_in_flight: int
+    operations_in_flight: int
+    polled_at: float
+    """When Kafka's client was last polled, on the monotonic clock."""
+
+
+StateOf = Callable[[], WorkerState]
+"""Called on the event loop's thread."""
