@@ -36,6 +36,13 @@ def _keys(_context: click.Context, _parameter: click.Parameter, values: tuple[st
     return keys or dict(DEFAULT_KEYS)
 
 
+def _range(_context: click.Context, _parameter: click.Parameter, value: tuple[float, float]) -> tuple[float, float]:
+    """Refuse a shortest duration above the longest."""
+    if value[0] > value[1]:
+        raise click.BadParameter(f"the shortest, {value[0]:g}, exceeds the longest, {value[1]:g}")
+    return value
+
+
 @click.command
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8400, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
@@ -43,7 +50,16 @@ def _keys(_context: click.Context, _parameter: click.Parameter, values: tuple[st
 @click.option("--org-id", default="SANDBOX-na1", show_default=True, help="What GET /me says.")
 @click.option("--seed", default=0, show_default=True, help="Of everything left to chance.")
 @click.option(
-    "--job-seconds", nargs=2, type=SECONDS, default=(0.05, 0.5), show_default=True, help="Jobs take this long."
+    "--job-seconds",
+    nargs=2,
+    type=SECONDS,
+    default=(0.05, 0.5),
+    show_default=True,
+    callback=_range,
+    help="Jobs take this long: shortest, longest.",
+)
+@click.option(
+    "--job-retention", "job_retention_s", type=SECONDS, help="Finished jobs are forgotten after these seconds."
 )
 @click.option("--page-size", type=COUNT, default=1_000, show_default=True, help="Of users, imports and errors.")
 @click.option("--reorder-echo", is_flag=True, help="Echo failed items with other key order and number format.")
@@ -58,11 +74,15 @@ def _keys(_context: click.Context, _parameter: click.Parameter, values: tuple[st
 @click.option("--throttle", "throttle_ratio", type=RATIO, default=0.0, help="Share of requests answered 429.")
 @click.option("--retry-after", "retry_after_s", type=click.IntRange(min=0), default=1, help="Announced by such 429s.")
 @click.option("--retry-after-date", is_flag=True, help="Announce Retry-After as an HTTP date.")
+@click.option("--retry-after-on-5xx", is_flag=True, help="Announce it by injected 5xx answers too.")
 @click.option("--errors", "error_ratio", type=RATIO, default=0.0, help="Share answered with the error status.")
 @click.option("--error-status", type=STATUS, default=503, show_default=True)
 @click.option("--drop-before", "drop_before_ratio", type=RATIO, default=0.0, help="Share dropped without effect.")
 @click.option("--drop-after", "drop_after_ratio", type=RATIO, default=0.0, help="Share dropped after taking effect.")
 @click.option("--outage", "outage_status", type=STATUS, help="Answer everything so, until cleared.")
+@click.option("--slow-jobs", "slow_job_ratio", type=RATIO, default=0.0, help="Share of jobs that take longer, by:")
+@click.option("--slow-job-seconds", "slow_job_s", type=SECONDS, default=30.0, show_default=True)
+@click.option("--jobs-not-found", is_flag=True, help="Answer 404 to every question for a job.")
 @click.option("--failing-jobs", "job_failure_ratio", type=RATIO, default=0.0, help="Share of jobs that fail whole.")
 @click.option("--failing-items", "item_failure_ratio", type=RATIO, default=0.0, help="Share of items always refused.")
 def sandbox(
@@ -73,6 +93,7 @@ def sandbox(
     org_id: str,
     seed: int,
     job_seconds: tuple[float, float],
+    job_retention_s: float | None,
     page_size: int,
     reorder_echo: bool,
     running_jobs: int,
@@ -95,6 +116,7 @@ def sandbox(
         org_id=org_id,
         seed=seed,
         job_duration_s=job_seconds,
+        job_retention_s=job_retention_s,
         page_size=page_size,
         echo_style=EchoStyle.REORDERED if reorder_echo else EchoStyle.VERBATIM,
         running_jobs=running_jobs,
@@ -106,7 +128,10 @@ def sandbox(
         retry_after_as_date=retry_after_date,
         faults=Faults(**faults),
     )
-    asyncio.run(_serve(options))
+    try:
+        asyncio.run(_serve(options))
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
 
 
 async def _serve(options: SandboxOptions) -> None:

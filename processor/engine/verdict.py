@@ -10,7 +10,7 @@ Rules, from docs/fullstory-api.md#errors:
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -39,6 +39,8 @@ class NoAnswer:
     """The request ended without an answer; whether FullStory took it is not known."""
 
     reason: "RetryReason"
+    detail: str = field(default="", compare=False)
+    """What the network did, in words for people."""
 
 
 class RetryReason(StrEnum):
@@ -70,6 +72,7 @@ class Retry:
     reason: RetryReason
     status: int | None = None
     after_s: float | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ PostVerdict = Delivered | Accepted | Retry | Split | Rejected | Halt
 def of_post(answer: Answer | NoAnswer, *, batch: bool) -> PostVerdict:
     """Judge the answer to a POST; `batch` says which kind of endpoint and so which answers are possible."""
     if isinstance(answer, NoAnswer):
-        return Retry(answer.reason)
+        return Retry(answer.reason, detail=answer.detail)
     if answer.status in (200, 201, 202, 204):
         return _success(answer, batch=batch)
     if answer.status in (400, 413, 422):
@@ -104,7 +107,7 @@ def of_post(answer: Answer | NoAnswer, *, batch: bool) -> PostVerdict:
 def of_trouble(answer: Answer | NoAnswer) -> Retry | Halt:
     """Judge an answer that neither succeeds nor speaks of the content."""
     if isinstance(answer, NoAnswer):
-        return Retry(answer.reason)
+        return Retry(answer.reason, detail=answer.detail)
     status = answer.status
     if status == 429:
         return Retry(RetryReason.THROTTLED, status, answer.retry_after_s)
@@ -133,15 +136,21 @@ def _success(answer: Answer, *, batch: bool) -> PostVerdict:
     return Halt(HaltReason.UNEXPECTED_ANSWER, "a success without a job id: check the base URL")
 
 
-def _rejected(answer: Answer) -> Rejected:
-    reason = DeadLetterReason.TOO_LARGE if answer.status == 413 else DeadLetterReason.REJECTED
-    return Rejected(reason, f"FullStory answers {answer.status} {error_code(answer.body)}", answer.status)
+def _rejected(answer: Answer) -> Rejected | Halt:
+    """Believe FullStory that an item is at fault; a page of something in between says nothing about it."""
+    code = error_code(answer.body)
+    if answer.status == 413:
+        return Rejected(DeadLetterReason.TOO_LARGE, "FullStory answers 413: the request is too large", answer.status)
+    if code is None:
+        detail = f"the answer {answer.status} is none of FullStory's, which name a code: check what stands in between"
+        return Halt(HaltReason.UNEXPECTED_ANSWER, detail)
+    return Rejected(DeadLetterReason.REJECTED, f"FullStory answers {answer.status} {code}", answer.status)
 
 
-def error_code(body: Any) -> str:
+def error_code(body: Any) -> str | None:
     """Return FullStory's error code; its message may quote what we sent and is never kept."""
     code = body.get("code") if isinstance(body, dict) else None
-    return code if isinstance(code, str) and _CODE.match(code) else "without a code"
+    return code if isinstance(code, str) and _CODE.match(code) else None
 
 
 def is_passing(code: str) -> bool:
@@ -182,7 +191,9 @@ def of_job(answer: Answer | NoAnswer) -> JobVerdict:
         return Unknown()
     body = answer.body if isinstance(answer.body, dict) else {}
     job = body.get("job")
-    match job.get("status") if isinstance(job, dict) else None:
+    if not isinstance(job, dict):
+        return Halt(HaltReason.UNEXPECTED_ANSWER, "a job's state without a job: check the base URL")
+    match job.get("status"):
         case "COMPLETED":
             return Completed()
         case "FAILED":
@@ -202,7 +213,7 @@ class ErrorPage:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """The key may not read which items failed."""
+    """Which items failed cannot be read: by this key, or at all."""
 
 
 ErrorsVerdict = ErrorPage | Running | Unreadable | Unknown | Retry | Halt
@@ -220,5 +231,7 @@ def of_errors(answer: Answer | NoAnswer) -> ErrorsVerdict:
         return Unknown()
     body = answer.body if isinstance(answer.body, dict) else {}
     results, token = body.get("results"), body.get("next_page_token")
-    failures = tuple(each for each in results if isinstance(each, dict)) if isinstance(results, list) else ()
+    if not isinstance(results, list):  # too large to be read, say
+        return Unreadable()
+    failures = tuple(each for each in results if isinstance(each, dict))
     return ErrorPage(failures, token if isinstance(token, str) else "")

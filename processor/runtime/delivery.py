@@ -248,7 +248,8 @@ class Delivery:
             if is_passing(codes[index]):
                 again.append(items[index])
             else:
-                detail = f"FullStory's job answers {error_code({'code': codes[index]})}"
+                code = error_code({"code": codes[index]}) or "without a code"
+                detail = f"FullStory's job answers {code}"
                 await self._refused(part, items[index], Rejected(DeadLetterReason.REJECTED, detail, None, job.id))
         if failed is None or unmatched or len(codes) < errors:
             await self._unattributed(part, [item for index, item in enumerate(items) if index not in codes], job)

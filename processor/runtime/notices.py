@@ -42,9 +42,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A request is going to be sent again."""
+    """A request is going to be sent again; `detail` is what the network did, where it did something."""
 
     reason: RetryReason
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,8 +189,8 @@ class Requests:
 
     async def back_off(self, verdict: Retry, failures: int) -> None:
         """Wait before the next try, unless FullStory named a time: then the gate waits, for all."""
-        self._observe(Retried(verdict.reason))
-        if verdict.after_s is None:
+        self._observe(Retried(verdict.reason, verdict.detail))
+        if not verdict.after_s:
             await asyncio.sleep(self._backoff.delay_s(failures, self._chance))
 
     async def _post_once(self, request: Request, sent: Sent) -> PostVerdict:

@@ -29,7 +29,7 @@ def _job_json(job: Job) -> Json:
         "started_at": job.started_at,
         "finish_at": job.finish_at,
         "status": job.status,
-        "items": len(job.items),
+        "items": job.size,
         "imports": len(job.imports),
         "errors": len(job.errors),
         "status_read": job.status_read,

@@ -7,7 +7,8 @@ from typing import Any, TypeVar, final
 from processor.sandbox.jobs import Job
 from processor.sandbox.options import EchoStyle
 from processor.sandbox.paging import page
-from processor.sandbox.truth import Kind, Origin
+from processor.sandbox.truth import Kind, Origin, Taken
+from processor.sandbox.users_api import wants_schema
 from processor.sandbox.wire import Answer, ApiError, Call, Json, invalid, ok, parse_object, require, too_many
 from processor.sandbox.world import World
 
@@ -50,7 +51,15 @@ class BatchEndpoints:
     def imports(self, world: World, call: Call) -> Answer:
         """GET …/batch/{job_id}/imports: the items that took effect."""
         job = self._job(world, call)
-        return _when_finished(world, call, job, job.imports, _imported)
+        include_schema = wants_schema(call)
+
+        def imported(taken: Taken) -> Json:
+            item = taken.effect.item
+            if not include_schema:
+                item.pop("schema", None)
+            return {**item, "id": taken.user_id} if taken.user_id else item
+
+        return _when_finished(world, call, job, job.imports, imported)
 
     def errors(self, world: World, call: Call) -> Answer:
         """GET …/batch/{job_id}/errors: the items that failed, echoed whole; no index, no order."""
@@ -71,11 +80,6 @@ class BatchEndpoints:
 def _when_finished(world: World, call: Call, job: Job, records: Sequence[T], as_json: Callable[[T], Json]) -> Answer:
     """Return a page of the job's results, or 202 while it runs."""
     return page(world, call, records, as_json) if job.finished else ok({}, status=202)
-
-
-def _imported(imported: tuple[Json, str]) -> Json:
-    item, user_id = imported
-    return {**item, "id": user_id} if user_id else item
 
 
 def verbatim(value: Any) -> Any:

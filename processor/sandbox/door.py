@@ -42,10 +42,9 @@ class Visit:
         self._endpoint = endpoint
         self._request = request
         self._fault = world.chance.request_fault(world.faults)
-        idempotency_key = request.headers.get("Idempotency-Key") if endpoint.idempotent else None
         now = world.clock.now()
         path = request.rel_url.raw_path
-        self._entry = world.log.arrive(now, request.method, path, endpoint.name, idempotency_key)
+        self._entry = world.log.arrive(now, request.method, path, endpoint.name, request.headers)
         if request.method == "POST":
             world.watch.arrive(now)
 
@@ -81,9 +80,10 @@ class Visit:
             body = await self._body()
             api_key = world.keys.admit(self._request.headers.get("Authorization"), self._endpoint.access)
             self._throttle()
-            if self._entry.idempotency_key is None:
+            idempotency_key = self._entry.idempotency_key
+            if idempotency_key is None or not self._endpoint.idempotent:
                 return await self._perform(api_key, body)
-            return await self._perform_once(api_key, body, self._entry.idempotency_key)
+            return await self._perform_once(api_key, body, idempotency_key)
         except ApiError as error:
             return error.answer()
 

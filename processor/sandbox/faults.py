@@ -31,6 +31,8 @@ class Faults:
     outage_status: int | None = None  # every request gets this status, until cleared or `outage_until`
     outage_until: float | None = None  # on the sandbox's clock
     job_duration_s: tuple[float, float] | None = None  # of jobs accepted from now on, instead of the option's
+    slow_job_ratio: float = 0.0  # jobs that take `slow_job_s` longer
+    slow_job_s: float = 30.0  # long beside the usual duration, short beside the worker's patience
     job_failure_ratio: float = 0.0  # jobs of which every item fails
     item_failure_ratio: float = 0.0  # items that always fail: by content, so the same item fails when sent again
     jobs_not_found: bool = False  # reads of any job are answered 404
@@ -72,7 +74,7 @@ def _is_status(value: Any) -> bool:
 
 
 def _is_range(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value)) and value[0] <= value[1]  # noqa: PLR2004
+    return isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value)) and value[0] <= value[1]
 
 
 RATIO = _is_ratio, "a number from 0 to 1"
@@ -92,6 +94,8 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "outage_until": ((lambda value: value is None or _is_number(value)), "null or a number of at least 0"),
     "outage_s": ((lambda value: value is None or _is_number(value)), "null or a number of at least 0"),
     "job_duration_s": ((lambda value: value is None or _is_range(value)), "null or [shortest, longest]"),
+    "slow_job_ratio": RATIO,
+    "slow_job_s": SECONDS,
     "job_failure_ratio": RATIO,
     "item_failure_ratio": RATIO,
     "jobs_not_found": SWITCH,

@@ -58,8 +58,8 @@ class IdempotencyKeys:
     def finish(self, key: tuple[str, str], answer: Answer | None) -> None:
         """Store the answer, or free the key when there is none or its status is not to be replayed."""
         if answer is None or not self._is_stored(answer.status):
-            self._promises.pop(key, None)
-        elif key in self._promises:
+            del self._promises[key]
+        else:
             self._promises[key].answer = answer
 
     def _is_stored(self, status: int) -> bool:

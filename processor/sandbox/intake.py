@@ -8,8 +8,8 @@ import orjson
 from processor.sandbox.faults import Faults
 from processor.sandbox.items import BATCH_USER_FIELDS, USER_FIELDS, ItemRules
 from processor.sandbox.options import SandboxOptions
-from processor.sandbox.truth import Origin, Truth
-from processor.sandbox.users import User, Users
+from processor.sandbox.truth import Effect, Origin, Taken, Truth
+from processor.sandbox.users import Users
 from processor.sandbox.wire import ApiError, Json
 
 HASH_BYTES = 8
@@ -27,35 +27,33 @@ class Intake:
         self.rules = ItemRules(options)
         self.properties_dropped = 0
 
-    def user(self, item: Json, origin: Origin, at: float) -> User:
+    def user(self, item: Json, origin: Origin, at: float) -> Taken:
         """Upsert a user; raises `ApiError` when the item is refused, without effect."""
         dropped = self.rules.user(item, BATCH_USER_FIELDS if origin.via == "batch" else USER_FIELDS)
-        self._refuse_unlucky(item)
+        self._refuse_unlucky(item, "invalid_argument")
         user = self._users.upsert(item, dropped)
-        self._record(item, origin, at, dropped)
-        return user
+        return Taken(self._record(item, origin, at, dropped), user.id)
 
-    def update(self, user_id: str, item: Json, origin: Origin, at: float) -> User:
+    def update(self, user_id: str, item: Json, origin: Origin, at: float) -> Taken:
         """Update a user by FullStory's id; raises `ApiError` as `user` does, and 404."""
         dropped = self.rules.user(item, USER_FIELDS)
-        self._refuse_unlucky(item)
+        self._refuse_unlucky(item, "invalid_argument")
         user = self._users.update(user_id, item, dropped)
-        self._record(item, origin, at, dropped)
-        return user
+        return Taken(self._record(item, origin, at, dropped), user.id)
 
-    def event(self, item: Json, origin: Origin, at: float) -> None:
+    def event(self, item: Json, origin: Origin, at: float) -> Taken:
         """Create an event; raises `ApiError` when the item is refused, without effect."""
         dropped = self.rules.event(item)
-        self._refuse_unlucky(item)
+        self._refuse_unlucky(item, "event_validation_failed")
         if not item.get("session", {}).keys() & {"id", "uid"}:
             self._users.of_event(item.get("user", {}))
-        self._record(item, origin, at, dropped)
+        return Taken(self._record(item, origin, at, dropped), "")
 
-    def _record(self, item: Json, origin: Origin, at: float, dropped: list[str]) -> None:
+    def _record(self, item: Json, origin: Origin, at: float, dropped: list[str]) -> Effect:
         self.properties_dropped += len(dropped)
-        self._truth.add(at, origin, item)
+        return self._truth.add(at, origin, item)
 
-    def _refuse_unlucky(self, item: Json) -> None:
+    def _refuse_unlucky(self, item: Json, code: str) -> None:
         """Apply `item_failure_ratio`: by content, so that the same item is refused whenever it is sent."""
         ratio = self._faults.item_failure_ratio
         if not ratio:
@@ -63,4 +61,4 @@ class Intake:
         content = orjson.dumps([self._options.seed, item], option=orjson.OPT_SORT_KEYS)
         digest = blake2b(content, digest_size=HASH_BYTES).digest()
         if int.from_bytes(digest) < ratio * 256**HASH_BYTES:
-            raise ApiError(400, "event_validation_failed", self._options.item_error_message)
+            raise ApiError(400, code, self._options.item_error_message)

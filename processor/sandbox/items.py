@@ -100,7 +100,7 @@ class ItemRules:
         _identifiers(session, SESSION_FIELDS, "session")
         most_recent = session.get("use_most_recent", False)
         forms = len(user) + ("id" in session) + ("uid" in session)
-        if forms > 1 or ("id" in session and most_recent):
+        if forms > 1 or ("id" in session and len(session) > 1):
             raise invalid("exactly one form of identification may be given: user.uid, user.id or session.id")
         if most_recent and not user:
             raise invalid("session.use_most_recent requires user.uid or user.id")

@@ -15,7 +15,7 @@ from typing import Any, final
 
 from processor.sandbox.faults import Chance, Faults
 from processor.sandbox.options import SandboxOptions
-from processor.sandbox.truth import Kind, Origin, Via
+from processor.sandbox.truth import Kind, Origin, Taken, Via
 from processor.sandbox.wire import ApiError, Json, not_found, rfc3339
 
 # base64 for "++//": every job id holds characters that a path must escape, and ends in "="
@@ -31,7 +31,8 @@ class Job:
     id: str
     number: int
     origin: Origin
-    items: Sequence[Any]
+    items: Sequence[Any]  # empty once they have taken effect
+    size: int
     accepted_at: float
     duration_s: float
     doomed: bool  # by a fault: every item fails
@@ -40,7 +41,7 @@ class Job:
     finish_at: float | None = None
     status: str = "PROCESSING"
     status_read: bool = False
-    imports: list[tuple[Json, str]] = field(default_factory=list)  # item and the user's id
+    imports: list[Taken] = field(default_factory=list)
     errors: list[tuple[Any, ApiError]] = field(default_factory=list)
 
     @property
@@ -56,12 +57,12 @@ class Job:
         return shape
 
 
-Take = Callable[[Job, Any, float], str]
+Take = Callable[[Job, Any, float], Taken]
 
 
 @final
 class Jobs:
-    """Every job, and which are running; `take(job, item, at)` lets one item take effect and returns the user's id."""
+    """Every job, and which are running; `take(job, item, at)` lets one item take effect, or raises `ApiError`."""
 
     def __init__(self, options: SandboxOptions, faults: Faults, chance: Chance, take: Take) -> None:
         self._options = options
@@ -92,20 +93,20 @@ class Jobs:
 
     def accept(self, origin: Origin, items: Sequence[Any], now: float, shared: Json | None = None) -> Job:
         """Create a job; it starts now if there is a free place, else in its turn."""
-        shortest, longest = self._faults.job_duration_s or self._options.job_duration_s
         job_id = self._new_id()
         job = Job(
             id=job_id,
             number=len(self._jobs) + 1,
             origin=origin._replace(job_id=job_id),
             items=items,
+            size=len(items),
             accepted_at=now,
-            duration_s=self._chance.between(shortest, longest),
+            duration_s=self._duration_s(),
             doomed=self._chance.happens(self._faults.job_failure_ratio),
             shared=shared or {},
         )
         self._jobs[job_id] = job
-        self.operations += len(items)
+        self.operations += job.size
         if origin.via == "batch" and self.running >= self._options.running_jobs:
             self._queue.append(job)
         else:
@@ -129,7 +130,7 @@ class Jobs:
         while self._due and self._due[0][0] <= now:
             finish_at, _, job = heapq.heappop(self._due)
             self._carry_out(job, finish_at)
-            self.operations -= len(job.items)
+            self.operations -= job.size
             if job.origin.via == "batch":
                 self.running -= 1
                 if self._queue:
@@ -151,10 +152,17 @@ class Jobs:
                 job.errors.append((item, DOOM))
                 continue
             try:
-                job.imports.append((item, self._take(job, item, at)))
+                job.imports.append(self._take(job, item, at))
             except ApiError as error:
                 job.errors.append((item, error))
         job.status = "FAILED" if job.errors else "COMPLETED"
+        job.items = ()
+
+    def _duration_s(self) -> float:
+        faults = self._faults
+        shortest, longest = faults.job_duration_s or self._options.job_duration_s
+        extra_s = faults.slow_job_s if self._chance.happens(faults.slow_job_ratio) else 0.0
+        return self._chance.between(shortest, longest) + extra_s
 
     def _new_id(self) -> str:
         return base64.b64encode(self._chance.randbytes(9) + AWKWARD + self._chance.randbytes(8)).decode()

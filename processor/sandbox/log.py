@@ -1,7 +1,7 @@
 """The requests that arrived at the API: the last of them one by one, all of them counted."""
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import final
 
@@ -20,6 +20,7 @@ class Entry:
     path: str
     endpoint: str
     idempotency_key: str | None
+    integration_source: str | None
     status: int | None = None
     items: int = 0
     fault: Fault | None = None
@@ -45,11 +46,13 @@ class RequestLog:
         """Walk the last requests, oldest first."""
         return iter(self._last)
 
-    def arrive(self, at: float, method: str, path: str, endpoint: str, idempotency_key: str | None) -> Entry:
-        """Note a request."""
+    def arrive(self, at: float, method: str, path: str, endpoint: str, headers: Mapping[str, str]) -> Entry:
+        """Note a request; an empty Idempotency-Key is none."""
         self.total += 1
         self.in_progress += 1
-        entry = Entry(self.total, at, method, path, endpoint, idempotency_key)
+        idempotency_key = headers.get("Idempotency-Key") or None
+        source = headers.get("Integration-Source")
+        entry = Entry(self.total, at, method, path, endpoint, idempotency_key, source)
         self._last.append(entry)
         return entry
 
@@ -59,7 +62,7 @@ class RequestLog:
         outcome = "dropped" if entry.status is None else str(entry.status)
         self._by_endpoint.setdefault(entry.endpoint, Counter())[outcome] += 1
         if entry.fault is not None:
-            self.faults[entry.fault] += 1
+            self.faults[entry.fault.value] += 1
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count requests by endpoint and status; `dropped` where the connection was closed instead."""

@@ -28,6 +28,9 @@ def _offset(token: str) -> int:
     if not token:
         return 0
     try:
-        return int(base64.urlsafe_b64decode(token))
+        offset = base64.urlsafe_b64decode(token)
     except (ValueError, binascii.Error):
-        raise invalid("page_token is not valid") from None
+        offset = b""
+    if not offset.isdigit():
+        raise invalid("page_token is not valid")
+    return int(offset)

@@ -32,7 +32,9 @@ class Sandbox:
         self.options = options or SandboxOptions()
         self._clock = clock or SystemClock()
         self._world = World(self.options, self._clock)
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self._runner = web.AppRunner(
+            self._application(), access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_S
+        )
 
     @property
     def url(self) -> str:
@@ -62,7 +64,11 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.options.host, self.options.port).start()
+        try:
+            await web.TCPSite(self._runner, self.options.host, self.options.port).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
         return self
 
     async def __aexit__(

@@ -17,19 +17,19 @@ def origin(call: Call, via: Via) -> Origin:
 
 def create(world: World, call: Call) -> Answer:
     """POST /v2/users: upsert one user."""
-    user = world.intake.user(parse_object(call.body), origin(call, "single"), call.at)
-    return ok({"id": user.id}, items=1)
+    taken = world.intake.user(parse_object(call.body), origin(call, "single"), call.at)
+    return ok({"id": taken.user_id}, items=1)
 
 
 def update(world: World, call: Call) -> Answer:
     """POST /v2/users/{id}: update by FullStory's id."""
-    user = world.intake.update(call.path["id"], parse_object(call.body), origin(call, "single"), call.at)
-    return ok({"id": user.id}, items=1)
+    taken = world.intake.update(call.path["id"], parse_object(call.body), origin(call, "single"), call.at)
+    return ok({"id": taken.user_id}, items=1)
 
 
 def get(world: World, call: Call) -> Answer:
     """GET /v2/users/{id}."""
-    return ok(world.users.get(call.path["id"]).as_json(include_schema=_wants_schema(call)))
+    return ok(world.users.get(call.path["id"]).as_json(include_schema=wants_schema(call)))
 
 
 def find(world: World, call: Call) -> Answer:
@@ -45,7 +45,7 @@ def find(world: World, call: Call) -> Answer:
             if fits and identified in (None, "true" if user.uid else "false"):
                 yield user
 
-    include_schema = _wants_schema(call)
+    include_schema = wants_schema(call)
     return page(world, call, list(matching()), lambda user: user.as_json(include_schema=include_schema))
 
 
@@ -74,8 +74,9 @@ def stream(world: World, call: Call) -> Answer:
 def streamed(world: World, call: Call) -> Answer:
     """GET /v2/users/stream/{request_id}: the user's id, empty until it exists."""
     job = world.jobs.find("user", "stream", call.path["id"], call.at)
-    return ok({"id": job.imports[0][1] if job.imports else ""})
+    return ok({"id": job.imports[0].user_id if job.imports else ""})
 
 
-def _wants_schema(call: Call) -> bool:
+def wants_schema(call: Call) -> bool:
+    """Whether the caller asks for `schema` in what it reads."""
     return call.query.get("include_schema") == "true"

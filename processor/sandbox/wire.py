@@ -83,8 +83,12 @@ def parse_object(body: bytes) -> Json:
     """Parse the request body, one JSON object; raises `ApiError` 400 otherwise."""
     try:
         document: Json = require(orjson.loads(body), dict, "the request body")
+        # orjson reads deeper nesting than it writes, and an item is echoed up to three levels further down.
+        orjson.dumps([[[document]]])
     except orjson.JSONDecodeError:
         raise invalid("the request body is not valid JSON") from None
+    except orjson.JSONEncodeError:
+        raise invalid("the request body is nested too deeply") from None
     return document
 
 

@@ -11,7 +11,7 @@ from processor.sandbox.keys import Keys
 from processor.sandbox.limits import RetryAfterWatch, TokenBucket
 from processor.sandbox.log import RequestLog
 from processor.sandbox.options import Clock, SandboxOptions
-from processor.sandbox.truth import Truth
+from processor.sandbox.truth import Taken, Truth
 from processor.sandbox.users import Users
 from processor.sandbox.wire import Json, invalid
 
@@ -68,12 +68,11 @@ class World:
             "faults": dict(self.log.faults),
         }
 
-    def _take(self, job: Job, item: Any, at: float) -> str:
+    def _take(self, job: Job, item: Any, at: float) -> Taken:
         if job.origin.kind == "user":
-            return self.intake.user(item, job.origin, at).id
+            return self.intake.user(item, job.origin, at)
         if job.shared and isinstance(item, dict):
             if repeated := item.keys() & job.shared.keys():
                 raise invalid(f"{min(repeated)} is given both in shared and in the event")
             item = {**job.shared, **item}
-        self.intake.event(item, job.origin, at)
-        return ""
+        return self.intake.event(item, job.origin, at)

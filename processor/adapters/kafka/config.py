@@ -33,6 +33,7 @@ def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
     """Return the consumer's configuration."""
     config: dict[str, Any] = {
         "client.id": "segment-fullstory",
+        "log_level": 2,  # what matters of the rest comes as an error, too, and is told once
         "partition.assignment.strategy": "cooperative-sticky",  # what stays with a member goes on during a rebalance
         "fetch.queue.backoff.ms": 5,  # the default, a second, holds a small queue at 15,000 records/s
         "queued.max.messages.kbytes": max(settings.queue_bytes // 1024, 1),
@@ -57,6 +58,7 @@ def producer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
     """Return the configuration of the dead letters' producer."""
     return {
         "client.id": "segment-fullstory",
+        "log_level": 2,  # what matters of the rest comes as an error, too, and is told once
         "linger.ms": 5,
         "compression.type": "lz4",
         "queue.buffering.max.kbytes": 16 * 1024,

@@ -3,11 +3,12 @@
 import io
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, final
 
 import fastavro
 import orjson
+
+from processor.adapters.schemas.local import shipped_folder
 
 Message = dict[str, Any]
 """Fields by Segment's names, as the shipped schemas have them: times in milliseconds, free-form parts as JSON text."""
@@ -55,9 +56,8 @@ class AvroEncoder:
 
 
 def _shipped_schemas() -> dict[str, tuple[bytes, Any]]:
-    """Load each type's framing prefix and parsed schema; an installed package holds its own copy of the folder."""
-    package = Path(__file__).parents[2]
-    folder = package / "schemas" if (package / "schemas").is_dir() else package.parent / "schemas"
+    """Load each type's framing prefix and parsed schema."""
+    folder = shipped_folder()
     ids: dict[str, str] = json.loads((folder / "ids.json").read_text(encoding="utf-8"))
     return {
         name.removesuffix(".avsc"): (

@@ -1,0 +1,97 @@
+# Everything that people do with this project; `make` alone lists it.
+# ARGS is handed on: `make run ARGS=--help`, `make test ARGS="-k order"`, `make lock ARGS=--upgrade`.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# The first of these that is new enough and can make a virtual environment; `make PYTHON=…` names another.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c $(SUITABLE) 2>/dev/null && echo $$python && break; done)
+SUITABLE := 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" pyproject.toml
+
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+# Use
+
+.PHONY: run
+run: $(VENV)/installed-to-run ## the whole system on embedded defaults, in one terminal
+	@$(BIN)/segment-fullstory demo $(ARGS)
+
+.PHONY: sandbox
+sandbox: $(VENV)/installed-to-run ## the FullStory emulator alone
+	@$(BIN)/segment-fullstory sandbox $(ARGS)
+
+.PHONY: kafka
+kafka: $(VENV)/installed ## a real Kafka on loopback, to play with (Java 17 and Maven)
+	@$(BIN)/python -m tests.kafka.cluster $(ARGS)
+
+# Development
+
+.PHONY: test
+test: $(VENV)/installed ## every test; those on a real Kafka need Java 17 and Maven, or KAFKA_BOOTSTRAP_SERVERS
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: $(VENV)/installed ## format, lint, types, layers, spelling, metadata
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/validate-pyproject pyproject.toml
+
+.PHONY: bench
+bench: $(VENV)/installed ## measure
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)/installed ## write the generated pages of docs/ anew
+	$(BIN)/python docs/generate.py $(ARGS)
+
+.PHONY: lock
+lock: $(VENV)/installed ## lock what pyproject.toml asks for; ARGS=--upgrade takes newer versions
+	$(PIP) install uv
+	$(COMPILE) --group dev --output-file requirements.lock $(ARGS)
+	$(COMPILE) --group build --constraint requirements.lock --output-file requirements-run.lock $(ARGS)
+
+.PHONY: clean
+clean: ## delete what these targets made, downloads included
+	rm -rf $(VENV) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
+	rm -f .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installation: into .venv, from the locks, again when a lock or pyproject.toml changed. Running takes half of what
+# developing takes, in time and space, so it has a lock of its own: a part of the other one, version by version.
+
+$(VENV)/installed-to-run: requirements-run.lock pyproject.toml | $(BIN)/python
+	$(call install,requirements-run.lock)
+	@touch $@
+
+$(VENV)/installed: requirements.lock pyproject.toml | $(BIN)/python
+	$(call install,requirements.lock)
+	@touch $@ $(VENV)/installed-to-run
+
+define install
+	@echo "installing $(1) into $(VENV)" >&2
+	@$(PIP) install --require-hashes --requirement $(1)
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+endef
+
+$(BIN)/python:
+	@python="$(PYTHON)"; \
+	test -n "$$python" && "$$python" -c $(SUITABLE) 2>/dev/null || { \
+		echo "Python 3.11 or newer with its venv module is needed, and $${python:-none on the PATH} will not do." >&2; \
+		echo "Install one (on Debian: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3" >&2; \
+		exit 1; }; \
+	"$$python" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

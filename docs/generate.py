@@ -1,0 +1,212 @@
+"""Writes the pages that are made of definitions: docs/configuration.md and docs/metrics.md.
+
+    python -m docs.generate
+
+A test holds the pages to what this would write.
+"""
+
+# ruff: noqa: INP001 - a script, not a package
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import Secret, SecretStr
+from pydantic.fields import FieldInfo
+
+from processor.adapters.telemetry.catalogue import CATALOGUE
+from processor.adapters.telemetry.instruments import Definition, Label
+from processor.cli.settings.loading import Variable, groups, variables
+from processor.cli.settings.memory import MAX_QUEUE_BYTES, MIB, PARTITION_FETCH_BYTES, MemorySplit
+from processor.cli.settings.operation import Memory
+from processor.cli.settings.properties import KAFKA_RESERVED
+
+DOCS = Path(__file__).parent
+
+TITLES: Mapping[str, str] = {
+    "schema_registry": "Schema registry",
+    "fullstory": "FullStory",
+    "http": "HTTP",
+}
+"""Of groups whose names do not make a title by themselves."""
+
+SETTINGS_HEAD = "| variable | default | meaning | why this default |\n|---|---|---|---|"
+
+CONFIGURATION = """\
+# Configuration
+
+The worker reads its settings from the environment and, where a file is named, from TOML. The environment outranks the
+file. A group is a table of the file: `PROCESSOR_KAFKA__GROUP_ID` is `group_id` in `[kafka]`. A variable that is empty
+counts as not set.
+
+Everything is checked before anything is connected, and all problems are told at once. A name that begins with
+`PROCESSOR_` and is none of these is a problem too, because it is a slip of the pen; the variables that Kubernetes
+sets for a service called `processor` are left alone. The values of secrets are never printed.
+
+What has no default must be set: brokers, topics, consumer group, dead-letter topic, schema registry and API key.
+
+```toml
+[kafka]
+bootstrap_servers = "kafka-1:9092,kafka-2:9092"
+topics = ["segment.identify", "segment.track"]
+group_id = "segment-fullstory"
+dead_letter_topic = "segment.dead-letters"
+
+[kafka.properties]
+"security.protocol" = "SSL"
+
+[schema_registry]
+url = "http://schema-registry:8081"
+
+[fullstory]
+api_key_file = "/run/secrets/fullstory-api-key"
+```
+"""
+
+METRICS = """\
+# Metrics
+
+Served at `/metrics`, as Prometheus text or OpenMetrics, whichever the scrape asks for. Labels have the values listed
+here and no others; every series that is known beforehand begins at 0. Series of a partition are there while this
+process owns it. The process's own memory, CPU time and open files have Prometheus' usual names (`process_…`).
+
+One scrape shows one moment, so in each of them, summed over labels:
+
+```
+records_consumed_total = records_delivered_total + records_filtered_total + records_dead_lettered_total
+                       + records_released_total + records_in_flight
+```
+"""
+
+
+def configuration() -> str:
+    """Return docs/configuration.md."""
+    parts = [CONFIGURATION]
+    for name, group in groups().items():
+        title = TITLES.get(name, name.capitalize())
+        rows = "\n".join(_setting(variable) for variable in variables() if variable.group == name)
+        parts.append(f"## {title}\n\n{group.__doc__}\n\n{SETTINGS_HEAD}\n{rows}\n")
+        if group is Memory:
+            parts.append(_memory())
+    parts.append(_reserved())
+    return "\n".join(parts)
+
+
+def _setting(variable: Variable) -> str:
+    about = variable.about
+    meaning = [about.meaning]
+    if choices := _choices(variable.info):
+        meaning.append("One of " + ", ".join(f"`{each}`" for each in choices) + ".")
+    meaning.append(f"Example: `{about.example}`")
+    return f"| `{variable.name}` | {_default(variable)} | {' '.join(meaning)} | {about.reason} |"
+
+
+def _choices(info: FieldInfo) -> tuple[str, ...]:
+    return get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
+
+
+def _default(variable: Variable) -> str:
+    if variable.about.default is not None:
+        return variable.about.default
+    if variable.info.is_required():
+        return "required"
+    return f"`{_as_variable(variable.info.get_default(call_default_factory=True))}`"
+
+
+def _as_variable(value: Any) -> str:
+    """Write a default as the environment would hold it."""
+    assert not isinstance(value, Secret | SecretStr), "no secret has a default"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _memory() -> str:
+    budget = Memory().budget_bytes
+    split = MemorySplit.of(budget)
+    rows = [
+        (
+            "librdkafka's queue",
+            "`queued.max.messages.kbytes`",
+            f"a quarter of the budget, at most {MAX_QUEUE_BYTES // MIB} MiB",
+            split.queue_bytes,
+        ),
+        ("one fetch, as compressed", "`fetch.max.bytes`", "a quarter of the queue", split.fetch_bytes),
+        (
+            "a partition's part of a fetch",
+            "`max.partition.fetch.bytes`",
+            f"{PARTITION_FETCH_BYTES // MIB} MiB",
+            split.partition_fetch_bytes,
+        ),
+        ("records buffered and on their way", "", "the budget without the queue", split.held_bytes),
+    ]
+    table = "\n".join(f"| {what} | {name} | {formula} | {size // MIB} MiB |" for what, name, formula, size in rows)
+    return f"""\
+### How the budget is split
+
+| part | property of librdkafka | formula | with {budget // MIB} MiB |
+|---|---|---|---|
+{table}
+
+Records held count with their keys, values, headers and what Python keeps beside them. Owned partitions share that part
+evenly: one that holds its share is paused until it holds half of it. A record larger than all of this is still
+delivered, alone. What a fetch holds beyond its compressed size while librdkafka unpacks it comes on top, once for each
+broker.
+
+The part for records must hold four batches of `PROCESSOR_BATCH__MAX_BYTES`: one on its way and one that is collected,
+each as records and as request bodies. A smaller budget is refused, and the message names the numbers that fit.
+"""
+
+
+def _reserved() -> str:
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in KAFKA_RESERVED.items():
+        by_reason.setdefault(reason, []).append(f"`{name}`")
+    rows = "\n".join(f"| {', '.join(names)} | {reason} |" for reason, names in by_reason.items())
+    return f"""\
+## Properties that cannot be set
+
+What the worker promises rests on these properties of librdkafka, so `PROCESSOR_KAFKA__PROPERTIES` may not hold them.
+
+| properties | reason |
+|---|---|
+{rows}
+"""
+
+
+def metrics() -> str:
+    """Return docs/metrics.md."""
+    rows = "\n".join(_metric(definition) for definition in CATALOGUE)
+    return f"{METRICS}\n| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n{rows}\n\n{_buckets()}"
+
+
+def _metric(definition: Definition) -> str:
+    labels = "<br>".join(_label(label) for label in definition.labels)
+    return f"| `{definition.full_name}` | {definition.type} | {definition.unit} | {labels} | {definition.meaning} |"
+
+
+def _label(label: Label) -> str:
+    if label.values is None:
+        return f"`{label.name}`"
+    return f"`{label.name}`: " + ", ".join(f"`{value}`" for value in label.values)
+
+
+def _buckets() -> str:
+    rows = "\n".join(
+        f"| `{each.full_name}` | {', '.join(f'{bound:,}' for bound in each.buckets)} |"
+        for each in CATALOGUE
+        if each.buckets
+    )
+    return f"## Bounds of histograms\n\n| metric | upper bounds |\n|---|---|\n{rows}\n"
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Iterate over the generated pages and their contents."""
+    yield DOCS / "configuration.md", configuration()
+    yield DOCS / "metrics.md", metrics()
+
+
+if __name__ == "__main__":
+    for path, content in pages():
+        path.write_text(content, encoding="utf-8")

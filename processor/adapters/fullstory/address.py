@@ -1,0 +1,69 @@
+"""Where the API is: by the key's data centre, or where the operator says.
+
+Rules:
+
+1. A key is never sent to the FullStory of another data centre than its own, and never in clear text across a network.
+2. Whatever else the operator names is believed: a gateway, a sandbox, a data centre that opened after this release.
+"""
+
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from processor.adapters.fullstory.key import ApiKey
+from processor.model.errors import ConfigurationError
+
+HOSTS = {"na1": "api.fullstory.com", "eu1": "api.eu1.fullstory.com"}
+"""FullStory's data centres and their hosts (docs/fullstory-api.md#data-centres)."""
+
+_DEFAULT_REALM = "na1"
+_VARIABLE = "PROCESSOR_FULLSTORY__BASE_URL"
+_EXAMPLE = "for example https://api.fullstory.com"
+
+
+def base_url_of(key: ApiKey, configured: str | None) -> str:
+    """Return the API's base URL without a slash at its end; raises `ConfigurationError` when the two do not agree."""
+    if not configured:
+        return f"https://{HOSTS.get(key.realm or _DEFAULT_REALM, HOSTS[_DEFAULT_REALM])}"
+    url = _split(configured)
+    problem = "it is not a URL" if url is None else _problem(url, key)
+    if url is None or problem is not None:
+        raise ConfigurationError([f"{_VARIABLE}: {problem}; {_EXAMPLE}"])
+    return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
+
+
+def is_loopback(base_url: str) -> bool:
+    """Say whether the host is this computer itself."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _split(text: str) -> SplitResult | None:
+    if not text.isascii() or not text.isprintable() or " " in text:  # urlsplit would drop some of these in silence
+        return None
+    try:
+        url = urlsplit(text)
+        has_host = bool(url.hostname) and url.port != 0  # reading the port checks it
+    except ValueError:
+        return None
+    return url if has_host and url.scheme in ("http", "https") else None
+
+
+def _problem(url: SplitResult, key: ApiKey) -> str | None:
+    host = (url.hostname or "").rstrip(".")
+    if "@" in url.netloc:
+        return "it must not hold a user name or password: the key is the only credential"
+    if url.query or url.fragment:
+        return "it must not hold a query or a fragment"
+    if url.scheme == "http" and not is_loopback(url.geturl()):
+        return f"http would send the API key to {host} in clear text; use https"
+    if host not in HOSTS.values():
+        return None
+    if url.path.strip("/"):
+        return f"{host} has no path {url.path}: the worker adds /v2 itself"
+    own_host = HOSTS.get(key.realm or "", host)
+    if own_host != host:
+        return f"the API key belongs to the data centre {key.realm}, whose host is {own_host}, not {host}"
+    return None

@@ -1,0 +1,160 @@
+"""The HTTP client. It asks and reports; what an answer means is decided in processor/engine/verdict.py.
+
+Rules:
+
+1. Every call ends with a value. Whatever status line arrives complete with its body is an `Answer`; what the network
+   or TLS did instead is a `NoAnswer`, because then nobody knows whether FullStory took the request.
+2. `Answer.body` is None where the body is no JSON or exceeds its bound: the status still counts, and a success
+   that lacks what it must hold is none of FullStory's. No answer may cost more memory than its bound.
+3. No POST is repeated and no redirect is followed: the caller repeats, under its key and within its limits; a redirect
+   could lead the API key elsewhere.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+from types import TracebackType
+from typing import Self, final
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from processor import __version__
+from processor.adapters.fullstory import content
+from processor.adapters.fullstory.address import base_url_of, is_loopback
+from processor.adapters.fullstory.key import ApiKey
+from processor.adapters.fullstory.retry_after import retry_after_s
+from processor.engine.verdict import Answer, NoAnswer, RetryReason
+from processor.model.reasons import Kind
+from processor.runtime.ports import Clock
+
+MAX_ANSWER_BYTES = 1024 * 1024
+"""Ids, job states and error messages are a few hundred bytes; a user echoed whole stays below this."""
+
+MAX_ERRORS_PAGE_BYTES = 64 * 1024 * 1024
+"""A page of failed items echoes each whole. Its size is undocumented: 1,000 items of the 32 KB that Segment allows,
+twice that after escaping."""
+
+KEEP_ALIVE_S = 15.0
+"""How long an idle connection is kept: shorter than the 30 to 600 s after which load balancers close theirs, because
+a POST that meets a closing connection is lost without an answer."""
+
+MAX_CONNECTIONS = 100
+"""The most POSTs that limits ever admit at once (64), and room for the questions about their jobs."""
+
+
+MAX_DETAIL_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """When a call is given up, in seconds. All of them end as `NoAnswer(TIMEOUT)`."""
+
+    connect_s: float = 10.0
+    """TCP alone, by address: two lost SYNs (1 s and 2 s later sent again) are survived; a dead host is noticed soon."""
+    read_s: float = 60.0
+    """Silence before and within an answer: a batch of 50,000 items may take long to be taken in."""
+    total_s: float = 120.0
+    """All of it, with name resolution, TLS, waiting for a connection and sending: 8 MiB at 1 Mbit/s take 67 s."""
+
+
+@final
+class FullStory:
+    """FullStory's API: the `Destination` port. Made on the event loop that uses it, and closed by `async with`.
+
+    `base_url` None means the data centre of the key. Proxies named by the environment are used when `trust_env` says
+    so, and never for a host on this computer. Raises `ConfigurationError` as `base_url_of` does.
+    """
+
+    def __init__(
+        self,
+        key: ApiKey,
+        clock: Clock,
+        *,
+        base_url: str | None = None,
+        connections: int = MAX_CONNECTIONS,
+        timeouts: Timeouts | None = None,
+        trust_env: bool = True,
+    ) -> None:
+        self.base_url = base_url_of(key, base_url)
+        self._key = key
+        self._clock = clock
+        limits = timeouts or Timeouts()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEP_ALIVE_S),
+            timeout=aiohttp.ClientTimeout(total=limits.total_s, sock_connect=limits.connect_s, sock_read=limits.read_s),
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+                "User-Agent": f"segment-fullstory/{__version__}",
+            },
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,  # its bound, where it has one, is not ours
+            trust_env=trust_env and not is_loopback(self.base_url),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    def rotate(self, key: ApiKey) -> None:
+        """Use this key from the next request on; raises `ConfigurationError` when it is another data centre's."""
+        base_url_of(key, self.base_url)
+        self._key = key
+
+    async def post(self, kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:
+        """POST one item, or a batch; `key` is the Idempotency-Key."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        return await self._call("POST", f"/v2/{kind}s/batch" if batch else f"/v2/{kind}s", headers, body)
+
+    async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:
+        """Ask for a job's state."""
+        return await self._call("GET", _job_path(kind, job_id))
+
+    async def errors(self, kind: Kind, job_id: str, page_token: str) -> Answer | NoAnswer:
+        """Ask for a page of a job's failed items; the first page has an empty token."""
+        query = f"?page_token={quote(page_token, safe='')}" if page_token else ""
+        return await self._call("GET", f"{_job_path(kind, job_id)}/errors{query}", bound=MAX_ERRORS_PAGE_BYTES)
+
+    async def me(self) -> Answer | NoAnswer:
+        """Ask whose key this is."""
+        return await self._call("GET", "/me")
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
+        bound: int = MAX_ANSWER_BYTES,
+    ) -> Answer | NoAnswer:
+        try:
+            async with self._session.request(
+                method,
+                URL(self.base_url + path, encoded=True),
+                headers={**(headers or {}), "Authorization": self._key.authorization},
+                data=None if body is None else BytesIO(body),  # sent in pieces: the loop goes on meanwhile
+                allow_redirects=False,
+            ) as response:
+                arrived_at = self._clock.wall()
+                raw = await content.read(response, bound)
+        except TimeoutError as error:
+            return NoAnswer(RetryReason.TIMEOUT, _said(error))
+        except (aiohttp.ClientError, OSError) as error:
+            return NoAnswer(RetryReason.CONNECTION, _said(error))
+        found = response.headers
+        parsed = None if raw is None else content.parsed(raw, found.get("Content-Encoding", ""), bound)
+        return Answer(response.status, parsed, retry_after_s(found.get("Retry-After"), arrived_at))
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARACTERS]
+
+
+def _job_path(kind: Kind, job_id: str) -> str:
+    """Escape the id as a whole: FullStory's hold `/`, `+` and `=`."""
+    return f"/v2/{kind}s/batch/{quote(job_id, safe='')}"

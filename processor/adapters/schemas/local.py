@@ -1,0 +1,66 @@
+"""Schemas of a folder: `ids.json` names a file for each id."""
+
+import json
+from pathlib import Path
+from typing import Any, final
+
+import fastavro
+
+from processor.model.errors import ConfigurationError
+
+INDEX = "ids.json"
+_INDEX_FORM = f'{INDEX} must hold an object of ids and file names, for example {{"1": "identify.avsc"}}'
+
+
+def shipped_folder() -> Path:
+    """Return the folder of the schemas that come with the worker; an installed package holds its own copy."""
+    package = Path(__file__).parents[2]
+    installed = package / "schemas"
+    return installed if installed.is_dir() else package.parent / "schemas"
+
+
+@final
+class LocalSchemas:
+    """The `Schemas` port over a folder, read once. Raises `ConfigurationError` that names every file at fault."""
+
+    def __init__(self, folder: Path) -> None:
+        problems: list[str] = []
+        self._texts: dict[int, str] = {}
+        for schema_id, name in _index(folder).items():
+            path = folder / name
+            try:
+                self._texts[schema_id] = _schema_text(path)
+            except OSError as error:
+                problems.append(f"{path}: {error.strerror}; restore the file or remove the id {schema_id} from {INDEX}")
+            except Exception as error:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
+                problems.append(f"{path}: not an Avro schema ({type(error).__name__}); correct the file")
+        if problems:
+            raise ConfigurationError(problems)
+
+    async def fetch(self, schema_id: int) -> str | None:
+        """Return the schema's text, None when no id of the folder is this."""
+        return self._texts.get(schema_id)
+
+
+def _index(folder: Path) -> dict[int, str]:
+    path = folder / INDEX
+    try:
+        index: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError([f"{path}: {error.strerror}; {_INDEX_FORM}"]) from None
+    except ValueError:
+        raise ConfigurationError([f"{path}: not JSON; {_INDEX_FORM}"]) from None
+    if not isinstance(index, dict) or not all(map(_is_entry, index.items())):
+        raise ConfigurationError([f"{path}: {_INDEX_FORM}"])
+    return {int(schema_id): name for schema_id, name in index.items()}
+
+
+def _is_entry(entry: tuple[str, Any]) -> bool:
+    schema_id, name = entry
+    return schema_id.isascii() and schema_id.isdecimal() and isinstance(name, str) and bool(name)
+
+
+def _schema_text(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    fastavro.parse_schema(json.loads(text))
+    return text

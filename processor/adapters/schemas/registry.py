@@ -1,0 +1,132 @@
+"""Schemas of a registry that speaks Confluent's API: Confluent's own, Apicurio, Karapace, Redpanda."""
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, final
+from urllib.parse import urlsplit
+
+from confluent_kafka.schema_registry import (  # type: ignore[attr-defined]  # the type stubs lack the asynchronous one
+    AsyncSchemaRegistryClient,
+    SchemaRegistryError,
+)
+
+from processor.adapters.schemas.references import standing_alone
+from processor.model.errors import ConfigurationError, RegistryUnavailableError
+
+REQUEST_TIMEOUT_S = 10.0
+"""The client's own default is to wait for ever."""
+
+DEADLINE_S = 30.0
+"""For a schema with everything that belongs to it: several addresses may be tried, tokens and references fetched."""
+
+_DEFAULTS = {"timeout": REQUEST_TIMEOUT_S, "max.retries": 0}  # the worker asks again itself, and says so
+_SCHEMA_NOT_FOUND = 40403
+_URL_VARIABLE = "PROCESSOR_SCHEMA_REGISTRY__URL"
+_PROPERTIES_VARIABLE = "PROCESSOR_SCHEMA_REGISTRY__PROPERTIES"
+_HINTS = {
+    401: f"check the credentials in {_PROPERTIES_VARIABLE}",
+    403: f"the credentials in {_PROPERTIES_VARIABLE} may not read schemas",
+    404: f"check {_URL_VARIABLE}",
+}
+
+
+@final
+class RegistrySchemas:
+    """The `Schemas` port over a registry; closed by `async with`. `url` may list several, separated by commas.
+
+    `properties` are those of confluent-kafka's client: TLS, basic and OAuth authentication, `timeout`, `max.retries`.
+    Raises `ConfigurationError` when they make no sense. No message ever holds a credential.
+    """
+
+    def __init__(self, url: str, properties: Mapping[str, Any], *, deadline_s: float = DEADLINE_S) -> None:
+        self._address = _shown(url)
+        self._deadline_s = deadline_s
+        configuration = {**_DEFAULTS, **properties, "url": url}
+        timeout = configuration["timeout"]
+        if not isinstance(timeout, int | float) or not timeout > 0:
+            raise ConfigurationError([f"{_PROPERTIES_VARIABLE}: timeout must be a number of seconds above 0"])
+        try:
+            self._client = AsyncSchemaRegistryClient(configuration)
+        except (ValueError, TypeError, OSError) as error:  # their texts name properties, and no values of them
+            raise ConfigurationError([f"{_PROPERTIES_VARIABLE}: {error}"]) from None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._client.__aexit__(kind, error, traceback)
+
+    async def fetch(self, schema_id: int) -> str | None:
+        """Return the schema's text with the types that it refers to; None when the registry knows no such id.
+
+        Raises `RegistryUnavailableError` for everything else, at the latest when the deadline has passed.
+        """
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._fetch(schema_id)
+        except RegistryUnavailableError:
+            raise
+        except SchemaRegistryError as error:
+            raise self._unavailable(_said(error)) from None
+        except TimeoutError:
+            raise self._unavailable(f"did not answer within {self._deadline_s:g} s") from None
+        except Exception as error:  # noqa: BLE001 - of httpx, authlib, json: none speaks of the schema
+            raise self._unavailable(f"cannot be asked ({type(error).__name__})") from None
+
+    async def _fetch(self, schema_id: int) -> str | None:
+        try:
+            schema = await self._client.get_schema(schema_id)
+        except SchemaRegistryError as error:
+            if error.http_status_code == 404 and error.error_code == _SCHEMA_NOT_FOUND:
+                return None
+            raise
+        return standing_alone(await self._text(schema), await self._referenced(schema))
+
+    async def _referenced(self, schema: Any) -> dict[str, str]:
+        """Return the texts of all that the schema refers to, and of what those refer to, by name."""
+        texts: dict[str, str] = {}
+        waiting = list(schema.references or ())
+        while waiting:
+            reference = waiting.pop()
+            if reference.name not in texts:
+                found = await self._client.get_version(reference.subject, reference.version)
+                texts[reference.name] = await self._text(found.schema)
+                waiting += found.schema.references or ()
+        return texts
+
+    async def _text(self, schema: Any) -> str:
+        """Return the text; a success without one is no registry's, and the client must not remember it."""
+        if not isinstance(schema.schema_str, str):
+            await self._client.clear_caches()
+            raise self._unavailable(f"answers 200 without a schema; check {_URL_VARIABLE}")
+        return schema.schema_str
+
+    def _unavailable(self, what: str) -> RegistryUnavailableError:
+        return RegistryUnavailableError(f"the schema registry at {self._address} {what}")
+
+
+def _said(error: SchemaRegistryError) -> str:
+    """Word an answer by its numbers: its text may be a proxy's page, or quote what we sent."""
+    hint = _HINTS.get(error.http_status_code)
+    code: object = error.error_code  # whatever the JSON held
+    number = f" (code {code})" if isinstance(code, int) and code > 0 else ""
+    return f"answers {error.http_status_code}{number}" + (f"; {hint}" if hint else "")
+
+
+def _shown(url: str) -> str:
+    """Return the addresses without user names, passwords and queries; raises `ConfigurationError` for what is none."""
+    return ", ".join(_shown_one(each.strip()) for each in url.split(","))
+
+
+def _shown_one(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0  # reading it checks it
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise ConfigurationError([f"{_URL_VARIABLE}: not a URL; for example https://registry.example:8081"])
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,0 +1,239 @@
+"""Every metric: its name, its meaning, its labels with all their values. docs/metrics.md is made of this."""
+
+from enum import StrEnum
+from typing import get_args
+
+from processor.adapters.telemetry.instruments import Definition, Label, Type
+from processor.engine.verdict import RetryReason
+from processor.model.errors import WriteFault
+from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind, PropertyRule, ReleaseReason
+
+
+def _values(closed: type[StrEnum]) -> tuple[str, ...]:
+    return tuple(each.value for each in closed)
+
+
+_KIND = Label("kind", _values(Kind))
+_PARTITION = (Label("topic"), Label("partition"))
+_ENDPOINTS = tuple(f"{kind}s{suffix}" for kind in Kind for suffix in ("", "/batch", "/batch/job", "/batch/errors"))
+_OUTCOMES = ("2xx", "3xx", "4xx", "5xx", RetryReason.TIMEOUT.value, RetryReason.CONNECTION.value)
+
+# What became of records
+
+RECORDS_CONSUMED = Definition(
+    "records_consumed_total",
+    Type.COUNTER,
+    "records",
+    "Records taken from Kafka. A record that comes again after a rebalance counts again.",
+    (Label("topic"),),
+)
+RECORDS_DELIVERED = Definition(
+    "records_delivered_total",
+    Type.COUNTER,
+    "records",
+    "Records that FullStory took, their jobs completed.",
+    (_KIND,),
+)
+RECORDS_FILTERED = Definition(
+    "records_filtered_total",
+    Type.COUNTER,
+    "records",
+    "Records that a rule keeps from FullStory.",
+    (Label("reason", _values(FilterReason)),),
+)
+RECORDS_DEAD_LETTERED = Definition(
+    "records_dead_lettered_total",
+    Type.COUNTER,
+    "records",
+    "Records that FullStory can never take; the dead-letter topic has acknowledged them.",
+    (Label("reason", _values(DeadLetterReason)),),
+)
+RECORDS_RELEASED = Definition(
+    "records_released_total",
+    Type.COUNTER,
+    "records",
+    "Records given up unsettled when their partition went; the next owner reads them again.",
+    (Label("reason", _values(ReleaseReason)),),
+)
+RECORDS_IN_FLIGHT = Definition(
+    "records_in_flight", Type.GAUGE, "records", "Records consumed and not yet settled: buffered, or on their way."
+)
+RECORDS_REDELIVERED = Definition(
+    "records_redelivered_total",
+    Type.COUNTER,
+    "records",
+    "Records sent once more under a new key: FullStory may hold them twice.",
+)
+RECORDS_LOST_TO_RETENTION = Definition(
+    "records_lost_to_retention_total",
+    Type.COUNTER,
+    "records",
+    "Offsets that were passed over because the topic had deleted their records before they were read.",
+)
+PROPERTY_CHANGES = Definition(
+    "property_changes_total",
+    Type.COUNTER,
+    "changes",
+    "Properties, names and ids that mapping changed or left out.",
+    (Label("rule", _values(PropertyRule)),),
+)
+
+# How fast
+
+FRESHNESS = Definition(
+    "freshness_seconds",
+    Type.HISTOGRAM,
+    "seconds",
+    "From a record's timestamp in Kafka to its delivery, of every delivered record. Bounds from the linger "
+    "to a day: a worker that catches up after an outage is seen to do so.",
+    buckets=(1, 2, 5, 10, 30, 60, 120, 300, 900, 3_600, 21_600, 86_400),
+)
+OLDEST_UNSETTLED = Definition(
+    "oldest_unsettled_timestamp_seconds",
+    Type.GAUGE,
+    "seconds",
+    "Kafka's timestamp of the oldest record that is not settled; absent while all that was consumed is.",
+    _PARTITION,
+)
+CONSUMER_LAG = Definition(
+    "consumer_lag_records",
+    Type.GAUGE,
+    "records",
+    "From the lowest unsettled offset to the end of the partition; absent until the end is known.",
+    _PARTITION,
+)
+
+# FullStory
+
+BATCH_RECORDS = Definition(
+    "batch_records",
+    Type.HISTOGRAM,
+    "items",
+    "Items in a part of a batch; parts without any are not counted. Bounds up to what FullStory takes a request.",
+    (_KIND,),
+    (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000),
+)
+REQUEST_DURATION = Definition(
+    "request_duration_seconds",
+    Type.HISTOGRAM,
+    "seconds",
+    "From a request to its answer, by class of status, or to its end without one. Bounds around a healthy answer "
+    "and up to the deadline.",
+    (Label("endpoint", _ENDPOINTS), Label("outcome", _OUTCOMES)),
+    (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+JOB_DURATION = Definition(
+    "job_duration_seconds",
+    Type.HISTOGRAM,
+    "seconds",
+    "From the acceptance of a job to its end. Bounds from a second to an hour: FullStory promises no time.",
+    (_KIND,),
+    (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600),
+)
+RETRIES = Definition(
+    "retries_total",
+    Type.COUNTER,
+    "requests",
+    "Requests that are sent again.",
+    (Label("reason", _values(RetryReason)),),
+)
+THROTTLED = Definition(
+    "throttled_seconds_total", Type.COUNTER, "seconds", "Time that FullStory asked to wait (`Retry-After`)."
+)
+CONCURRENCY_LIMIT = Definition(
+    "concurrency_limit", Type.GAUGE, "requests", "Requests that may await an answer at once; adapts to FullStory."
+)
+JOBS_IN_FLIGHT = Definition("jobs_in_flight", Type.GAUGE, "jobs", "Requests and jobs that are not finished.")
+OPERATIONS_IN_FLIGHT = Definition(
+    "operations_in_flight", Type.GAUGE, "items", "Items in requests and jobs that are not finished."
+)
+
+# The worker
+
+HALTED = Definition(
+    "halted",
+    Type.GAUGE,
+    "",
+    "1 while delivery stands still for this reason, else 0. The data is kept.",
+    (Label("reason", _values(HaltReason)),),
+)
+BYTES_HELD = Definition("bytes_held", Type.GAUGE, "bytes", "What records in flight hold of the memory budget.")
+MEMORY_BUDGET = Definition("memory_budget_bytes", Type.GAUGE, "bytes", "`PROCESSOR_MEMORY__BUDGET_BYTES`.")
+BUILD_INFO = Definition("build_info", Type.GAUGE, "", "Always 1.", (Label("version"),))
+CONFIG_INFO = Definition(
+    "config_info",
+    Type.GAUGE,
+    "",
+    "Always 1. The fingerprint changes with whatever changes what is sent.",
+    (Label("mapping_fingerprint"),),
+)
+
+# Kafka and the schema registry
+
+PARTITIONS_ASSIGNED = Definition("partitions_assigned", Type.GAUGE, "partitions", "Partitions that this process owns.")
+PARTITIONS_PAUSED = Definition(
+    "partitions_paused", Type.GAUGE, "partitions", "Owned partitions that are not fetched: they hold enough."
+)
+REBALANCES = Definition(
+    "rebalances_total",
+    Type.COUNTER,
+    "rebalances",
+    "Times that partitions came or went.",
+    (Label("kind", ("assigned", "revoked", "lost")),),
+)
+COMMITS = Definition(
+    "commits_total",
+    Type.COUNTER,
+    "commits",
+    "Commits of offsets; one that failed is made again.",
+    (Label("outcome", ("ok", "failed")),),
+)
+DEAD_LETTER_WRITES = Definition(
+    "dead_letter_writes_total",
+    Type.COUNTER,
+    "writes",
+    "Attempts to write a dead letter, repeats included.",
+    (Label("outcome", ("ok", *get_args(WriteFault))),),
+)
+REGISTRY_REQUESTS = Definition(
+    "registry_requests_total",
+    Type.COUNTER,
+    "requests",
+    "Questions to the schema registry.",
+    (Label("outcome", ("found", "absent", "unavailable")),),
+)
+
+CATALOGUE = (
+    RECORDS_CONSUMED,
+    RECORDS_DELIVERED,
+    RECORDS_FILTERED,
+    RECORDS_DEAD_LETTERED,
+    RECORDS_RELEASED,
+    RECORDS_IN_FLIGHT,
+    RECORDS_REDELIVERED,
+    RECORDS_LOST_TO_RETENTION,
+    PROPERTY_CHANGES,
+    FRESHNESS,
+    OLDEST_UNSETTLED,
+    CONSUMER_LAG,
+    BATCH_RECORDS,
+    REQUEST_DURATION,
+    JOB_DURATION,
+    RETRIES,
+    THROTTLED,
+    CONCURRENCY_LIMIT,
+    JOBS_IN_FLIGHT,
+    OPERATIONS_IN_FLIGHT,
+    HALTED,
+    BYTES_HELD,
+    MEMORY_BUDGET,
+    PARTITIONS_ASSIGNED,
+    PARTITIONS_PAUSED,
+    REBALANCES,
+    COMMITS,
+    DEAD_LETTER_WRITES,
+    REGISTRY_REQUESTS,
+    BUILD_INFO,
+    CONFIG_INFO,
+)
+"""All of them, in the order in which they are shown."""

@@ -1,0 +1,217 @@
+"""Structured logs: one line for a change of state, none for a record, and repeats only now and then.
+
+Nothing of an event is ever written: no traits, no keys, no ids of users. Tracebacks come without local variables,
+which would hold them.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TextIO, final
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+from processor.model.reasons import ReleaseReason
+from processor.model.records import TopicPartition
+from processor.runtime.notices import (
+    Answered,
+    Built,
+    Committed,
+    Consumed,
+    DeadLetterWrite,
+    Gap,
+    Halted,
+    JobEnded,
+    Notice,
+    Rebalanced,
+    Redelivered,
+    RegistryAsked,
+    Released,
+    Resumed,
+    Retried,
+    Settled,
+    SourceTrouble,
+    Throttled,
+)
+from processor.runtime.ports import Clock
+
+Format = Literal["json", "console"]
+
+QUIET_S = 30.0
+"""How long a line that was written keeps the next one of its kind back: two lines a minute tell that it goes on."""
+
+UNTOLD = (Consumed, Built, Answered, JobEnded, RegistryAsked)
+"""Notices of the ordinary course of things: metrics count them. A registry that is away is a halt."""
+
+
+@contextmanager
+def logging_to(stream: TextIO, level: str, format_: Format) -> Iterator[FilteringBoundLogger]:
+    """Send the worker's logs and those of its libraries to the stream until the end of the `with`."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_CONTEXT,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(format_)],
+        )
+    )
+    root = logging.getLogger()
+    previous = root.level
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    logging.captureWarnings(capture=True)
+    try:
+        yield structlog.wrap_logger(
+            logging.getLogger("segment_fullstory"),
+            processors=[*_CONTEXT, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+        )
+    finally:
+        logging.captureWarnings(capture=False)
+        root.setLevel(previous)
+        root.removeHandler(handler)
+
+
+_CONTEXT: Sequence[Processor] = (
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+
+
+def _rendering(format_: Format) -> list[Processor]:
+    if format_ == "console":
+        return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Line:
+    level: int
+    event: str
+    fields: Mapping[str, Any]
+
+
+@final
+@dataclass(slots=True)
+class _Repeats:
+    """Lines of one kind after one was written."""
+
+    quiet_until: float
+    last: _Line
+    suppressed: int = 0
+    records: int = 0
+    """What the suppressed lines told of, where they told of records."""
+
+
+@final
+class LogObserver:
+    """An `Observer` that writes lines; for the event loop's thread."""
+
+    def __init__(self, log: FilteringBoundLogger, clock: Clock, quiet_s: float = QUIET_S) -> None:
+        self._log = log
+        self._clock = clock
+        self._quiet_s = quiet_s
+        self._repeats: dict[tuple[str, str], _Repeats] = {}
+        self._on: Mapping[type[Notice], Callable[[Any], None]] = {
+            Rebalanced: self._rebalanced,
+            Halted: self._halted,
+            Resumed: self._resumed,
+            Gap: self._gap,
+            Redelivered: self._redelivered,
+            Released: self._released,
+            SourceTrouble: self._source_trouble,
+            Committed: self._committed,
+            DeadLetterWrite: self._dead_letter_write,
+            Settled: self._settled,
+            Retried: self._retried,
+            Throttled: self._throttled,
+        }
+
+    def __call__(self, notice: Notice) -> None:
+        """Write what the notice tells, and what was held back for long enough."""
+        if self._repeats:
+            self._catch_up()
+        if not isinstance(notice, UNTOLD):
+            self._on[type(notice)](notice)
+
+    # Changes of state: each is a line
+
+    def _rebalanced(self, notice: Rebalanced) -> None:
+        level = logging.WARNING if notice.kind == "lost" else logging.INFO
+        self._say(level, f"partitions {notice.kind}", partitions=_by_topic(notice.partitions))
+
+    def _halted(self, notice: Halted) -> None:
+        self._say(logging.ERROR, "delivery halted", reason=notice.reason.value, detail=notice.detail)
+
+    def _resumed(self, notice: Resumed) -> None:
+        self._say(logging.INFO, "delivery resumed", reason=notice.reason.value)
+
+    def _gap(self, notice: Gap) -> None:
+        self._say(logging.ERROR, "records lost to retention", partition=str(notice.partition), records=notice.records)
+
+    def _released(self, notice: Released) -> None:
+        level = logging.WARNING if notice.reason is ReleaseReason.LOST else logging.INFO
+        self._say(level, "records released", reason=notice.reason.value, records=notice.records)
+
+    # What repeats: a line now and then
+
+    def _redelivered(self, notice: Redelivered) -> None:
+        self._repeat(logging.WARNING, "records redelivered", "", records=notice.records)
+
+    def _source_trouble(self, notice: SourceTrouble) -> None:
+        self._repeat(logging.WARNING, "kafka trouble", "", detail=notice.detail)
+
+    def _committed(self, notice: Committed) -> None:
+        if notice.outcome != "ok":
+            self._repeat(logging.WARNING, "commit failed", "", partitions=notice.partitions)
+
+    def _dead_letter_write(self, notice: DeadLetterWrite) -> None:
+        if notice.outcome != "ok":
+            self._repeat(logging.WARNING, "dead letter not written", notice.outcome)
+
+    def _settled(self, notice: Settled) -> None:
+        for reason, records in notice.dead_lettered.items():
+            self._repeat(logging.WARNING, "records dead-lettered", reason.value, records=records)
+
+    def _retried(self, notice: Retried) -> None:
+        self._repeat(logging.WARNING, "request retried", notice.reason.value)
+
+    def _throttled(self, notice: Throttled) -> None:
+        self._repeat(logging.INFO, "fullstory asks to wait", "", seconds=round(notice.seconds, 3))
+
+    def _repeat(self, level: int, event: str, reason: str, **fields: Any) -> None:
+        """Write the line, unless one of its event and reason was written lately."""
+        line = _Line(level, event, {"reason": reason, **fields} if reason else fields)
+        repeats = self._repeats.get((event, reason))
+        if repeats is None:
+            self._repeats[event, reason] = _Repeats(self._clock.monotonic() + self._quiet_s, line)
+            self._say(level, event, **line.fields)
+        else:
+            repeats.last = line
+            repeats.suppressed += 1
+            repeats.records += fields.get("records", 0)
+
+    def _catch_up(self) -> None:
+        """Write what was held back and is due: the last of each kind, how many more there were, all their records."""
+        now = self._clock.monotonic()
+        for key, repeats in [each for each in self._repeats.items() if each[1].quiet_until <= now]:
+            if not repeats.suppressed:
+                del self._repeats[key]
+                continue
+            line = repeats.last
+            total = {"records": repeats.records} if "records" in line.fields else {}
+            self._repeats[key] = _Repeats(now + self._quiet_s, line)
+            self._say(line.level, line.event, **{**line.fields, **total}, suppressed=repeats.suppressed - 1)
+
+    def _say(self, level: int, event: str, **fields: Any) -> None:
+        self._log.log(level, event, **fields)
+
+
+def _by_topic(partitions: Sequence[TopicPartition]) -> dict[str, list[int]]:
+    topics: dict[str, list[int]] = {}
+    for each in sorted(partitions):
+        topics.setdefault(each.topic, []).append(each.partition)
+    return topics

@@ -1,0 +1,132 @@
+"""The worker's small HTTP server: metrics, and the two questions that Kubernetes asks."""
+
+import errno
+import socket
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, final
+
+import orjson
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from processor.adapters.telemetry.metrics import exposition
+from processor.model.errors import ConfigurationError
+from processor.runtime.ports import Clock
+from processor.runtime.state import StateOf
+
+POLL_LIMIT_S = 60.0
+"""Longer than a rebalance with its drain and a slow broker, far shorter than the 300 s after which the group moves on."""
+
+SHUTDOWN_S = 0.5
+"""For answers under way when the server stops."""
+
+INDEX = """\
+segment-fullstory
+
+/metrics  for Prometheus
+/livez    whether Kafka is being polled
+/readyz   whether the group has been joined, and why delivery stands still if it does
+"""
+
+
+@final
+class TelemetryServer:
+    """Serves between `async with` and its end, on the event loop that enters it and that owns the worker's state."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        state_of: StateOf,
+        clock: Clock,
+        *,
+        fail_on_halt: bool,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._registry = registry
+        self._state_of = state_of
+        self._clock = clock
+        self._fail_on_halt = fail_on_halt
+        application = web.Application()
+        application.router.add_get("/", self._index)
+        application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/livez", self._livez)
+        application.router.add_get("/readyz", self._readyz)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
+
+    @property
+    def port(self) -> int:
+        """The port in use, also where 0 was asked for; only while it is entered."""
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def __aenter__(self) -> Self:
+        """Listen; raise `ConfigurationError` where that is not possible."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ConfigurationError([self._problem(error)]) from None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+
+    def _problem(self, error: OSError) -> str:
+        if error.errno == errno.EADDRINUSE:
+            return f"PROCESSOR_HTTP__PORT: port {self._port} of {self._host} is in use: choose another"
+        if error.errno == errno.EACCES:
+            return f"PROCESSOR_HTTP__PORT: port {self._port} needs a privilege: choose one above 1023"
+        detail = error.strerror if isinstance(error, socket.gaierror) else str(error)
+        return f"PROCESSOR_HTTP__HOST: cannot listen on {self._host}: {detail}; for example: 0.0.0.0"
+
+    async def _index(self, _request: web.Request) -> web.Response:
+        return web.Response(text=INDEX)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        body, content_type = exposition(self._registry, request.headers.get("Accept", ""))
+        response = web.Response(body=body, headers={"Content-Type": content_type})
+        response.enable_compression()
+        return response
+
+    async def _livez(self, _request: web.Request) -> web.Response:
+        """A worker is alive while it polls Kafka: neither a broker nor FullStory that is away ends a pod."""
+        age = max(self._clock.monotonic() - self._state_of().polled_at, 0.0)
+        is_alive = age <= POLL_LIMIT_S
+        body = {
+            "status": "alive" if is_alive else "stalled",
+            "seconds_since_poll": round(age, 3),
+            "limit_seconds": POLL_LIMIT_S,
+        }
+        return _json(body, 200 if is_alive else 503)
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        """A worker is ready once it has joined the group, which may have no partition for it."""
+        state = self._state_of()
+        if state.is_draining:
+            status = "draining"
+        elif not state.has_joined:
+            status = "joining"
+        elif state.halts and self._fail_on_halt:
+            status = "halted"
+        else:
+            status = "ready"
+        body = {
+            "status": status,
+            "joined": state.has_joined,
+            "partitions": len(state.partitions),
+            "halts": {reason.value: detail for reason, detail in state.halts.items()},
+        }
+        return _json(body, 200 if status == "ready" else 503)
+
+
+def _json(body: Mapping[str, Any], status: int) -> web.Response:
+    return web.Response(
+        status=status, body=orjson.dumps(body), content_type="application/json", headers={"Cache-Control": "no-store"}
+    )

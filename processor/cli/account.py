@@ -1,0 +1,138 @@
+"""The closing account of a run on generated records: what became of each, against what had to.
+
+Every record must be in exactly one place: in the truth of the sandbox, on the dead-letter topic, or nowhere because a
+rule filters it. Records are told apart by their partition and offset, their arrivals by the strings that no other
+record holds.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, final
+
+from processor.cli.generator import DeadLettered, Delivered, Expectation, Filtered
+from processor.model.reasons import DeadLetterReason, FilterReason, Kind
+from processor.model.records import Headers
+
+_UNIQUE = re.compile(r"u\d+_\d+|e-\d+-\d+")
+"""What the generator calls the strings that no other record holds."""
+
+MAX_NAMED = 5
+"""How many faults of one sort are named one by one."""
+
+
+class Arrival(NamedTuple):
+    """A user upsert or an event that took effect in the sandbox."""
+
+    kind: str
+    item: Mapping[str, Any]
+
+
+class Letter(NamedTuple):
+    """Where a dead letter says it comes from, and why."""
+
+    partition: int
+    offset: int
+    reason: str
+
+
+@final
+@dataclass(slots=True)
+class Balance:
+    """What became of the records; `faults` is empty when every one ended where it had to."""
+
+    records: int = 0
+    delivered: Counter[Kind] = field(default_factory=Counter)
+    dead_lettered: Counter[DeadLetterReason] = field(default_factory=Counter)
+    filtered: Counter[FilterReason] = field(default_factory=Counter)
+    lost: int = 0
+    repeated: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def fault(self, what: str) -> None:
+        """Name a fault; `faults` stays short however many there are."""
+        if len(self.faults) < MAX_NAMED:
+            self.faults.append(what)
+
+
+@final
+class Account:
+    """Remembers what was produced, and judges where it ended."""
+
+    def __init__(self) -> None:
+        self._expected: dict[tuple[int, int], Expectation] = {}
+
+    def produced(self, partition: int, offset: int, expectation: Expectation) -> None:
+        """Remember a record that the broker acknowledged."""
+        self._expected[partition, offset] = expectation
+
+    def __len__(self) -> int:
+        return len(self._expected)
+
+    def balance(self, arrivals: Iterable[Arrival], letters: Iterable[Letter], *, may_reject: bool = False) -> Balance:
+        """Judge a finished run; `may_reject` when the sandbox refuses good items on purpose."""
+        arrived = Counter(unique for arrival in arrivals for unique in _uniques(arrival))
+        dead = {(letter.partition, letter.offset): letter.reason for letter in letters}
+        balance = Balance(len(self._expected))
+        for at, expectation in self._expected.items():
+            self._judge(balance, at, expectation, arrived, dead.pop(at, None), may_reject=may_reject)
+        for at in dead:
+            balance.fault(f"a dead letter names {at}, which was never produced")
+        for arrival in arrived.keys() - self._deliverable():
+            balance.fault(f"{arrival} arrived, and was not to be delivered")
+        return balance
+
+    def _deliverable(self) -> set[tuple[str, str, str]]:
+        return {(e.kind, e.uid, e.unique) for e in self._expected.values() if isinstance(e, Delivered)}
+
+    def _judge(
+        self,
+        balance: Balance,
+        at: tuple[int, int],
+        expectation: Expectation,
+        arrived: Counter[tuple[str, str, str]],
+        reason: str | None,
+        *,
+        may_reject: bool,
+    ) -> None:
+        match expectation:
+            case Delivered(kind, uid, unique):
+                count = arrived[kind, uid, unique]
+                if count and reason is None:
+                    balance.delivered[kind] += 1
+                    if count > 1:
+                        balance.repeated += count - 1
+                elif may_reject and reason == DeadLetterReason.REJECTED and not count:
+                    balance.dead_lettered[DeadLetterReason.REJECTED] += 1
+                else:
+                    balance.lost += reason is None
+                    balance.fault(f"{at} arrived {count} times, dead-lettered: {reason}; had to be delivered: {unique}")
+            case DeadLettered(expected):
+                if reason == expected:
+                    balance.dead_lettered[expected] += 1
+                else:
+                    balance.lost += reason is None
+                    balance.fault(f"{at} had to be dead-lettered as {expected}, is {reason}")
+            case Filtered(rule):
+                balance.filtered[rule] += 1
+                if reason is not None:
+                    balance.fault(f"{at} had to be filtered by {rule}, was dead-lettered as {reason}")
+
+
+def letter_of(headers: Headers) -> Letter:
+    """Read the headers of a dead letter; of several with one name the last one counts."""
+    named = dict(headers)
+    texts = [named[name] for name in ("__dlq.errors.partition", "__dlq.errors.offset", "fullstory.dlq.reason")]
+    partition, offset, reason = (text.decode() if text is not None else "" for text in texts)
+    return Letter(int(partition), int(offset), reason)
+
+
+def _uniques(arrival: Arrival) -> Iterable[tuple[str, str, str]]:
+    """Return what tells the records apart that an arrival is made of: a user may be merged of several."""
+    properties = arrival.item.get("properties", {})
+    if arrival.kind == Kind.EVENT:
+        uid, found = arrival.item["user"]["uid"], [properties.get("unique", "")]
+    else:
+        uid, found = arrival.item["uid"], list(properties)
+    return [(arrival.kind, uid, unique) for unique in found if _UNIQUE.fullmatch(unique)]

@@ -1,0 +1,172 @@
+"""The composition root: every part of the worker, put together from settings."""
+
+import asyncio
+import hashlib
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import final
+
+from structlog.typing import FilteringBoundLogger
+
+from processor import __version__
+from processor.adapters.clock import SystemClock
+from processor.adapters.fullstory import ApiKey, FullStory
+from processor.adapters.kafka.config import KafkaSettings
+from processor.adapters.kafka.dead_letters import KafkaDeadLetters
+from processor.adapters.kafka.source import KafkaSource
+from processor.adapters.schemas.local import LocalSchemas, shipped_folder
+from processor.adapters.schemas.registry import RegistrySchemas
+from processor.adapters.telemetry.logs import LogObserver
+from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
+from processor.adapters.telemetry.server import TelemetryServer
+from processor.cli.settings import Settings
+from processor.engine.limits import Limits, LimitSettings
+from processor.engine.partition import BatchLimits
+from processor.engine.retry import Backoff
+from processor.events.dead_letters import Stamp
+from processor.events.mapping import Mapping, MappingRules
+from processor.runtime.account import identify_account
+from processor.runtime.delivery import Delivery, DeliverySettings
+from processor.runtime.gate import Gate
+from processor.runtime.notices import Notice, Observer
+from processor.runtime.ports import Schemas
+from processor.runtime.requests import Requests
+from processor.runtime.schemas import SchemaCache
+from processor.runtime.worker import Worker, WorkerSettings
+
+NONCE_BYTES = 16
+DRAIN_S = 5.0
+"""How long a revoke waits for batches in flight: longer, and the rest of the group waits with it."""
+
+
+def kafka_settings(settings: Settings) -> KafkaSettings:
+    """Return what the Kafka adapters need."""
+    split = settings.memory.split()
+    return KafkaSettings(
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        topics=settings.kafka.topics,
+        group_id=settings.kafka.group_id,
+        dead_letter_topic=settings.kafka.dead_letter_topic,
+        start=settings.kafka.start,
+        queue_bytes=split.queue_bytes,
+        fetch_bytes=split.fetch_bytes,
+        partition_fetch_bytes=split.partition_fetch_bytes,
+        properties=settings.kafka.client_properties(),
+    )
+
+
+def worker_settings(settings: Settings) -> WorkerSettings:
+    """Return what the worker needs."""
+    batch = settings.batch
+    return WorkerSettings(
+        limits=BatchLimits(batch.max_records, batch.max_bytes, batch.linger_s),
+        held_budget_bytes=settings.memory.split().held_bytes,
+        drain_s=DRAIN_S,
+        grace_s=settings.shutdown.grace_s,
+        on_gap=settings.kafka.on_gap,
+    )
+
+
+def mapping_fingerprint(rules: MappingRules) -> str:
+    """Return what changes whenever the same record may become another item: by its settings, or by a release."""
+    text = json.dumps([__version__, asdict(rules)], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@final
+class Broadcast:
+    """An observer that tells others; they may join after it was handed out."""
+
+    def __init__(self) -> None:
+        self.observers: list[Observer] = []
+
+    def __call__(self, notice: Notice) -> None:
+        """Tell everyone."""
+        for observer in self.observers:
+            observer(notice)
+
+
+@asynccontextmanager
+async def process(settings: Settings, log: FilteringBoundLogger, *observers: Observer) -> AsyncIterator["Process"]:
+    """Put a worker together, with what it needs open until the end of the `async with`.
+
+    Raises `ConfigurationError` for what only shows when it is used.
+    """
+    clock, chance, observe = SystemClock(), random.SystemRandom(), Broadcast()
+    rules = MappingRules(settings.mapping.integration_names)
+    fingerprint = mapping_fingerprint(rules)
+    kafka = kafka_settings(settings)
+    async with AsyncExitStack() as stack:
+        key = ApiKey(settings.fullstory.api_key.get_secret_value())
+        destination = await stack.enter_async_context(
+            FullStory(key, clock, base_url=settings.fullstory.base_url or None)
+        )
+        schemas = await _schemas(settings, stack)
+        dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
+        gate = Gate(Limits(LimitSettings(settings.delivery.org_share)), clock, observe)
+        requests = Requests(destination, gate, clock, chance.random, observe, Backoff())
+        delivery_settings = DeliverySettings(unattributed=settings.delivery.unattributed)
+        stamp = Stamp(settings.kafka.group_id, __version__, fingerprint)
+        worker = Worker(
+            KafkaSource(kafka, DRAIN_S),
+            Delivery(requests, dead_letters, gate, clock, chance.random, observe, stamp, delivery_settings),
+            SchemaCache(schemas, gate, clock, chance.random, observe),
+            gate,
+            Mapping(rules),
+            clock,
+            lambda: chance.randbytes(NONCE_BYTES),
+            observe,
+            worker_settings(settings),
+        )
+        registry = new_registry()
+        facts = Facts(__version__, fingerprint, settings.kafka.topics, settings.memory.budget_bytes)
+        observe.observers += [Metrics(registry, worker.state, clock, facts), LogObserver(log, clock), *observers]
+        http, fail_on_halt = settings.http, settings.ready.fail_on_halt
+        server = await stack.enter_async_context(
+            TelemetryServer(http.host, http.port, registry, worker.state, clock, fail_on_halt=fail_on_halt)
+        )
+
+        async def identify() -> None:
+            account = await identify_account(destination, settings.fullstory.org_id, gate, chance.random, observe)
+            delivery_settings.is_batch = account.uses_batches(settings.delivery.mode)
+            mode = "batch" if delivery_settings.is_batch else "single"
+            log.info("the key is known", org=account.org_id, role=account.role, mode=mode)
+            gate.open()
+
+        yield Process(worker, server.port, identify)
+
+
+async def _schemas(settings: Settings, stack: AsyncExitStack) -> Schemas:
+    """Return the registry where there is one, else the schemas that come with the worker."""
+    registry = settings.schema_registry
+    if registry.url is None:
+        return LocalSchemas(shipped_folder())
+    return await stack.enter_async_context(RegistrySchemas(registry.url, registry.client_properties()))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A worker with all that belongs to it, ready to run."""
+
+    worker: Worker
+    port: int
+    """Where metrics and probes are served."""
+    _identify: Callable[[], Coroutine[None, None, None]]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; raise `SourceError` when Kafka's client cannot go on."""
+        identifying = asyncio.ensure_future(self._identify())
+        identifying.add_done_callback(self._identified)
+        try:
+            await self.worker.run(stop)
+        finally:
+            identifying.cancel()
+
+    def _identified(self, task: asyncio.Future[None]) -> None:
+        """Asking for the account never ends by an exception unless the program is wrong."""
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self.worker.failed(error)

@@ -1,0 +1,70 @@
+"""`segment-fullstory run`: the worker as a process."""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from processor import __version__
+from processor.adapters.telemetry.logs import logging_to
+from processor.cli.composition import process
+from processor.cli.settings import Settings, load
+from processor.model.errors import ConfigurationError, SourceError
+
+YOUNG_OBJECTS = 50_000
+"""Batches come and go without cycles, so the collector may look at new objects rarely."""
+
+
+@click.command
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="A TOML file; the environment outranks it (docs/configuration.md).",
+)
+def run(config: Path | None) -> None:
+    """Deliver Segment events from Kafka to FullStory, until SIGTERM.
+
+    Configured by environment variables (docs/configuration.md). Exit codes: 0 after SIGTERM or SIGINT, 1 when Kafka's
+    client cannot go on, 2 when the configuration cannot work.
+    """
+    try:
+        settings = load(os.environ, config)
+        sys.exit(_serve(settings))
+    except ConfigurationError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        sys.exit(2)
+
+
+def _serve(settings: Settings) -> int:
+    with logging_to(sys.stderr, settings.log.level, settings.log.format) as log:
+
+        async def serve() -> None:
+            stop = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, stop.set)
+            async with process(settings, log) as worker:
+                log.info("started", version=__version__, topics=settings.kafka.topics, http_port=worker.port)
+                gc.freeze()
+                gc.set_threshold(YOUNG_OBJECTS)
+                await worker.run(stop)
+
+        try:
+            asyncio.run(serve())
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            log.critical("the worker cannot go on", error=str(error), exc_info=not _is_expected(error))
+            return 1
+        log.info("stopped")
+        return 0
+
+
+def _is_expected(error: Exception) -> bool:
+    """Say whether an error explains itself; any other is a defect, and its traceback is wanted."""
+    return isinstance(error, SourceError)

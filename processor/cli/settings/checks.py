@@ -1,0 +1,114 @@
+"""What makes a value valid, each as a function that returns it in its proper form or raises a `ValueError`.
+
+No message repeats a text that may hold a secret.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from processor.adapters.fullstory import ApiKey, base_url_of
+from processor.model.errors import ConfigurationError
+
+MAX_PORT = 65_535
+
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
+_SERVER = re.compile(r"(?:[A-Za-z_]+://)?(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?\Z")
+
+
+def comma_list(value: Any) -> Any:
+    """Split a text at its commas; anything else passes as it is."""
+    if not isinstance(value, str):
+        return value
+    return [part for each in value.split(",") if (part := each.strip())]
+
+
+def topic(name: str) -> str:
+    """Check the name of one topic."""
+    if name.startswith("^"):
+        raise ValueError(
+            f"holds the pattern {name!r}, and a pattern may come to match the dead-letter topic, or topics "
+            "that hold no Segment events: name each topic"
+        )
+    if not _TOPIC.match(name) or name in {".", ".."}:
+        raise ValueError(f"holds {name!r}: a topic's name has 1 to 249 of the characters A-Z a-z 0-9 . _ -")
+    return name
+
+
+def topics(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Check the subscribed topics."""
+    if not names:
+        raise ValueError("names no topic")
+    for name in names:
+        topic(name)
+    if len(set(names)) < len(names):
+        raise ValueError("names a topic twice")
+    return names
+
+
+def servers(value: str) -> str:
+    """Check a comma list of brokers."""
+    brokers = comma_list(value)
+    if not brokers:
+        raise ValueError("names no broker")
+    for number, broker in enumerate(brokers, 1):
+        match = _SERVER.match(broker)
+        if match is None or not 0 < int(match[1] or 9092) <= MAX_PORT:
+            raise ValueError(f"is not HOST:PORT at its entry {number}")
+    return ",".join(brokers)
+
+
+def urls(value: str) -> str:
+    """Check a comma list of base URLs."""
+    each = comma_list(value)
+    if not each:
+        raise ValueError("names no URL")
+    return ",".join(_url(one) for one in each)
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        is_server = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_server = False
+    if not is_server or not value.isprintable() or " " in value:
+        raise ValueError("is no http or https URL")
+    if "@" in parts.netloc:
+        raise ValueError("holds a user or password: addresses are shown in logs, so credentials stand elsewhere")
+    if parts.query or parts.fragment:
+        raise ValueError("has a query or a fragment: it must be a base URL")
+    return parts.geturl().rstrip("/")
+
+
+def key(text: str) -> str:
+    """Check an API key; return it without the white space around it."""
+    text = text.strip()
+    try:
+        ApiKey(text)
+    except ConfigurationError as error:
+        raise ValueError(str(error).partition(": ")[2]) from None
+    return text
+
+
+def read_key(path: Path) -> str:
+    """Return the API key that a file holds; the messages leave out the path, which may be the key by mistake."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("the file is no text") from None
+    try:
+        return key(text)
+    except ValueError as error:
+        raise ValueError(f"what the file holds is no key: {error}") from None
+
+
+def base_url(value: str, api_key: str) -> str:
+    """Check FullStory's URL against the key; an empty value means the host that the key names."""
+    try:
+        return base_url_of(ApiKey(api_key), value.strip())
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,186 @@
+"""Where events come from and go to."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal, final
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+
+from processor.cli.settings import checks
+from processor.cli.settings.definitions import About, Group, Line, Word
+from processor.cli.settings.properties import (
+    KAFKA_RESERVED,
+    REGISTRY_RESERVED,
+    Properties,
+    Scalar,
+    as_text,
+    parse_properties,
+    reveal,
+)
+
+_KafkaProperties = Annotated[Properties, BeforeValidator(partial(parse_properties, reserved=KAFKA_RESERVED))]
+_RegistryProperties = Annotated[Properties, BeforeValidator(partial(parse_properties, reserved=REGISTRY_RESERVED))]
+
+_ANY_KEY = "unknown"
+"""In place of a key that could not be taken, so that the rest is checked all the same."""
+
+
+@final
+class Kafka(Group):
+    """Where events come from and dead letters go to."""
+
+    bootstrap_servers: Annotated[
+        str,
+        AfterValidator(checks.servers),
+        About("Brokers to ask first, separated by commas.", "", "kafka-1:9092,kafka-2:9092"),
+    ]
+    topics: Annotated[
+        tuple[str, ...],
+        BeforeValidator(checks.comma_list),
+        AfterValidator(checks.topics),
+        About("Topics to read, separated by commas; no patterns.", "", "segment.identify,segment.track"),
+    ]
+    group_id: Annotated[
+        Line, About("Consumer group; all processes that share the work have the same.", "", "segment-fullstory")
+    ]
+    dead_letter_topic: Annotated[
+        str,
+        AfterValidator(checks.topic),
+        About("Topic for records that FullStory can never take; must exist.", "", "segment.dead-letters"),
+    ]
+    properties: Annotated[
+        _KafkaProperties,
+        About(
+            "Properties of librdkafka as a JSON object (a table in TOML): SASL, TLS, OAuth and the like.",
+            "A broker without authentication needs none.",
+            '{"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "sasl.username": "…", "sasl.password": "…"}',
+        ),
+    ] = Field(default_factory=dict)
+    start: Annotated[
+        Literal["earliest", "latest"],
+        Word,
+        About(
+            "Where a group begins that never committed an offset.",
+            "What is in the topic is meant to be delivered.",
+            "latest",
+        ),
+    ] = "earliest"
+    on_gap: Annotated[
+        Literal["halt", "continue"],
+        Word,
+        About(
+            "What to do where records were deleted before they were read.",
+            "Records that are missing are an operator's decision, not a line in a log.",
+            "continue",
+        ),
+    ] = "halt"
+
+    @field_validator("dead_letter_topic")
+    @classmethod
+    def _is_no_source(cls, name: str, info: ValidationInfo) -> str:
+        if name in info.data.get("topics", ()):
+            raise ValueError("is also one of PROCESSOR_KAFKA__TOPICS: every dead letter would be read again")
+        return name
+
+    def client_properties(self) -> dict[str, str]:
+        """Return the properties as librdkafka reads them, secrets included."""
+        return {name: as_text(value) for name, value in reveal(self.properties).items()}
+
+
+@final
+class SchemaRegistry(Group):
+    """Where Avro schemas are found."""
+
+    url: Annotated[
+        Annotated[str, AfterValidator(checks.urls)] | None,
+        About(
+            "Base URLs of a registry that speaks Confluent's protocol, separated by commas.",
+            "Without one, the schemas that come with the worker stand under the ids of `schemas/ids.json`.",
+            "http://schema-registry:8081",
+            default="none",
+        ),
+    ] = None
+    properties: Annotated[
+        _RegistryProperties,
+        About(
+            "Properties of Confluent's registry client as a JSON object (a table in TOML): credentials, TLS, timeouts.",
+            "A registry without authentication needs none.",
+            '{"basic.auth.user.info": "…:…"}',
+        ),
+    ] = Field(default_factory=dict)
+
+    def client_properties(self) -> dict[str, Scalar]:
+        """Return the properties with their values, secrets included."""
+        return reveal(self.properties)
+
+
+@final
+class FullStory(Group):
+    """Where events go to. The key is given directly or as a file, not both."""
+
+    api_key_file: Annotated[
+        Path | None,
+        About(
+            "File that holds the API key, as a mounted secret does; white space around the key is ignored.",
+            "The key may be given directly.",
+            "/run/secrets/fullstory-api-key",
+            default="none",
+        ),
+    ] = None
+    api_key: Annotated[
+        SecretStr,
+        About(
+            "API key. One of level Architect can tell which items failed.",
+            "",
+            "na1.EXAMPLE",
+            default="this or the file",
+        ),
+        Field(validate_default=True),
+    ] = SecretStr("")
+    base_url: Annotated[
+        str,
+        About(
+            "Base URL of the API.",
+            "Keys name their data centre: `eu1.` is `https://api.eu1.fullstory.com`, all others "
+            "`https://api.fullstory.com`. A key is never sent to the other one.",
+            "https://api.fullstory.com",
+            default="by the key's prefix",
+        ),
+        Field(validate_default=True),
+    ] = ""
+    org_id: Annotated[
+        Line | None,
+        About(
+            "Organisation that the key must belong to; another one halts delivery before anything is sent.",
+            "The key alone says where events go.",
+            "o-1A2B3C-na1",
+            default="none",
+        ),
+    ] = None
+
+    @field_validator("api_key_file")
+    @classmethod
+    def _can_be_read(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            checks.read_key(path)
+        return path
+
+    @field_validator("api_key")
+    @classmethod
+    def _one_key(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:
+        path, given = info.data.get("api_key_file"), key.get_secret_value()
+        if given and "api_key_file" in info.data and path is not None:
+            raise ValueError("is given, and PROCESSOR_FULLSTORY__API_KEY_FILE is too: remove one of them")
+        if given:
+            return SecretStr(checks.key(given))
+        if path is not None:
+            return SecretStr(checks.read_key(path))
+        if "api_key_file" in info.data:
+            raise ValueError("is not set, and PROCESSOR_FULLSTORY__API_KEY_FILE is not either")
+        return key
+
+    @field_validator("base_url")
+    @classmethod
+    def _serves_the_key(cls, base_url: str, info: ValidationInfo) -> str:
+        key: SecretStr = info.data.get("api_key", SecretStr(""))
+        return checks.base_url(base_url, key.get_secret_value() or _ANY_KEY)

@@ -1,0 +1,45 @@
+"""How one memory budget becomes limits for librdkafka and for the worker."""
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+MAX_QUEUE_BYTES = 64 * MIB
+"""A queue of 16 MiB already feeds more than one process can deliver; beyond this, memory is better held by batches."""
+
+PARTITION_FETCH_BYTES = MIB
+"""librdkafka's own default: a fetch serves several partitions."""
+
+HELD_PER_BATCH_BYTE = 4
+"""One batch is on its way while the next is collected, and each is held twice: as records and as request bodies."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySplit:
+    """The parts of a budget, in bytes; they bound the normal case, for a record larger than them passes alone."""
+
+    queue_bytes: int
+    """librdkafka's queue of records that nobody has consumed yet (`queued.max.messages.kbytes`)."""
+    fetch_bytes: int
+    """The answer to one fetch (`fetch.max.bytes`), as compressed."""
+    partition_fetch_bytes: int
+    """A partition's part of such an answer (`max.partition.fetch.bytes`)."""
+    held_bytes: int
+    """Records that are buffered or on their way."""
+
+    @classmethod
+    def of(cls, budget_bytes: int) -> "MemorySplit":
+        """Give a quarter to librdkafka's queue, as far as that helps, and the rest to records held."""
+        queue = min(budget_bytes // 4, MAX_QUEUE_BYTES)
+        return cls(queue, queue // 4, PARTITION_FETCH_BYTES, budget_bytes - queue)
+
+
+def budget_for(batch_bytes: int) -> int:
+    """Return the smallest budget with which batches of so many bytes can be held."""
+    held = batch_bytes * HELD_PER_BATCH_BYTE
+    return min((held - 1) * 4 // 3 + 1, held + MAX_QUEUE_BYTES)
+
+
+def largest_batch(budget_bytes: int) -> int:
+    """Return the largest batch, in bytes, that the budget can hold."""
+    return MemorySplit.of(budget_bytes).held_bytes // HELD_PER_BATCH_BYTE

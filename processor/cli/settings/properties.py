@@ -1,0 +1,92 @@
+"""Properties handed on to the clients of Kafka and of the schema registry, except those that are not the operator's."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Secret
+
+Scalar = str | int | float | bool
+Properties = dict[str, Secret[Scalar]]
+"""Every value is a secret: which of librdkafka's properties hold one is a list that grows."""
+
+_OWN_SETTING = "has a setting of its own: {}"
+_COMMITS = "only settled records are committed, or a crash loses records"
+_MEMORY = "follows from PROCESSOR_MEMORY__BUDGET_BYTES"
+_ACKNOWLEDGED = "a record counts as dead-lettered only when every in-sync replica has it"
+_CALLBACK = "is a callback: these are the worker's own, and no text can hold one"
+
+KAFKA_RESERVED: Mapping[str, str] = {
+    "bootstrap.servers": _OWN_SETTING.format("PROCESSOR_KAFKA__BOOTSTRAP_SERVERS"),
+    "metadata.broker.list": _OWN_SETTING.format("PROCESSOR_KAFKA__BOOTSTRAP_SERVERS"),
+    "group.id": _OWN_SETTING.format("PROCESSOR_KAFKA__GROUP_ID"),
+    "enable.auto.commit": _COMMITS,
+    "auto.commit.enable": _COMMITS,
+    "enable.auto.offset.store": _COMMITS,
+    "auto.offset.reset": "an offset that is missing is never skipped in silence: "
+    "PROCESSOR_KAFKA__START and PROCESSOR_KAFKA__ON_GAP decide",
+    "enable.partition.eof": "the worker takes every message for a record",
+    "fetch.max.bytes": _MEMORY,
+    "fetch.message.max.bytes": _MEMORY,
+    "max.partition.fetch.bytes": _MEMORY,
+    "queued.max.messages.kbytes": _MEMORY,
+    "statistics.interval.ms": "the lag is read from the statistics",
+    "acks": _ACKNOWLEDGED,
+    "request.required.acks": _ACKNOWLEDGED,
+    "enable.idempotence": "a dead letter that is written again must not be there twice",
+    "delivery.report.only.error": "a dead letter's acknowledgement lets its record settle",
+    "transactional.id": "a transactional producer writes only in transactions, and dead letters are in none",
+    "rebalance_cb": _CALLBACK,
+    "offset_commit_cb": _CALLBACK,
+    "on_assign": _CALLBACK,
+    "on_revoke": _CALLBACK,
+    "on_lost": _CALLBACK,
+    "on_commit": _CALLBACK,
+    "on_delivery": _CALLBACK,
+    "dr_cb": _CALLBACK,
+    "dr_msg_cb": _CALLBACK,
+    "error_cb": _CALLBACK,
+    "log_cb": _CALLBACK,
+    "logger": _CALLBACK,
+    "oauth_cb": _CALLBACK,
+    "stats_cb": _CALLBACK,
+    "throttle_cb": _CALLBACK,
+}
+"""Properties of librdkafka that the worker's guarantees rest on, each with the reason."""
+
+REGISTRY_RESERVED: Mapping[str, str] = {"url": _OWN_SETTING.format("PROCESSOR_SCHEMA_REGISTRY__URL")}
+
+
+def parse_properties(value: Any, reserved: Mapping[str, str]) -> dict[str, Any]:
+    """Return the properties of a JSON text or a TOML table; a `ValueError` names properties, but never a value."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError("is no JSON") from None
+    if not isinstance(value, dict):
+        raise ValueError("is no JSON object")  # noqa: TRY004 - pydantic collects a ValueError
+    faults = [fault for name, each in value.items() if (fault := _fault(name, each, reserved)) is not None]
+    if faults:
+        raise ValueError("; ".join(faults))
+    return value
+
+
+def _fault(name: str, value: Any, reserved: Mapping[str, str]) -> str | None:
+    if name in reserved:
+        return f"may not hold `{name}`: {reserved[name]}"
+    if isinstance(value, dict):
+        return f"`{name}` holds a table: in TOML a name with dots stands in quotes"
+    if not isinstance(value, Scalar):
+        return f"the value of `{name}` is neither a text nor a number nor true or false"
+    return None
+
+
+def reveal(properties: Properties) -> dict[str, Scalar]:
+    """Return the properties with their values, for the client that they are meant for and nobody else."""
+    return {name: value.get_secret_value() for name, value in properties.items()}
+
+
+def as_text(value: Scalar) -> str:
+    """Write a value as librdkafka reads it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,277 @@
+"""Avro binary to JSON values, by the schema that the bytes were written with.
+
+A schema is compiled once into nested functions `(value, at) -> (decoded, end)`. They are written here, not left to
+fastavro, because its compiled reader trusts the bytes: five kilobytes of nested records overflow the C stack and end the
+process, a decimal of a megabyte computes for minutes, an array of nulls takes all memory. Here nesting ends in
+Python's RecursionError, and every length and count is bounded by the bytes that are there. It is no slower.
+
+Whatever Avro has and JSON has not becomes what FullStory reads: bytes are base64, decimals are numbers, dates and times
+are ISO 8601. The binary encoding: https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
+"""
+
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from struct import Struct
+from typing import Any
+from uuid import UUID
+
+from processor.events.timestamps import iso_of_ms
+
+Read = Callable[[bytes, int], tuple[Any, int]]
+"""Decodes what starts at an offset, and returns it with the offset after it; raises one of `FAULTS` on bad bytes."""
+
+FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
+
+_MAX_DECIMAL_BYTES = 64
+"""150 digits; what takes more is no amount of anything, and converting it costs the square of its size."""
+
+_CONTINUATION_SHIFTS = tuple(range(7, 70, 7))
+_MORE_BYTES = 128
+_UUID_BYTES = 16
+
+_MILLISECOND_DIVISORS = {
+    "timestamp-millis": 1,
+    "timestamp-micros": 1_000,
+    "timestamp-nanos": 1_000_000,
+    "local-timestamp-millis": 1,
+    "local-timestamp-micros": 1_000,
+    "local-timestamp-nanos": 1_000_000,
+}
+_MICROSECONDS = {"time-millis": 1_000, "time-micros": 1}
+
+
+def compile_event(parsed: dict[str, Any]) -> Read:
+    """Return the reader of a record schema that fastavro has parsed, so that all names in it are full and known.
+
+    A timestamp among the record's own fields is left a number, of milliseconds: formatting the ones that nobody reads
+    would cost as much as decoding all the others.
+    """
+    return _Compiler().record(parsed, _milliseconds)
+
+
+def _long(value: bytes, at: int) -> tuple[int, int]:
+    number = value[at]
+    at += 1
+    if number >= _MORE_BYTES:
+        number -= _MORE_BYTES
+        for shift in _CONTINUATION_SHIFTS:
+            byte = value[at]
+            at += 1
+            if byte < _MORE_BYTES:
+                number |= byte << shift
+                break
+            number |= (byte - _MORE_BYTES) << shift
+        else:
+            raise ValueError("a number is longer than ten bytes")
+    return (number >> 1) ^ -(number & 1), at
+
+
+def _sized(value: bytes, at: int) -> tuple[bytes, int]:
+    """Read a length and so many bytes."""
+    size, at = _long(value, at)
+    return _exactly(size, value, at)
+
+
+def _exactly(size: int, value: bytes, at: int) -> tuple[bytes, int]:
+    end = at + size
+    if not at <= end <= len(value):
+        raise ValueError("a length points outside of the value")
+    return value[at:end], end
+
+
+def _string(value: bytes, at: int) -> tuple[str, int]:
+    size, start = value[at], at + 1
+    if size < _MORE_BYTES and not size & 1:  # most strings are shorter than 64 bytes
+        size >>= 1
+    else:
+        size, start = _long(value, at)
+    end = start + size
+    if not start <= end <= len(value):
+        raise ValueError("a length points outside of the value")
+    return value[start:end].decode(), end
+
+
+def _bytes(value: bytes, at: int) -> tuple[str, int]:
+    taken, at = _sized(value, at)
+    return b64encode(taken).decode(), at
+
+
+def _null(_value: bytes, at: int) -> tuple[None, int]:
+    return None, at
+
+
+def _boolean(value: bytes, at: int) -> tuple[bool, int]:
+    return (False, True)[value[at]], at + 1
+
+
+def _real(layout: Struct) -> Read:
+    def read(value: bytes, at: int) -> tuple[float, int]:
+        taken, at = _exactly(layout.size, value, at)
+        return layout.unpack(taken)[0], at
+
+    return read
+
+
+_PRIMITIVES: dict[str, Read] = {
+    "null": _null,
+    "boolean": _boolean,
+    "int": _long,
+    "long": _long,
+    "float": _real(Struct("<f")),
+    "double": _real(Struct("<d")),
+    "bytes": _bytes,
+    "string": _string,
+}
+
+
+def _then(read: Read, convert: Callable[[Any], Any]) -> Read:
+    """Return the reader of a logical type."""
+
+    def read_and_convert(value: bytes, at: int) -> tuple[Any, int]:
+        taken, at = read(value, at)
+        return convert(taken), at
+
+    return read_and_convert
+
+
+def _milliseconds(divisor: int) -> Read:
+    return _long if divisor == 1 else _then(_long, lambda number: number // divisor)
+
+
+def _iso_text(divisor: int) -> Read:
+    return _then(_long, lambda number: iso_of_ms(number // divisor))
+
+
+def _date(days: int) -> str:
+    return date.fromordinal(date(1970, 1, 1).toordinal() + days).isoformat()
+
+
+def _time(unit_microseconds: int) -> Callable[[int], str]:
+    midnight = datetime(1970, 1, 1, tzinfo=UTC)
+    return lambda number: (midnight + timedelta(microseconds=number * unit_microseconds)).time().isoformat()
+
+
+def _decimal(scale: int) -> Callable[[bytes], float]:
+    unit = 10**scale
+
+    def convert(taken: bytes) -> float:
+        if len(taken) > _MAX_DECIMAL_BYTES:
+            raise ValueError("a decimal is longer than any amount")
+        return int.from_bytes(taken, "big", signed=True) / unit
+
+    return convert
+
+
+class _Compiler:
+    """Compiles one schema; knows the types that it has named so far."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, Read] = {}
+
+    def record(self, schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read:
+        """Return the reader of a record; `timestamp` makes those of its fields that are timestamps, by divisor."""
+        # A record may hold itself: inside of it, its name stands for a reader that is found when it is called.
+        self._named[schema["name"]] = lambda value, at: read(value, at)
+        fields = [(field["name"], self._type(field["type"], timestamp)) for field in schema["fields"]]
+
+        def read(value: bytes, at: int) -> tuple[dict[str, Any], int]:
+            decoded = {}
+            for name, read_field in fields:
+                decoded[name], at = read_field(value, at)
+            return decoded, at
+
+        self._named[schema["name"]] = read
+        return read
+
+    def _type(self, schema: Any, timestamp: Callable[[int], Read] = _iso_text) -> Read:
+        match schema:
+            case str():
+                return _PRIMITIVES.get(schema) or self._named[schema]
+            case list():
+                return _union([self._type(branch, timestamp) for branch in schema])
+            case {"type": "record" | "error"}:
+                return self.record(schema, _iso_text)
+            case {"type": "array", "items": items}:
+                return _array(self._type(items))
+            case {"type": "map", "values": values}:
+                return _then(_array(_entry(self._type(values))), dict)
+            case {"type": "enum", "name": name, "symbols": symbols}:
+                self._named[name] = _then(_long, dict(enumerate(symbols)).__getitem__)
+                return self._named[name]
+            case {"type": "fixed", "name": name}:
+                self._named[name] = _fixed(schema)
+                return self._named[name]
+        return _annotated(schema, timestamp)
+
+
+def _annotated(schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read:
+    """Return the reader of a primitive type that may have a logical type; an unknown one means nothing, as Avro says."""
+    primitive, logical = schema["type"], schema.get("logicalType", "")
+    match primitive, logical:
+        case "long", _ if logical in _MILLISECOND_DIVISORS:
+            return timestamp(_MILLISECOND_DIVISORS[logical])
+        case "int" | "long", _ if logical in _MICROSECONDS:
+            return _then(_long, _time(_MICROSECONDS[logical]))
+        case "int", "date":
+            return _then(_long, _date)
+        case "bytes", "decimal":
+            return _then(_sized, _decimal(schema.get("scale", 0)))
+    return _PRIMITIVES[primitive]
+
+
+def _fixed(schema: dict[str, Any]) -> Read:
+    size: int = schema["size"]
+
+    def read(value: bytes, at: int) -> tuple[bytes, int]:
+        return _exactly(size, value, at)
+
+    match schema.get("logicalType"):
+        case "decimal":
+            return _then(read, _decimal(schema.get("scale", 0)))
+        case "uuid" if size == _UUID_BYTES:
+            return _then(read, lambda taken: str(UUID(bytes=taken)))
+    return _then(read, lambda taken: b64encode(taken).decode())
+
+
+def _union(branches: list[Read]) -> Read:
+    by_first_byte = {2 * index: branch for index, branch in enumerate(branches[: _MORE_BYTES // 2])}
+
+    def read(value: bytes, at: int) -> tuple[Any, int]:
+        branch = by_first_byte.get(value[at])
+        if branch is not None:
+            return branch(value, at + 1)
+        index, at = _long(value, at)
+        if index < 0:
+            raise ValueError("the branch of a union is negative")
+        return branches[index](value, at)
+
+    return read
+
+
+def _array(read_item: Read) -> Read:
+    def read(value: bytes, at: int) -> tuple[list[Any], int]:
+        items: list[Any] = []
+        while True:
+            count, at = _long(value, at)
+            if count == 0:
+                return items, at
+            if count < 0:  # then the size of the block follows, for those who skip it
+                _, at = _long(value, at)
+            for _ in range(abs(count)):
+                start = at
+                item, at = read_item(value, at)
+                if at == start:
+                    raise ValueError("an array's items take no bytes: any number of them would fit")
+                items.append(item)
+
+    return read
+
+
+def _entry(read_value: Read) -> Read:
+    def read(value: bytes, at: int) -> tuple[tuple[str, Any], int]:
+        key, at = _string(value, at)
+        decoded, at = read_value(value, at)
+        return (key, decoded), at
+
+    return read

@@ -1,0 +1,368 @@
+"""The `Schemas` port: one suite over the fake, a folder and a registry; then what only one of them can meet."""
+
+import asyncio
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processor.adapters.schemas.local import LocalSchemas, shipped_folder
+from processor.adapters.schemas.registry import RegistrySchemas
+from processor.events.avro import reader_of
+from processor.model.errors import ConfigurationError, RegistryUnavailableError
+from processor.runtime.ports import Schemas
+from tests.fakes.schemas import FakeRegistry, FakeSchemas
+
+TEXT = json.dumps(
+    {
+        "type": "record",
+        "name": "Track",
+        "namespace": "com.segment",
+        "fields": [{"name": "type", "type": "string"}, {"name": "userId", "type": "string"}],
+    }
+)
+SECRET = "s3cret"
+
+
+@asynccontextmanager
+async def fake(_folder: Path) -> AsyncIterator[Schemas]:
+    """Run over the fake."""
+    yield FakeSchemas({7: TEXT})
+
+
+@asynccontextmanager
+async def local(folder: Path) -> AsyncIterator[Schemas]:
+    """Run over a folder."""
+    (folder / "ids.json").write_text('{"7": "track.avsc"}')
+    (folder / "track.avsc").write_text(TEXT)
+    yield LocalSchemas(folder)
+
+
+@asynccontextmanager
+async def registry(_folder: Path) -> AsyncIterator[Schemas]:
+    """Run over a registry."""
+    async with FakeRegistry() as server, RegistrySchemas(server.url, {}) as schemas:
+        server.schemas[7] = {"schema": TEXT}
+        yield schemas
+
+
+Open = Callable[[Path], AbstractAsyncContextManager[Schemas]]
+over_all = pytest.mark.parametrize("open_schemas", [fake, local, registry])
+
+
+@over_all
+def test_a_known_id_gives_the_text_each_time(open_schemas: Open, tmp_path: Path) -> None:
+    """Asked again, or twice at once, the same text is returned."""
+
+    async def run() -> list[str | None]:
+        async with open_schemas(tmp_path) as schemas:
+            return [await schemas.fetch(7), *await asyncio.gather(schemas.fetch(7), schemas.fetch(7))]
+
+    assert asyncio.run(run()) == [TEXT] * 3
+
+
+@over_all
+@pytest.mark.parametrize("schema_id", [0, 8, 2**32 - 1])
+def test_an_unknown_id_gives_none(open_schemas: Open, tmp_path: Path, schema_id: int) -> None:
+    """There being no such schema is an answer, not a failure."""
+
+    async def run() -> str | None:
+        async with open_schemas(tmp_path) as schemas:
+            return await schemas.fetch(schema_id)
+
+    assert asyncio.run(run()) is None
+
+
+def ask(
+    prepare: Callable[[FakeRegistry], Any],
+    properties: dict[str, Any] | None = None,
+    deadline_s: float = 30.0,
+    url: Callable[[str], str] = str,
+) -> tuple[str | None, FakeRegistry]:
+    """Ask a registry for the schema 7; return what it gave, and the registry."""
+
+    async def run() -> tuple[str | None, FakeRegistry]:
+        async with FakeRegistry() as server:
+            prepare(server)
+            async with RegistrySchemas(url(server.url), properties or {}, deadline_s=deadline_s) as schemas:
+                return await schemas.fetch(7), server
+
+    return asyncio.run(run())
+
+
+def outage(prepare: Callable[[FakeRegistry], Any], deadline_s: float = 30.0, url: Callable[[str], str] = str) -> str:
+    """Return what the error of an unavailable registry says."""
+    with pytest.raises(RegistryUnavailableError) as caught:
+        ask(prepare, {"basic.auth.user.info": f"me:{SECRET}"}, deadline_s, url)
+    assert SECRET not in str(caught.value)
+    return str(caught.value)
+
+
+def fault(status: int, body: str) -> Callable[[FakeRegistry], None]:
+    """Let the registry answer so."""
+
+    def prepare(server: FakeRegistry) -> None:
+        server.fault = (status, body)
+
+    return prepare
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, '{"error_code": 50001, "message": "store"}'),
+        (503, "no healthy upstream"),
+        (401, '{"error_code": 401, "message": "Unauthorized"}'),
+        (403, '{"error_code": 40301, "message": "User is denied"}'),
+        (404, "<html>nginx</html>"),
+        (404, '{"error_code": 404, "message": "HTTP 404 Not Found"}'),
+        (404, '{"error_code": "40403"}'),
+        (404, "[]"),
+        (302, ""),
+        (200, "<html>log in</html>"),
+        (200, '{"message": "under maintenance"}'),
+        (200, "[]"),
+        (200, ""),
+        (204, ""),
+    ],
+)
+def test_any_other_answer_says_nothing_about_the_schema(status: int, body: str) -> None:
+    """Only the registry's own "schema not found" means absent; the error names the address."""
+    message = outage(fault(status, body))
+
+    assert message.startswith("the schema registry at http://127.0.0.1:")
+    assert body[:20] == "" or body[:20] not in message
+
+
+@pytest.mark.parametrize(("status", "hint"), [(401, "credentials"), (403, "credentials"), (404, "__URL")])
+def test_the_error_says_what_to_check(status: int, hint: str) -> None:
+    """An answer that configuration would cure names the variable."""
+    message = outage(fault(status, "{}"))
+
+    assert f"answers {status}" in message
+    assert hint in message
+
+
+def test_a_strange_success_is_not_remembered() -> None:
+    """When a proxy's page has gone, the registry's answer counts."""
+
+    async def run() -> str | None:
+        async with FakeRegistry() as server, RegistrySchemas(server.url, {}) as schemas:
+            server.fault = (200, "{}")
+            with pytest.raises(RegistryUnavailableError):
+                await schemas.fetch(7)
+            server.fault = None
+            server.schemas[7] = {"schema": TEXT}
+            return await schemas.fetch(7)
+
+    assert asyncio.run(run()) == TEXT
+
+
+def test_a_registry_that_hangs_is_given_up() -> None:
+    """The deadline ends the question, whatever the client's own timeouts are."""
+
+    def hang(server: FakeRegistry) -> None:
+        server.hangs = True
+
+    assert "did not answer within 0.05 s" in outage(hang, deadline_s=0.05)
+
+
+def test_a_registry_that_refuses_connections_is_unavailable() -> None:
+    """Nothing listens there any more."""
+
+    async def run() -> None:
+        async with FakeRegistry() as server:
+            url = server.url
+        async with RegistrySchemas(url, {}) as schemas:
+            await schemas.fetch(7)
+
+    with pytest.raises(RegistryUnavailableError, match="cannot be asked"):
+        asyncio.run(run())
+
+
+def test_cancellation_is_not_an_outage() -> None:
+    """A question that is cancelled ends as cancelled."""
+
+    async def run() -> None:
+        async with FakeRegistry() as server, RegistrySchemas(server.url, {}) as schemas:
+            server.hangs = True
+            question = asyncio.create_task(schemas.fetch(7))
+            await server.arrived.wait()
+            question.cancel()
+            await question
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run())
+
+
+def test_credentials_are_sent_and_never_shown() -> None:
+    """Given as a property or in the address, they reach the registry, and no message."""
+    expected = f"Basic {b64encode(f'me:{SECRET}'.encode()).decode()}"
+
+    def prepare(server: FakeRegistry) -> None:
+        server.schemas[7] = {"schema": TEXT}
+
+    def with_credentials(url: str) -> str:
+        return url.replace("://", f"://me:{SECRET}@")
+
+    assert ask(prepare, {"basic.auth.user.info": f"me:{SECRET}"})[1].authorizations == [expected]
+    assert ask(prepare, url=with_credentials)[1].authorizations == [expected]
+    with pytest.raises(RegistryUnavailableError) as caught:
+        ask(fault(500, ""), url=with_credentials)
+    assert SECRET not in str(caught.value)
+    assert "http://127.0.0.1:" in str(caught.value)
+
+
+def test_the_second_address_answers_when_the_first_is_down() -> None:
+    """Several addresses may be given, separated by commas."""
+
+    async def run() -> str | None:
+        async with FakeRegistry() as gone:
+            dead = gone.url
+        async with FakeRegistry() as server, RegistrySchemas(f"{dead}, {server.url}", {}) as schemas:
+            server.schemas[7] = {"schema": TEXT}
+            return await schemas.fetch(7)
+
+    assert asyncio.run(run()) == TEXT
+
+
+def reference(name: str) -> dict[str, Any]:
+    """Refer to a type that is registered under a subject of its name."""
+    return {"name": name, "subject": f"{name}-value", "version": 1}
+
+
+def record(name: str, **fields: Any) -> str:
+    """Return the text of a record."""
+    return json.dumps(
+        {"type": "record", "name": name, "fields": [{"name": key, "type": kind} for key, kind in fields.items()]}
+    )
+
+
+def test_referenced_schemas_are_written_out() -> None:
+    """A schema that refers to others, and they to others, gives a text that stands alone."""
+
+    def prepare(server: FakeRegistry) -> None:
+        text = record("com.x.Track", type="string", userId="string", sent="com.x.Place", got=["null", "com.x.Place"])
+        server.schemas[7] = {"schema": text, "references": [reference("com.x.Place"), reference("com.y.Address")]}
+        server.subjects["com.x.Place-value", 1] = {
+            "schema": record("com.x.Place", ip="com.y.Address"),
+            "references": [reference("com.y.Address")],
+            "subject": "com.x.Place-value",
+            "version": 1,
+            "id": 5,
+        }
+        server.subjects["com.y.Address-value", 1] = {
+            "schema": record("com.y.Address", text="string"),
+            "subject": "com.y.Address-value",
+            "version": 1,
+            "id": 6,
+        }
+
+    text, _ = ask(prepare)
+
+    assert text is not None
+    event = reader_of(text)(b"\0\0\0\0\7" + b"\x0atrack" + b"\4u1" + b"\2a" + b"\2" + b"\2b")
+    assert event == {"type": "track", "userId": "u1", "sent": {"ip": {"text": "a"}}, "got": {"ip": {"text": "b"}}}
+
+
+def test_a_schema_that_is_no_record_may_refer_too() -> None:
+    """A union of referenced types is written out as well."""
+
+    def prepare(server: FakeRegistry) -> None:
+        server.schemas[7] = {"schema": '["null", "com.x.Place"]', "references": [reference("com.x.Place")]}
+        server.subjects["com.x.Place-value", 1] = {"schema": record("com.x.Place", ip="string"), "id": 5}
+
+    text, _ = ask(prepare)
+
+    assert text is not None
+    assert [each if each == "null" else each["name"] for each in json.loads(text)] == ["null", "com.x.Place"]
+
+
+def test_a_reference_that_is_not_found_is_an_outage() -> None:
+    """The schema itself exists: its records are no fault."""
+
+    def prepare(server: FakeRegistry) -> None:
+        server.schemas[7] = {"schema": record("T", a="com.x.Place"), "references": [reference("com.x.Place")]}
+
+    assert "answers 404 (code 40402)" in outage(prepare)
+
+
+def test_references_that_do_not_help_leave_the_text_to_its_reader() -> None:
+    """A type that nobody defines is found where the schema is parsed."""
+    text = record("T", a="com.x.Elsewhere")
+
+    def prepare(server: FakeRegistry) -> None:
+        server.schemas[7] = {"schema": text, "references": [reference("com.x.Place")]}
+        server.subjects["com.x.Place-value", 1] = {"schema": record("com.x.Place", ip="string"), "id": 5}
+
+    assert ask(prepare)[0] == text
+
+
+@pytest.mark.parametrize(
+    "url", ["", "registry:8081", "mock://x", "ftp://registry", "http://", "http://a,", "http://a:x"]
+)
+def test_an_address_that_is_no_url_is_a_configuration_error(url: str) -> None:
+    """It is found before anything is asked."""
+    with pytest.raises(ConfigurationError, match="PROCESSOR_SCHEMA_REGISTRY__URL"):
+        RegistrySchemas(url, {})
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"no.such.property": SECRET},
+        {"timeout": "10"},
+        {"timeout": 0},
+        {"timeout": None},
+        {"basic.auth.user.info": SECRET},
+        {"ssl.ca.location": "no/such/file"},
+        {"ssl.key.location": "no/such/file"},
+        {"bearer.auth.credentials.source": "OAUTHBEARER", "bearer.auth.client.secret": SECRET},
+    ],
+)
+def test_properties_that_make_no_sense_are_a_configuration_error(properties: dict[str, Any]) -> None:
+    """The error names the variable and holds no value that could be secret."""
+    with pytest.raises(ConfigurationError, match="PROCESSOR_SCHEMA_REGISTRY__PROPERTIES") as caught:
+        RegistrySchemas("https://registry.example", properties)
+
+    assert SECRET not in str(caught.value)
+
+
+def test_the_shipped_schemas_are_found() -> None:
+    """Without a registry the worker reads what comes with it."""
+    schemas = LocalSchemas(shipped_folder())
+
+    assert all(asyncio.run(schemas.fetch(schema_id)) for schema_id in range(1, 7))
+
+
+@pytest.mark.parametrize(
+    "index",
+    [None, "not json", "[]", '{"one": "a.avsc"}', '{"-1": "a.avsc"}', '{"1": 2}', '{"1": ""}', b"\xff"],
+)
+def test_an_index_that_cannot_be_read_is_a_configuration_error(tmp_path: Path, index: str | bytes | None) -> None:
+    """The error names the file and what it must hold."""
+    path = tmp_path / "ids.json"
+    if index is not None:
+        path.write_bytes(index.encode() if isinstance(index, str) else index)
+
+    with pytest.raises(ConfigurationError) as caught:
+        LocalSchemas(tmp_path)
+    assert str(path) in str(caught.value)
+    assert '{"1": "identify.avsc"}' in str(caught.value)
+
+
+def test_every_file_at_fault_is_named_at_once(tmp_path: Path) -> None:
+    """A missing file, a file that is not JSON and one that is not Avro: one line each."""
+    (tmp_path / "ids.json").write_text('{"1": "missing.avsc", "2": "text.avsc", "3": "type.avsc", "4": "good.avsc"}')
+    (tmp_path / "text.avsc").write_text("record Track")
+    (tmp_path / "type.avsc").write_text('{"type": "record"}')
+    (tmp_path / "good.avsc").write_text(TEXT)
+
+    with pytest.raises(ConfigurationError) as caught:
+        LocalSchemas(tmp_path)
+    named = [problem.partition(": ")[0] for problem in caught.value.problems]
+    assert named == [str(tmp_path / name) for name in ("missing.avsc", "text.avsc", "type.avsc")]

@@ -1,0 +1,309 @@
+"""The `Source` port in memory: a broker that outlives workers, and one member of its group.
+
+The member works through its commands one at a time, as the real consumer's thread does, so a revoke holds up commits
+and fetches. What it hands over may be late (`handover_s`), also for a partition that went in the meantime. It counts
+as violations what a worker must never ask of it.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from processor.model.records import Headers, Record, TopicPartition, held_bytes
+from processor.runtime.ports import Assignment, Fetched, SourceListener
+
+CommitOutcome = Literal["ok", "failed", "unknown"]
+"""`unknown`: the commit took effect, and an error is told."""
+
+WALL_MS = 1_700_000_000_000
+"""The timestamp of the first record; each one is a second younger."""
+
+AHEAD_CHUNKS = 2
+"""How far the member may run ahead of what it has handed over."""
+
+
+class FakeBroker:
+    """Topics with their records, and one group's committed offsets."""
+
+    def __init__(self, partitions: Sequence[TopicPartition]) -> None:
+        self.committed: dict[TopicPartition, int] = {}
+        self.on_commit: Callable[[TopicPartition, int], None] = lambda _partition, _offset: None
+        self.watchers: list[Callable[[], None]] = []
+        self.available: dict[TopicPartition, tuple[int, int]] = dict.fromkeys(partitions, (0, 0))
+        self._logs: dict[TopicPartition, list[Record]] = {each: [] for each in partitions}
+
+    def append(
+        self,
+        partition: TopicPartition,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        skip: int = 0,
+    ) -> Record:
+        """Add a record after `skip` offsets that nobody will ever get."""
+        first, end = self.available[partition]
+        offset = end + skip
+        record = Record(offset, WALL_MS + offset * 1_000, key, value, headers)
+        self._logs[partition].append(record)
+        self.available[partition] = (first, offset + 1)
+        for watcher in self.watchers:
+            watcher()
+        return record
+
+    def truncate(self, partition: TopicPartition, first: int) -> None:
+        """Delete the records before `first`, as retention does."""
+        self.available[partition] = (first, max(first, self.available[partition][1]))
+
+    def read(self, partition: TopicPartition, position: int, most: int) -> list[Record]:
+        """Return records from a position on."""
+        log = self._logs[partition]
+        at = bisect_left(log, position, key=lambda record: record.offset)
+        return log[at : at + most]
+
+    def is_committed(self) -> bool:
+        """Say whether the group has committed the end of every partition that holds records."""
+        return all(end == self.committed.get(each, first) for each, (first, end) in self.available.items())
+
+    def store(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Take a commit."""
+        for each, offset in offsets.items():
+            self.on_commit(each, offset)
+            self.committed[each] = offset
+
+
+@dataclass(slots=True, eq=False)
+class _Holding:
+    """A partition that the member owns."""
+
+    epoch: int
+    start: int
+    position: int
+    is_paused: bool = False
+    has_gap: bool = False
+
+
+class FakeSource:
+    """One member of the group; rebalances are the test's to call, and the fields may be changed at any time."""
+
+    def __init__(self, broker: FakeBroker, drain_s: float) -> None:
+        self.broker = broker
+        self.max_records = 500
+        self.commit_script: deque[CommitOutcome] = deque()
+        self.commit_outcome: Callable[[], CommitOutcome] = lambda: "ok"
+        self.commit_s: Callable[[], float] = lambda: 0.0
+        self.handover_s: Callable[[], float] = lambda: 0.0
+        self.violations: list[str] = []
+        self.largest_chunk_bytes = 0
+        """Of the chunks handed over, of one partition."""
+        self.pauses = 0
+        self.holdings: dict[TopicPartition, _Holding] = {}
+        self._drain_s = drain_s
+        self._last_epoch = 0
+        self._revoked: set[int] = set()
+        self._commands: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
+        self._chunks: deque[list[Fetched]] = deque()
+        self._fetch_is_queued = False
+        self._is_committing = False
+        self._is_gone = False
+        self._listener: SourceListener
+        self._thread: asyncio.Task[None]
+
+    # The port
+
+    @property
+    def polled_at(self) -> float:
+        """Now: it never hangs."""
+        return _now()
+
+    def start(self, listener: SourceListener) -> None:
+        """Begin to work through commands; partitions come by `assign`."""
+        self._listener = listener
+        self._thread = asyncio.get_running_loop().create_task(self._work())
+        self.broker.watchers.append(self._fetch_soon)
+
+    def pause(self, epochs: Mapping[TopicPartition, int]) -> None:
+        """Fetch no more of these."""
+        self.pauses += 1
+        self._commands.put_nowait(partial(self._set_paused, dict(epochs), is_paused=True))
+
+    def resume(self, epochs: Mapping[TopicPartition, int]) -> None:
+        """Fetch these again."""
+        self._commands.put_nowait(partial(self._set_paused, dict(epochs), is_paused=False))
+
+    def seek(self, partition: TopicPartition, epoch: int, offset: int) -> None:
+        """Go on from this offset."""
+        self._commands.put_nowait(partial(self._seek, partition, epoch, offset))
+
+    def commit(self, offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """Commit what is still owned in its epoch."""
+        self.violations += [
+            f"{each} is committed after its revoke" for each in offsets if offsets[each][0] in self._revoked
+        ]
+        if self._is_committing:
+            self.violations.append("two commits at a time")
+        self._is_committing = True
+        self._commands.put_nowait(partial(self._commit, dict(offsets)))
+
+    async def stop(self) -> None:
+        """Leave the group, after a revoke of everything."""
+        if not self._is_gone:
+            await self._do(self._leave)
+
+    # What happens to the member
+
+    async def assign(self, *partitions: TopicPartition) -> None:
+        """Give the member these partitions."""
+        await self._do(partial(self._assign, partitions))
+
+    async def revoke(self, *partitions: TopicPartition) -> None:
+        """Take these away, as a rebalance does; returns when the last commit is made."""
+        await self._do(partial(self._revoke, partitions))
+
+    async def lose(self, *partitions: TopicPartition) -> None:
+        """Take these away without a word, as after a session timeout."""
+        await self._do(partial(self._lose, partitions))
+
+    def die(self) -> None:
+        """The process is killed: nothing is told, fetched or committed any more."""
+        self._is_gone = True
+        self._thread.cancel()
+        self.broker.watchers.remove(self._fetch_soon)
+
+    # The consumer's thread
+
+    async def _work(self) -> None:
+        while not self._is_gone:
+            command = await self._commands.get()
+            await command()
+
+    async def _do(self, command: Callable[[], Awaitable[None]]) -> None:
+        done = asyncio.get_running_loop().create_future()
+
+        async def carry_out() -> None:
+            try:
+                await command()
+            except Exception as error:  # noqa: BLE001 - the test that asked for it is to fail
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        self._commands.put_nowait(carry_out)
+        await done
+
+    async def _assign(self, partitions: Sequence[TopicPartition]) -> None:
+        assignments = []
+        for each in partitions:
+            self._last_epoch += 1
+            start = self.broker.committed.get(each)
+            begin = self.broker.available[each][0] if start is None else start
+            self.holdings[each] = _Holding(self._last_epoch, begin, begin)
+            assignments.append(Assignment(each, self._last_epoch, begin, is_new=start is None))
+        self._listener.assigned(assignments, len(self.broker.available))
+        self._fetch_soon()
+
+    async def _revoke(self, partitions: Sequence[TopicPartition]) -> None:
+        going = [each for each in partitions if each in self.holdings]
+        begun = _now()
+        offsets = await self._listener.revoking(going)
+        if _now() - begun > self._drain_s:
+            self.violations.append(f"a revoke took {_now() - begun} s")
+        if not offsets.keys() <= set(going):
+            self.violations.append(f"of {going} the offsets {offsets} were to be committed")
+        if self._next_outcome() != "failed":
+            self.broker.store(offsets)
+        self._revoked |= {self.holdings.pop(each).epoch for each in going}
+
+    async def _lose(self, partitions: Sequence[TopicPartition]) -> None:
+        going = [each for each in partitions if self.holdings.pop(each, None)]
+        self._listener.lost(going)
+
+    async def _leave(self) -> None:
+        await self._revoke(list(self.holdings))
+        self._is_gone = True
+        self.broker.watchers.remove(self._fetch_soon)
+
+    async def _set_paused(self, epochs: dict[TopicPartition, int], *, is_paused: bool) -> None:
+        for each, epoch in epochs.items():
+            holding = self.holdings.get(each)
+            if holding is not None and holding.epoch == epoch:
+                holding.is_paused = is_paused
+        self._fetch_soon()
+
+    async def _seek(self, partition: TopicPartition, epoch: int, offset: int) -> None:
+        holding = self.holdings.get(partition)
+        if holding is not None and holding.epoch == epoch:
+            holding.position = offset
+            holding.has_gap = False
+            self._fetch_soon()
+
+    # Commits
+
+    async def _commit(self, wanted: dict[TopicPartition, tuple[int, int]]) -> None:
+        offsets = {
+            each: offset
+            for each, (epoch, offset) in wanted.items()
+            if each in self.holdings and self.holdings[each].epoch == epoch
+        }
+        outcome = self._next_outcome() if offsets else "ok"
+        if outcome != "failed":
+            self.broker.store(offsets)
+        error = None if outcome == "ok" else f"the commit is {outcome}"
+        asyncio.get_running_loop().call_later(self.commit_s(), self._answer_commit, offsets, error)
+
+    def _next_outcome(self) -> CommitOutcome:
+        return self.commit_script.popleft() if self.commit_script else self.commit_outcome()
+
+    def _answer_commit(self, offsets: dict[TopicPartition, int], error: str | None) -> None:
+        self._is_committing = False
+        if not self._is_gone:
+            self._listener.committed(offsets, error)
+
+    # Fetches
+
+    def _fetch_soon(self) -> None:
+        if not self._fetch_is_queued:
+            self._fetch_is_queued = True
+            self._commands.put_nowait(self._fetch)
+
+    async def _fetch(self) -> None:
+        self._fetch_is_queued = False
+        if len(self._chunks) >= AHEAD_CHUNKS:
+            return
+        chunk = [fetched for each, holding in self.holdings.items() if (fetched := self._fetch_of(each, holding))]
+        if chunk:
+            self._chunks.append(chunk)
+            asyncio.get_running_loop().call_later(self.handover_s(), self._hand_over)
+            self._fetch_soon()
+
+    def _fetch_of(self, partition: TopicPartition, holding: _Holding) -> Fetched | None:
+        if holding.is_paused or holding.has_gap:
+            return None
+        first, end = self.broker.available[partition]
+        if not first <= holding.position <= end:
+            holding.has_gap = True
+            self._listener.gap(partition, holding.position, (first, end))
+            return None
+        records = self.broker.read(partition, holding.position, self.max_records)
+        if not records:
+            return None
+        holding.position = records[-1].offset + 1
+        size = sum(map(held_bytes, records))
+        self.largest_chunk_bytes = max(self.largest_chunk_bytes, size)
+        return Fetched(partition, holding.epoch, records, size)
+
+    def _hand_over(self) -> None:
+        """Hand over the oldest chunk, in the order of fetching."""
+        chunk = self._chunks.popleft()
+        if self._is_gone:
+            return
+        self._fetch_soon()
+        self._listener.fetched(chunk)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

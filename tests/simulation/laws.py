@@ -1,0 +1,212 @@
+"""The laws of the worker, checked while it runs and when it has ended.
+
+At every commit: nothing before the offset is without its end (laws 1 and 2). At every POST: its records are owned, it
+keeps the limits, and the identifies before its events are accepted (laws 4, 6 and 11). Whenever the loop is idle: no
+record waits without need, every record consumed is accounted for, what is held and in flight is bounded (laws 5, 7 and
+12). In the end: what took effect did so in order and no more often than it may, nothing else was dead-lettered.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from processor.model.reasons import Kind
+from processor.model.records import TopicPartition
+from processor.runtime.notices import Consumed, Notice, Redelivered, Released, Settled
+from tests.fakes.dead_letters import coordinates
+from tests.simulation.records import Sent, mark, marks_of
+from tests.simulation.wire import Post
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Member, World
+
+
+@dataclass(slots=True)
+class Ledger:
+    """An observer that adds up what became of records."""
+
+    consumed: int = 0
+    ended: int = 0
+    released: int = 0
+    redelivered: int = 0
+
+    def __call__(self, notice: Notice) -> None:
+        """Add one notice."""
+        match notice:
+            case Consumed():
+                self.consumed += notice.records
+            case Settled():
+                self.ended += sum(each.total() for each in (notice.delivered, notice.filtered, notice.dead_lettered))
+            case Released():
+                self.released += notice.records
+            case Redelivered():
+                self.redelivered += notice.records
+            case _:
+                pass
+
+
+class Laws:
+    """Watches one world; `broken` holds what was found wrong."""
+
+    def __init__(self, world: "World") -> None:
+        self.broken: list[str] = []
+        self.repeats_allowed = 0
+        """Effects beyond the first of a record in one epoch that the test provokes on purpose."""
+        self._world = world
+        self._identifies: dict[tuple[int, str], list[Sent]] = defaultdict(list)
+        self._accepted: set[tuple[str, int]] = set()
+        self._epochs: dict[str, int] = {}
+        self._done: set[str] = set()
+        self._seen = 0
+        self._letters_seen = 0
+        self._checked: Counter[TopicPartition] = Counter()
+
+    def sent(self, sent: Sent) -> None:
+        """A record was put into the topic."""
+        if sent.is_identify and sent.uid is not None:
+            self._identifies[sent.partition.partition, sent.uid].append(sent)
+
+    def at_commit(self, partition: TopicPartition, offset: int) -> None:
+        """Laws 1 and 2: everything before a committed offset has met its end."""
+        self._note_ends()
+        before = self._world.broker.committed.get(partition, 0)
+        if offset < before:
+            self._break(f"{partition} goes back from {before} to {offset}")
+        records = self._world.records[partition]
+        while self._checked[partition] < len(records):
+            sent = records[self._checked[partition]]
+            if sent.record.offset >= offset:
+                return
+            self._checked[partition] += 1
+            if sent.fate in ("delivered", "dead_lettered") and sent.mark not in self._done:
+                self._break(f"{partition} is committed to {offset}, but {sent.record.offset} was never {sent.fate}")
+
+    def at_post(self, post: Post) -> None:
+        """Laws 4, 6 and 11, as far as a POST can break them."""
+        world, member = self._world, self._world.member
+        partitions = {number for number, _ in post.marks}
+        if len(partitions) != 1:
+            self._break(f"a request carries records of the partitions {partitions}")
+        holding = member.source.holdings.get(world.partitions[partitions.pop()])
+        if holding is None:
+            self._break(f"{post.marks} are sent of a partition that is not owned")
+            return
+        self._epochs[post.key] = holding.epoch + member.number * 1_000_000
+        limits = world.settings.limits
+        if len(post.items) > limits.max_records or (post.is_batch and post.size > limits.max_bytes):
+            self._break(f"a request has {len(post.items)} items and {post.size} bytes")
+        if member.limits.awaiting_answer > member.limits.concurrency:
+            self._break(f"{member.limits.awaiting_answer} requests await an answer")
+        if post.kind is Kind.EVENT:
+            self._check_identifies_before(post)
+
+    def at_answer(self, post: Post) -> None:
+        """Note what is accepted, or refused for good."""
+        is_refused = len(post.marks) == 1 and not post.is_batch and post.status in (400, 413, 422)
+        if post.status == 200 or is_refused:
+            self._accepted |= {(_mark(found), self._epochs[post.key]) for found in post.marks}
+
+    def at_idle(self) -> None:
+        """Laws 5, 7 and 12, when all that can happen at this moment has happened."""
+        member = self._world.member
+        if member.is_running:
+            self._check_conservation(member)
+            self._check_linger(member)
+            self._check_bounds(member)
+
+    def at_end(self) -> None:
+        """Everything that can be told only from the whole; raises when any law was broken."""
+        self._note_ends()
+        self._check_effects()
+        self._check_letters()
+        for member in self._world.members:
+            self.broken += member.source.violations
+        assert not self.broken, "\n".join(self.broken[:20])
+
+    def _break(self, what: str) -> None:
+        self.broken.append(f"{asyncio.get_running_loop().time():.3f}: {what}")
+
+    def _note_ends(self) -> None:
+        effects = self._world.fullstory.effects
+        for effect in effects[self._seen :]:
+            self._done |= {_mark(found) for found in marks_of(effect.item)}
+        self._seen = len(effects)
+        letters = self._world.letters.letters
+        for letter in letters[self._letters_seen :]:
+            topic, partition, offset = coordinates(letter)
+            self._done.add(mark(TopicPartition(topic, partition), offset))
+        self._letters_seen = len(letters)
+
+    def _check_identifies_before(self, post: Post) -> None:
+        """Law 11: an event is POSTed after the identifies before it were accepted, or refused for good."""
+        epoch = self._epochs[post.key]
+        member = self._world.member
+        for item in post.items:
+            partition, offset = marks_of(item)[0]
+            start = member.source.holdings[self._world.partitions[partition]].start
+            for before in self._identifies[partition, item["user"]["uid"]]:
+                if not start <= before.record.offset < offset or before.fate == "filtered":
+                    continue
+                if (before.mark, epoch) not in self._accepted:
+                    self._break(f"the event {offset} is sent before the identify {before.record.offset} is accepted")
+
+    def _check_conservation(self, member: "Member") -> None:
+        """Law 12: consumed is delivered, filtered, dead-lettered, released or in flight."""
+        state, ledger = member.worker.state(), member.ledger
+        held = sum(each.buffered_records + each.in_flight_records for each in state.partitions)
+        if ledger.consumed != ledger.ended + ledger.released + held:
+            self._break(f"{ledger} and {held} held do not balance")
+
+    def _check_linger(self, member: "Member") -> None:
+        """Law 7: a record that could be sent does not wait longer than the linger."""
+        worker, now = member.worker, asyncio.get_running_loop().time()
+        if worker.state().is_draining or member.is_fetching_schemas or not member.gate.room:
+            return
+        for each, owned in member.owned.items():
+            due_at = owned.partition.due_at(self._world.settings.limits)
+            is_free = not owned.is_going and len(owned.batches) < self._world.settings.depth
+            if is_free and due_at is not None and due_at <= now:
+                self._break(f"{each} could send what is due since {due_at}")
+
+    def _check_bounds(self, member: "Member") -> None:
+        """Law 5, and the limits of what is in flight."""
+        limits, settings = member.limits, self._world.settings
+        if limits.jobs < 0 or limits.operations < 0 or limits.awaiting_answer < 0:
+            self._break(f"in flight are {limits.jobs} jobs, {limits.operations} operations")
+        ahead = member.source.largest_chunk_bytes * 3 * max(len(member.owned), 1)
+        bodies = 2
+        if member.worker.state().bytes_held > (settings.held_budget_bytes + ahead) * (1 + bodies):
+            self._break(f"{member.worker.state().bytes_held} bytes are held")
+
+    def _check_effects(self) -> None:
+        """Law 11: one user's identifies take effect in order; law 10, as far as it holds without a journal."""
+        last: dict[tuple[int, str, int], list[tuple[int, int]]] = {}
+        times: Counter[tuple[tuple[int, int], int]] = Counter()
+        for effect in self._world.fullstory.effects:
+            found, epoch = marks_of(effect.item), self._epochs[effect.key]
+            times.update((each, epoch) for each in found)
+            if effect.kind is Kind.USER:
+                at = (found[0][0], effect.item["uid"], epoch)
+                before = last.get(at)
+                if before is not None and found != before and found[0] <= before[-1]:
+                    self._break(f"the identifies {found} of {at[1]} take effect after {before}")
+                last[at] = found
+        redelivered = sum(member.ledger.redelivered for member in self._world.members)
+        repeated = sum(count - 1 for count in times.values())
+        if repeated > redelivered + self.repeats_allowed:
+            self._break(f"{repeated} effects are repeated, {redelivered} records were redelivered")
+
+    def _check_letters(self) -> None:
+        """Law 9: only what deserves it is dead-lettered, with its own bytes."""
+        sent = {(*each.partition, each.record.offset): each for log in self._world.records.values() for each in log}
+        for letter in self._world.letters.letters:
+            origin = sent[coordinates(letter)]
+            if origin.fate != "dead_lettered":
+                self._break(f"{origin.mark} is dead-lettered: {letter.headers}")
+            if (letter.key, letter.value) != (origin.record.key, origin.record.value):
+                self._break(f"the letter of {origin.mark} differs from it")
+
+
+def _mark(found: tuple[int, int]) -> str:
+    return f"r{found[0]}x{found[1]}"

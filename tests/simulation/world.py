@@ -1,0 +1,239 @@
+"""The whole worker on virtual time, between fakes of everything that is not the worker."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from processor.engine.limits import Limits, LimitSettings
+from processor.engine.partition import BatchLimits
+from processor.engine.retry import Backoff
+from processor.events.avro import SchemaId
+from processor.events.dead_letters import Stamp
+from processor.events.mapping import Mapping as EventMapping
+from processor.events.mapping import MappingRules
+from processor.model.records import TopicPartition
+from processor.runtime.delivery import Delivery, DeliverySettings
+from processor.runtime.gate import Gate
+from processor.runtime.notices import fan_out
+from processor.runtime.owned import Owned
+from processor.runtime.requests import Requests
+from processor.runtime.schemas import SchemaCache
+from processor.runtime.worker import Worker, WorkerSettings
+from tests.fakes.clock import FakeClock
+from tests.fakes.dead_letters import FakeDeadLetters, coordinates, header
+from tests.fakes.fullstory import FakeFullStory
+from tests.fakes.loop import VirtualLoop, run_virtually
+from tests.fakes.observer import RecordingObserver
+from tests.fakes.schemas import FakeSchemas
+from tests.fakes.source import FakeBroker, FakeSource
+from tests.simulation.laws import Laws, Ledger
+from tests.simulation.records import Fate, Sent, identify, mark, marks_of, track
+from tests.simulation.wire import Post, Wire
+
+TOPIC = "segment"
+STAMP = Stamp("simulated", "0.0.0", "f00d")
+PATIENCE_S = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a world is made."""
+
+    seed: int = 0
+    partitions: int = 1
+    settings: WorkerSettings = field(
+        default_factory=lambda: WorkerSettings(BatchLimits(max_records=20, max_bytes=50_000), 1_000_000)
+    )
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    schemas: Mapping[SchemaId, str] = field(default_factory=dict)
+
+
+class Member:
+    """One worker, from its start to its end."""
+
+    def __init__(self, world: "World", number: int) -> None:
+        plan = world.plan
+        chance = random.Random(plan.seed * 1_000 + number)
+        self.number = number
+        self.observer = RecordingObserver()
+        self.ledger = Ledger()
+        observe = fan_out(self.observer, self.ledger)
+        clock = FakeClock()
+        self.limits = Limits(plan.limits)
+        self.gate = Gate(self.limits, clock, observe)
+        self.source = FakeSource(world.broker, plan.settings.drain_s)
+        self.wire = Wire(world.fullstory)
+        self._schemas = SchemaCache(world.schemas, self.gate, clock, chance.random, observe)
+        requests = Requests(self.wire, self.gate, clock, chance.random, observe, Backoff())
+        self.worker = Worker(
+            self.source,
+            Delivery(requests, world.letters, self.gate, clock, chance.random, observe, STAMP, plan.delivery),
+            self._schemas,
+            self.gate,
+            EventMapping(MappingRules()),
+            clock,
+            partial(chance.randbytes, 16),
+            observe,
+            plan.settings,
+        )
+        self._stop = asyncio.Event()
+        self._run = asyncio.get_running_loop().create_task(self.worker.run(self._stop))
+
+    @property
+    def owned(self) -> dict[TopicPartition, Owned]:
+        """What the worker holds of each partition."""
+        return self.worker._owned
+
+    @property
+    def is_fetching_schemas(self) -> bool:
+        """Whether a schema is on its way."""
+        return bool(self._schemas._fetching)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return not self._run.done()
+
+    async def stop(self) -> None:
+        """Ask it to end, and wait for that; raises what made it impossible to go on."""
+        self._stop.set()
+        await self._run
+
+    async def kill(self) -> None:
+        """End it as a power cut would: it finishes nothing and tells nobody."""
+        self.source.die()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class World:
+    """A topic, a FullStory, a dead-letter topic, a registry, and one worker at a time."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.settings = plan.settings
+        self.partitions = [TopicPartition(TOPIC, number) for number in range(plan.partitions)]
+        self.records: dict[TopicPartition, list[Sent]] = {each: [] for each in self.partitions}
+        self.broker = FakeBroker(self.partitions)
+        self.fullstory = FakeFullStory(plan.seed)
+        self.letters = FakeDeadLetters()
+        self.schemas = FakeSchemas(plan.schemas)
+        self.laws = Laws(self)
+        self.broker.on_commit = self.laws.at_commit
+        self.members: list[Member] = []
+
+    # The worker
+
+    @property
+    def member(self) -> Member:
+        """The worker of the moment, or the last one."""
+        return self.members[-1]
+
+    async def start(self, *, is_open: bool = True) -> None:
+        """Start a worker that owns every partition; its gate is closed unless `is_open`."""
+        member = Member(self, len(self.members))
+        self.members.append(member)
+        member.wire.on_post, member.wire.on_answer = self.laws.at_post, self.laws.at_answer
+        if is_open:
+            member.gate.open()
+        await asyncio.sleep(0)
+        await member.source.assign(*self.partitions)
+
+    # Records
+
+    def send(self, value: bytes | None, fate: Fate, at: int = 0, skip: int = 0) -> Sent:
+        """Put a record into a partition that is neither an identify nor a track of anybody."""
+        return self._append(value, at, skip, None, fate, is_identify=False)
+
+    def identify(self, uid: str, at: int = 0, *, fate: Fate = "delivered", skip: int = 0, **traits: Any) -> Sent:
+        """Put an identify into a partition."""
+        value = identify(uid, self._next_mark(at, skip), **traits)
+        return self._append(value, at, skip, uid, fate, is_identify=True)
+
+    def track(self, uid: str, at: int = 0, *, fate: Fate = "delivered", skip: int = 0, **properties: Any) -> Sent:
+        """Put a track into a partition."""
+        value = track(uid, self._next_mark(at, skip), **properties)
+        return self._append(value, at, skip, uid, fate, is_identify=False)
+
+    def _next_mark(self, at: int, skip: int) -> str:
+        partition = self.partitions[at]
+        return mark(partition, self.broker.available[partition][1] + skip)
+
+    def _append(
+        self, value: bytes | None, at: int, skip: int, uid: str | None, fate: Fate, *, is_identify: bool
+    ) -> Sent:
+        partition = self.partitions[at]
+        record = self.broker.append(partition, value, key=uid.encode() if uid else None, skip=skip)
+        sent = Sent(partition, record, uid, is_identify, fate)
+        self.records[partition].append(sent)
+        self.laws.sent(sent)
+        return sent
+
+    # Waiting and looking
+
+    async def until(self, condition: Callable[[], object], within_s: float = PATIENCE_S) -> None:
+        """Let time pass until the condition holds."""
+        deadline = self.now + within_s
+        while not condition():
+            assert self.now < deadline, f"in vain for {within_s} s: {self.member.worker.state()}"
+            await asyncio.sleep(0.05)
+
+    async def settled(self, within_s: float = PATIENCE_S) -> None:
+        """Let time pass until everything in the topic is committed."""
+        await self.until(self.broker.is_committed, within_s)
+
+    @property
+    def now(self) -> float:
+        """The loop's time."""
+        return asyncio.get_running_loop().time()
+
+    @property
+    def posts(self) -> list[Post]:
+        """Every POST of the worker of the moment."""
+        return self.member.wire.posts
+
+    @property
+    def committed(self) -> list[int | None]:
+        """The committed offset of each partition."""
+        return [self.broker.committed.get(each) for each in self.partitions]
+
+    def letters_of(self, reason: str) -> list[int]:
+        """Return the offsets of the dead letters with this reason, in order."""
+        found = [letter for letter in self.letters.letters if header(letter, "fullstory.dlq.reason") == reason]
+        return sorted(coordinates(letter)[2] for letter in found)
+
+    def delivered(self, at: int = 0) -> list[int]:
+        """Return the offsets of a partition that took effect, in their order, once for each effect."""
+        effects = self.fullstory.effects
+        return [offset for effect in effects for number, offset in marks_of(effect.item) if number == at]
+
+
+Story = Callable[[World], Awaitable[None]]
+
+
+def simulate(story: Story, plan: Plan | None = None, *, is_open: bool = True) -> World:
+    """Let a world with a running worker live through a story; then end it and check the laws."""
+
+    async def live() -> World:
+        world = World(plan or Plan())
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        await world.start(is_open=is_open)
+        loop.on_idle.append(world.laws.at_idle)
+        await story(world)
+        if world.member.is_running:
+            await world.member.stop()
+        await asyncio.sleep(1.0)
+        world.laws.at_end()
+        for member in world.members:
+            limits = member.limits
+            assert (limits.jobs, limits.operations, limits.awaiting_answer) == (0, 0, 0), "something is still counted"
+        return world
+
+    return run_virtually(live())

@@ -1,0 +1,522 @@
+"""Settings: where they come from, what they refuse, and that they never tell a secret."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docs import generate
+from processor.adapters.kafka.config import KafkaSettings, consumer_config, producer_config
+from processor.cli.settings import MemorySplit, Settings, load
+from processor.cli.settings.connections import FullStory, Kafka, SchemaRegistry
+from processor.cli.settings.loading import Variable, variables
+from processor.cli.settings.memory import HELD_PER_BATCH_BYTE, MIB, budget_for, largest_batch
+from processor.cli.settings.properties import KAFKA_RESERVED
+from processor.model.errors import ConfigurationError
+
+SECRET = "hunter2"
+
+REQUIRED = {
+    "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": "kafka-1:9092, kafka-2",
+    "PROCESSOR_KAFKA__TOPICS": "segment.identify, segment.track",
+    "PROCESSOR_KAFKA__GROUP_ID": "segment-fullstory",
+    "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "segment.dead-letters",
+    "PROCESSOR_SCHEMA_REGISTRY__URL": "http://registry:8081/",
+    "PROCESSOR_FULLSTORY__API_KEY": f"na1.{SECRET}",
+}
+
+
+def problems(environ: dict[str, str], file: Path | None = None) -> list[str]:
+    """Return what is wrong with an environment that is not to be accepted."""
+    with pytest.raises(ConfigurationError) as raised:
+        load(environ, file)
+    assert SECRET not in str(raised.value)
+    return raised.value.problems
+
+
+def problem(name: str, value: str) -> str:
+    """Return the one problem of a variable that stands beside good ones."""
+    [only] = problems({**REQUIRED, f"PROCESSOR_{name}": value})
+    return only
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return where a TOML file may be written."""
+    return tmp_path / "settings.toml"
+
+
+def test_what_is_required_is_enough() -> None:
+    """Addresses, topics, group and key make a complete configuration; everything else has a default."""
+    settings = load(REQUIRED)
+
+    assert settings.kafka.bootstrap_servers == "kafka-1:9092,kafka-2"
+    assert settings.kafka.topics == ("segment.identify", "segment.track")
+    assert settings.schema_registry.url == "http://registry:8081"
+    assert settings.fullstory.api_key.get_secret_value() == f"na1.{SECRET}"
+    assert settings.fullstory.base_url == "https://api.fullstory.com"
+    assert settings.delivery.mode == "auto"
+    assert settings.http.port == 8080
+
+
+def test_everything_that_is_missing_is_told_at_once() -> None:
+    """An empty environment names each required variable, with an example."""
+    found = problems({})
+
+    assert [each.partition(":")[0] for each in found] == list(REQUIRED)
+    assert all("is not set" in each and "; for example: " in each for each in found)
+
+
+def test_every_wrong_value_is_told_at_once() -> None:
+    """Problems of different groups, and between settings, come in one error."""
+    found = problems(
+        {
+            **REQUIRED,
+            "PROCESSOR_KAFKA__TOPICS": "^segment.*",
+            "PROCESSOR_HTTP__PORT": "99999",
+            "PROCESSOR_LOG__LEVEL": "loud",
+            "PROCESSOR_MEMORY__BUDGET_BYTES": str(16 * MIB),
+            "PROCESSOR_BATCH__MAX_BYTES": str(16 * MIB),
+            "PROCESSOR_HTPP__HOST": "127.0.0.1",
+        }
+    )
+
+    names = {each.partition(":")[0] for each in found}
+    assert names == {
+        "PROCESSOR_KAFKA__TOPICS",
+        "PROCESSOR_HTTP__PORT",
+        "PROCESSOR_LOG__LEVEL",
+        "PROCESSOR_MEMORY__BUDGET_BYTES",
+        "PROCESSOR_HTPP__HOST",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("KAFKA__BOOTSTRAP_SERVERS", " , ", "names no broker"),
+        ("KAFKA__BOOTSTRAP_SERVERS", "a:9092,b:0", "entry 2"),
+        ("KAFKA__BOOTSTRAP_SERVERS", "a:99999", "entry 1"),
+        ("KAFKA__BOOTSTRAP_SERVERS", f"user:{SECRET}@a:9092", "entry 1"),
+        ("KAFKA__TOPICS", ",", "names no topic"),
+        ("KAFKA__TOPICS", "a,a", "names a topic twice"),
+        ("KAFKA__TOPICS", "a b", "holds 'a b'"),
+        ("KAFKA__TOPICS", "..", "holds '..'"),
+        ("KAFKA__TOPICS", "a" * 250, "1 to 249"),
+        ("KAFKA__TOPICS", "^segment.*", "a pattern may come to match the dead-letter topic"),
+        ("KAFKA__TOPICS", "segment.dead-letters", "also one of PROCESSOR_KAFKA__TOPICS"),
+        ("KAFKA__DEAD_LETTER_TOPIC", "segment.track", "also one of PROCESSOR_KAFKA__TOPICS"),
+        ("KAFKA__DEAD_LETTER_TOPIC", "^x", "pattern"),
+        ("KAFKA__GROUP_ID", "  ", "at least 1 character"),
+        ("KAFKA__START", "newest", "'earliest' or 'latest'"),
+        ("KAFKA__ON_GAP", "skip", "'halt' or 'continue'"),
+        ("SCHEMA_REGISTRY__URL", "registry:8081", "no http or https URL"),
+        ("SCHEMA_REGISTRY__URL", "http://registry:0", "no http or https URL"),
+        ("SCHEMA_REGISTRY__URL", "http://registry:port", "no http or https URL"),
+        ("SCHEMA_REGISTRY__URL", "http://reg istry", "no http or https URL"),
+        ("SCHEMA_REGISTRY__URL", ",", "names no URL"),
+        ("SCHEMA_REGISTRY__URL", f"http://user:{SECRET}@registry", "credentials stand elsewhere"),
+        ("SCHEMA_REGISTRY__URL", "http://registry?x=1", "query"),
+        ("FULLSTORY__BASE_URL", "https://api.eu1.fullstory.com", "belongs to the data centre na1"),
+        ("FULLSTORY__BASE_URL", f"https://user:{SECRET}@host", "user name or password"),
+        ("FULLSTORY__API_KEY", f"Basic {SECRET}", "without the word Basic"),
+        ("FULLSTORY__API_KEY", f"{SECRET} {SECRET}", "white space"),
+        ("FULLSTORY__API_KEY", f"{SECRET}é", "white space or other characters"),
+        ("FULLSTORY__ORG_ID", " ", "at least 1 character"),
+        ("DELIVERY__MODE", "fast", "'auto', 'batch' or 'single'"),
+        ("DELIVERY__ORG_SHARE", "0", "greater than 0"),
+        ("DELIVERY__ORG_SHARE", "1.1", "less than or equal to 1"),
+        ("DELIVERY__ORG_SHARE", "nan", "finite"),
+        ("DELIVERY__UNATTRIBUTED", "drop", "'halt', 'dead_letter' or 'accept'"),
+        ("LOG__FORMAT", "xml", "'json' or 'console'"),
+        ("READY__FAIL_ON_HALT", "perhaps", "boolean"),
+        ("BATCH__MAX_RECORDS", "50001", "50000"),
+        ("BATCH__MAX_RECORDS", "1.5", "integer"),
+        ("BATCH__MAX_BYTES", "0", "1024"),
+        ("BATCH__LINGER_S", "-1", "greater than or equal to 0"),
+        ("BATCH__LINGER_S", "inf", "finite"),
+        ("MEMORY__BUDGET_BYTES", "1", str(16 * MIB)),
+        ("SHUTDOWN__GRACE_S", "-1", "greater than or equal to 0"),
+        ("HTTP__HOST", " ", "at least 1 character"),
+        ("HTTP__PORT", "65536", "65535"),
+        ("MAPPING__INTEGRATION_NAMES", ",", "at least 1 item"),
+    ],
+)
+def test_a_wrong_value_is_named_and_explained(name: str, value: str, expected: str) -> None:
+    """One problem, which begins with the variable, says what is wrong and ends with an example."""
+    found = problem(name, value)
+
+    assert expected in found
+    assert "for example" in found
+
+
+@pytest.mark.parametrize("variable", variables(), ids=lambda variable: variable.key)
+def test_every_example_is_valid(variable: Variable, tmp_path: Path) -> None:
+    """What a message or the documentation offers as an example is accepted."""
+    environ = {**REQUIRED, variable.name: variable.about.example}
+    if variable.field == "api_key_file":
+        del environ["PROCESSOR_FULLSTORY__API_KEY"]
+        environ[variable.name] = str(tmp_path / "key")
+        (tmp_path / "key").write_text("na1.abc")
+
+    load(environ)
+
+
+@pytest.mark.parametrize("variable", variables(), ids=lambda variable: variable.key)
+def test_every_setting_is_explained(variable: Variable) -> None:
+    """A setting has a meaning, and one with a default has a reason for it."""
+    about = variable.about
+
+    assert about.meaning.endswith(".")
+    assert about.reason.endswith(".") or variable.info.is_required() or variable.field == "api_key"
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("PROCESSOR_KAFKA__TOPIC", "; did you mean PROCESSOR_KAFKA__TOPICS?"),
+        ("PROCESSOR_HTTP_PORT", "; did you mean PROCESSOR_HTTP__PORT?"),
+        ("processor_kafka__groupid", "; did you mean PROCESSOR_KAFKA__GROUP_ID?"),
+        ("PROCESSOR_FULLSTORY__APIKEY", "; did you mean PROCESSOR_FULLSTORY__API_KEY?"),
+        ("PROCESSOR_KAFKA__TOPICS__0", "; did you mean PROCESSOR_KAFKA__TOPICS?"),
+        ("PROCESSOR_ZZZ", ""),
+    ],
+)
+def test_a_misspelt_variable_is_refused(name: str, suggestion: str) -> None:
+    """A name that nobody reads is a slip, and its value, which may be a secret, is not repeated."""
+    assert problems({**REQUIRED, name: SECRET}) == [f"{name}: no such setting{suggestion}"]
+
+
+def test_what_kubernetes_sets_for_a_service_is_left_alone() -> None:
+    """A service called `processor` puts variables with our prefix into every pod of its namespace."""
+    kubernetes = {
+        "PROCESSOR_SERVICE_HOST": "10.0.0.1",
+        "PROCESSOR_SERVICE_PORT": "8080",
+        "PROCESSOR_SERVICE_PORT_HTTP": "8080",
+        "PROCESSOR_PORT": "tcp://10.0.0.1:8080",
+        "PROCESSOR_PORT_8080_TCP": "tcp://10.0.0.1:8080",
+        "PROCESSOR_PORT_8080_TCP_PROTO": "tcp",
+        "PROCESSOR_PORT_8080_TCP_PORT": "8080",
+        "PROCESSOR_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "PROCESSOR_HTTP_PORT": "tcp://10.0.0.1:8080",
+        "PROCESSOR_HTTP_SERVICE_HOST": "10.0.0.1",
+    }
+
+    assert load({**REQUIRED, **kubernetes}) == load(REQUIRED)
+
+
+def test_names_ignore_case_and_empty_values_count_as_absent() -> None:
+    """Shells and templates differ in both."""
+    environ = {**REQUIRED, "processor_http__port": "9090", "PROCESSOR_LOG__LEVEL": "", "OTHER": "x"}
+
+    settings = load(environ)
+
+    assert settings.http.port == 9090
+    assert settings.log.level == "info"
+
+
+def test_words_ignore_case_and_blanks() -> None:
+    """`INFO` is what other programs call it."""
+    settings = load({**REQUIRED, "PROCESSOR_LOG__LEVEL": " DEBUG ", "PROCESSOR_KAFKA__START": "Latest"})
+
+    assert settings.log.level == "debug"
+    assert settings.kafka.start == "latest"
+
+
+def test_embedded_settings_do_not_meet_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes settings by hand, or from a mapping, gets these and nothing of the process's own."""
+    monkeypatch.setenv("PROCESSOR_HTTP__PORT", "1")
+    monkeypatch.setenv("PROCESSOR_KAFKA__TOPICS", "production")
+
+    by_hand = Settings(
+        kafka=Kafka(bootstrap_servers="a", topics=("t",), group_id="g", dead_letter_topic="d"),
+        schema_registry=SchemaRegistry(url="http://r"),
+        fullstory=FullStory.model_validate({"api_key": "k"}),
+    )
+
+    assert by_hand.http.port == 8080
+    assert by_hand.kafka.topics == ("t",)
+    assert load(REQUIRED).http.port == 8080
+
+
+# The API key
+
+
+def test_a_key_file_is_read_and_trimmed(tmp_path: Path) -> None:
+    """A mounted secret often ends with a newline, which is no part of the key."""
+    path = tmp_path / "key"
+    path.write_text("eu1.abc\n")
+    environ = {**REQUIRED, "PROCESSOR_FULLSTORY__API_KEY": "", "PROCESSOR_FULLSTORY__API_KEY_FILE": str(path)}
+
+    settings = load(environ)
+
+    assert settings.fullstory.api_key.get_secret_value() == "eu1.abc"
+    assert settings.fullstory.base_url == "https://api.eu1.fullstory.com"
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    """Nobody could tell which of the two is in use."""
+    path = tmp_path / "key"
+    path.write_text(SECRET)
+
+    assert "remove one of them" in problem("FULLSTORY__API_KEY_FILE", str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"", "the key is empty"),
+        (b" \n", "the key is empty"),
+        (b"\xff\xfe", "no text"),
+        (b"hunter2 hunter2", "no key: the key holds white space"),
+    ],
+)
+def test_a_bad_key_file_is_one_problem_that_names_the_file_variable(
+    tmp_path: Path, content: bytes | None, expected: str
+) -> None:
+    """The missing key is not told a second time, and the path, which may be the key itself, is not repeated."""
+    path = tmp_path / SECRET
+    if content is not None:
+        path.write_bytes(content)
+    environ = {name: value for name, value in REQUIRED.items() if "API_KEY" not in name}
+
+    [found] = problems({**environ, "PROCESSOR_FULLSTORY__API_KEY_FILE": str(path)})
+
+    assert found.startswith("PROCESSOR_FULLSTORY__API_KEY_FILE: ")
+    assert expected in found
+
+
+def test_a_url_is_checked_although_the_key_is_wrong() -> None:
+    """Neither problem hides the other."""
+    found = problems({**REQUIRED, "PROCESSOR_FULLSTORY__API_KEY": "a b", "PROCESSOR_FULLSTORY__BASE_URL": "ftp://x"})
+
+    assert [each.partition(":")[0] for each in found] == [
+        "PROCESSOR_FULLSTORY__API_KEY",
+        "PROCESSOR_FULLSTORY__BASE_URL",
+    ]
+
+
+# Properties
+
+
+def test_properties_keep_their_values_and_never_show_them() -> None:
+    """Kafka's client gets texts, the registry's client the types that were written, and `repr` shows neither."""
+    settings = load(
+        {
+            **REQUIRED,
+            "PROCESSOR_KAFKA__PROPERTIES": f'{{"sasl.password": "{SECRET}", "enable.ssl": true, "socket.x": 5}}',
+            "PROCESSOR_SCHEMA_REGISTRY__PROPERTIES": f'{{"basic.auth.user.info": "u:{SECRET}", "timeout": 3}}',
+        }
+    )
+
+    assert settings.kafka.client_properties() == {"sasl.password": SECRET, "enable.ssl": "true", "socket.x": "5"}
+    assert settings.schema_registry.client_properties() == {"basic.auth.user.info": f"u:{SECRET}", "timeout": 3}
+    assert SECRET not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (f"sasl.password={SECRET}", "is no JSON;"),
+        (f'"{SECRET}"', "is no JSON object"),
+        (f'["{SECRET}"]', "is no JSON object"),
+        ("[" * 100_000, "is no JSON"),
+        (f'{{"sasl.password": ["{SECRET}"]}}', "the value of `sasl.password` is neither"),
+        ('{"sasl.password": null}', "the value of `sasl.password` is neither"),
+        (f'{{"sasl": {{"password": "{SECRET}"}}}}', "a name with dots stands in quotes"),
+        (f'{{"acks": "{SECRET}", "group.id": "x"}}', "`group.id`: has a setting of its own"),
+    ],
+)
+def test_bad_properties_are_named_without_their_values(value: str, expected: str) -> None:
+    """The message speaks of names only."""
+    found = problem("KAFKA__PROPERTIES", value)
+
+    assert expected in found
+
+
+@pytest.mark.parametrize("name", KAFKA_RESERVED)
+def test_what_correctness_rests_on_cannot_be_overridden(name: str) -> None:
+    """Each of these properties is refused with its reason."""
+    assert KAFKA_RESERVED[name] in problem("KAFKA__PROPERTIES", f'{{"{name}": "x"}}')
+
+
+def test_what_the_adapter_insists_on_is_reserved() -> None:
+    """What the Kafka adapter sets in spite of the operator's properties is refused, not ignored in silence."""
+    settings = KafkaSettings("a:9092", ("t",), "g", "d", properties={})
+    names = consumer_config(settings).keys() | producer_config(settings).keys()
+    operators = dict.fromkeys(names, "of the operator")
+    settings = KafkaSettings("a:9092", ("t",), "g", "d", properties=operators)
+    insisted = {
+        name
+        for config in (consumer_config(settings), producer_config(settings))
+        for name, value in config.items()
+        if value != operators[name]
+    }
+
+    assert insisted <= KAFKA_RESERVED.keys()
+
+
+def test_the_registrys_url_is_no_property() -> None:
+    """It has a setting of its own."""
+    assert "PROCESSOR_SCHEMA_REGISTRY__URL" in problem("SCHEMA_REGISTRY__PROPERTIES", '{"url": "http://x"}')
+
+
+# The file
+
+TOML = """
+[kafka]
+bootstrap_servers = "a:9092"
+topics = ["x", "y"]
+group_id = "g"
+dead_letter_topic = "d"
+[kafka.properties]
+"sasl.password" = "hunter2"
+"socket.keepalive.enable" = true
+[schema_registry]
+url = "http://registry"
+[fullstory]
+api_key = "eu1.hunter2"
+[http]
+port = 9000
+[mapping]
+integration_names = ["One, with a comma"]
+"""
+
+
+def test_a_file_alone_is_enough(file: Path) -> None:
+    """TOML has types, so lists and tables are written as such."""
+    file.write_text(TOML)
+
+    settings = load({}, file)
+
+    assert settings.kafka.topics == ("x", "y")
+    assert settings.kafka.client_properties() == {"sasl.password": SECRET, "socket.keepalive.enable": "true"}
+    assert settings.http.port == 9000
+    assert settings.mapping.integration_names == ("One, with a comma",)
+
+
+def test_the_environment_outranks_the_file(file: Path) -> None:
+    """Setting by setting; the rest of the group stays."""
+    file.write_text(TOML)
+
+    settings = load({"PROCESSOR_KAFKA__GROUP_ID": "other", "PROCESSOR_HTTP__PORT": ""}, file)
+
+    assert settings.kafka.group_id == "other"
+    assert settings.kafka.topics == ("x", "y")
+    assert settings.http.port == 9000
+
+
+def test_a_key_of_the_environment_replaces_that_of_the_file_in_either_form(file: Path, tmp_path: Path) -> None:
+    """A key file in the environment is not a second key beside the file's."""
+    file.write_text(TOML)
+    path = tmp_path / "key"
+    path.write_text("na1.other")
+
+    settings = load({"PROCESSOR_FULLSTORY__API_KEY_FILE": str(path)}, file)
+
+    assert settings.fullstory.api_key.get_secret_value() == "na1.other"
+
+
+def test_problems_of_a_file_name_its_keys(file: Path) -> None:
+    """Misspelt keys and tables, values in place of tables, and wrong values, all at once."""
+    file.write_text(TOML.replace("port = 9000", "prot = 1\nport = 99999") + 'log = "debug"\n[kafak]\nx = 1\n[batch]\n')
+    text = file.read_text().replace('log = "debug"\n', "")
+    file.write_text('log = "debug"\n' + text)
+
+    assert problems({}, file) == [
+        f"{file}: log: must be a table: write [log] and its settings below it",
+        f"{file}: http.prot: no such setting; did you mean http.port?",
+        f"{file}: kafak: no such table; did you mean kafka?",
+        f"PROCESSOR_HTTP__PORT (http.port in {file}): input should be less than or equal to 65535; for example: 9090",
+    ]
+
+
+def test_a_wrong_value_of_the_environment_is_not_blamed_on_the_file(file: Path) -> None:
+    """The message names the place where the value stands."""
+    file.write_text(TOML)
+
+    [found] = problems({"PROCESSOR_HTTP__PORT": "x"}, file)
+
+    assert found.startswith("PROCESSOR_HTTP__PORT: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"\xff", "no UTF-8"),
+        (b"[kafka", "no TOML"),
+        (b'api_key = "hunter2" x', "no TOML"),
+    ],
+)
+def test_an_unreadable_file_is_told_with_what_else_is_known(file: Path, content: bytes | None, expected: str) -> None:
+    """What cannot be judged without the file is left out."""
+    if content is not None:
+        file.write_bytes(content)
+
+    found = problems({"PROCESSOR_ZZZ": "x"}, file)
+
+    assert found[0].startswith(f"{file}: ")
+    assert expected in found[0]
+    assert found[1:] == ["PROCESSOR_ZZZ: no such setting"]
+
+
+# Memory
+
+
+def test_a_budget_too_small_for_a_batch_names_the_numbers_that_fit() -> None:
+    """Either of the two numbers of the message makes the configuration valid."""
+    small = {**REQUIRED, "PROCESSOR_MEMORY__BUDGET_BYTES": str(16 * MIB), "PROCESSOR_BATCH__MAX_BYTES": str(8 * MIB)}
+
+    [found] = problems(small)
+    budget, batch = budget_for(8 * MIB), largest_batch(16 * MIB)
+
+    assert f"set it to {budget} or more, or PROCESSOR_BATCH__MAX_BYTES to {batch} or less" in found
+    load({**small, "PROCESSOR_MEMORY__BUDGET_BYTES": str(budget)})
+    load({**small, "PROCESSOR_BATCH__MAX_BYTES": str(batch)})
+    assert problems({**small, "PROCESSOR_MEMORY__BUDGET_BYTES": str(budget - 1)})
+    assert problems({**small, "PROCESSOR_BATCH__MAX_BYTES": str(batch + 1)})
+
+
+@given(budget=st.integers(16 * MIB, 1024 * 1024 * MIB))
+def test_the_split_is_whole_and_within_what_librdkafka_takes(budget: int) -> None:
+    """Nothing is given away twice, and each part is in its property's range."""
+    split = MemorySplit.of(budget)
+
+    assert split.queue_bytes + split.held_bytes == budget
+    assert 1_000_000 <= split.partition_fetch_bytes <= split.fetch_bytes <= split.queue_bytes <= 2_097_151 * 1024
+    assert split.held_bytes >= budget * 3 // 4
+
+
+@given(batch=st.integers(1_024, 1024 * MIB))
+def test_the_smallest_budget_for_a_batch_holds_it_and_one_byte_less_does_not(batch: int) -> None:
+    """The number that a message names is exact."""
+    needed = batch * HELD_PER_BATCH_BYTE
+
+    assert MemorySplit.of(budget_for(batch)).held_bytes >= needed
+    assert MemorySplit.of(budget_for(batch) - 1).held_bytes < needed
+    assert largest_batch(budget_for(batch)) >= batch
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([variable.name for variable in variables()]),
+        st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30),
+    )
+)
+def test_any_environment_is_accepted_or_explained(environ: dict[str, str]) -> None:
+    """No value makes another exception than `ConfigurationError`, and every problem names a variable."""
+    try:
+        settings: Any = load({**REQUIRED, **environ})
+    except ConfigurationError as error:
+        assert all(each.startswith("PROCESSOR_") for each in error.problems)  # noqa: PT017 - either outcome is right
+    else:
+        assert isinstance(settings, Settings)
+
+
+def test_the_documentation_is_what_the_definitions_say() -> None:
+    """docs/configuration.md is current; `python -m docs.generate` writes it."""
+    assert (generate.DOCS / "configuration.md").read_text(encoding="utf-8") == generate.configuration()
