@@ -44,7 +44,7 @@ Everything is checked before anything is connected, and all problems are told at
 `PROCESSOR_` and is none of these is a problem too, because it is a slip of the pen; the variables that Kubernetes
 sets for a service called `processor` are left alone. The values of secrets are never printed.
 
-What has no default must be set: brokers, topics, consumer group, dead-letter topic, schema registry and API key.
+What has no default must be set: brokers, topics, consumer group, dead-letter topic and API key.
 
 ```toml
 [kafka]

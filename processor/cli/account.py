@@ -7,16 +7,15 @@ record holds.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, final
 
 from processor.cli.generator import DeadLettered, Delivered, Expectation, Filtered
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind
-from processor.model.records import Headers
 
-_UNIQUE = re.compile(r"u\d+_\d+|e-\d+-\d+")
-"""What the generator calls the strings that no other record holds."""
+_UNIQUE_NAME = re.compile(r"u\d+_\d+")
+"""What the generator calls the user properties that no other record holds."""
 
 MAX_NAMED = 5
 """How many faults of one sort are named one by one."""
@@ -80,7 +79,7 @@ class Account:
         for at in dead:
             balance.fault(f"a dead letter names {at}, which was never produced")
         for arrival in arrived.keys() - self._deliverable():
-            balance.fault(f"{arrival} arrived, and was not to be delivered")
+            balance.fault(f"{' '.join(arrival)} arrived, and was not to be delivered")
         return balance
 
     def _deliverable(self) -> set[tuple[str, str, str]]:
@@ -120,19 +119,32 @@ class Account:
                     balance.fault(f"{at} had to be filtered by {rule}, was dead-lettered as {reason}")
 
 
-def letter_of(headers: Headers) -> Letter:
-    """Read the headers of a dead letter; of several with one name the last one counts."""
+def letter_of(headers: Sequence[tuple[str, bytes | None]]) -> Letter:
+    """Read the headers of a dead letter; of several with one name the last one counts.
+
+    What is missing or unreadable becomes coordinates that no record has.
+    """
     named = dict(headers)
-    texts = [named[name] for name in ("__dlq.errors.partition", "__dlq.errors.offset", "fullstory.dlq.reason")]
-    partition, offset, reason = (text.decode() if text is not None else "" for text in texts)
-    return Letter(int(partition), int(offset), reason)
+    reason = named.get("fullstory.dlq.reason") or b""
+    return Letter(
+        _number(named.get("__dlq.errors.partition")),
+        _number(named.get("__dlq.errors.offset")),
+        reason.decode(errors="replace"),
+    )
+
+
+def _number(text: bytes | None) -> int:
+    return int(text) if text is not None and text.isdigit() else -1
 
 
 def _uniques(arrival: Arrival) -> Iterable[tuple[str, str, str]]:
-    """Return what tells the records apart that an arrival is made of: a user may be merged of several."""
+    """Return what tells the records apart that an arrival is made of: a user may be merged of several.
+
+    An arrival always yields something: one of no record that had to be delivered is a fault too.
+    """
     properties = arrival.item.get("properties", {})
     if arrival.kind == Kind.EVENT:
-        uid, found = arrival.item["user"]["uid"], [properties.get("unique", "")]
+        uid, found = arrival.item.get("user", {}).get("uid", ""), [str(properties.get("unique", ""))]
     else:
-        uid, found = arrival.item["uid"], list(properties)
-    return [(arrival.kind, uid, unique) for unique in found if _UNIQUE.fullmatch(unique)]
+        uid, found = arrival.item.get("uid", ""), list(filter(_UNIQUE_NAME.fullmatch, properties)) or [""]
+    return [(arrival.kind, uid, unique) for unique in found]

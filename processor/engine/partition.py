@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 
 from processor.model.records import OffsetRange, Record, TopicPartition, held_bytes
 
+BYTES_PER_RECORD_BYTE = 3
+"""A record on its way is held as itself, as its item's body, and as that body's copy within a request."""
+
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
@@ -112,6 +115,7 @@ class Partition:
         opened.settled = True
         self.open_records -= len(opened.records)
         self.open_bytes -= opened.bytes
+        opened.records = {}  # it may have to wait here for an earlier range, and needs them no more
         while self._open and self._open[0].settled:
             self.committable = self._open.popleft().range.end
 
@@ -121,9 +125,19 @@ class Partition:
         return self.buffered_bytes + self.open_bytes
 
     @property
+    def demand_bytes(self) -> int:
+        """What the partition will hold when its buffered records are on their way, with the bodies made of them."""
+        return self.open_bytes + BYTES_PER_RECORD_BYTE * self.buffered_bytes
+
+    @property
     def unsettled_records(self) -> int:
         """Records consumed in this epoch and not settled."""
         return self.buffered_records + self.open_records
+
+    @property
+    def open_ranges(self) -> int:
+        """Ranges in flight, and those settled that wait for an earlier one: what a crash would read again."""
+        return len(self._open)
 
     @property
     def first_unsettled(self) -> int:

@@ -6,14 +6,13 @@ opening brace or white space is JSON. Decoding never raises for what a record ho
 Confluent framing: https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
-from io import BytesIO
-from typing import Any, cast
+from typing import Any
 
 import fastavro
-import orjson
 
+from processor.events.avro_binary import FAULTS, compile_event
+from processor.events.json_text import INVALID, parse_json
 from processor.model.outcomes import Event, Filtered, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason
 from processor.model.records import Record
@@ -24,12 +23,9 @@ SchemaId = int
 FREE_FORM_FIELDS = ("traits", "properties", "integrations")
 """Fields that the shipped schemas hold as JSON text and that mapping reads; other free-form text is left unparsed."""
 
-TIMESTAMP_FIELDS = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
-
 _CONFLUENT_MAGIC = 0
 _CONFLUENT_PREFIX_BYTES = 5
 _JSON_FIRST_BYTES = frozenset(b"{ \t\r\n")
-_MILLISECOND_DIVISORS = {"timestamp-millis": 1, "timestamp-micros": 1_000}
 
 Reader = Callable[[bytes], "Event | Rejected"]
 """Decodes a whole framed value that names the reader's schema."""
@@ -64,8 +60,10 @@ def decode(record: Record, readers: Mapping[SchemaId, Reader]) -> Event | Filter
             return Rejected(DeadLetterReason.UNKNOWN_SCHEMA, f"no schema has the id {found}")
         return reader(value)
     if value[0] in _JSON_FIRST_BYTES:
-        event = _parse_json(value)
-        return event if type(event) is dict else _malformed("the value is not a JSON object")
+        event = parse_json(value)
+        if type(event) is not dict:
+            return _malformed("the value is not a JSON object")
+        return _parse_free_form(event, FREE_FORM_FIELDS)
     return _malformed(f"the first byte is {value[0]:#04x}: neither Confluent's framing nor JSON")
 
 
@@ -75,106 +73,48 @@ def reader_of(schema_text: str) -> Reader:
     A schema that cannot be parsed or is no record of a Segment event gives a reader that rejects every record.
     """
     try:
-        schema = json.loads(schema_text)
-        divisors = _strip_timestamps(schema)
-        parsed = fastavro.parse_schema(schema)
+        schema: Any = fastavro.parse_schema(parse_json(schema_text))
+        lacking = _lacks(schema)
+        if lacking:
+            return _rejecting(lacking)
+        read_event = compile_event(schema)
     except Exception as fault:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
         return _rejecting(f"the schema cannot be used: {type(fault).__name__}")
-    lacking = _lacks(schema)
-    if lacking:
-        return _rejecting(lacking)
-    free_form = [name for name in FREE_FORM_FIELDS if name in _names(schema)]
-    finer = {name: divisor for name, divisor in divisors.items() if divisor != 1}
+    free_form = [field["name"] for field in schema["fields"] if field["name"] in FREE_FORM_FIELDS]
 
     def read(value: bytes) -> Event | Rejected:
-        stream = BytesIO(value)
-        stream.seek(_CONFLUENT_PREFIX_BYTES)
         try:
-            event = cast("Event", fastavro.schemaless_reader(stream, parsed, None))
-        except Exception as fault:  # noqa: BLE001 - any exception here means that bytes and schema disagree
+            event, end = read_event(value, _CONFLUENT_PREFIX_BYTES)
+        except FAULTS as fault:
             return _malformed(f"the bytes contradict the schema: {type(fault).__name__}")
-        if stream.tell() != len(value):
-            return _malformed(f"{len(value) - stream.tell()} bytes follow the record")
-        if finer:
-            event.update({name: event[name] // divisor for name, divisor in finer.items() if event[name] is not None})
+        if end != len(value):
+            return _malformed(f"{len(value) - end} bytes follow the record")
         return _parse_free_form(event, free_form)
 
     return read
 
 
-def _parse_free_form(event: Event, names: list[str]) -> Event | Rejected:
-    """Replace the JSON text of the named fields by what it says."""
+def _parse_free_form(event: Event, names: Iterable[str]) -> Event | Rejected:
+    """Replace the JSON text of the named fields by what it says; empty text is an absent field."""
     for name in names:
-        text = event[name]
+        text = event.get(name)
         if type(text) is str:
-            event[name] = parsed = _parse_json(text)
-            if parsed is _INVALID:
-                return _malformed(f"the field {name} does not hold JSON")
+            event[name] = parsed = parse_json(text) if text else None
+            if parsed is INVALID:
+                return _malformed(f"the field `{name}` does not hold JSON")
     return event
-
-
-_INVALID = object()
-
-
-def _parse_json(text: bytes | str) -> Any:
-    """Parse JSON; `_INVALID` when it is none.
-
-    What orjson refuses (NaN, infinities, lone surrogates) but common producers write is parsed by the slower standard
-    library, and every lone surrogate becomes U+FFFD so that the result can be encoded again.
-    """
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        lenient = text.decode() if isinstance(text, bytes) else text
-        return _without_surrogates(json.loads(lenient))
-    except (ValueError, RecursionError):
-        return _INVALID
-
-
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_without_surrogates(each) for each in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(name): _without_surrogates(each) for name, each in value.items()}
-    return value
-
-
-def _names(schema: Any) -> set[str]:
-    return {field["name"] for field in schema["fields"]}
 
 
 def _lacks(schema: Any) -> str | None:
     """Say what keeps a schema from describing a Segment event, or None."""
     if not isinstance(schema, dict) or schema.get("type") != "record":
         return "the schema is not a record"
-    names = _names(schema)
+    names = {field["name"] for field in schema["fields"]}
     if "type" not in names:
         return "the schema's record has no field `type`"
     if not names & {"userId", "anonymousId"}:
         return "the schema's record has neither `userId` nor `anonymousId`"
     return None
-
-
-def _strip_timestamps(schema: Any) -> dict[str, int]:
-    """Make the timestamp fields plain longs and return each one's divisor to milliseconds.
-
-    fastavro builds a datetime for every logical timestamp; formatting from the number is five times cheaper.
-    """
-    divisors: dict[str, int] = {}
-    fields = schema.get("fields", []) if isinstance(schema, dict) else []
-    for field in fields:
-        branches = field["type"] if isinstance(field["type"], list) else [field["type"]]
-        for branch in branches:
-            if field["name"] in TIMESTAMP_FIELDS and isinstance(branch, dict):
-                divisor = _MILLISECOND_DIVISORS.get(branch.get("logicalType", ""))
-                if divisor is not None:
-                    del branch["logicalType"]
-                    divisors[field["name"]] = divisor
-    return divisors
 
 
 def _rejecting(detail: str) -> Reader:

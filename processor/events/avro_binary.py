@@ -1,8 +1,8 @@
 """Avro binary to JSON values, by the schema that the bytes were written with.
 
 A schema is compiled once into nested functions `(value, at) -> (decoded, end)`. They are written here, not left to
-fastavro, because its compiled reader trusts the bytes: five kilobytes of nested records overflow the C stack and end the
-process, a decimal of a megabyte computes for minutes, an array of nulls takes all memory. Here nesting ends in
+fastavro, because its compiled reader trusts the bytes: five kilobytes of nested records overflow the C stack and end
+the process, a decimal of a megabyte computes for minutes, an array of nulls takes all memory. Here nesting ends in
 Python's RecursionError, and every length and count is bounded by the bytes that are there. It is no slower.
 
 Whatever Avro has and JSON has not becomes what FullStory reads: bytes are base64, decimals are numbers, dates and times
@@ -153,7 +153,7 @@ def _time(unit_microseconds: int) -> Callable[[int], str]:
 
 
 def _decimal(scale: int) -> Callable[[bytes], float]:
-    unit = 10**scale
+    unit: int = 10**scale
 
     def convert(taken: bytes) -> float:
         if len(taken) > _MAX_DECIMAL_BYTES:
@@ -171,9 +171,7 @@ class _Compiler:
 
     def record(self, schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read:
         """Return the reader of a record; `timestamp` makes those of its fields that are timestamps, by divisor."""
-        # A record may hold itself: inside of it, its name stands for a reader that is found when it is called.
-        self._named[schema["name"]] = lambda value, at: read(value, at)
-        fields = [(field["name"], self._type(field["type"], timestamp)) for field in schema["fields"]]
+        fields: list[tuple[str, Read]] = []
 
         def read(value: bytes, at: int) -> tuple[dict[str, Any], int]:
             decoded = {}
@@ -181,7 +179,8 @@ class _Compiler:
                 decoded[name], at = read_field(value, at)
             return decoded, at
 
-        self._named[schema["name"]] = read
+        self._named[schema["name"]] = read  # before its fields are compiled: they may refer to it
+        fields.extend((_text(field["name"]), self._type(field["type"], timestamp)) for field in schema["fields"])
         return read
 
     def _type(self, schema: Any, timestamp: Callable[[int], Read] = _iso_text) -> Read:
@@ -197,7 +196,7 @@ class _Compiler:
             case {"type": "map", "values": values}:
                 return _then(_array(_entry(self._type(values))), dict)
             case {"type": "enum", "name": name, "symbols": symbols}:
-                self._named[name] = _then(_long, dict(enumerate(symbols)).__getitem__)
+                self._named[name] = _then(_long, dict(enumerate(map(_text, symbols))).__getitem__)
                 return self._named[name]
             case {"type": "fixed", "name": name}:
                 self._named[name] = _fixed(schema)
@@ -205,8 +204,15 @@ class _Compiler:
         return _annotated(schema, timestamp)
 
 
+def _text(name: Any) -> str:
+    """Return the name; fastavro takes any JSON value for one, but an event's names are text."""
+    if not isinstance(name, str):
+        raise TypeError("a name is no text")
+    return name
+
+
 def _annotated(schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read:
-    """Return the reader of a primitive type that may have a logical type; an unknown one means nothing, as Avro says."""
+    """Return the reader of a primitive type that may have a logical type; an unknown one is ignored, as Avro wants."""
     primitive, logical = schema["type"], schema.get("logicalType", "")
     match primitive, logical:
         case "long", _ if logical in _MILLISECOND_DIVISORS:

@@ -53,7 +53,10 @@ class Mapping:
             return Rejected(DeadLetterReason.UNKNOWN_TYPE, "`type` is absent or no Segment message type")
         if kind not in ("identify", "track"):
             return Filtered(FilterReason.MESSAGE_TYPE)
-        if not self._is_routed_here(event.get("integrations")):
+        integrations = _object(event, "integrations")
+        if integrations is None:
+            return _no_object("integrations")
+        if integrations and not self._is_routed_here(integrations):
             return Filtered(FilterReason.INTEGRATIONS)
         user_id, anonymous_id = _id(event.get("userId")), _id(event.get("anonymousId"))
         uid = user_id or anonymous_id
@@ -68,16 +71,19 @@ class Mapping:
         return self._identify(event, uid, anonymous_id if user_id else None, note)
 
     def _identify(self, event: Event, uid: str, anonymous_id: str | None, note: Note) -> Outcome:
-        traits = event.get("traits")
-        traits = dict(traits) if type(traits) is dict else {}
+        given = _object(event, "traits")
+        if given is None:
+            return _no_object("traits")
+        traits = dict(given)
         item: dict[str, Any] = {"uid": uid}
         display_name = _display_name(traits)
         if display_name is not None:
             if len(display_name) > MAX_DISPLAY_NAME_CHARACTERS:
                 note(PropertyRule.DISPLAY_NAME_CUT, "displayName")
             item["display_name"] = display_name[:MAX_DISPLAY_NAME_CHARACTERS]
-        if type(traits.get("email")) is str:
-            email = traits.pop("email")
+        email = traits.get("email")
+        if type(email) is str and email:
+            del traits["email"]
             if len(email) > MAX_EMAIL_CHARACTERS:
                 note(PropertyRule.EMAIL_DROPPED, "email")
             else:
@@ -89,8 +95,11 @@ class Mapping:
 
     def _track(self, event: Event, uid: str, record_timestamp_ms: int, note: Note) -> Outcome:
         name = event.get("event")
-        if type(name) is not str or not name.strip():
+        if type(name) is not str or not name or name.isspace():
             return Rejected(DeadLetterReason.MISSING_EVENT_NAME, "`event` is no text or empty")
+        properties = _object(event, "properties")
+        if properties is None:
+            return _no_object("properties")
         if len(name) > MAX_EVENT_NAME_CHARACTERS:
             note(PropertyRule.NAME_CUT, "event")
             name = name[:MAX_EVENT_NAME_CHARACTERS]
@@ -98,18 +107,34 @@ class Mapping:
             "name": name,
             "timestamp": _timestamp(event, record_timestamp_ms, note),
             "user": {"uid": uid},
-            "properties": self._cleaner.clean(event.get("properties"), note),
+            "properties": self._cleaner.clean(properties, note),
         }
         return Mapped(Kind.EVENT, uid, item)
 
-    def _is_routed_here(self, integrations: Any) -> bool:
+    def _is_routed_here(self, integrations: dict[str, Any]) -> bool:
         """Segment's rule: an entry for the destination decides, else `All`, which is true unless it says false."""
-        if type(integrations) is not dict or not integrations:
-            return True
         own = [integrations[name] for name in self._rules.integration_names if integrations.get(name) is not None]
-        if own:
-            return any(entry is not False for entry in own)
-        return integrations.get("All") is not False
+        return any(map(_includes, own)) if own else _includes(integrations.get("All"))
+
+
+def _includes(entry: Any) -> bool:
+    """Options and whatever else is not false include; a map of strings can only say false as text."""
+    return entry is not False and not (type(entry) is str and entry.lower() == "false")
+
+
+def _object(event: Event, name: str) -> dict[str, Any] | None:
+    """Return the object that a field holds; None when it holds something else.
+
+    An absent field is an empty object, and so is an empty array: PHP writes one for the other.
+    """
+    value = event.get(name)
+    if type(value) is dict:
+        return value
+    return {} if value is None or value == [] else None
+
+
+def _no_object(name: str) -> Rejected:
+    return Rejected(DeadLetterReason.MALFORMED, f"the field `{name}` holds no object")
 
 
 def _id(value: Any) -> str | None:
@@ -121,10 +146,11 @@ def _id(value: Any) -> str | None:
 
 def _display_name(traits: dict[str, Any]) -> str | None:
     """Take `displayName` out of the traits; without one, `name` or first and last name supply it and stay."""
-    if type(traits.get("displayName")) is str:
-        display_name: str = traits.pop("displayName")
-        return display_name
-    if "displayName" in traits:
+    given = traits.get("displayName")
+    if type(given) is str and given:
+        del traits["displayName"]
+        return given
+    if given not in (None, ""):
         return None
     if type(traits.get("name")) is str and traits["name"]:
         name: str = traits["name"]
@@ -140,4 +166,5 @@ def _timestamp(event: Event, record_timestamp_ms: int, note: Note) -> str:
         if written is not None:
             return written
         note(PropertyRule.TIMESTAMP_INVALID, "timestamp")
-    return iso_of_ms(record_timestamp_ms) or _EPOCH
+    # Kafka gives -1 for a record without a timestamp.
+    return (iso_of_ms(record_timestamp_ms) if record_timestamp_ms >= 0 else None) or _EPOCH

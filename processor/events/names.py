@@ -6,12 +6,14 @@ siblings, and depends on their presence only when two names would become one.
 """
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from zlib import crc32
 
 _LEGAL = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _ILLEGAL_CHARACTERS = re.compile(r"[^A-Za-z0-9_]")
 _CACHED_NAMES = 8_192
+MAX_CACHED_CHARACTERS = 128
 
 LEADING_LETTER = "p"
 """Put before a name that starts with a digit or an underscore, as in property."""
@@ -20,17 +22,32 @@ LEADING_LETTER = "p"
 class NameCache(dict[str, str]):
     """Cleaned names by original name, bounded; a miss cleans.
 
-    Names repeat from event to event, so a hit is one dictionary look-up. A full cache starts anew: an attacker who
-    sends ever new names costs time, not memory.
+    Names repeat from event to event, so a hit is one dictionary look-up. A full cache starts anew and a long name is
+    not kept: an attacker who sends ever new names costs time, not memory.
     """
 
-    __slots__ = ()
+    __slots__ = ("unchanged",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unchanged: set[str] = set()
+        """The names in the cache that are legal as they are."""
 
     def __missing__(self, name: str) -> str:
-        if len(self) >= _CACHED_NAMES:
-            self.clear()
-        self[name] = cleaned = clean(name)
+        cleaned = clean(name)
+        if len(name) <= MAX_CACHED_CHARACTERS:
+            if len(self) >= _CACHED_NAMES:
+                self.clear()
+                self.unchanged.clear()
+            self[name] = cleaned
+            if cleaned == name:
+                self.unchanged.add(name)
         return cleaned
+
+    def of_siblings(self, originals: Collection[str]) -> list[str]:
+        """Return the final name of each sibling, in their order; no two are the same."""
+        names = [self[original] for original in originals]
+        return names if len(set(names)) == len(names) else _resolve(originals, names)
 
 
 def clean(name: str) -> str:
@@ -52,21 +69,19 @@ def with_checksum(cleaned: str, original: str) -> str:
     return f"{cleaned}_{crc32(original.encode('utf-8', 'surrogatepass')):08x}"
 
 
-def resolve(originals: Iterable[str], cleaned: NameCache) -> dict[str, str]:
-    """Return original → final name for siblings of which some would collide.
+def _resolve(originals: Iterable[str], cleaned: Iterable[str]) -> list[str]:
+    """Return the final names of siblings of which some would collide.
 
     A name that is legal already keeps its form; every other one in a collision gets a checksum.
     """
-    names = list(originals)
-    counts: dict[str, int] = {}
-    for name in names:
-        counts[cleaned[name]] = counts.get(cleaned[name], 0) + 1
-    final = {name: cleaned[name] for name in names if counts[cleaned[name]] == 1 or cleaned[name] == name}
+    by_original = dict(zip(originals, cleaned, strict=True))
+    counts = Counter(by_original.values())
+    final = {name: form for name, form in by_original.items() if counts[form] == 1 or form == name}
     taken = set(final.values())
-    for name in sorted(set(names) - final.keys()):
-        candidate = with_checksum(cleaned[name], name)
+    for name in sorted(by_original.keys() - final.keys()):
+        candidate = with_checksum(by_original[name], name)
         while candidate in taken:  # a sibling was given this very name: 1 in 2**32, or a malicious sender
             candidate = with_checksum(candidate, name)
         final[name] = candidate
         taken.add(candidate)
-    return final
+    return [final[name] for name in by_original]

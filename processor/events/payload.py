@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as ReadMapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
 
 from processor.events.avro import Reader, SchemaId, decode
 from processor.events.mapping import Mapping
-from processor.events.properties import MAX_NAMES
+from processor.events.properties import MAX_NAMES, count_names
 from processor.model.outcomes import Mapped, Outcome, Rejected
 from processor.model.reasons import FilterReason, Kind, PropertyRule
 from processor.model.records import OffsetRange, Record
@@ -59,41 +60,38 @@ class PayloadLimits:
 class _User:
     """The identifies of one uid within a batch, merged in order."""
 
-    __slots__ = ("_fields", "_single", "records")
+    __slots__ = ("_body", "_encoded", "_offsets", "_uid")
 
-    def __init__(self, fields: dict[str, Any], offset: int, encoded: bytes) -> None:
-        self._fields = fields
-        self._single: bytes | None = encoded
-        self.records = [offset]
+    def __init__(self, mapped: Mapped, offset: int, encoded: bytes) -> None:
+        self._uid = mapped.uid
+        self._body = mapped.body
+        self._encoded: bytes | None = encoded
+        self._offsets = [offset]
 
     def absorb(self, later: dict[str, Any], offset: int) -> bool:
         """Merge a later identify; False, and nothing changed, when one upsert could not do what two would.
 
         How FullStory merges a nested object with the one it holds is not documented, so two that differ never meet.
         """
-        mine, theirs = self._fields["properties"], later["properties"]
+        mine, theirs = self._body["properties"], later["properties"]
         for name, value in theirs.items():
             if name in mine and dict in (type(value), type(mine[name])) and value != mine[name]:
                 return False
         merged = {**mine, **theirs}
-        if _count_names(merged) > MAX_NAMES:
+        if count_names(merged) > MAX_NAMES:
             return False
-        self._fields = {**self._fields, **later, "properties": merged}
-        self._single = None
-        self.records.append(offset)
+        self._body = {**self._body, **later, "properties": merged}
+        self._encoded = None
+        self._offsets.append(offset)
         return True
 
-    def encode(self) -> bytes:
-        if self._single is not None:
-            return self._single
-        return orjson.dumps({name: self._fields[name] for name in _USER_FIELDS if name in self._fields})
-
-
-def _count_names(properties: dict[str, Any]) -> int:
-    return sum(_count_names(value) if type(value) is dict else 1 for value in properties.values())
+    def item(self) -> Item:
+        body = self._encoded or orjson.dumps({name: self._body[name] for name in _USER_FIELDS if name in self._body})
+        return Item(body, tuple(self._offsets), self._uid)
 
 
 _USER_FIELDS = ("uid", "display_name", "email", "properties")
+"""In the order of a single identify, so that merging never changes the order of what it does not change."""
 
 
 class PayloadBuilder:
@@ -107,53 +105,61 @@ class PayloadBuilder:
         self._limits = limits
         self._payload = Payload(OffsetRange(start, start))
         self._users: dict[str, _User] = {}
-        self._bytes = {Kind.USER: ENVELOPE_BYTES, Kind.EVENT: ENVELOPE_BYTES}
-        self._count = 0
+        self._user_bytes = self._event_bytes = ENVELOPE_BYTES
+        self._changes: list[PropertyRule] = []
 
     def build(self, records: Iterable[Record]) -> Payload:
         """Take records while they fit; `payload.range.end` tells how far. At least one is taken."""
-        for record in records:
-            if self._count >= self._limits.max_records or not self._add(record):
+        payload = self._payload
+        end = payload.range.start
+        for record in islice(records, self._limits.max_records):
+            self._changes.clear()
+            if not self._add(record):
                 break
-            self._count += 1
-            self._payload.range = OffsetRange(self._payload.range.start, record.offset + 1)
-        self._payload.users = [Item(user.encode(), tuple(user.records), uid) for uid, user in self._users.items()]
-        return self._payload
+            end = record.offset + 1
+            if self._changes:
+                payload.changes.update(self._changes)
+        payload.range = OffsetRange(payload.range.start, end)
+        payload.users = [user.item() for user in self._users.values()]
+        return payload
+
+    def _note(self, rule: PropertyRule, _path: str) -> None:
+        self._changes.append(rule)
 
     def _add(self, record: Record) -> bool:
-        changes: list[PropertyRule] = []
+        """Take a record; False, and nothing changed, when it belongs to the next batch."""
         decoded = decode(record, self._readers)
         outcome: Outcome
-        if isinstance(decoded, dict):
-            outcome = self._mapping.map(decoded, record.timestamp_ms, lambda rule, _path: changes.append(rule))
-        else:
-            outcome = decoded
+        outcome = self._mapping.map(decoded, record.timestamp_ms, self._note) if isinstance(decoded, dict) else decoded
         if isinstance(outcome, Mapped):
-            body = orjson.dumps(outcome.body)
-            if not self._has_room(outcome.kind, len(body)):
-                return False
-            if outcome.kind is Kind.EVENT:
-                self._payload.events.append(Item(body, (record.offset,), outcome.uid))
-            elif not self._add_user(outcome, record.offset, body):
-                return False
-            self._bytes[outcome.kind] += len(body) + 1
-        elif isinstance(outcome, Rejected):
+            add = self._add_event if outcome.kind is Kind.EVENT else self._add_user
+            return add(outcome, record.offset, orjson.dumps(outcome.body))
+        if isinstance(outcome, Rejected):
             self._payload.rejected.append((record.offset, outcome))
         else:
             self._payload.filtered[outcome.reason] += 1
-        if changes:
-            self._payload.changes.update(changes)
         return True
 
-    def _has_room(self, kind: Kind, size: int) -> bool:
-        return self._bytes[kind] + size <= self._limits.max_bytes or self._bytes[kind] == ENVELOPE_BYTES
+    def _add_event(self, mapped: Mapped, offset: int, body: bytes) -> bool:
+        if not self._has_room(self._event_bytes, len(body)):
+            return False
+        self._payload.events.append(Item(body, (offset,), mapped.uid))
+        self._event_bytes += len(body) + 1
+        return True
 
-    def _add_user(self, mapped: Mapped, offset: int, encoded: bytes) -> bool:
+    def _add_user(self, mapped: Mapped, offset: int, body: bytes) -> bool:
+        if not self._has_room(self._user_bytes, len(body)):
+            return False
         user = self._users.get(mapped.uid)
-        if user is not None:
-            return user.absorb(mapped.body, offset)
-        self._users[mapped.uid] = _User(mapped.body, offset, encoded)
+        if user is None:
+            self._users[mapped.uid] = _User(mapped, offset, body)
+        elif not user.absorb(mapped.body, offset):
+            return False
+        self._user_bytes += len(body) + 1  # a merged body is smaller than its two parts: this is the most it can be
         return True
+
+    def _has_room(self, taken: int, size: int) -> bool:
+        return taken + size <= self._limits.max_bytes or taken == ENVELOPE_BYTES
 
 
 def request_body(items: Sequence[Item]) -> bytes:

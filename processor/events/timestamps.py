@@ -5,7 +5,8 @@ from functools import lru_cache
 from typing import Any
 
 _MILLISECONDS = 1_000
-_CANONICAL_LENGTH = len("2015-02-23T22:28:55.111Z")
+_SECONDS_LENGTH = len("2015-02-23T22:28:55")
+_MILLISECONDS_LENGTH = len("2015-02-23T22:28:55.111")
 
 
 def iso(timestamp: Any) -> str | None:
@@ -15,11 +16,7 @@ def iso(timestamp: Any) -> str | None:
     """
     if type(timestamp) is int:
         return iso_of_ms(timestamp)
-    if type(timestamp) is str:
-        return _iso_of_text(timestamp)
-    if isinstance(timestamp, datetime):
-        return _iso_of_datetime(timestamp)
-    return None
+    return _iso_of_text(timestamp) if type(timestamp) is str else None
 
 
 def iso_of_ms(milliseconds: int) -> str | None:
@@ -31,24 +28,16 @@ def iso_of_ms(milliseconds: int) -> str | None:
 @lru_cache(maxsize=16_384)
 def _iso_of_second(second: int) -> str | None:
     try:
-        return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+        return datetime.fromtimestamp(second, UTC).isoformat()[:_SECONDS_LENGTH]
     except (ValueError, OverflowError, OSError):
         return None
 
 
 def _iso_of_text(text: str) -> str | None:
     try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if len(text) == _CANONICAL_LENGTH and text[-1] == "Z" and text[10] == "T":
-        return text
-    return _iso_of_datetime(parsed)
-
-
-def _iso_of_datetime(moment: datetime) -> str | None:
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    try:
-        return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not UTC:
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return f"{moment.isoformat(timespec='milliseconds')[:_MILLISECONDS_LENGTH]}Z"
     except (ValueError, OverflowError):
         return None

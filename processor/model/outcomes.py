@@ -32,6 +32,10 @@ class Mapped(NamedTuple):
 
 
 Event = dict[str, Any]
-"""A decoded Segment message, by Segment's own (camelCase) field names; values are as JSON or Avro gave them."""
+"""A decoded Segment message, by Segment's own (camelCase) field names.
+
+Whatever it was decoded from, its values are JSON's (with NaN and the infinities), names are text, and no text holds a
+lone surrogate. Timestamps are ISO 8601 or milliseconds since the epoch.
+"""
 
 Outcome = Mapped | Filtered | Rejected

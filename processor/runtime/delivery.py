@@ -138,7 +138,7 @@ class Delivery:
         if turn is None:
             return
         try:
-            await batch.changed.until(lambda: batch.order.may_post_users(turn))
+            await self._turn(batch, lambda: batch.order.may_post_users(turn))
             jobs = await self._submit(part, part.items)
             turn.accepted = True
             batch.changed.notify()
@@ -153,8 +153,14 @@ class Delivery:
         batch = part.batch
         uids = frozenset(item.uid for item in part.items)
         start = batch.opened.range.start
-        await batch.changed.until(lambda: batch.order.may_post_events(start, uids))
+        await self._turn(batch, lambda: batch.order.may_post_events(start, uids))
         await self._follow_all(part, await self._submit(part, part.items))
+
+    async def _turn(self, batch: Batch, may_post: Callable[[], bool]) -> None:
+        """Wait for the order of the partition; meanwhile another batch may have the room that this one was made for."""
+        if not may_post():
+            self._gate.serve()
+            await batch.changed.until(may_post)
 
     # Requests
 

@@ -39,10 +39,14 @@ class Owned:
         return None if offset == self.acknowledged else offset
 
     def drop_unsent(self) -> None:
-        """Give up the batches of which nothing was ever sent: their next owner sends them for the first time."""
-        for task, batch in self.batches.items():
-            if not batch.sent.count:
-                task.cancel()
+        """Give up the newest batches of which nothing was ever sent: their next owner sends them for the first time.
+
+        One that stands before a batch that was sent is carried out, or what is behind it could not be committed.
+        """
+        for task, batch in reversed(self.batches.items()):
+            if batch.sent.count:
+                return
+            task.cancel()
 
     def drop_all(self) -> None:
         """Give up whatever is in flight."""

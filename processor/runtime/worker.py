@@ -54,7 +54,7 @@ class WorkerSettings:
     held_budget_bytes: int
     """For records that are buffered or in flight; librdkafka's queues have their own part of the memory budget."""
     depth: int = 8
-    """Batches of one partition that may overlap."""
+    """Batches of one partition that may overlap, those included that settled behind one that has not."""
     drain_s: float = 5.0
     """How long a revoke waits for batches in flight."""
     grace_s: float = 25.0
@@ -255,7 +255,7 @@ class Worker:
                     room -= parts
 
     def _is_due(self, owned: Owned, now: float) -> bool:
-        if owned.is_going or len(owned.batches) >= self._settings.depth:
+        if owned.is_going or owned.partition.open_ranges >= self._settings.depth:
             return False
         due_at = owned.partition.due_at(self._settings.limits)
         return due_at is not None and due_at <= now
@@ -314,18 +314,20 @@ class Worker:
         self._schedule_pump()
 
     def _balance_demand(self) -> None:
-        """Pause partitions that hold their share of the budget; resume them at half of it."""
+        """Pause partitions that hold their share of the budget, and all while it is used up; resume at half a share."""
         if not self._owned:
             return
-        high = self._settings.held_budget_bytes // len(self._owned)
+        demands = {each: owned.partition.demand_bytes for each, owned in self._owned.items()}
+        budget = self._settings.held_budget_bytes
+        high = budget // len(self._owned)
+        is_used_up = sum(demands.values()) >= budget
         pause: dict[TopicPartition, int] = {}
         resume: dict[TopicPartition, int] = {}
         for each, owned in self._owned.items():
-            held = owned.partition.held_bytes
-            if not owned.partition.paused and held >= high:
+            if not owned.partition.paused and (is_used_up or demands[each] >= high):
                 owned.partition.paused = True
                 pause[each] = owned.partition.epoch
-            elif owned.partition.paused and held <= high // 2:
+            elif owned.partition.paused and not is_used_up and demands[each] <= high // 2:
                 owned.partition.paused = False
                 resume[each] = owned.partition.epoch
         if pause:

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 POM = Path(__file__).with_name("pom.xml")
@@ -80,6 +80,18 @@ class Cluster(ABC):
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         topic = NewTopic(name, num_partitions=partitions, config=config or {})
         admin.create_topics([topic])[name].result(ANSWER_DEADLINE_S)
+
+    def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
+        """Commit an offset for a group that has no members."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+        offsets = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
+        admin.alter_consumer_group_offsets([offsets])[group].result(ANSWER_DEADLINE_S)
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Delete the records of a partition before an offset, as retention does."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+        wanted = TopicPartition(topic, partition, before)
+        admin.delete_records([wanted])[wanted].result(ANSWER_DEADLINE_S)
 
     @abstractmethod
     def kill(self) -> None:

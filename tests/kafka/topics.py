@@ -1,8 +1,9 @@
 """Fills topics and reads back what they and a group's commits hold, without joining any group."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -22,7 +23,11 @@ NO_GROUP = "nobody"
 """librdkafka wants a group's name even of a consumer that joins none."""
 
 
-def produce_all(cluster: Cluster, topic: str, records: Iterable[GeneratedRecord]) -> int:
+Told = Callable[[GeneratedRecord, int, int], None]
+"""Told the partition and the offset of a record."""
+
+
+def produce_all(cluster: Cluster, topic: str, records: Iterable[GeneratedRecord], told: Told = lambda *_: None) -> int:
     """Produce every record and return their number; raises unless the broker acknowledged all."""
     faults: list[KafkaError] = []
     producer = Producer(
@@ -31,12 +36,11 @@ def produce_all(cluster: Cluster, topic: str, records: Iterable[GeneratedRecord]
             "acks": "all",
             "enable.idempotence": True,
             "linger.ms": 20,
-            "on_delivery": lambda fault, _message: faults.append(fault) if fault else None,
         }
     )
     count = 0
     for count, record in enumerate(records, 1):
-        _produce(producer, topic, record)
+        _produce(producer, topic, record, partial(_report, faults, told, record))
         if count % POLL_EVERY == 0:
             producer.poll(0)
     if producer.flush(DEADLINE_S):
@@ -87,7 +91,19 @@ def _reader(cluster: Cluster, group: str = NO_GROUP) -> Iterator[Consumer]:
         consumer.close()
 
 
-def _produce(producer: Producer, topic: str, record: GeneratedRecord) -> None:
+def _report(
+    faults: list[KafkaError], told: Told, record: GeneratedRecord, fault: KafkaError | None, message: Message
+) -> None:
+    if fault is not None:
+        faults.append(fault)
+        return
+    partition, offset = message.partition(), message.offset()
+    assert partition is not None
+    assert offset is not None
+    told(record, partition, offset)
+
+
+def _produce(producer: Producer, topic: str, record: GeneratedRecord, report: Callable[..., None]) -> None:
     while True:
         try:
             producer.produce(
@@ -96,6 +112,7 @@ def _produce(producer: Producer, topic: str, record: GeneratedRecord) -> None:
                 record.key,
                 headers=record.headers,  # type: ignore[arg-type]  # a header may be null, which the stubs forget
                 timestamp=record.timestamp_ms,
+                on_delivery=report,
             )
         except BufferError:
             producer.poll(0.1)

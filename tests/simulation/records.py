@@ -1,7 +1,6 @@
 """Records whose fate can be told from what FullStory and the dead-letter topic hold in the end."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -38,8 +37,7 @@ def mark(partition: TopicPartition, offset: int) -> str:
 
 def marks_of(item: dict[str, Any]) -> list[tuple[int, int]]:
     """Return partition and offset of the records that an item stands for, in offset order."""
-    names: Iterable[str] = item.get("properties", {})
-    found = [match for name in names if (match := MARK.match(name))]
+    found = [match for name in item.get("properties", ()) if (match := MARK.match(name))]
     return sorted((int(match[1]), int(match[2])) for match in found)
 
 

@@ -43,14 +43,18 @@ class Post:
         return [offset for _, offset in self.marks]
 
 
-class Wire:
-    """The `Destination` port in front of a fake FullStory; `posts` holds every POST, `polls` when jobs were asked for."""
+Watcher = Callable[[Post], None]
 
-    def __init__(self, fullstory: FakeFullStory) -> None:
+
+class Wire:
+    """The `Destination` port in front of a fake FullStory."""
+
+    def __init__(self, fullstory: FakeFullStory, on_post: Watcher, on_answer: Watcher) -> None:
         self.posts: list[Post] = []
         self.polls: list[float] = []
-        self.on_post: Callable[[Post], None] = lambda _post: None
-        self.on_answer: Callable[[Post], None] = lambda _post: None
+        """When jobs were asked for."""
+        self._on_post = on_post
+        self._on_answer = on_answer
         self._fullstory = fullstory
 
     async def post(self, kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:
@@ -58,10 +62,10 @@ class Wire:
         content = orjson.loads(body)
         post = Post(_now(), kind, content["requests"] if batch else [content], len(body), key, batch)
         self.posts.append(post)
-        self.on_post(post)
+        self._on_post(post)
         post.answer = await self._fullstory.post(kind, body, key, batch=batch)
         post.answered_at = _now()
-        self.on_answer(post)
+        self._on_answer(post)
         return post.answer
 
     async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:

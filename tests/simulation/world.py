@@ -2,10 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from processor.engine.limits import Limits, LimitSettings
 from processor.engine.partition import BatchLimits
@@ -15,7 +15,7 @@ from processor.events.dead_letters import Stamp
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
 from processor.model.records import TopicPartition
-from processor.runtime.delivery import Delivery, DeliverySettings
+from processor.runtime.delivery import Delivery, DeliverySettings, Unattributed
 from processor.runtime.gate import Gate
 from processor.runtime.notices import fan_out
 from processor.runtime.owned import Owned
@@ -44,12 +44,22 @@ class Plan:
 
     seed: int = 0
     partitions: int = 1
-    settings: WorkerSettings = field(
-        default_factory=lambda: WorkerSettings(BatchLimits(max_records=20, max_bytes=50_000), 1_000_000)
-    )
-    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    max_records: int = 20
+    max_bytes: int = 50_000
+    linger_s: float = 1.0
+    budget_bytes: int = 1_000_000
+    depth: int = 8
+    on_gap: Literal["halt", "continue"] = "halt"
+    is_batch: bool = True
+    unattributed: Unattributed = "halt"
     limits: LimitSettings = field(default_factory=LimitSettings)
     schemas: Mapping[SchemaId, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> WorkerSettings:
+        """The worker's part of it."""
+        limits = BatchLimits(self.max_records, self.max_bytes, self.linger_s)
+        return WorkerSettings(limits, self.budget_bytes, self.depth, on_gap=self.on_gap)
 
 
 class Member:
@@ -65,20 +75,21 @@ class Member:
         clock = FakeClock()
         self.limits = Limits(plan.limits)
         self.gate = Gate(self.limits, clock, observe)
-        self.source = FakeSource(world.broker, plan.settings.drain_s)
-        self.wire = Wire(world.fullstory)
+        self.source = FakeSource(world.broker, world.settings.drain_s)
+        self.wire = Wire(world.fullstory, world.laws.at_post, world.laws.at_answer)
         self._schemas = SchemaCache(world.schemas, self.gate, clock, chance.random, observe)
         requests = Requests(self.wire, self.gate, clock, chance.random, observe, Backoff())
+        delivery = DeliverySettings(plan.is_batch, plan.unattributed)
         self.worker = Worker(
             self.source,
-            Delivery(requests, world.letters, self.gate, clock, chance.random, observe, STAMP, plan.delivery),
+            Delivery(requests, world.letters, self.gate, clock, chance.random, observe, STAMP, delivery),
             self._schemas,
             self.gate,
             EventMapping(MappingRules()),
             clock,
             partial(chance.randbytes, 16),
             observe,
-            plan.settings,
+            world.settings,
         )
         self._stop = asyncio.Event()
         self._run = asyncio.get_running_loop().create_task(self.worker.run(self._stop))
@@ -139,7 +150,6 @@ class World:
         """Start a worker that owns every partition; its gate is closed unless `is_open`."""
         member = Member(self, len(self.members))
         self.members.append(member)
-        member.wire.on_post, member.wire.on_answer = self.laws.at_post, self.laws.at_answer
         if is_open:
             member.gate.open()
         await asyncio.sleep(0)
@@ -214,7 +224,7 @@ class World:
         return [offset for effect in effects for number, offset in marks_of(effect.item) if number == at]
 
 
-Story = Callable[[World], Awaitable[None]]
+Story = Callable[[World], Coroutine[Any, Any, None]]
 
 
 def simulate(story: Story, plan: Plan | None = None, *, is_open: bool = True) -> World:

@@ -23,7 +23,6 @@ REQUIRED = {
     "PROCESSOR_KAFKA__TOPICS": "segment.identify, segment.track",
     "PROCESSOR_KAFKA__GROUP_ID": "segment-fullstory",
     "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "segment.dead-letters",
-    "PROCESSOR_SCHEMA_REGISTRY__URL": "http://registry:8081/",
     "PROCESSOR_FULLSTORY__API_KEY": f"na1.{SECRET}",
 }
 
@@ -54,11 +53,12 @@ def test_what_is_required_is_enough() -> None:
 
     assert settings.kafka.bootstrap_servers == "kafka-1:9092,kafka-2"
     assert settings.kafka.topics == ("segment.identify", "segment.track")
-    assert settings.schema_registry.url == "http://registry:8081"
+    assert settings.schema_registry.url is None
     assert settings.fullstory.api_key.get_secret_value() == f"na1.{SECRET}"
     assert settings.fullstory.base_url == "https://api.fullstory.com"
     assert settings.delivery.mode == "auto"
     assert settings.http.port == 8080
+    assert settings.memory.split() == MemorySplit(64 * MIB, 16 * MIB, MIB, 192 * MIB)
 
 
 def test_everything_that_is_missing_is_told_at_once() -> None:
@@ -66,6 +66,7 @@ def test_everything_that_is_missing_is_told_at_once() -> None:
     found = problems({})
 
     assert [each.partition(":")[0] for each in found] == list(REQUIRED)
+    assert all(variable.about.default is None for variable in variables() if variable.info.is_required())
     assert all("is not set" in each and "; for example: " in each for each in found)
 
 
@@ -217,6 +218,13 @@ def test_names_ignore_case_and_empty_values_count_as_absent() -> None:
     assert settings.log.level == "info"
 
 
+def test_urls_lose_the_slash_at_their_end() -> None:
+    """A path is appended to them."""
+    settings = load({**REQUIRED, "PROCESSOR_SCHEMA_REGISTRY__URL": "http://one:8081/, https://two/path/"})
+
+    assert settings.schema_registry.url == "http://one:8081,https://two/path"
+
+
 def test_words_ignore_case_and_blanks() -> None:
     """`INFO` is what other programs call it."""
     settings = load({**REQUIRED, "PROCESSOR_LOG__LEVEL": " DEBUG ", "PROCESSOR_KAFKA__START": "Latest"})
@@ -233,7 +241,7 @@ def test_embedded_settings_do_not_meet_the_environment(monkeypatch: pytest.Monke
     by_hand = Settings(
         kafka=Kafka(bootstrap_servers="a", topics=("t",), group_id="g", dead_letter_topic="d"),
         schema_registry=SchemaRegistry(url="http://r"),
-        fullstory=FullStory.model_validate({"api_key": "k"}),
+        fullstory=FullStory.model_validate({"api_key": "k", "api_key_file": None}),
     )
 
     assert by_hand.http.port == 8080
@@ -432,6 +440,15 @@ def test_problems_of_a_file_name_its_keys(file: Path) -> None:
         f"{file}: kafak: no such table; did you mean kafka?",
         f"PROCESSOR_HTTP__PORT (http.port in {file}): input should be less than or equal to 65535; for example: 9090",
     ]
+
+
+def test_a_list_with_several_faults_of_one_kind_is_one_problem(file: Path) -> None:
+    """The line would be the same for each element."""
+    file.write_text(TOML.replace('["x", "y"]', "[1, 2]"))
+
+    [found] = problems({}, file)
+
+    assert found.startswith(f"PROCESSOR_KAFKA__TOPICS (kafka.topics in {file}): ")
 
 
 def test_a_wrong_value_of_the_environment_is_not_blamed_on_the_file(file: Path) -> None:

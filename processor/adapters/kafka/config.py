@@ -18,7 +18,7 @@ class KafkaSettings:
     queue_bytes: int = 64 * 1024 * 1024
     """For records that librdkafka has fetched and nobody has consumed yet."""
     fetch_bytes: int = 16 * 1024 * 1024
-    """The answer to one fetch; the largest single record still passes."""
+    """The answer to one fetch, and how far the consumer's thread may run ahead of a busy event loop."""
     partition_fetch_bytes: int = 1024 * 1024
     properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

@@ -35,9 +35,6 @@ CONSUME_RECORDS = 1_000
 CONSUME_WAIT_S = 0.02
 """`consume` waits so long unless it has all the records it was asked for, and commands wait with it."""
 
-AHEAD_BYTES = 8 * 1024 * 1024
-"""How far the thread may run ahead of a busy loop."""
-
 COMMIT_DEADLINE_S = 30.0
 """A commit without an answer until then counts as unknown; the next one is made in its place."""
 
@@ -105,12 +102,7 @@ class KafkaSource:
 
     def seek(self, partition: TopicPartition, epoch: int, offset: int) -> None:
         """Go on from this offset."""
-
-        def seek(consumer: Consumer) -> None:
-            for each in self._current({partition: epoch}):
-                consumer.seek(KafkaPartition(each.topic, each.partition, offset))
-
-        self._commands.append(seek)
+        self._commands.append(partial(self._seek, partition, epoch, offset))
 
     def commit(self, offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
         """Commit what is still owned in its epoch."""
@@ -159,7 +151,7 @@ class KafkaSource:
             self._polled_at = time.monotonic()
             self._carry_out_commands(consumer)
             self._give_up_late_commit()
-            if self._handed_over - self._taken_over > AHEAD_BYTES:
+            if self._handed_over - self._taken_over > self._settings.fetch_bytes:
                 self._caught_up.wait(CONSUME_WAIT_S)
                 self._caught_up.clear()
             elif messages := consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S):
@@ -210,6 +202,19 @@ class KafkaSource:
             self._tell(self._listener.gap, partition, position, self._offsets.available(partition))
         else:
             self._tell(self._listener.trouble, error.str())
+
+    def _seek(self, partition: TopicPartition, epoch: int, offset: int, consumer: Consumer) -> None:
+        """Assign anew: librdkafka refuses to seek where it has stopped to fetch."""
+        if self._epochs.get(partition) != epoch:
+            return
+        place = KafkaPartition(*partition, offset)
+        if self._settings.is_incremental:
+            consumer.incremental_unassign([place])
+            consumer.incremental_assign([place])
+        else:
+            reached = {TopicPartition(p.topic, p.partition): p.offset for p in consumer.position(consumer.assignment())}
+            places = {each: at if at >= 0 else self._starts[each] for each, at in reached.items()}
+            consumer.assign(_kafka_offsets(places | {partition: offset}))
 
     # Commits
 

@@ -16,7 +16,7 @@ from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf
 
 POLL_LIMIT_S = 60.0
-"""Longer than a rebalance with its drain and a slow broker, far shorter than the 300 s after which the group moves on."""
+"""Longer than a rebalance with its drain and a slow broker, far shorter than the 300 s after which Kafka gives up."""
 
 SHUTDOWN_S = 0.5
 """For answers under way when the server stops."""

@@ -82,7 +82,7 @@ def load(environ: Mapping[str, str], file: Path | None = None) -> Settings:
         settings = Settings(**_merged(table, environment))
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False)
-        problems += [_explain(detail, environment, file) for detail in details]
+        problems += dict.fromkeys(_explain(detail, environment, file) for detail in details)
         raise ConfigurationError(problems) from None
     if problems:
         raise ConfigurationError(problems)

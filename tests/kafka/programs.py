@@ -1,0 +1,203 @@
+"""The worker and the sandbox as programs, started and watched as an operator would."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, final
+from urllib.parse import urlsplit
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from processor.cli.account import Arrival
+from tests.kafka.cluster import Cluster
+from tests.kafka.conftest import Names
+
+PROGRAM = [sys.executable, "-m", "processor"]
+POLL_S = 0.05
+ANSWER_S = 30.0
+ROOT = Path(__file__).parents[2]
+
+
+def wait_until(holds: Callable[[], bool], what: str, deadline_s: float = 120.0) -> None:
+    """Return when it holds; raises with `what` when it does not in time."""
+    deadline = time.monotonic() + deadline_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {deadline_s:.0f} s: {what}")
+        time.sleep(POLL_S)
+
+
+def ask(url: str, body: object = None) -> bytes:
+    """GET, or POST a JSON body; return the answer's body, whatever its status."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.netloc, timeout=ANSWER_S)
+    try:
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body))
+        return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+@final
+class SandboxProgram:
+    """A running sandbox."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self._process = process
+        self.url = url
+
+    def stats(self) -> dict[str, Any]:
+        """Return its counters."""
+        stats: dict[str, Any] = json.loads(ask(f"{self.url}/sandbox/stats"))
+        return stats
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return its import jobs, in order of acceptance."""
+        jobs: list[dict[str, Any]] = json.loads(ask(f"{self.url}/sandbox/jobs"))
+        return jobs
+
+    def arrivals(self) -> list[Arrival]:
+        """Return everything that took effect, in order."""
+        lines = ask(f"{self.url}/sandbox/truth").splitlines()
+        return [Arrival(effect["kind"], effect["item"]) for effect in map(json.loads, lines)]
+
+    def effects(self) -> int:
+        """Count what took effect."""
+        return sum(self.stats()["effects"].values())
+
+    def faults(self) -> dict[str, Any]:
+        """Return the faults in force."""
+        faults: dict[str, Any] = json.loads(ask(f"{self.url}/sandbox/faults"))
+        return faults
+
+    def set_faults(self, **faults: object) -> None:
+        """Change the faults in force."""
+        ask(f"{self.url}/sandbox/faults", faults)
+
+    def set_keys(self, **roles: str | None) -> None:
+        """Grant keys or revoke them; `_` stands for the dot in a key."""
+        ask(f"{self.url}/sandbox/keys", {key.replace("_", "."): role for key, role in roles.items()})
+
+
+@contextmanager
+def sandbox(*options: str) -> Iterator[SandboxProgram]:
+    """Run a sandbox with these options on a free port."""
+    command = [*PROGRAM, "sandbox", "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stdout is not None
+            yield SandboxProgram(process, process.stdout.readline().split()[-1])
+        finally:
+            process.kill()
+
+
+@final
+class WorkerProgram:
+    """A running worker; `log` is what it has said."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port: int = probe.getsockname()[1]
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [*PROGRAM, "run"],
+                env={**_bare_environment(), **environment, "PROCESSOR_HTTP__PORT": str(self._port)},
+                stdout=output,
+                stderr=output,
+                cwd=ROOT,
+            )
+
+    def metrics(self) -> dict[str, float]:
+        """Return every sample by name, summed over its labels, and by name and labels."""
+        samples: dict[str, float] = {}
+        text = ask(f"http://127.0.0.1:{self._port}/metrics").decode()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                name = sample.name.removeprefix("segment_fullstory_")
+                samples[name] = samples.get(name, 0.0) + sample.value
+                if sample.labels:
+                    labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
+                    samples[f"{name}{{{labels}}}"] = sample.value
+        return samples
+
+    def ready(self) -> dict[str, Any]:
+        """Return the body of the readiness probe; empty while it does not listen yet."""
+        try:
+            body: dict[str, Any] = json.loads(ask(f"http://127.0.0.1:{self._port}/readyz"))
+        except ConnectionError:
+            return {}
+        return body
+
+    def wait_until_joined(self) -> None:
+        """Return when the group has given it its part."""
+        wait_until(lambda: self.ready().get("joined", False), f"the worker joins; it says: {self.said()[-2_000:]}")
+
+    def said(self) -> str:
+        """Return its log so far."""
+        return self.log.read_text(encoding="utf-8")
+
+    def suspend(self) -> None:
+        """Stop it where it is."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let a suspended one go on."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self, deadline_s: float) -> int:
+        """End it with SIGTERM; return its exit code."""
+        self.process.terminate()
+        return self.process.wait(deadline_s)
+
+
+def is_conserved(metrics: dict[str, float]) -> bool:
+    """Say whether the conservation equation holds (law 12)."""
+    ended = ("delivered", "filtered", "dead_lettered", "released")
+    return metrics["records_consumed_total"] == metrics["records_in_flight"] + sum(
+        metrics[f"records_{end}_total"] for end in ended
+    )
+
+
+def environment_of(kafka: Cluster, names: Names, destination: str, **settings: object) -> dict[str, str]:
+    """Return a worker's environment; `settings` are variables without their prefix."""
+    own = {
+        "KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "KAFKA__TOPICS": names.topic,
+        "KAFKA__GROUP_ID": names.group,
+        "KAFKA__DEAD_LETTER_TOPIC": names.dead_letters,
+        "FULLSTORY__API_KEY": "na1.architect",
+        "FULLSTORY__BASE_URL": destination,
+        "HTTP__HOST": "127.0.0.1",
+        **settings,
+    }
+    return {f"PROCESSOR_{name}": str(value) for name, value in own.items()}
+
+
+@contextmanager
+def worker(environment: dict[str, str], log: Path) -> Iterator[WorkerProgram]:
+    """Run a worker until the end of the `with`, where it is killed if it still runs."""
+    program = WorkerProgram(environment, log)
+    try:
+        yield program
+    finally:
+        program.kill()
+
+
+def _bare_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PROCESSOR_")}

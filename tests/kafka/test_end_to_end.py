@@ -1,0 +1,316 @@
+"""The whole way on a real Kafka, with the worker and the sandbox as programs of their own."""
+
+import random
+import sys
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from processor.cli.account import Account, Balance, letter_of
+from processor.cli.generator import DeadLettered, GeneratedRecord, Mix, generate
+from processor.model.reasons import DeadLetterReason
+from tests.kafka.cluster import Cluster
+from tests.kafka.conftest import Names
+from tests.kafka.programs import (
+    SandboxProgram,
+    WorkerProgram,
+    environment_of,
+    is_conserved,
+    sandbox,
+    wait_until,
+    worker,
+)
+from tests.kafka.topics import committed, end_offsets, produce_all, read_all
+
+SEED = 20_261_124
+PARTITIONS = 8
+GRACE_S = 20
+
+SANDBOX_BODY_BYTES = 500_000
+"""Below the generator's oversized records."""
+
+BATCH_BYTES = 400_000
+"""Of the worker's batches: a request of good records passes the sandbox whole."""
+
+SMALL = Mix(oversize_bytes=SANDBOX_BODY_BYTES + 20_000, users=300)
+
+
+class Traffic(NamedTuple):
+    """Records in a topic, and what must become of them."""
+
+    kafka: Cluster
+    names: Names
+    account: Account
+    poison: dict[tuple[int, int], bytes | None]
+    """The values of records that must be dead-lettered, by coordinates."""
+
+    def balance(self, server: SandboxProgram, *, may_reject: bool = False) -> Balance:
+        """Judge what arrived and what was dead-lettered."""
+        letters = [letter_of(message.headers() or []) for message in read_all(self.kafka, self.names.dead_letters)]
+        return self.account.balance(server.arrivals(), letters, may_reject=may_reject)
+
+    def is_committed(self) -> bool:
+        """Say whether the group has committed every partition to its end."""
+        ends = end_offsets(self.kafka, self.names.topic)
+        return committed(self.kafka, self.names.group, self.names.topic) == ends
+
+    def settled_share(self) -> float:
+        """Return which part of the records lies below the committed offsets."""
+        return sum(committed(self.kafka, self.names.group, self.names.topic).values()) / len(self.account)
+
+    def has_settled(self, share: float) -> bool:
+        """Say whether this part of the records lies below the committed offsets."""
+        return self.settled_share() >= share
+
+
+def produce(kafka: Cluster, names: Names, records: Iterable[GeneratedRecord], partitions: int = PARTITIONS) -> Traffic:
+    """Create the topics and fill the first."""
+    kafka.create_topic(names.topic, partitions)
+    kafka.create_topic(names.dead_letters, 2, {"max.message.bytes": "2000000"})
+    traffic = Traffic(kafka, names, Account(), {})
+
+    def told(record: GeneratedRecord, partition: int, offset: int) -> None:
+        traffic.account.produced(partition, offset, record.expectation)
+        if isinstance(record.expectation, DeadLettered):
+            traffic.poison[partition, offset] = record.value
+
+    produce_all(kafka, names.topic, records, told)
+    return traffic
+
+
+def environment(traffic: Traffic, server: SandboxProgram, **settings: object) -> dict[str, str]:
+    """Return a worker's environment with batches that fit the sandbox."""
+    own = {"BATCH__MAX_BYTES": BATCH_BYTES, "BATCH__LINGER_S": 0.2, "SHUTDOWN__GRACE_S": GRACE_S, **settings}
+    return environment_of(traffic.kafka, traffic.names, server.url, **own)
+
+
+def test_every_record_ends_where_it_belongs(kafka: Cluster, names: Names, tmp_path: Path) -> None:
+    """Of 100,000 records every good one arrives once, every bad one is a dead letter, and the rest has a rule."""
+    traffic = produce(kafka, names, generate(SEED, 100_000, SMALL))
+    options = ("--max-body-bytes", str(SANDBOX_BODY_BYTES), "--job-seconds", "0.5", "3", "--failing-items", "0.01")
+
+    with sandbox(*options) as server, worker(environment(traffic, server), tmp_path / "log") as program:
+        wait_until(traffic.is_committed, "everything is committed", 240)
+        metrics = program.metrics()
+        exit_code = program.terminate(GRACE_S)
+        balance = traffic.balance(server, may_reject=True)
+
+    assert balance.faults == []
+    assert (balance.lost, balance.repeated) == (0, 0)
+    assert balance.dead_lettered[DeadLetterReason.REJECTED] > 0
+    assert is_conserved(metrics)
+    assert metrics["records_in_flight"] == 0
+    assert metrics["records_consumed_total"] == 100_000
+    assert metrics["records_redelivered_total"] == 0
+    for reason, count in balance.dead_lettered.items():
+        assert metrics[f"records_dead_lettered_total{{reason={reason}}}"] == count
+    for rule, count in balance.filtered.items():
+        assert metrics[f"records_filtered_total{{reason={rule}}}"] == count
+    for kind, count in balance.delivered.items():
+        assert metrics[f"records_delivered_total{{kind={kind}}}"] == count
+    assert exit_code == 0
+    assert_dead_letters_are_the_originals(traffic)
+
+
+def assert_dead_letters_are_the_originals(traffic: Traffic) -> None:
+    """Each dead letter has the key, value and headers of its record, and one record has one letter."""
+    sources = {(m.partition(), m.offset()): m for m in read_all(traffic.kafka, traffic.names.topic)}
+    letters = read_all(traffic.kafka, traffic.names.dead_letters)
+    coordinates = [letter_of(letter.headers() or [])[:2] for letter in letters]
+
+    assert set(coordinates) >= set(traffic.poison)
+    assert len(coordinates) == len(set(coordinates))
+    for letter, at in zip(letters, coordinates, strict=True):
+        source = sources[at]
+        own = source.headers() or []
+        assert (letter.key(), letter.value()) == (source.key(), source.value())
+        assert (letter.headers() or [])[: len(own)] == own
+        assert dict(letter.headers() or [])["fullstory.dlq.original.timestamp"] == b"%d" % source.timestamp()[1]
+
+
+@pytest.mark.timeout(420)
+def test_nothing_is_lost_when_the_worker_is_killed(kafka: Cluster, names: Names, tmp_path: Path) -> None:
+    """After five kills with requests in flight everything arrived, and only what was in flight may have come twice."""
+    total = 40_000
+    traffic = produce(kafka, names, generate(SEED + 1, total, SMALL))
+    chance = random.Random(SEED)
+    shares = sorted(chance.uniform(0.2, 0.75) for _ in range(5))
+    sys.stdout.write(f"seed {SEED}: kills at shares of {[round(share, 2) for share in shares]} settled\n")
+    options = ("--max-body-bytes", str(SANDBOX_BODY_BYTES), "--job-seconds", "0.5", "3", "--latency", "0.1")
+    settings = {"BATCH__MAX_RECORDS": 150, "BATCH__LINGER_S": 0.1}
+    at_risk = 0
+    offsets: list[int] = []
+
+    with sandbox(*options) as server:
+        for number, share in enumerate(shares):
+            with worker(environment(traffic, server, **settings), tmp_path / f"log-{number}") as program:
+                wait_until(partial(traffic.has_settled, share), f"{share:.0%} are settled")
+                at_risk += kill_in_flight(program, server)
+            offsets.append(sum(committed(kafka, names.group, names.topic).values()))
+            assert 0.2 <= traffic.settled_share() <= 0.8
+        with worker(environment(traffic, server, **settings), tmp_path / "log-last") as program:
+            wait_until(traffic.is_committed, "everything is committed", 240)
+            assert program.terminate(GRACE_S) == 0
+        balance = traffic.balance(server)
+
+    sys.stdout.write(f"{balance.repeated} effects came twice, of at most {at_risk} records in flight at the kills\n")
+    assert balance.faults == []
+    assert balance.lost == 0
+    assert offsets == sorted(set(offsets)), "committed offsets advance from kill to kill"
+    assert balance.repeated <= at_risk
+
+
+def kill_in_flight(program: WorkerProgram, server: SandboxProgram) -> int:
+    """Kill the worker between a job's acceptance and its completion; return how many records it had not committed."""
+    while True:
+        metrics = program.metrics()
+        program.suspend()
+        if any(job["status"] == "PROCESSING" for job in server.jobs()):
+            break
+        program.go_on()
+    program.kill()
+    # Settled ranges behind an unsettled one are not committed either: all that one process ever consumed is the bound
+    # of what is known from outside, and the partitions' depth bounds it further.
+    return int(metrics["records_consumed_total"])
+
+
+@pytest.mark.timeout(420)
+def test_an_outage_loses_nothing_and_retry_after_is_obeyed(kafka: Cluster, names: Names, tmp_path: Path) -> None:
+    """503 for 30 s, then 429 with Retry-After: all is kept within the budget, the partitions too, and none is early."""
+    traffic = produce(kafka, names, generate(SEED + 2, 60_000, SMALL))
+    budget = 16 * 1024 * 1024
+    held: list[float] = []
+
+    with sandbox("--max-body-bytes", str(SANDBOX_BODY_BYTES)) as server:
+        settings = {"MEMORY__BUDGET_BYTES": budget}
+        with worker(environment(traffic, server, **settings), tmp_path / "log") as program:
+            wait_until(lambda: server.effects() > 1_000, "delivery is under way")
+            server.set_faults(outage_status=503, outage_s=30)
+            before = server.effects()
+            wait_until(lambda: outage_is_over(server, program, held), "the outage of 30 s ends")
+            server.set_faults(outage_status=429, outage_s=4, retry_after_s=3)
+            wait_until(traffic.is_committed, "everything is committed", 240)
+            metrics, stats = program.metrics(), server.stats()
+        balance = traffic.balance(server)
+
+    assert 0 < before < len(traffic.account)
+    assert balance.faults == []
+    assert (balance.lost, balance.repeated) == (0, 0)
+    assert stats["early_requests"] == 0
+    assert 0 <= stats["earliest_margin_s"] <= 1
+    assert metrics["throttled_seconds_total"] >= 3
+    assert max(held) <= budget
+    assert metrics["rebalances_total{kind=assigned}"] == 1
+    assert metrics["rebalances_total{kind=revoked}"] == metrics["rebalances_total{kind=lost}"] == 0
+    assert is_conserved(metrics)
+
+
+def outage_is_over(server: SandboxProgram, program: WorkerProgram, held: list[float]) -> bool:
+    """Look at the memory held, and say whether requests are answered again."""
+    metrics = program.metrics()
+    held.append(metrics["bytes_held"])
+    assert is_conserved(metrics)
+    return server.effects() > 0 and metrics["retries_total{reason=server_error}"] > 0 and not _is_out(server)
+
+
+def _is_out(server: SandboxProgram) -> bool:
+    stats = server.stats()
+    faults = server.faults()
+    return bool(faults["outage_until"] is not None and stats["now"] < faults["outage_until"])
+
+
+def test_a_revoked_key_halts_and_a_working_one_goes_on(kafka: Cluster, names: Names, tmp_path: Path) -> None:
+    """401 in the middle: delivery stands still, the probe, the log and a metric say so, and nothing is lost."""
+    traffic = produce(kafka, names, generate(SEED + 3, 20_000, SMALL))
+
+    with sandbox("--max-body-bytes", str(SANDBOX_BODY_BYTES), "--latency", "0.05") as server:
+        with worker(environment(traffic, server), tmp_path / "log") as program:
+            wait_until(lambda: server.effects() > 1_000, "delivery is under way")
+            server.set_keys(na1_architect=None)
+            wait_until(lambda: "unauthorized" in program.ready()["halts"], "the worker says that it is halted")
+            halted = program.metrics()
+            ready = program.ready()
+            server.set_keys(na1_architect="ARCHITECT")
+            wait_until(traffic.is_committed, "everything is committed", 240)
+            metrics, ready_again = program.metrics(), program.ready()
+            said = program.said()
+        balance = traffic.balance(server)
+
+    assert halted["halted{reason=unauthorized}"] == 1
+    assert "401" in ready["halts"]["unauthorized"]
+    assert ready["status"] == "ready"
+    assert '"reason": "unauthorized"' in said or "unauthorized" in said
+    assert metrics["halted{reason=unauthorized}"] == 0
+    assert ready_again["halts"] == {}
+    assert balance.faults == []
+    assert (balance.lost, balance.repeated) == (0, 0)
+    assert "na1.architect" not in said
+
+
+def test_a_stopped_worker_leaves_nothing_settled_to_be_repeated(kafka: Cluster, names: Names, tmp_path: Path) -> None:
+    """SIGTERM under load: it exits 0 within its grace time, and its successor repeats nothing that had settled."""
+    traffic = produce(kafka, names, generate(SEED + 4, 60_000, SMALL))
+    options = ("--max-body-bytes", str(SANDBOX_BODY_BYTES), "--job-seconds", "0.5", "3", "--latency", "0.05")
+
+    with sandbox(*options) as server:
+        with worker(environment(traffic, server), tmp_path / "log-1") as program:
+            wait_until(lambda: traffic.settled_share() > 0.2, "some are settled")
+            exit_code = program.terminate(GRACE_S)
+            share = traffic.settled_share()
+        with worker(environment(traffic, server), tmp_path / "log-2") as program:
+            wait_until(traffic.is_committed, "everything is committed", 240)
+            metrics = program.metrics()
+        balance = traffic.balance(server)
+
+    assert exit_code == 0
+    assert share < 1
+    assert balance.faults == []
+    assert (balance.lost, balance.repeated) == (0, 0)
+    assert metrics["records_consumed_total"] == round((1 - share) * 60_000)
+
+
+def test_missing_records_halt_their_partition_until_told_otherwise(
+    kafka: Cluster, names: Names, tmp_path: Path
+) -> None:
+    """Records that retention deleted before they were consumed are named; with ON_GAP=continue they are counted."""
+    traffic = produce(kafka, names, generate(SEED + 5, 2_000, SMALL), partitions=1)
+    with sandbox("--max-body-bytes", str(SANDBOX_BODY_BYTES)) as server:
+        kafka.commit(names.group, names.topic, 0, 100)
+        kafka.delete_records(names.topic, 0, 400)
+        with worker(environment(traffic, server), tmp_path / "log-1") as program:
+            wait_until(lambda: "gap" in program.ready().get("halts", {}), "the gap is told")
+            detail = program.ready()["halts"]["gap"]
+            effects = server.effects()
+            program.terminate(GRACE_S)
+        with worker(environment(traffic, server, KAFKA__ON_GAP="continue"), tmp_path / "log-2") as program:
+            wait_until(traffic.is_committed, "everything that is left is committed")
+            metrics = program.metrics()
+
+    assert "400" in detail
+    assert "300 records" in detail
+    assert effects == 0
+    assert metrics["records_lost_to_retention_total"] == 300
+    assert metrics["records_consumed_total"] == 1_600
+
+
+def test_an_absent_broker_is_told_and_waited_for(own_kafka: Cluster, names: Names, tmp_path: Path) -> None:
+    """Without a broker the worker says so in plain words and goes on when one is there."""
+    traffic = produce(own_kafka, names, generate(SEED + 6, 1_000, SMALL))
+    own_kafka.kill()
+    try:
+        with sandbox("--max-body-bytes", str(SANDBOX_BODY_BYTES)) as server:
+            with worker(environment(traffic, server), tmp_path / "log") as program:
+                wait_until(lambda: "Connection refused" in program.said(), "the worker tells that no broker is there")
+                unready = program.ready()
+                own_kafka.restart()
+                wait_until(traffic.is_committed, "everything is committed")
+            balance = traffic.balance(server)
+    finally:
+        own_kafka.restart()
+
+    assert unready["status"] != "ready"
+    assert balance.faults == []
+    assert (balance.lost, balance.repeated) == (0, 0)

@@ -1,0 +1,121 @@
+"""The documents tell the truth: what they name exists."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from processor.adapters.telemetry.catalogue import CATALOGUE
+from processor.cli.main import COMMANDS
+from processor.cli.settings.loading import variables
+from tests.test_house import targets
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("schemas/*.md")])
+SOURCES = sorted([*ROOT.glob("processor/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("bench/**/*.py")])
+
+LINK = re.compile(r"\[[^\]]*\]\((?!https?://|mailto:)([^)\s]+)\)")
+CITATION = re.compile(r"docs/[\w/-]+\.md(?:#[\w-]+)?")
+FOLDER = re.compile(r"`((?:processor|tests|docs|schemas|deploy|bench)/[\w./-]*)`")
+COMMAND = re.compile(r"(?m)(?:`|^)make ([a-z]+)")
+SUBCOMMAND = re.compile(r"segment-fullstory ([a-z-]+)")
+VARIABLE = re.compile(r"PROCESSOR_[A-Z]+__[A-Z_]+[A-Z]")
+METRIC = re.compile(r"segment_fullstory_([a-z_]+[a-z])")
+
+
+def text(file: Path) -> str:
+    """Return what the file says."""
+    return file.read_text(encoding="utf-8")
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that a page's headings have on GitHub and in most renderers."""
+    headings = re.findall(r"(?m)^#+ +(.+?) *$", re.sub(r"(?ms)^```.*?^```", "", text(page)))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def is_there(target: Path, anchor: str) -> bool:
+    """Say whether a link to a file, and a heading in it, leads anywhere."""
+    return target.exists() and (not anchor or anchor in anchors(target))
+
+
+def named(pattern: re.Pattern[str], files: list[Path]) -> set[str]:
+    """Return whatever the pattern finds in the files."""
+    return {found for file in files for found in pattern.findall(text(file))}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """A link inside the project names a file that exists, and a heading that is in it."""
+    links = [link.partition("#") for link in LINK.findall(text(page))]
+    broken = [
+        f"{name}#{anchor}" for name, _, anchor in links if not is_there(page.parent / name if name else page, anchor)
+    ]
+
+    assert broken == []
+
+
+def test_every_citation_of_a_page_leads_somewhere() -> None:
+    """Code that cites a page of docs/, and a heading of it, is right."""
+    cited = named(CITATION, SOURCES)
+    broken = sorted(each for each in cited if not is_there(ROOT / each.partition("#")[0], each.partition("#")[2]))
+
+    assert cited
+    assert broken == []
+
+
+def test_every_named_file_and_folder_exists() -> None:
+    """A path in back-quotes is one of the project's."""
+    assert sorted(path for path in named(FOLDER, PAGES) if not (ROOT / path).exists()) == []
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """No page of docs/ is hidden from who begins at the README; decisions are found by their own list."""
+    linked = set(LINK.findall(text(ROOT / "README.md")))
+    decisions = set(LINK.findall(text(ROOT / "docs/adr/README.md")))
+
+    assert sorted(f"docs/{page.name}" for page in ROOT.glob("docs/*.md") if f"docs/{page.name}" not in linked) == []
+    assert sorted(page.name for page in ROOT.glob("docs/adr/0*.md")) == sorted(decisions)
+
+
+def test_the_architecture_shows_the_layers_as_they_are() -> None:
+    """The table of the architecture has the layers of the contracts, in their order."""
+    contracts = tomllib.loads(text(ROOT / "pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    layers = next(each["layers"] for each in contracts if "processor.model" in each.get("layers", []))
+    shown = re.findall(r"(?m)^\| `processor/(\w+)/` \|", text(ROOT / "docs/architecture.md"))
+
+    assert [f"processor.{room}" for room in shown] == layers
+
+
+def test_every_cited_law_is_in_the_architecture() -> None:
+    """The number of a law in a comment leads to its words."""
+    laws = re.findall(r"(?m)^(\d+)\. \*\*", text(ROOT / "docs/architecture.md").partition("\n## Laws\n")[2])
+
+    assert laws == [str(number) for number in range(1, len(laws) + 1)]
+    assert named(re.compile(r"\(law (\d+)\)"), SOURCES) <= set(laws)
+
+
+def test_every_named_make_target_exists() -> None:
+    """A reader can type what the documents say after `make`."""
+    assert {"run", "test"} <= named(COMMAND, PAGES) <= targets()
+
+
+def test_every_named_command_exists() -> None:
+    """A reader can type what the documents say after `segment-fullstory`."""
+    assert {"run"} <= named(SUBCOMMAND, PAGES) <= set(COMMANDS)
+
+
+def test_every_named_setting_exists() -> None:
+    """Documents, and messages of the program that advise a setting, name one that there is."""
+    program = [file for file in SOURCES if file.is_relative_to(ROOT / "processor")]
+
+    assert sorted(named(VARIABLE, PAGES + program) - {each.name for each in variables()}) == []
+
+
+def test_every_named_metric_exists() -> None:
+    """A reader can query what the documents name."""
+    names = {each.name for each in CATALOGUE}
+    series = {f"{name}{suffix}" for name in names for suffix in ("", "_bucket", "_sum", "_count")}
+
+    assert sorted(named(METRIC, PAGES) - series) == []

@@ -1,0 +1,404 @@
+"""Bytes to events."""
+
+import json
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from processor.events.avro import decode, reader_of, schema_ids
+from processor.model.outcomes import Filtered, Rejected
+from processor.model.reasons import DeadLetterReason, FilterReason
+from tests.properties.segment import as_avro, as_json, framed, record, shipped, shipped_readers
+
+PREFIX = b"\0\0\0\0\1"
+READERS = shipped_readers()
+
+MESSAGE = {
+    "type": "track",
+    "messageId": "m-1",
+    "userId": "u-1",
+    "event": "Signed Up",
+    "properties": {"plan": "premium", "größe": [1, 2.5, None]},
+    "integrations": {"All": True},
+}
+
+
+def schema_with(*fields: dict[str, Any]) -> str:
+    """Return a minimal schema of a Segment event with further fields."""
+    common = [{"name": "type", "type": "string"}, {"name": "userId", "type": "string"}]
+    return json.dumps({"type": "record", "name": "Event", "fields": [*common, *fields]})
+
+
+def extra(kind: Any) -> str:
+    """Return a minimal schema with one further field `extra` of this type."""
+    return schema_with({"name": "extra", "type": kind})
+
+
+def read_extra(kind: Any, value: Any) -> Any:
+    """Write a value of this type as a producer would, and return what the worker reads."""
+    schema = extra(kind)
+    event = reader_of(schema)(framed(schema, {"type": "track", "userId": "u", "extra": value}))
+    assert isinstance(event, dict), event
+    return event["extra"]
+
+
+def rejected(value: bytes | None, reason: DeadLetterReason = DeadLetterReason.MALFORMED) -> str:
+    """Return the detail of a rejection for this reason."""
+    outcome = decode(record(value), READERS)
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is reason
+    return outcome.detail
+
+
+def test_both_shapes_of_a_message_give_the_same_event() -> None:
+    """What mapping reads does not depend on how the record was written."""
+    avro, plain = decode(record(as_avro(MESSAGE)), READERS), decode(record(as_json(MESSAGE)), READERS)
+
+    assert isinstance(avro, dict)
+    assert isinstance(plain, dict)
+    assert {name: avro[name] for name in MESSAGE} == plain == MESSAGE
+
+
+def test_json_may_hold_its_free_form_parts_as_text() -> None:
+    """A producer that writes the shape of the shipped schemas as JSON is understood."""
+    event = decode(record(as_json({**MESSAGE, "properties": '{"plan": "premium"}'})), {})
+
+    assert isinstance(event, dict)
+    assert event["properties"] == {"plan": "premium"}
+
+
+@pytest.mark.parametrize("white_space", [b"", b" ", b"\n", b"\r\n\t"])
+def test_json_may_begin_with_white_space(white_space: bytes) -> None:
+    """Whatever JSON allows before the brace is JSON."""
+    assert decode(record(white_space + as_json(MESSAGE)), {}) == MESSAGE
+
+
+def test_a_record_without_a_value_is_a_tombstone() -> None:
+    """It is filtered, and not dead-lettered."""
+    assert decode(record(None), {}) == Filtered(FilterReason.TOMBSTONE)
+
+
+def test_an_unknown_schema_id_is_named() -> None:
+    """The dead letter says which id nobody knows."""
+    assert "999" in rejected(b"\0\0\0\x03\xe7...", DeadLetterReason.UNKNOWN_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"\0",
+        b"\0\0\0\0",
+        b"\x01" + PREFIX,
+        b"\xff\xfe",
+        b"[1]",
+        b"{",
+        b"{]",
+        b" 5",
+        b'{"type": "track"} x',
+        b'{"type": "\xff"}',
+        b'{"n": ' + b"9" * 5_000 + b", NaN}",
+        b'{"a":' * 5_000,
+        b'{"a":' * 5_000 + b"NaN" + b"}" * 5_000,
+        b'{"a": [' + b"[" * 100_000 + b"]" * 100_000 + b"]}",
+        b'{"traits": "no JSON"}',
+        b'{"properties": "{"}',
+        as_avro(MESSAGE)[:-1],
+        as_avro(MESSAGE) + b"\0",
+        as_avro({**MESSAGE, "properties": "no JSON"}).replace(b'"no JSON"', b" no JSON "),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_malformed(value: bytes) -> None:
+    """Whatever the bytes are, the answer is a rejection and no exception."""
+    assert rejected(value)
+
+
+def test_a_value_that_is_cut_anywhere_is_malformed() -> None:
+    """No prefix of a record passes for a whole one."""
+    for value in (as_avro(MESSAGE), as_json(MESSAGE)):
+        for end in range(5, len(value)):
+            assert rejected(value[:end])
+
+
+def test_empty_text_is_an_absent_part() -> None:
+    """A schema whose free-form fields are plain strings has no other way to say so."""
+    schema = schema_with({"name": "properties", "type": "string"})
+    event = reader_of(schema)(framed(schema, {"type": "track", "userId": "u", "properties": ""}))
+
+    assert event == {"type": "track", "userId": "u", "properties": None}
+
+
+def test_json_that_is_common_but_not_strict_is_read() -> None:
+    """NaN and lone surrogates come from real producers; a surrogate alone is replaced, a pair is a character."""
+    value = rb'{"a": NaN, "b": -Infinity, "\ud800k": "x\udc00", "c": ["\ud83d\ude00", "\ud83dx\ud83d"], "d": {"e": 1}}'
+    event = decode(record(value), {})
+
+    assert isinstance(event, dict)
+    assert str(event["a"]) == "nan"
+    assert event["b"] == -float("inf")
+    assert event["\ufffdk"] == "x\ufffd"
+    assert event["c"] == ["😀", "\ufffdx\ufffd"]
+    assert event["d"] == {"e": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("null", None, None),
+        ("boolean", True, True),
+        ("int", -(2**31), -(2**31)),
+        ("long", 2**63 - 1, 2**63 - 1),
+        ("long", -(2**63), -(2**63)),
+        ("float", 1.5, 1.5),
+        ("double", 99.95, 99.95),
+        ("string", "größe 😀", "größe 😀"),
+        ("string", "x" * 64, "x" * 64),
+        ("bytes", b"\0\xff", "AP8="),
+        ({"type": "string"}, "x", "x"),
+        ({"type": "string", "logicalType": "uuid"}, "8d4f0c3e-0000-4000-8000-000000000000", None),
+        ({"type": "long", "logicalType": "unheard-of"}, 5, 5),
+        ({"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}, Decimal("-99.95"), -99.95),
+        ({"type": "bytes", "logicalType": "decimal", "precision": 6}, Decimal(7), 7.0),
+        ({"type": "fixed", "name": "F", "size": 8, "logicalType": "decimal", "precision": 9}, Decimal(7), 7.0),
+        ({"type": "fixed", "name": "F", "size": 2}, b"\0\xff", "AP8="),
+        ({"type": "int", "logicalType": "date"}, 19_000, "2022-01-08"),
+        ({"type": "int", "logicalType": "time-millis"}, 3_600_001, "01:00:00.001000"),
+        ({"type": "long", "logicalType": "time-micros"}, 1, "00:00:00.000001"),
+        ({"type": "long", "logicalType": "timestamp-millis"}, 1_424_730_535_111, 1_424_730_535_111),
+        ({"type": "long", "logicalType": "timestamp-micros"}, 1_424_730_535_111_999, 1_424_730_535_111),
+        ({"type": "long", "logicalType": "timestamp-nanos"}, 1_424_730_535_111_999_999, 1_424_730_535_111),
+        ({"type": "long", "logicalType": "local-timestamp-millis"}, 1_424_730_535_111, 1_424_730_535_111),
+        ({"type": "enum", "name": "E", "symbols": ["a", "b"]}, "b", "b"),
+        ({"type": "array", "items": "int"}, [1, 2, 3], [1, 2, 3]),
+        ({"type": "map", "values": ["null", "long", "string"]}, {"a": 1, "b": None, "c": "x"}, None),
+        (["null", "string"], None, None),
+        (["null", "string"], "x", "x"),
+        (["string", "null"], None, None),
+        ({"type": "record", "name": "R", "fields": [{"name": "a", "type": "int"}]}, {"a": 1}, {"a": 1}),
+    ],
+)
+def test_every_type_becomes_what_json_has_for_it(kind: Any, value: Any, expected: Any) -> None:
+    """A reader of events knows no Avro; an event's own timestamps are milliseconds."""
+    wanted = value if expected is None else expected
+
+    assert read_extra(kind, value) == wanted
+    assert type(read_extra(kind, value)) is type(wanted)
+
+
+def test_a_timestamp_inside_a_record_is_iso_8601() -> None:
+    """As a property it is a date for FullStory; one that has no form is absent."""
+    moment = {"type": "long", "logicalType": "timestamp-millis"}
+    kind = {"type": "record", "name": "R", "fields": [{"name": "at", "type": ["null", moment]}]}
+
+    assert read_extra(kind, {"at": 1_424_730_535_111}) == {"at": "2015-02-23T22:28:55.111Z"}
+    assert read_extra({"type": "map", "values": moment}, {"at": 2**62}) == {"at": None}
+
+
+def test_a_uuid_may_be_16_bytes() -> None:
+    """Avro 1.12 writes it so; a fixed of another size is plain bytes."""
+    uuid = UUID("8d4f0c3e-0000-4000-8000-000000000000")
+    value = b"\x0atrack\2u"
+
+    whole = reader_of(extra({"type": "fixed", "name": "F", "size": 16, "logicalType": "uuid"}))
+    odd = reader_of(extra({"type": "fixed", "name": "F", "size": 1, "logicalType": "uuid"}))
+
+    assert whole(PREFIX + value + uuid.bytes) == {"type": "track", "userId": "u", "extra": str(uuid)}
+    assert odd(PREFIX + value + b"a") == {"type": "track", "userId": "u", "extra": "YQ=="}
+
+
+def test_a_named_type_is_known_wherever_it_is_named_again() -> None:
+    """By its short and by its full name, and inside of itself."""
+    node: dict[str, Any] = {"type": "record", "name": "Node", "namespace": "a.b", "fields": []}
+    node["fields"] = [{"name": "next", "type": ["null", "Node"]}]
+    schema = schema_with(
+        {"name": "first", "type": node},
+        {"name": "second", "type": "a.b.Node"},
+        {"name": "size", "type": {"type": "enum", "name": "Size", "symbols": ["S", "M"]}},
+        {"name": "other", "type": ["null", "Size"]},
+        {"name": "hash", "type": {"type": "fixed", "name": "Hash", "size": 1}},
+        {"name": "hashes", "type": {"type": "array", "items": "Hash"}},
+    )
+    written = {
+        "type": "track",
+        "userId": "u",
+        "first": {"next": {"next": {"next": None}}},
+        "second": {"next": None},
+        "size": "M",
+        "other": "S",
+        "hash": b"a",
+        "hashes": [b"b"],
+    }
+
+    assert reader_of(schema)(framed(schema, written)) == {**written, "hash": "YQ==", "hashes": ["Yg=="]}
+
+
+@pytest.mark.parametrize("kind", [["null", "string"], {"type": "enum", "name": "T", "symbols": ["identify", "track"]}])
+def test_the_type_may_be_nullable_or_an_enum(kind: Any) -> None:
+    """The field that tells the message's type is text in whatever schema."""
+    schema = json.dumps(
+        {
+            "type": "record",
+            "name": "Event",
+            "fields": [{"name": "type", "type": kind}, {"name": "anonymousId", "type": "string"}],
+        }
+    )
+    event = {"type": "track", "anonymousId": "a"}
+
+    assert reader_of(schema)(framed(schema, event)) == event
+
+
+def test_a_timestamp_may_be_one_of_several_types() -> None:
+    """Of a union, only the branch that is a logical timestamp is divided."""
+    moment = {"type": "long", "logicalType": "timestamp-micros"}
+    schema = schema_with({"name": "timestamp", "type": ["null", moment, "string"]})
+
+    for written, read in ((5_000, 5), ("2015-02-23", "2015-02-23"), (None, None)):
+        event = reader_of(schema)(framed(schema, {"type": "track", "userId": "u", "timestamp": written}))
+        assert isinstance(event, dict)
+        assert event["timestamp"] == read
+
+
+def test_free_form_parts_may_be_maps_and_records() -> None:
+    """Typed maps, maps of strings and nested records are what JSON text would have said."""
+    values = ["null", "boolean", "long", "double", "string", {"type": "array", "items": ["long", "string"]}]
+    seats = {"type": "record", "name": "Seats", "fields": [{"name": "seats", "type": "int"}]}
+    schema = schema_with(
+        {"name": "traits", "type": {"type": "map", "values": [*values, seats]}},
+        {"name": "integrations", "type": {"type": "map", "values": "string"}},
+    )
+    event = {
+        "type": "identify",
+        "userId": "u",
+        "traits": {"plan": "premium", "logins": 5, "ids": [1, "x"], "limits": {"seats": 5}, "gone": None},
+        "integrations": {"All": "false"},
+    }
+
+    assert reader_of(schema)(framed(schema, event)) == event
+
+
+NODE = {"type": "record", "name": "N", "fields": [{"name": "next", "type": ["null", "N"]}]}
+ENDLESS = {"type": "record", "name": "N", "fields": [{"name": "next", "type": "N"}]}
+NOTHING = {"type": "record", "name": "N", "fields": [{"name": "nothing", "type": "null"}]}
+HUGE = b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        pytest.param("string", HUGE + b"x", id="a length beyond the value"),
+        pytest.param("string", b"\x80\x80\x80\x80\x10", id="a length of 4 GB"),
+        pytest.param("string", b"\x01", id="a negative length"),
+        pytest.param("string", b"\x0bxxxxxxxxxxxxxxx", id="a negative length that points into the value"),
+        pytest.param("string", b"\x02\xff", id="no UTF-8"),
+        pytest.param("long", b"\xff" * 1_000_000, id="an endless number"),
+        pytest.param("long", b"\xff" * 10 + b"\0", id="a number of eleven bytes"),
+        pytest.param("double", b"\0\0", id="a cut real"),
+        pytest.param("boolean", b"\2", id="a boolean that is neither"),
+        pytest.param(["null", "string"], b"\4", id="a union's branch that there is not"),
+        pytest.param(["null", "string"], b"\1\2x", id="a union's negative branch"),
+        pytest.param(["null", "string"], b"\xff\x01\2x", id="a union's negative branch in two bytes"),
+        pytest.param({"type": "enum", "name": "E", "symbols": ["a"]}, b"\2", id="a symbol that there is not"),
+        pytest.param({"type": "enum", "name": "E", "symbols": ["a"]}, b"\1", id="a negative symbol"),
+        pytest.param({"type": "fixed", "name": "F", "size": 10**12}, b"x", id="a fixed beyond the value"),
+        pytest.param({"type": "array", "items": "int"}, HUGE + b"\2", id="an array beyond the value"),
+        pytest.param({"type": "array", "items": "null"}, HUGE + b"\0", id="an array of nulls"),
+        pytest.param({"type": "array", "items": NOTHING}, HUGE + b"\0", id="an array of empty records"),
+        pytest.param({"type": "map", "values": "null"}, HUGE + b"\2x", id="a map beyond the value"),
+        pytest.param(NODE, b"\2" * 1_000_000, id="a million nested records"),
+        pytest.param(ENDLESS, b"\2" * 10, id="a record that always holds itself"),
+        pytest.param(
+            {"type": "bytes", "logicalType": "decimal", "precision": 9},
+            b"\x80\x89\x7a" + b"\x77" * 1_000_000,
+            id="a decimal of a megabyte",
+        ),
+        pytest.param({"type": "int", "logicalType": "date"}, b"\xfe\xff\xff\xff\x0f", id="a date after the year 9999"),
+        pytest.param(
+            {"type": "long", "logicalType": "time-micros"}, HUGE[:-1] + b"\x01", id="a time beyond all calendars"
+        ),
+    ],
+)
+def test_bytes_that_would_mislead_a_trusting_reader_are_malformed(kind: Any, value: bytes) -> None:
+    """No length, count, depth or number in the bytes costs more than the bytes themselves."""
+    outcome = reader_of(extra(kind))(PREFIX + b"\x0atrack\2u" + value)
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is DeadLetterReason.MALFORMED
+
+
+def test_blocks_may_say_their_size() -> None:
+    """A writer may count a block negatively and add its bytes, and split an array into blocks."""
+    value = PREFIX + b"\x0atrack\2u" + b"\x01\x02\x02" + b"\x02\x04" + b"\0"
+
+    assert reader_of(extra({"type": "array", "items": "int"}))(value) == {
+        "type": "track",
+        "userId": "u",
+        "extra": [1, 2],
+    }
+
+
+def test_a_union_may_have_more_branches_than_fit_a_byte() -> None:
+    """The branch's number is a number of any length."""
+    branches = [{"type": "fixed", "name": f"F{number}", "size": 1} for number in range(70)]
+    value = PREFIX + b"\x0atrack\2u" + b"\x88\x01" + b"a"
+
+    assert reader_of(extra(branches))(value) == {"type": "track", "userId": "u", "extra": "YQ=="}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "",
+        "no JSON",
+        "null",
+        "5",
+        '"string"',
+        '["null"]',
+        "{}",
+        '{"type": "record"}',
+        '{"type": "record", "name": "E"}',
+        '{"type": "record", "name": "E", "fields": 5}',
+        '{"type": "record", "name": "E", "fields": [5]}',
+        '{"type": "record", "name": "E", "fields": [{"name": "type"}]}',
+        '{"type": "array", "items": "string"}',
+        '{"type": "enum", "name": "E", "symbols": ["a"]}',
+        schema_with({"name": 5, "type": "string"}),
+        schema_with({"name": ["x"], "type": "string"}),
+        schema_with({"name": "x", "type": "nowhere.Defined"}),
+        schema_with({"name": "x", "type": {"type": "enum", "name": "E", "symbols": [5]}}),
+        schema_with().replace("userId", "user_id"),
+        schema_with().replace('"type", "type"', '"kind", "type"').replace('"name": "type"', '"name": "kind"'),
+        '{"type": "array", "items": ' * 500 + '"int"' + "}" * 500,
+        "[" * 100_000,
+        json.dumps({**json.loads(schema_with()), "__fastavro_parsed": True, "fields": "x"}),
+    ],
+)
+def test_a_schema_of_something_else_rejects_every_record(schema: str) -> None:
+    """It is found unsuitable once, when it is fetched, and its records say so."""
+    outcome = reader_of(schema)(PREFIX + b"\x0atrack\2u")
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is DeadLetterReason.UNSUITABLE_SCHEMA
+
+
+def test_a_schema_without_text_for_a_name_is_replaced_like_other_text() -> None:
+    """A lone surrogate in a field's name would make every event unwritable."""
+    event = reader_of(schema_with({"name": "\ud800", "type": "null"}))(PREFIX + b"\x0atrack\2u")
+
+    assert event == {"type": "track", "userId": "u", "\ufffd": None}
+
+
+def test_the_ids_of_records_are_those_that_decoding_looks_up() -> None:
+    """Each id once; JSON, tombstones and cut prefixes have none."""
+    values = [b"\0\0\0\0\7x", b"\0\0\0\0\7y", b"\0\0\0\1\0", b"\0\0\0\0", b"{}", b"", None]
+
+    assert schema_ids([record(value) for value in values]) == {7, 256}
+
+
+def test_the_shipped_schemas_are_suitable() -> None:
+    """Except where one has no user, each reads what it was made for."""
+    for name in ("identify", "track", "page", "screen"):
+        event = reader_of(shipped(name))(framed(shipped(name), {"type": name, "messageId": "m", "event": "e"}))
+        assert isinstance(event, dict)
+        assert event["type"] == name

@@ -1,0 +1,247 @@
+"""The HTTP server: what Prometheus and Kubernetes get, over a real socket on the loopback."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+
+from processor.adapters.telemetry.metrics import Facts, Metrics
+from processor.adapters.telemetry.server import POLL_LIMIT_S, TelemetryServer
+from processor.model.errors import ConfigurationError
+from processor.model.reasons import HaltReason
+from processor.model.records import TopicPartition
+from processor.runtime.state import PartitionState, WorkerState
+
+HOST = "127.0.0.1"
+Get = Callable[..., Awaitable[aiohttp.ClientResponse]]
+
+HALTS = {HaltReason.FORBIDDEN: "the key's level is too low"}
+
+JOINED = WorkerState(
+    has_joined=True,
+    is_draining=False,
+    partitions=(),
+    halts={},
+    bytes_held=0,
+    concurrency_limit=4,
+    jobs_in_flight=0,
+    operations_in_flight=0,
+    polled_at=0.0,
+)
+
+
+@dataclass
+class World:
+    """A worker's state and the time, as a test wants them."""
+
+    state: WorkerState = JOINED
+    now: float = 0.0
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def monotonic(self) -> float:
+        """Return the moment."""
+        return self.now
+
+    def wall(self) -> float:
+        """Return the moment."""
+        return self.now
+
+    def server(self, host: str = HOST, port: int = 0, *, fail_on_halt: bool = False) -> TelemetryServer:
+        """Return a server that shows this world."""
+        return TelemetryServer(host, port, self.registry, lambda: self.state, self, fail_on_halt=fail_on_halt)
+
+    def ask(self, path: str, *, fail_on_halt: bool = False) -> tuple[int, Any]:
+        """Return status and JSON of one answer."""
+
+        async def ask(get: Get) -> tuple[int, Any]:
+            response = await get(path)
+            assert response.headers["Cache-Control"] == "no-store"
+            return response.status, await response.json()
+
+        status, body = self.run(ask, fail_on_halt=fail_on_halt)
+        return status, body
+
+    def run(self, use: Callable[[Get], Awaitable[Any]], *, fail_on_halt: bool = False) -> Any:
+        """Start a server and use it."""
+
+        async def run() -> Any:
+            async with self.server(fail_on_halt=fail_on_halt) as server, aiohttp.ClientSession() as session:
+                return await use(lambda path, **headers: session.get(f"http://{HOST}:{server.port}{path}", **headers))
+
+        return asyncio.run(run())
+
+
+def partition(number: int) -> PartitionState:
+    """Return the state of a partition."""
+    return PartitionState(TopicPartition("t", number), 0, 0, False, 0, None, None)  # noqa: FBT003 - as it is declared
+
+
+def test_a_worker_that_polls_is_alive() -> None:
+    """Up to the limit and not beyond it."""
+    world = World(now=POLL_LIMIT_S)
+    assert world.ask("/livez") == (
+        200,
+        {"status": "alive", "seconds_since_poll": POLL_LIMIT_S, "limit_seconds": POLL_LIMIT_S},
+    )
+
+    world.now += 0.5
+    assert world.ask("/livez") == (
+        503,
+        {"status": "stalled", "seconds_since_poll": POLL_LIMIT_S + 0.5, "limit_seconds": POLL_LIMIT_S},
+    )
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        replace(JOINED, has_joined=False),
+        replace(JOINED, is_draining=True),
+        replace(JOINED, halts=HALTS),
+        replace(JOINED, polled_at=5.0),
+    ],
+)
+def test_nothing_but_polling_decides_about_life(state: WorkerState) -> None:
+    """A pod is not restarted because the group, FullStory or the dead-letter topic is not there."""
+    assert World(state).ask("/livez", fail_on_halt=True)[0] == 200
+
+
+def test_a_worker_without_partitions_is_ready() -> None:
+    """More pods than partitions is how spare pods and rollouts look."""
+    assert World().ask("/readyz") == (200, {"status": "ready", "joined": True, "partitions": 0, "halts": {}})
+
+
+def test_a_worker_with_partitions_says_how_many() -> None:
+    """The body is for people."""
+    assert World(replace(JOINED, partitions=(partition(0), partition(1)))).ask("/readyz")[1]["partitions"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"has_joined": False}, "joining"),
+        ({"is_draining": True}, "draining"),
+        ({"is_draining": True, "has_joined": False}, "draining"),
+    ],
+)
+def test_a_worker_is_not_ready_before_it_joins_and_when_it_leaves(changes: dict[str, bool], status: str) -> None:
+    """A rollout waits for the first, and the second takes the pod out."""
+    code, body = World(replace(JOINED, **changes)).ask("/readyz")  # type: ignore[arg-type]
+
+    assert (code, body["status"]) == (503, status)
+
+
+def test_a_halt_stands_in_the_body_of_a_ready_worker() -> None:
+    """Another pod would halt as well, so the status stays 200 unless it is wanted otherwise."""
+    world = World(replace(JOINED, halts=HALTS))
+
+    body = {"joined": True, "partitions": 0, "halts": {"forbidden": "the key's level is too low"}}
+    assert world.ask("/readyz") == (200, {"status": "ready", **body})
+    assert world.ask("/readyz", fail_on_halt=True) == (503, {"status": "halted", **body})
+
+
+def test_metrics_come_in_the_format_that_is_asked_for() -> None:
+    """The content type says which; a scrape shows the state of the moment."""
+    world = World(replace(JOINED, bytes_held=77))
+    Metrics(world.registry, lambda: world.state, world, Facts("1", "f", ("t",), 1))
+
+    async def scrape(get: Get) -> list[tuple[str, str]]:
+        openmetrics = "application/openmetrics-text;version=1.0.0"
+        answers = [await get("/metrics", headers={"Accept": accept}) for accept in ("*/*", openmetrics)]
+        return [(each.headers["Content-Type"], await each.text()) for each in answers]
+
+    (text_type, text), (open_type, opened) = world.run(scrape)
+
+    assert text_type.startswith("text/plain; version=")
+    assert open_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert opened.endswith("# EOF\n")
+    assert "segment_fullstory_bytes_held 77.0" in text
+    assert "segment_fullstory_bytes_held 77.0" in opened
+
+
+def test_a_scrape_is_compressed_when_it_may_be() -> None:
+    """Hundreds of series are mostly the same text."""
+    world = World()
+    Metrics(world.registry, lambda: world.state, world, Facts("1", "f", ("t",), 1))
+
+    async def scrape(get: Get) -> tuple[str | None, str | None]:
+        packed = await get("/metrics", headers={"Accept-Encoding": "gzip"})
+        plain = await get("/metrics", headers={"Accept-Encoding": "identity"})
+        return packed.headers.get("Content-Encoding"), plain.headers.get("Content-Encoding")
+
+    assert world.run(scrape) == ("gzip", None)
+
+
+def test_the_front_page_says_what_there_is() -> None:
+    """Somebody who opens the port in a browser finds the way."""
+
+    async def visit(get: Get) -> tuple[str, str, int]:
+        front, elsewhere = await get("/"), await get("/elsewhere")
+        return front.content_type, await front.text(), elsewhere.status
+
+    content_type, text, elsewhere = World().run(visit)
+
+    assert content_type == "text/plain"
+    assert all(path in text for path in ("/metrics", "/livez", "/readyz"))
+    assert elsewhere == 404
+
+
+def problem_of(server: TelemetryServer) -> str:
+    """Return why a server does not start."""
+
+    async def enter() -> None:
+        async with server:
+            pass
+
+    with pytest.raises(ConfigurationError) as raised:
+        asyncio.run(enter())
+    [problem] = raised.value.problems
+    return problem
+
+
+def test_a_port_in_use_names_its_variable() -> None:
+    """It is the operator's to choose another."""
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+
+        assert problem_of(World().server(port=port)) == (
+            f"PROCESSOR_HTTP__PORT: port {port} of {HOST} is in use: choose another"
+        )
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "256.256.256.256"])
+def test_an_address_of_somewhere_else_names_its_variable(host: str) -> None:
+    """Neither a foreign address nor a name that is none can be listened on."""
+    assert problem_of(World().server(host)).startswith(f"PROCESSOR_HTTP__HOST: cannot listen on {host}: ")
+
+
+def test_a_port_that_needs_a_privilege_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may run with every privilege, so the system's refusal is played."""
+
+    def refuse(_socket: socket.socket, _address: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+
+    assert problem_of(World().server(port=80)) == (
+        "PROCESSOR_HTTP__PORT: port 80 needs a privilege: choose one above 1023"
+    )
+
+
+def test_a_port_is_free_again_afterwards() -> None:
+    """Connections that a client keeps open do not hold the server up."""
+
+    async def twice() -> None:
+        world = World()
+        async with aiohttp.ClientSession() as session:
+            async with world.server() as server:
+                port = server.port
+                await session.get(f"http://{HOST}:{port}/livez")
+            async with world.server(port=port) as server:
+                assert server.port == port
+
+    asyncio.run(twice())

@@ -1,0 +1,307 @@
+"""Logs: a line for a change of state, repeats now and then, and nothing of any event."""
+
+import io
+import json
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, get_args
+
+import pytest
+
+from processor.adapters.telemetry.logs import QUIET_S, UNTOLD, Format, LogObserver, logging_to
+from processor.engine.verdict import RetryReason
+from processor.model.reasons import DeadLetterReason, HaltReason, Kind, ReleaseReason
+from processor.model.records import TopicPartition
+from processor.runtime.notices import (
+    Answered,
+    Built,
+    Committed,
+    Consumed,
+    DeadLetterWrite,
+    Gap,
+    Halted,
+    JobEnded,
+    Notice,
+    Rebalanced,
+    Redelivered,
+    RegistryAsked,
+    Released,
+    Resumed,
+    Retried,
+    Settled,
+    SourceTrouble,
+    Throttled,
+)
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        """Return the moment."""
+        return self.now
+
+    def wall(self) -> float:
+        """Return the moment."""
+        return self.now
+
+
+class Lines:
+    """An observer and what it has written."""
+
+    def __init__(self, stream: io.StringIO, observe: LogObserver, clock: Clock) -> None:
+        self.observe = observe
+        self.clock = clock
+        self._stream = stream
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return the lines since the last time, without their moments and the logger's name."""
+        lines = [json.loads(line) for line in self._stream.getvalue().splitlines()]
+        self._stream.seek(0)
+        self._stream.truncate()
+        for line in lines:
+            assert line.pop("timestamp").endswith("Z")
+            assert line.pop("logger") == "segment_fullstory"
+        return lines
+
+
+@contextmanager
+def capture(level: str = "debug") -> Iterator[Lines]:
+    """Observe into a buffer."""
+    stream, clock = io.StringIO(), Clock()
+    with logging_to(stream, level, "json") as log:
+        yield Lines(stream, LogObserver(log, clock), clock)
+
+
+def dead_lettered(**reasons: int) -> Settled:
+    """Return the notice of a batch with dead letters."""
+    counts = Counter({DeadLetterReason(reason): count for reason, count in reasons.items()})
+    return Settled(Counter({Kind.USER: 1}), Counter(), counts, (1,))
+
+
+P = TopicPartition("t", 1)
+EMAIL = "jane@example.com"
+
+TOLD: list[tuple[Notice, dict[str, Any]]] = [
+    (
+        Rebalanced("assigned", (TopicPartition("u", 0), TopicPartition("t", 2), P)),
+        {"level": "info", "event": "partitions assigned", "partitions": {"t": [1, 2], "u": [0]}},
+    ),
+    (Rebalanced("revoked", ()), {"level": "info", "event": "partitions revoked", "partitions": {}}),
+    (Rebalanced("lost", (P,)), {"level": "warning", "event": "partitions lost", "partitions": {"t": [1]}}),
+    (
+        Halted(HaltReason.GAP, "why"),
+        {"level": "error", "event": "delivery halted", "reason": "gap", "detail": "why"},
+    ),
+    (Resumed(HaltReason.GAP), {"level": "info", "event": "delivery resumed", "reason": "gap"}),
+    (Gap(P, 5), {"level": "error", "event": "records lost to retention", "partition": "t[1]", "records": 5}),
+    (Redelivered(5), {"level": "warning", "event": "records redelivered", "records": 5}),
+    (
+        Released(ReleaseReason.REVOKED, 5),
+        {"level": "info", "event": "records released", "reason": "revoked", "records": 5},
+    ),
+    (
+        Released(ReleaseReason.LOST, 5),
+        {"level": "warning", "event": "records released", "reason": "lost", "records": 5},
+    ),
+    (SourceTrouble("away"), {"level": "warning", "event": "kafka trouble", "detail": "away"}),
+    (Committed("failed", 5), {"level": "warning", "event": "commit failed", "partitions": 5}),
+    (DeadLetterWrite("retry"), {"level": "warning", "event": "dead letter not written", "reason": "retry"}),
+    (
+        dead_lettered(rejected=5),
+        {"level": "warning", "event": "records dead-lettered", "reason": "rejected", "records": 5},
+    ),
+    (Retried(RetryReason.TIMEOUT), {"level": "warning", "event": "request retried", "reason": "timeout"}),
+    (Throttled(1.23456), {"level": "info", "event": "fullstory asks to wait", "seconds": 1.235}),
+]
+
+ORDINARY: list[Notice] = [
+    Consumed("t", 5),
+    Built(1, 2, Counter()),
+    Answered("users", "2xx", 0.1),
+    JobEnded(Kind.USER, 1.0),
+    RegistryAsked("unavailable"),
+    Committed("ok", 5),
+    DeadLetterWrite("ok"),
+    dead_lettered(),
+]
+
+
+@pytest.mark.parametrize(("notice", "line"), TOLD, ids=[f"{type(notice).__name__}" for notice, _ in TOLD])
+def test_a_change_of_state_is_one_line(notice: Notice, line: dict[str, Any]) -> None:
+    """Each says what happened in fields that a machine can read."""
+    with capture() as lines:
+        lines.observe(notice)
+
+        assert lines.take() == [line]
+
+
+@pytest.mark.parametrize("notice", ORDINARY, ids=lambda notice: type(notice).__name__)
+def test_the_ordinary_course_of_things_is_not_told(notice: Notice) -> None:
+    """What happens all the time is counted, not written."""
+    with capture() as lines:
+        lines.observe(notice)
+
+        assert lines.take() == []
+
+
+def test_every_notice_is_told_or_silent_on_purpose() -> None:
+    """A new notice cannot be forgotten."""
+    with capture() as lines:
+        told = set(lines.observe._on)
+
+    assert told | set(UNTOLD) == set(get_args(Notice)) == {type(each) for each in [*ORDINARY, *(n for n, _ in TOLD)]}
+    assert not told & set(UNTOLD)
+
+
+def test_repeats_wait_and_come_as_one_line_that_counts_them() -> None:
+    """The first is written at once; the next after the quiet time, with the sum of the records held back."""
+    with capture() as lines:
+        for records in (1, 2, 3, 4):
+            lines.observe(dead_lettered(rejected=records))
+        assert [line["records"] for line in lines.take()] == [1]
+
+        lines.clock.now += QUIET_S
+        lines.observe(Consumed("t", 1))
+
+        [line] = lines.take()
+        assert (line["event"], line["records"], line["suppressed"]) == ("records dead-lettered", 9, 2)
+
+
+def test_the_quiet_time_begins_anew_with_each_line() -> None:
+    """A trouble that goes on is a line each time it is over, not one at first and then all of them."""
+    with capture() as lines:
+        for second in range(int(3 * QUIET_S) + 1):
+            lines.clock.now = 100.0 + second
+            lines.observe(SourceTrouble(f"detail {second}"))
+
+        told = lines.take()
+        assert [line.get("suppressed") for line in told] == [None, QUIET_S - 2, QUIET_S - 1, QUIET_S - 1]
+        assert [line["detail"] for line in told] == ["detail 0", "detail 29", "detail 59", "detail 89"]
+
+
+def test_after_a_quiet_time_without_repeats_the_next_is_told_at_once() -> None:
+    """And nothing is remembered of what is over."""
+    with capture() as lines:
+        lines.observe(Retried(RetryReason.TIMEOUT))
+        lines.clock.now += QUIET_S
+        lines.observe(Consumed("t", 1))
+        assert not lines.observe._repeats
+
+        lines.observe(Retried(RetryReason.TIMEOUT))
+
+        assert len(lines.take()) == 2
+
+
+def test_reasons_do_not_hold_each_other_back() -> None:
+    """Each event and reason has its own quiet time."""
+    with capture() as lines:
+        lines.observe(dead_lettered(rejected=1, malformed=2))
+        lines.observe(Retried(RetryReason.TIMEOUT))
+        lines.observe(Retried(RetryReason.CONNECTION))
+
+        assert len(lines.take()) == 4
+
+
+def test_changes_of_state_are_never_held_back() -> None:
+    """A halt that comes and goes is told each time."""
+    with capture() as lines:
+        for _ in range(3):
+            lines.observe(Halted(HaltReason.GAP, "why"))
+            lines.observe(Resumed(HaltReason.GAP))
+
+        assert len(lines.take()) == 6
+
+
+def test_what_is_below_the_level_is_not_written() -> None:
+    """Neither of the worker's own lines nor of a library's."""
+    with capture("warning") as lines:
+        lines.observe(Resumed(HaltReason.GAP))
+        lines.observe(Halted(HaltReason.GAP, "why"))
+        logging.getLogger("segment_fullstory").info("of a library")
+
+        assert [line["level"] for line in lines.take()] == ["error"]
+
+
+def test_lines_of_libraries_have_the_same_form() -> None:
+    """What librdkafka and aiohttp write through `logging`, and warnings, are JSON as well."""
+    stream = io.StringIO()
+    with logging_to(stream, "info", "json"):
+        logging.getLogger("librdkafka").warning("broker %s is down", "a:9092")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            logging.captureWarnings(capture=True)
+            warnings.warn("old ways", DeprecationWarning, stacklevel=1)
+
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first | {"timestamp": None} == {
+        "event": "broker a:9092 is down",
+        "level": "warning",
+        "logger": "librdkafka",
+        "timestamp": None,
+    }
+    assert "old ways" in second["event"]
+
+
+@pytest.mark.parametrize("format_", get_args(Format))
+def test_a_traceback_has_no_local_variables(format_: Format) -> None:
+    """They would hold the event that was being worked on."""
+    stream = io.StringIO()
+    with logging_to(stream, "info", format_) as log:
+        try:
+            _fail(EMAIL)
+        except ValueError:
+            log.exception("stopped")
+            logging.getLogger("library").exception("stopped too")
+
+    text = stream.getvalue()
+    assert text.count("ValueError: no good") == 2
+    assert text.count("in _fail") == 2
+    assert EMAIL not in text
+
+
+def _fail(email: str) -> None:
+    if email:
+        raise ValueError("no good")
+
+
+def test_an_exception_of_json_is_one_line() -> None:
+    """A collector reads line by line."""
+    stream = io.StringIO()
+    with logging_to(stream, "info", "json") as log:
+        try:
+            _fail("x")
+        except ValueError:
+            log.exception("stopped")
+
+    [line] = stream.getvalue().splitlines()
+    assert "Traceback" in json.loads(line)["exception"]
+
+
+def test_the_console_shows_text() -> None:
+    """For eyes: the event and its fields in a line, without colours that a file would keep."""
+    stream = io.StringIO()
+    with logging_to(stream, "info", "console") as log:
+        LogObserver(log, Clock())(Halted(HaltReason.GAP, "why"))
+
+    [line] = stream.getvalue().splitlines()
+    assert "delivery halted" in line
+    assert "reason=gap" in line
+    assert "\x1b" not in line
+
+
+def test_logging_is_as_before_afterwards() -> None:
+    """Handlers and levels are given back, so that two workers in one process, one after the other, do not meet."""
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers))
+
+    with capture():
+        assert (root.level, list(root.handlers)) != before
+
+    assert (root.level, list(root.handlers)) == before

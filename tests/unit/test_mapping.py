@@ -1,0 +1,359 @@
+"""Segment events to FullStory items."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from processor.events.avro import decode
+from processor.events.mapping import Mapping, MappingRules
+from processor.model.outcomes import Filtered, Mapped, Outcome, Rejected
+from processor.model.reasons import DeadLetterReason, FilterReason, Kind, PropertyRule
+from tests.properties.limits import event_violations, user_violations
+from tests.properties.segment import (
+    KAFKA_TIMESTAMP,
+    KAFKA_TIMESTAMP_MS,
+    as_avro,
+    as_json,
+    record,
+    shipped_readers,
+)
+
+Json = dict[str, Any]
+
+PAGE = Path(__file__).parents[2] / "docs/mapping.md"
+READERS = shipped_readers()
+PATHS = {Kind.USER: "POST /v2/users", Kind.EVENT: "POST /v2/events"}
+NULLABLE_TEXTS = ("userId", "anonymousId", "channel", "version")
+
+EXAMPLE = re.compile(
+    r"(?s)```json segment\n(?P<given>.+?)```\n\n"
+    r"```(?P<kind>[^\n]+)\n(?P<outcome>.+?)```"
+    r"(?:\n\nCounted: (?P<rules>[^\n]+))?"
+)
+
+
+def mapped(event: Json, rules: MappingRules | None = None) -> tuple[Outcome, Counter[PropertyRule]]:
+    """Return what becomes of an event, and the rules applied."""
+    changes: Counter[PropertyRule] = Counter()
+    outcome = Mapping(rules or MappingRules()).map(
+        event, KAFKA_TIMESTAMP_MS, lambda rule, _path: changes.update([rule])
+    )
+    if isinstance(outcome, Mapped):
+        check = user_violations if outcome.kind is Kind.USER else event_violations
+        assert check(outcome.body) == []
+    return outcome, changes
+
+
+def user(traits: Any = None, **fields: Any) -> tuple[Json, Counter[PropertyRule]]:
+    """Return the body that an identify becomes, and the rules applied."""
+    outcome, changes = mapped({"type": "identify", "userId": "u", "traits": traits, **fields})
+    assert isinstance(outcome, Mapped)
+    assert outcome.kind is Kind.USER
+    return outcome.body, changes
+
+
+def event(properties: Any = None, **fields: Any) -> tuple[Json, Counter[PropertyRule]]:
+    """Return the body that a track becomes, and the rules applied."""
+    outcome, changes = mapped({"type": "track", "userId": "u", "event": "E", "properties": properties, **fields})
+    assert isinstance(outcome, Mapped)
+    assert outcome.kind is Kind.EVENT
+    return outcome.body, changes
+
+
+def rejection(**fields: Any) -> DeadLetterReason:
+    """Return why a track with these fields is rejected."""
+    outcome, changes = mapped({"type": "track", "userId": "u", "event": "E", **fields})
+    assert isinstance(outcome, Rejected)
+    assert not changes
+    return outcome.reason
+
+
+@pytest.mark.parametrize("kind", ["track", "Track", "TRACK"])
+def test_the_type_is_read_in_any_case(kind: str) -> None:
+    """Producers differ in it."""
+    assert isinstance(mapped({"type": kind, "userId": "u", "event": "E"})[0], Mapped)
+
+
+@pytest.mark.parametrize("kind", ["page", "screen", "group", "alias", "delete", "Page"])
+def test_other_segment_types_are_filtered(kind: str) -> None:
+    """They are Segment's, so they are no fault; identify and track are forwarded."""
+    assert mapped({"type": kind, "userId": "u"}) == (Filtered(FilterReason.MESSAGE_TYPE), Counter())
+
+
+@pytest.mark.parametrize("kind", [None, "", "sneeze", " track", 5, True, ["track"], {}])
+def test_any_other_type_is_rejected(kind: Any) -> None:
+    """A message of no known type is no Segment message."""
+    assert rejection(type=kind) is DeadLetterReason.UNKNOWN_TYPE
+    outcome, _ = mapped({})
+    assert isinstance(outcome, Rejected)
+
+
+@pytest.mark.parametrize(
+    ("user_id", "anonymous_id", "uid"),
+    [
+        ("u", None, "u"),
+        ("u", "a", "u"),
+        (None, "a", "a"),
+        ("", "a", "a"),
+        (" \t", "a", "a"),
+        (" u ", "a", " u "),
+        (123, None, "123"),
+        (0, "a", "0"),
+        (-5, "a", "-5"),
+        (True, "a", "a"),
+        (1.0, "a", "a"),
+        ({"id": 1}, "a", "a"),
+        (["u"], "a", "a"),
+        (None, 7, "7"),
+        ("u" * 256, None, "u" * 256),
+    ],
+)
+def test_the_uid_is_the_user_id_else_the_anonymous_id(user_id: Any, anonymous_id: Any, uid: str) -> None:
+    """Text that is not blank and whole numbers are ids; both kinds of message find the same one."""
+    ids = {"userId": user_id, "anonymousId": anonymous_id}
+
+    assert user(**ids)[0]["uid"] == uid
+    assert event(**ids)[0]["user"] == {"uid": uid}
+
+
+@pytest.mark.parametrize("nobody", [None, "", " ", True, 1.5, [], {}])
+def test_a_message_of_nobody_is_rejected(nobody: Any) -> None:
+    """FullStory would make a new anonymous user of each such message."""
+    assert rejection(userId=nobody, anonymousId=nobody) is DeadLetterReason.MISSING_USER
+
+
+def test_an_id_is_never_cut() -> None:
+    """A cut id would be another user's; the detail says which field it was and shows none of it."""
+    for ids in ({"userId": "u" * 257, "anonymousId": "a"}, {"userId": None, "anonymousId": "u" * 257}):
+        outcome, _ = mapped({"type": "identify", **ids})
+        assert isinstance(outcome, Rejected)
+        assert outcome.reason is DeadLetterReason.UID_TOO_LONG
+        assert ("`userId`" if ids["userId"] else "`anonymousId`") in outcome.detail
+        assert "uuu" not in outcome.detail
+
+
+def test_an_anonymous_id_beside_a_user_id_becomes_a_property() -> None:
+    """Of the user, named as Segment's cloud destination names it; an event has no use for it."""
+    assert user({"plan": "free"}, anonymousId="a")[0]["properties"] == {"plan": "free", "segmentAnonymousId": "a"}
+    assert user(userId=None, anonymousId="a")[0]["properties"] == {}
+    assert event(anonymousId="a")[0]["properties"] == {}
+
+
+@pytest.mark.parametrize(
+    ("traits", "body"),
+    [
+        ({"email": "a@b.c"}, {"email": "a@b.c", "properties": {}}),
+        ({"email": ""}, {"properties": {"email": ""}}),
+        ({"email": 5}, {"properties": {"email": 5}}),
+        ({"email": ["a@b.c"]}, {"properties": {"email": ["a@b.c"]}}),
+        ({"displayName": "J"}, {"display_name": "J", "properties": {}}),
+        ({"displayName": "J", "name": "K"}, {"display_name": "J", "properties": {"name": "K"}}),
+        ({"displayName": 5, "name": "K"}, {"properties": {"displayName": 5, "name": "K"}}),
+        ({"displayName": "", "name": "K"}, {"display_name": "K", "properties": {"displayName": "", "name": "K"}}),
+        ({"name": "K", "firstName": "J"}, {"display_name": "K", "properties": {"name": "K", "firstName": "J"}}),
+        (
+            {"name": "", "firstName": "J", "lastName": "D"},
+            {"display_name": "J D", "properties": {"name": "", "firstName": "J", "lastName": "D"}},
+        ),
+        ({"firstName": "J", "lastName": ""}, {"display_name": "J", "properties": {"firstName": "J", "lastName": ""}}),
+        ({"lastName": "D"}, {"display_name": "D", "properties": {"lastName": "D"}}),
+        ({"name": 5, "firstName": 6}, {"properties": {"name": 5, "firstName": 6}}),
+    ],
+)
+def test_special_traits(traits: Json, body: Json) -> None:
+    """`email` and `displayName` leave the properties; what only supplies a display name stays; others are ordinary."""
+    assert user(traits) == ({"uid": "u", **body}, Counter())
+
+
+def test_a_display_name_that_is_null_is_none() -> None:
+    """The name supplies it, and the null is counted as any other."""
+    body, changes = user({"displayName": None, "name": "K"})
+
+    assert body == {"uid": "u", "display_name": "K", "properties": {"name": "K"}}
+    assert changes == {PropertyRule.NULL_OMITTED: 1}
+
+
+def test_specials_keep_fullstorys_limits() -> None:
+    """A long display name is cut, a long address is dropped: what is left of it would be another's."""
+    body, changes = user({"displayName": "d" * 257, "email": "e" * 129})
+    exact, no_changes = user({"displayName": "d" * 256, "email": "e" * 128})
+
+    assert body == {"uid": "u", "display_name": "d" * 256, "properties": {}}
+    assert changes == {PropertyRule.DISPLAY_NAME_CUT: 1, PropertyRule.EMAIL_DROPPED: 1}
+    assert exact == {"uid": "u", "display_name": "d" * 256, "email": "e" * 128, "properties": {}}
+    assert not no_changes
+
+
+@pytest.mark.parametrize("name", [None, "", " \n", 5, [], {}])
+def test_a_track_without_a_name_is_rejected(name: Any) -> None:
+    """FullStory answers 400 to it."""
+    assert rejection(event=name) is DeadLetterReason.MISSING_EVENT_NAME
+
+
+def test_a_long_event_name_is_cut() -> None:
+    """At 250 characters, and counted."""
+    assert event(event="é" * 250)[1] == {}
+    body, changes = event(event="é" * 251)
+
+    assert body["name"] == "é" * 250
+    assert changes == {PropertyRule.NAME_CUT: 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "sent", "is_valid"),
+    [
+        ("2015-02-23T22:28:55.111Z", "2015-02-23T22:28:55.111Z", True),
+        (1_424_730_535_111, "2015-02-23T22:28:55.111Z", True),
+        (None, KAFKA_TIMESTAMP, True),
+        ("yesterday", KAFKA_TIMESTAMP, False),
+        (2**70, KAFKA_TIMESTAMP, False),
+        ({}, KAFKA_TIMESTAMP, False),
+    ],
+)
+def test_an_event_without_a_time_has_kafkas(given: Any, sent: str, is_valid: bool) -> None:  # noqa: FBT001
+    """The current time would make the same record another event; a time that cannot be read is counted."""
+    body, changes = event(timestamp=given)
+
+    assert body["timestamp"] == sent
+    assert changes == ({} if is_valid else {PropertyRule.TIMESTAMP_INVALID: 1})
+
+
+@pytest.mark.parametrize("kafka_ms", [-1, 2**62])
+def test_without_any_time_an_event_is_at_the_epoch(kafka_ms: int) -> None:
+    """Kafka says -1 for a record without a timestamp; the result is the same each time."""
+    outcome = Mapping(MappingRules()).map(
+        {"type": "track", "userId": "u", "event": "E"}, kafka_ms, lambda _rule, _path: None
+    )
+
+    assert isinstance(outcome, Mapped)
+    assert outcome.body["timestamp"] == "1970-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("absent", [None, {}, []])
+def test_an_absent_free_form_part_is_empty(absent: Any) -> None:
+    """PHP writes an empty array for an empty object."""
+    assert user(absent, integrations=absent)[0] == {"uid": "u", "properties": {}}
+    assert event(absent, integrations=absent)[0]["properties"] == {}
+
+
+@pytest.mark.parametrize("other", ["text", "", 0, False, True, 1.5, [1], [None]])
+def test_a_free_form_part_that_is_no_object_is_rejected(other: Any) -> None:
+    """To forward the rest would be to lose a part in silence, or to ignore who it is for."""
+    assert rejection(properties=other) is DeadLetterReason.MALFORMED
+    assert rejection(integrations=other) is DeadLetterReason.MALFORMED
+    assert rejection(type="identify", traits=other) is DeadLetterReason.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("integrations", "is_delivered"),
+    [
+        ({"All": True}, True),
+        ({"All": False}, False),
+        ({"All": None}, True),
+        ({"Mixpanel": False}, True),
+        ({"FullStory": False}, False),
+        ({"FullStory": True, "All": False}, True),
+        ({"FullStory": {"sessionId": "x"}, "All": False}, True),
+        ({"FullStory": {}, "All": False}, True),
+        ({"FullStory": None, "All": False}, False),
+        ({"Fullstory": False}, False),
+        ({"Fullstory (Actions)": False}, False),
+        ({"Fullstory Cloud Mode (Actions)": False}, False),
+        ({"Fullstory (Actions)": False, "FullStory": True}, True),
+        ({"fullstory": False}, True),
+        ({"all": False}, True),
+        ({"All": "false"}, False),
+        ({"All": "False", "FullStory": "true"}, True),
+        ({"FullStory": "false"}, False),
+    ],
+)
+def test_integrations_route_as_segment_does(integrations: Json, is_delivered: bool) -> None:  # noqa: FBT001
+    """The destination's own entry decides, else `All`; names are case-sensitive; options count as yes."""
+    outcome, _ = mapped({"type": "identify", "userId": "u", "integrations": integrations})
+
+    assert isinstance(outcome, Mapped) == is_delivered
+    assert is_delivered or outcome == Filtered(FilterReason.INTEGRATIONS)
+
+
+def test_the_names_of_the_destination_are_a_setting() -> None:
+    """Whoever named it otherwise in Segment says so."""
+    rules = MappingRules(integration_names=("Our FullStory",))
+
+    outcome, _ = mapped({"type": "identify", "userId": "u", "integrations": {"Our FullStory": False}}, rules)
+    other, _ = mapped({"type": "identify", "userId": "u", "integrations": {"FullStory": False}}, rules)
+
+    assert outcome == Filtered(FilterReason.INTEGRATIONS)
+    assert isinstance(other, Mapped)
+
+
+def test_who_may_not_be_forwarded_is_filtered_before_faults_are_looked_for() -> None:
+    """A message for another destination may be as it likes."""
+    outcome, _ = mapped({"type": "track", "integrations": {"All": False}, "properties": 5})
+
+    assert outcome == Filtered(FilterReason.INTEGRATIONS)
+
+
+def test_mapping_leaves_the_event_as_it_was() -> None:
+    """It may be explained afterwards, or mapped again."""
+    given = {
+        "type": "identify",
+        "userId": "u",
+        "anonymousId": "a",
+        "traits": {"email": "e", "displayName": "d", "a b": [None]},
+    }
+    before = json.dumps(given)
+
+    assert mapped(given) == mapped(given)
+    assert json.dumps(given) == before
+
+
+def examples() -> list[Any]:
+    """Return the examples of docs/mapping.md: the message, the kind of outcome, the outcome, the rules counted."""
+    text = PAGE.read_text(encoding="utf-8")
+    found = list(EXAMPLE.finditer(text))
+    assert len(found) == text.count("```json segment"), "an example has no outcome"
+    return [
+        pytest.param(json.loads(each["given"]), each["kind"], each["outcome"], labels(each["rules"]), id=str(number))
+        for number, each in enumerate(found, 1)
+    ]
+
+
+def labels(line: str | None) -> Counter[str]:
+    """Return the labels in a line of the page."""
+    return Counter(re.findall(r"`(\w+)`", line or ""))
+
+
+@pytest.mark.parametrize(("message", "kind", "expected", "rules"), examples())
+@pytest.mark.parametrize("write", [as_avro, as_json])
+def test_the_documented_examples_are_true(
+    write: Any, message: Json, kind: str, expected: str, rules: Counter[str]
+) -> None:
+    """Each message of docs/mapping.md, as Avro and as JSON, has the outcome that stands below it."""
+    if write is as_avro and any(type(message.get(name)) is int for name in NULLABLE_TEXTS):
+        message = {**message, **{name: str(message[name]) for name in NULLABLE_TEXTS if message.get(name) is not None}}
+    decoded = decode(record(write(message)), READERS)
+    assert isinstance(decoded, dict)
+
+    outcome, changes = mapped(decoded)
+
+    assert changes == rules
+    match outcome:
+        case Mapped(to, _, body):
+            assert kind == f"json {PATHS[to]}"
+            assert orjson.dumps(body) == orjson.dumps(orjson.loads(expected)), "order of keys included"
+        case Filtered(reason):
+            assert (kind, expected) == ("text", f"filtered: {reason}\n")
+        case Rejected(reason):
+            assert (kind, expected) == ("text", f"dead letter: {reason}\n")
+
+
+def test_every_rule_of_mapping_is_documented() -> None:
+    """A label of a metric leads to its rule on the page."""
+    text = PAGE.read_text(encoding="utf-8")
+
+    assert [label for label in (*PropertyRule, *FilterReason) if f"`{label}`" not in text] == []

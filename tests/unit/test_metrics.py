@@ -1,0 +1,347 @@
+"""Metrics: closed labels, one moment a scrape, and numbers that add up."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import get_args
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from docs import generate
+from processor.adapters.telemetry.catalogue import CATALOGUE
+from processor.adapters.telemetry.instruments import PREFIX, Definition, Distribution, Type
+from processor.adapters.telemetry.metrics import UNCOUNTED, Facts, Metrics, exposition, new_registry
+from processor.engine.verdict import RetryReason
+from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind, PropertyRule, ReleaseReason
+from processor.model.records import TopicPartition
+from processor.runtime.notices import (
+    Answered,
+    Built,
+    Committed,
+    Consumed,
+    DeadLetterWrite,
+    Gap,
+    Halted,
+    JobEnded,
+    Notice,
+    Rebalanced,
+    Redelivered,
+    RegistryAsked,
+    Released,
+    Resumed,
+    Retried,
+    Settled,
+    SourceTrouble,
+    Throttled,
+)
+from processor.runtime.state import PartitionState, WorkerState
+
+NOW_S = 1_700_000_000.0
+TOPIC = "segment.track"
+FACTS = Facts("1.2.3", "abc123", (TOPIC, "segment.identify"), 1_000)
+
+
+@dataclass
+class World:
+    """A worker's state as a test wants it, the registry under test, and a clock that stands still."""
+
+    partitions: Sequence[PartitionState] = ()
+    halts: dict[HaltReason, str] = field(default_factory=dict)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.registry, self.state, self, FACTS)
+
+    def state(self) -> WorkerState:
+        """Return the state."""
+        return WorkerState(
+            has_joined=True,
+            is_draining=False,
+            partitions=self.partitions,
+            halts=self.halts,
+            bytes_held=77,
+            concurrency_limit=4,
+            jobs_in_flight=3,
+            operations_in_flight=250,
+            polled_at=0.0,
+        )
+
+    def monotonic(self) -> float:
+        """Return a reading that nothing here depends on."""
+        return 0.0
+
+    def wall(self) -> float:
+        """Return the moment of the tests."""
+        return NOW_S
+
+    def scrape(self) -> dict[str, dict[tuple[str, ...], float]]:
+        """Return the samples of one scrape by name and label values, which stand in the order of the labels' names."""
+        body, _ = exposition(self.registry, "")
+        samples: dict[str, dict[tuple[str, ...], float]] = {}
+        for family in parse_text(body.decode()):
+            for sample in family.samples:
+                series = samples.setdefault(sample.name.removeprefix(PREFIX), {})
+                labels = tuple(sample.labels.values())
+                assert labels not in series, "a series appears once"
+                series[labels] = sample.value
+        return samples
+
+
+def partition(number: int, *, buffered: int = 0, in_flight: int = 0, **changes: int | None) -> PartitionState:
+    """Return the state of a partition; `position` is 10 and `end` 30 unless told otherwise."""
+    values = {"position": 10, "end": 30, "oldest_unsettled_ms": None, **changes}
+    position, end, oldest = values["position"], values["end"], values["oldest_unsettled_ms"]
+    assert position is not None
+    return PartitionState(TopicPartition(TOPIC, number), buffered, in_flight, number % 2 == 1, position, end, oldest)
+
+
+def settled(
+    delivered: dict[Kind, int] | None = None,
+    filtered: dict[FilterReason, int] | None = None,
+    dead_lettered: dict[DeadLetterReason, int] | None = None,
+    timestamps_ms: Sequence[int] = (),
+) -> Settled:
+    """Return the notice of a settled batch."""
+    return Settled(Counter(delivered or {}), Counter(filtered or {}), Counter(dead_lettered or {}), timestamps_ms)
+
+
+def test_every_series_that_can_be_known_begins_at_zero() -> None:
+    """A rate over a counter that appears with its first increment misses that increment."""
+    samples = World().scrape()
+
+    for definition in CATALOGUE:
+        suffix = "_count" if definition.type is Type.HISTOGRAM else ""
+        expected = set(definition.label_sets())
+        found = samples.get(definition.name + suffix, {})
+        assert expected <= found.keys()
+        if definition.type is not Type.GAUGE:
+            assert set(found.values()) == {0.0}
+    assert samples["records_consumed_total"] == {(topic,): 0.0 for topic in FACTS.topics}
+
+
+def test_the_number_of_series_is_bounded() -> None:
+    """Labels are closed lists; the sum of all series of a process is known, besides its partitions."""
+    series = sum(len(each) for each in World().scrape().values())
+
+    assert series < 800
+
+
+EVERY_NOTICE: list[tuple[Notice, dict[tuple[str, ...], float]]] = [
+    (Consumed(TOPIC, 5), {("records_consumed_total", TOPIC): 5}),
+    (
+        Built(3, 0, Counter({PropertyRule.RENAMED: 2})),
+        {
+            ("batch_records_count", "user"): 1,
+            ("batch_records_sum", "user"): 3,
+            ("batch_records_count", "event"): 0,
+            ("property_changes_total", "renamed"): 2,
+        },
+    ),
+    (Answered("users/batch", "2xx", 0.3), {("request_duration_seconds_sum", "users/batch", "2xx"): 0.3}),
+    (Retried(RetryReason.TIMEOUT), {("retries_total", "timeout"): 1}),
+    (Throttled(2.5), {("throttled_seconds_total",): 2.5}),
+    (JobEnded(Kind.EVENT, 4.0), {("job_duration_seconds_sum", "event"): 4.0}),
+    (
+        settled({Kind.USER: 1, Kind.EVENT: 2}, {FilterReason.TOMBSTONE: 3}, {DeadLetterReason.REJECTED: 4}),
+        {
+            ("records_delivered_total", "user"): 1,
+            ("records_delivered_total", "event"): 2,
+            ("records_filtered_total", "tombstone"): 3,
+            ("records_dead_lettered_total", "rejected"): 4,
+        },
+    ),
+    (Redelivered(6), {("records_redelivered_total",): 6}),
+    (Gap(TopicPartition(TOPIC, 0), 7), {("records_lost_to_retention_total",): 7}),
+    (Released(ReleaseReason.LOST, 8), {("records_released_total", "lost"): 8}),
+    (DeadLetterWrite("too_large"), {("dead_letter_writes_total", "too_large"): 1}),
+    (Committed("failed", 3), {("commits_total", "failed"): 1}),
+    (Rebalanced("assigned", ()), {("rebalances_total", "assigned"): 1}),
+    (RegistryAsked("absent"), {("registry_requests_total", "absent"): 1}),
+    (Halted(HaltReason.GAP, "x"), {("halted", "gap"): 0}),
+    (Resumed(HaltReason.GAP), {("halted", "gap"): 0}),
+    (SourceTrouble("x"), {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("notice", "expected"), EVERY_NOTICE, ids=[type(notice).__name__ for notice, _ in EVERY_NOTICE]
+)
+def test_a_notice_is_counted_and_changes_nothing_else(notice: Notice, expected: dict[tuple[str, ...], float]) -> None:
+    """What is not expected stays as it was, histograms aside, whose buckets go with their counts."""
+    world = World()
+    before = world.scrape()
+
+    world.metrics(notice)
+
+    after = world.scrape()
+    assert {key: after[key[0]][key[1:]] for key in expected} == expected
+    changed = {
+        name
+        for name, series in after.items()
+        if series != before.get(name) and not name.endswith(("_bucket", "_count", "_sum"))
+    }
+    assert changed <= {name for name, *_ in expected}
+    assert all(after[name].keys() == before[name].keys() for name in after)
+
+
+def test_every_notice_is_counted_or_left_to_the_logs_on_purpose() -> None:
+    """A new notice cannot be forgotten."""
+    counted = set(World().metrics._on)
+
+    assert counted | set(UNCOUNTED) == set(get_args(Notice)) == {type(notice) for notice, _ in EVERY_NOTICE}
+    assert not counted & set(UNCOUNTED)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_consumed_is_what_became_of_it_in_every_scrape(seed: int) -> None:
+    """Conservation (law 12) within one scrape, whatever happened before."""
+    chance = random.Random(seed)
+    world, in_flight = World(), 0
+    for _ in range(40):
+        consumed = chance.randint(0, 50)
+        world.metrics(Consumed(TOPIC, consumed))
+        in_flight += consumed
+        ended = chance.randint(0, in_flight)
+        in_flight -= ended
+        ends: list[Notice] = [
+            settled({chance.choice(list(Kind)): ended}),
+            settled(filtered={chance.choice(list(FilterReason)): ended}),
+            settled(dead_lettered={chance.choice(list(DeadLetterReason)): ended}),
+            Released(chance.choice(list(ReleaseReason)), ended),
+        ]
+        world.metrics(chance.choice(ends))
+        buffered = chance.randint(0, in_flight)
+        world.partitions = [partition(0, buffered=buffered), partition(1, in_flight=in_flight - buffered)]
+        samples = {name: sum(series.values()) for name, series in world.scrape().items()}
+
+        assert samples["records_consumed_total"] == (
+            samples["records_delivered_total"]
+            + samples["records_filtered_total"]
+            + samples["records_dead_lettered_total"]
+            + samples["records_released_total"]
+            + samples["records_in_flight"]
+        )
+
+
+def test_the_state_is_read_when_scraped() -> None:
+    """Gauges show the moment of the scrape."""
+    world = World()
+    world.partitions = [partition(0, buffered=2, in_flight=3, oldest_unsettled_ms=1_500), partition(1, position=40)]
+    world.halts = {HaltReason.FORBIDDEN: "level too low"}
+
+    samples = world.scrape()
+
+    assert samples["records_in_flight"] == {(): 5}
+    assert samples["partitions_assigned"] == {(): 2}
+    assert samples["partitions_paused"] == {(): 1}
+    assert samples["consumer_lag_records"] == {("0", TOPIC): 20, ("1", TOPIC): 0}
+    assert samples["oldest_unsettled_timestamp_seconds"] == {("0", TOPIC): 1.5}
+    assert {reason for reason, value in samples["halted"].items() if value} == {("forbidden",)}
+    assert samples["bytes_held"] == {(): 77}
+    assert samples["memory_budget_bytes"] == {(): 1_000}
+    assert samples["concurrency_limit"] == {(): 4}
+    assert samples["jobs_in_flight"] == {(): 3}
+    assert samples["operations_in_flight"] == {(): 250}
+    assert samples["build_info"] == {("1.2.3",): 1}
+    assert samples["config_info"] == {("abc123",): 1}
+
+
+def test_series_of_a_partition_go_with_it() -> None:
+    """A partition that was revoked leaves no last reading behind, which would look like its lag."""
+    world = World([partition(0, oldest_unsettled_ms=1), partition(1)])
+    assert world.scrape()["consumer_lag_records"]
+
+    world.partitions = [partition(1)]
+
+    samples = world.scrape()
+    assert samples["consumer_lag_records"].keys() == {("1", TOPIC)}
+    assert "oldest_unsettled_timestamp_seconds" not in samples
+
+
+def test_what_is_not_known_of_a_partition_is_absent() -> None:
+    """Neither a lag before the end is known nor the year 1970 for a record without a timestamp."""
+    samples = World([partition(0, end=None, oldest_unsettled_ms=-1)]).scrape()
+
+    assert "consumer_lag_records" not in samples
+    assert "oldest_unsettled_timestamp_seconds" not in samples
+
+
+def test_freshness_counts_every_delivered_record() -> None:
+    """Ages fall into buckets whose bounds include them; what comes from the future is fresh, no timestamp no age."""
+    world = World()
+    now_ms = int(NOW_S * 1000)
+
+    world.metrics(settled(timestamps_ms=[now_ms - 1_000, now_ms - 1_001, now_ms + 9_000, now_ms - 10**9, -1]))
+
+    samples = world.scrape()
+    buckets = {bound: value for (bound,), value in samples["freshness_seconds_bucket"].items()}
+    assert (buckets["1.0"], buckets["2.0"], buckets["86400.0"], buckets["+Inf"]) == (2, 3, 3, 4)
+    assert samples["freshness_seconds_count"] == {(): 4}
+    assert samples["freshness_seconds_sum"][()] == pytest.approx(1.0 + 1.001 + 10**6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_distribution_agrees_with_counting_one_by_one(seed: int) -> None:
+    """Counting a batch by sorting it gives what observing each value would."""
+    chance = random.Random(seed)
+    definition = Definition("x", Type.HISTOGRAM, "", "x", buckets=(1, 2.5, 10))
+    together, single = Distribution(definition), Distribution(definition)
+    for _ in range(50):
+        values = [chance.choice([0, 1, 2.5, 10, 11, chance.uniform(0, 12)]) for _ in range(chance.randint(0, 20))]
+        together.observe(values)
+        for value in values:
+            single.observe([value])
+
+    samples = zip(together.family().samples, single.family().samples, strict=True)
+    assert all(one.labels == other.labels and one.value == pytest.approx(other.value) for one, other in samples)
+
+
+@pytest.mark.parametrize("definition", CATALOGUE, ids=lambda definition: definition.name)
+def test_names_follow_prometheus(definition: Definition) -> None:
+    """Counters end in `_total`, other metrics do not; bounds ascend; a sentence explains."""
+    assert definition.name.endswith("_total") == (definition.type is Type.COUNTER)
+    assert bool(definition.buckets) == (definition.type is Type.HISTOGRAM)
+    assert list(definition.buckets) == sorted(set(definition.buckets))
+    assert definition.meaning.endswith(".")
+
+
+def test_names_are_unique() -> None:
+    """Two definitions of one name would show as one metric with two meanings."""
+    assert len({definition.name for definition in CATALOGUE}) == len(CATALOGUE)
+
+
+def test_both_formats_of_a_scrape_can_be_read() -> None:
+    """Prometheus asks for OpenMetrics, people with a browser for neither."""
+    world = World([partition(0, oldest_unsettled_ms=1)])
+    for notice, _ in EVERY_NOTICE:
+        world.metrics(notice)
+
+    body, content_type = exposition(world.registry, "application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    text, text_type = exposition(world.registry, "")
+
+    assert content_type.startswith("application/openmetrics-text")
+    assert text_type.startswith("text/plain")
+    families = parse_openmetrics(body.decode())  # type: ignore[no-untyped-call]
+    names = {family.name for family in families}
+    assert {definition.full_name.removesuffix("_total") for definition in CATALOGUE} == names
+    assert "_created" not in body.decode() + text.decode()
+
+
+def test_a_new_registry_knows_the_process() -> None:
+    """Memory and CPU time are there without the worker's doing; two registries share nothing."""
+    registry = new_registry()
+    World(registry=registry)
+    World(registry=new_registry())
+
+    body, _ = exposition(registry, "")
+
+    assert b"process_resident_memory_bytes" in body
+
+
+def test_the_documentation_is_what_the_definitions_say() -> None:
+    """docs/metrics.md is current; `python -m docs.generate` writes it."""
+    assert (generate.DOCS / "metrics.md").read_text(encoding="utf-8") == generate.metrics()
