@@ -71,9 +71,12 @@ class Account:
 
     def balance(self, arrivals: Iterable[Arrival], letters: Iterable[Letter], *, may_reject: bool = False) -> Balance:
         """Judge a finished run; `may_reject` when the sandbox refuses good items on purpose."""
-        arrived = Counter(unique for arrival in arrivals for unique in _uniques(arrival))
-        dead = {(letter.partition, letter.offset): letter.reason for letter in letters}
+        arrived = Counter(unique for arrival in arrivals for unique in uniques(arrival))
+        dead: dict[tuple[int, int], str] = {}
         balance = Balance(len(self._expected))
+        for partition, offset, reason in letters:  # a letter may be there twice, if it says the same
+            if dead.setdefault((partition, offset), reason) != reason:
+                balance.fault(f"{partition, offset} was dead-lettered as {dead[partition, offset]} and as {reason}")
         for at, expectation in self._expected.items():
             self._judge(balance, at, expectation, arrived, dead.pop(at, None), may_reject=may_reject)
         for at in dead:
@@ -137,7 +140,7 @@ def _number(text: bytes | None) -> int:
     return int(text) if text is not None and text.isdigit() else -1
 
 
-def _uniques(arrival: Arrival) -> Iterable[tuple[str, str, str]]:
+def uniques(arrival: Arrival) -> Iterable[tuple[str, str, str]]:
     """Return what tells the records apart that an arrival is made of: a user may be merged of several.
 
     An arrival always yields something: one of no record that had to be delivered is a fault too.

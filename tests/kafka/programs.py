@@ -65,10 +65,13 @@ class SandboxProgram:
         jobs: list[dict[str, Any]] = json.loads(ask(f"{self.url}/sandbox/jobs"))
         return jobs
 
+    def truth(self) -> list[dict[str, Any]]:
+        """Return everything that took effect, in order, each with the number of its request."""
+        return [json.loads(line) for line in ask(f"{self.url}/sandbox/truth").splitlines()]
+
     def arrivals(self) -> list[Arrival]:
         """Return everything that took effect, in order."""
-        lines = ask(f"{self.url}/sandbox/truth").splitlines()
-        return [Arrival(effect["kind"], effect["item"]) for effect in map(json.loads, lines)]
+        return [arrival_of(effect) for effect in self.truth()]
 
     def effects(self) -> int:
         """Count what took effect."""
@@ -86,6 +89,11 @@ class SandboxProgram:
     def set_keys(self, **roles: str | None) -> None:
         """Grant keys or revoke them; `_` stands for the dot in a key."""
         ask(f"{self.url}/sandbox/keys", {key.replace("_", "."): role for key, role in roles.items()})
+
+
+def arrival_of(effect: dict[str, Any]) -> Arrival:
+    """Return what an effect says of its record."""
+    return Arrival(effect["kind"], effect["item"])
 
 
 @contextmanager

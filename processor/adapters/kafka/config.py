@@ -1,8 +1,13 @@
 """The properties of librdkafka: what the worker's correctness rests on, what memory asks for, and the user's own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from confluent_kafka import KafkaError, KafkaException
+
+from processor.model.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +101,14 @@ CONSUMER_ONLY = frozenset(
     }
 )
 """Properties that a producer does not know, or has no use for."""
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Raise what librdkafka says of a client's properties, when it is made, as a `ConfigurationError`."""
+    try:
+        yield
+    except KafkaException as error:
+        fault = error.args[0]
+        detail = fault.str() if isinstance(fault, KafkaError) else str(fault)
+        raise ConfigurationError([f"PROCESSOR_KAFKA__PROPERTIES: {detail}"]) from None

@@ -8,7 +8,7 @@ from typing import Self, cast, final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from processor.adapters.kafka.config import KafkaSettings, producer_config
+from processor.adapters.kafka.config import KafkaSettings, producer_config, refusals
 from processor.model.errors import DeadLetterError, WriteFault
 from processor.runtime.ports import DeadLetter
 
@@ -89,7 +89,8 @@ class KafkaDeadLetters:
         return DeadLetterError(f"the topic {self._settings.dead_letter_topic}: {fault.str()}", _kind(fault))
 
     def _new_producer(self) -> Producer:
-        return Producer(producer_config(self._settings), logger=_librdkafka_log)
+        with refusals():
+            return Producer(producer_config(self._settings), logger=_librdkafka_log)
 
     def _serve(self) -> None:
         while not self._stopping.is_set():

@@ -25,7 +25,7 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from processor.adapters.kafka.config import KafkaSettings, consumer_config
+from processor.adapters.kafka.config import KafkaSettings, consumer_config, refusals
 from processor.adapters.kafka.offsets import Offsets
 from processor.model.errors import SourceError
 from processor.model.records import Record, TopicPartition, held_bytes
@@ -86,11 +86,19 @@ class KafkaSource:
         return self._polled_at
 
     def start(self, listener: SourceListener) -> None:
-        """Join the group, on a thread of its own."""
+        """Join the group, on a thread of its own; raise `ConfigurationError` for properties that librdkafka refuses."""
         self._listener = listener
         self._loop = asyncio.get_running_loop()
+        callbacks: dict[str, Callable[..., None]] = {
+            "error_cb": self._on_error,
+            "stats_cb": self._on_stats,
+            "on_commit": self._on_commit,
+        }
+        with refusals():
+            consumer = Consumer(consumer_config(self._settings, **callbacks), logger=_librdkafka_log)
+        self._offsets = Offsets(consumer, self._settings, self._stopping.wait)
         self._ended = self._loop.create_future()
-        threading.Thread(target=self._run, name="kafka-consumer", daemon=True).start()
+        threading.Thread(target=self._run, args=(consumer,), name="kafka-consumer", daemon=True).start()
 
     def pause(self, epochs: Mapping[TopicPartition, int]) -> None:
         """Fetch no more of these; librdkafka drops what it has fetched ahead."""
@@ -121,15 +129,8 @@ class KafkaSource:
 
     # On the consumer's thread
 
-    def _run(self) -> None:
+    def _run(self, consumer: Consumer) -> None:
         try:
-            consumer = Consumer(
-                consumer_config(
-                    self._settings, error_cb=self._on_error, stats_cb=self._on_stats, on_commit=self._on_commit
-                ),
-                logger=_librdkafka_log,
-            )
-            self._offsets = Offsets(consumer, self._settings, self._stopping.wait)
             try:
                 self._consume(consumer)
             finally:
