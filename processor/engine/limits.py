@@ -41,7 +41,7 @@ class Limits:
         self._settings = settings
         self._max_jobs = 1.0
         self._max_operations = 1.0
-        self._concurrency = float(settings.initial_concurrency)
+        self._concurrency = float(min(settings.initial_concurrency, settings.max_concurrency))
         self._good_answers = 0
         self._last_decrease = float("-inf")
         self._probe_at: float | None = None
@@ -73,8 +73,7 @@ class Limits:
             return 0
         if self._probe_at is not None:
             return int(now >= self._probe_at and not self._probing)
-        jobs = max(int(self._max_jobs) - self.jobs, int(self.jobs == 0))
-        return max(min(jobs, self.concurrency - self.awaiting_answer), 0)
+        return max(min(int(self._max_jobs) - self.jobs, self.concurrency - self.awaiting_answer), 0)
 
     def admits(self, now: float, operations: int) -> bool:
         """Say whether a request of so many operations may be sent now."""
@@ -123,6 +122,8 @@ class Limits:
                 self._concurrency = min(self._concurrency + 1, float(self._settings.max_concurrency))
                 self._good_answers = 0
         self.awaiting_answer -= 1
+        if self._probing and self.is_halted:  # whatever it says: only a good answer, by `resume`, opens the gate
+            self._probe_at = now + self._settings.probe_interval_s
         self._probing = False
 
     def finished(self, operations: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import fastavro
 
-from processor.events.avro_binary import FAULTS, compile_event
+from processor.events.avro_binary import FAULTS, compile_event, name_of
 from processor.events.json_text import INVALID, parse_json
 from processor.model.outcomes import Event, Filtered, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason
@@ -86,7 +86,7 @@ def reader_of(schema_text: str) -> Reader:
         try:
             event, end = read_event(value, _CONFLUENT_PREFIX_BYTES)
         except FAULTS as fault:
-            return _malformed(f"the bytes contradict the schema: {type(fault).__name__}")
+            return _malformed(f"the bytes contradict the schema: {name_of(fault)}")
         if end != len(value):
             return _malformed(f"{len(value) - end} bytes follow the record")
         return _parse_free_form(event, free_form)

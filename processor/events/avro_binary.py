@@ -41,6 +41,15 @@ _MILLISECOND_DIVISORS = {
 _MICROSECONDS = {"time-millis": 1_000, "time-micros": 1}
 
 
+class ContradictionError(ValueError):
+    """The bytes contradict the schema; the text says how, and shows nothing of what they hold."""
+
+
+def name_of(fault: Exception) -> str:
+    """Return what is safe to tell of a fault: texts of Python's own may quote a value."""
+    return str(fault) if isinstance(fault, ContradictionError) else type(fault).__name__
+
+
 def compile_event(parsed: dict[str, Any]) -> Read:
     """Return the reader of a record schema that fastavro has parsed, so that all names in it are full and known.
 
@@ -63,7 +72,7 @@ def _long(value: bytes, at: int) -> tuple[int, int]:
                 break
             number |= (byte - _MORE_BYTES) << shift
         else:
-            raise ValueError("a number is longer than ten bytes")
+            raise ContradictionError("a number is longer than ten bytes")
     return (number >> 1) ^ -(number & 1), at
 
 
@@ -76,7 +85,7 @@ def _sized(value: bytes, at: int) -> tuple[bytes, int]:
 def _exactly(size: int, value: bytes, at: int) -> tuple[bytes, int]:
     end = at + size
     if not at <= end <= len(value):
-        raise ValueError("a length points outside of the value")
+        raise ContradictionError("a length points outside of the value")
     return value[at:end], end
 
 
@@ -88,7 +97,7 @@ def _string(value: bytes, at: int) -> tuple[str, int]:
         size, start = _long(value, at)
     end = start + size
     if not start <= end <= len(value):
-        raise ValueError("a length points outside of the value")
+        raise ContradictionError("a length points outside of the value")
     return value[start:end].decode(), end
 
 
@@ -157,7 +166,7 @@ def _decimal(scale: int) -> Callable[[bytes], float]:
 
     def convert(taken: bytes) -> float:
         if len(taken) > _MAX_DECIMAL_BYTES:
-            raise ValueError("a decimal is longer than any amount")
+            raise ContradictionError("a decimal is longer than any amount")
         return int.from_bytes(taken, "big", signed=True) / unit
 
     return convert
@@ -249,7 +258,7 @@ def _union(branches: list[Read]) -> Read:
             return branch(value, at + 1)
         index, at = _long(value, at)
         if index < 0:
-            raise ValueError("the branch of a union is negative")
+            raise ContradictionError("the branch of a union is negative")
         return branches[index](value, at)
 
     return read
@@ -268,7 +277,7 @@ def _array(read_item: Read) -> Read:
                 start = at
                 item, at = read_item(value, at)
                 if at == start:
-                    raise ValueError("an array's items take no bytes: any number of them would fit")
+                    raise ContradictionError("an array's items take no bytes: any number of them would fit")
                 items.append(item)
 
     return read

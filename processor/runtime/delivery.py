@@ -6,7 +6,7 @@ dead-lettered; the batch settles when every record is delivered or its dead lett
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, assert_never
 
@@ -28,7 +28,7 @@ from processor.engine.verdict import (
 )
 from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
 from processor.events.payload import Item, Payload
-from processor.model.errors import DeadLetterError
+from processor.model.errors import DeadLetterError, WriteFault
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason, HaltReason, Kind
 from processor.model.records import Record, TopicPartition
@@ -39,6 +39,12 @@ from processor.runtime.requests import Request, Requests, Sent
 from processor.runtime.signal import Signal
 
 Unattributed = Literal["halt", "dead_letter", "accept"]
+
+_HALTS_OF_LETTERS: Mapping[WriteFault, HaltReason] = {
+    "refused": HaltReason.DEAD_LETTER_TOPIC,
+    "too_large": HaltReason.DEAD_LETTER_TOO_LARGE,
+}
+"""Faults of the dead-letter topic that do not pass by themselves; the first halts everything."""
 
 
 @dataclass(slots=True)
@@ -66,6 +72,8 @@ class Batch:
     rebuild: Callable[[Record], Item]
     """Makes the item of one record anew, without merging."""
     sent: Sent = field(default_factory=Sent)
+    in_jobs: set[Request] = field(default_factory=set)
+    """Requests whose jobs go on: they hold their part of the limits."""
 
 
 class _Failure(NamedTuple):
@@ -125,9 +133,13 @@ class Delivery:
     async def deliver(self, batch: Batch) -> Settled:
         """Deliver and dead-letter; returns when nothing is left to do for any record of the batch."""
         users, events = _Part(batch, Kind.USER), _Part(batch, Kind.EVENT)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._users(users))
-            group.create_task(self._events(events))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._users(users))
+                group.create_task(self._events(events))
+        finally:  # when cancelled: nobody follows these jobs any more
+            for request in batch.in_jobs:
+                self._requests.release(request)
         failures = [_Failure((offset,), rejected) for offset, rejected in batch.payload.rejected]
         failures += users.failures + events.failures
         await self._write_dead_letters(batch, failures)
@@ -170,20 +182,24 @@ class Delivery:
             await self._submit_one(part, items[0], attempt)
             return []
         if not self._settings.is_batch:
-            async with asyncio.TaskGroup() as group:
-                for item in items:
-                    group.create_task(self._submit_one(part, item, attempt))
+            await self._submit_each(part, items, attempt)
             return []
         request = part.request(items, attempt, is_batch=True)
         verdict = await self._requests.post(request, part.batch.sent)
         if isinstance(verdict, Accepted):
-            return [_Job(request, verdict.job_id)]
+            return [_begun(part, request, verdict)]
         assert isinstance(verdict, Split), "a batch endpoint accepts or is split; the rest is not final"
         middle = len(items) // 2
         return [
             *await self._submit(part, items[:middle], attempt),
             *await self._submit(part, items[middle:], attempt),
         ]
+
+    async def _submit_each(self, part: _Part, items: Sequence[Item], attempt: int) -> None:
+        """POST items side by side; no two of them are of one user, or they are events, which carry their times."""
+        async with asyncio.TaskGroup() as group:
+            for item in items:
+                group.create_task(self._submit_one(part, item, attempt))
 
     async def _submit_one(self, part: _Part, item: Item, attempt: int = 0) -> None:
         """POST one item; a merged one that is rejected is sent again record by record, in order."""
@@ -214,11 +230,10 @@ class Delivery:
         jobs, failed_rounds = [job], 0
         while jobs:
             job = jobs.pop()
-            try:
-                end = await self._requests.job_end(part.kind, job.id)
-                failed = await self._requests.failures(part.kind, job.id) if isinstance(end, Failed) else []
-            finally:
-                self._requests.release(job.request)
+            end = await self._requests.job_end(part.kind, job.id)
+            failed = await self._requests.failures(part.kind, job.id) if isinstance(end, Failed) else []
+            part.batch.in_jobs.remove(job.request)
+            self._requests.release(job.request)
             match end:
                 case Completed():
                     continue
@@ -241,7 +256,7 @@ class Delivery:
             self._requests.take_new_key(job.request)
             verdict = await self._requests.post(job.request, part.batch.sent)
         if isinstance(verdict, Accepted):
-            return [_Job(job.request, verdict.job_id)]
+            return [_begun(part, job.request, verdict)]
         return await self._submit(part, job.request.items, job.request.attempt + 1)
 
     async def _attribute(
@@ -264,8 +279,8 @@ class Delivery:
     async def _unattributed(self, part: _Part, items: Sequence[Item], job: _Job) -> None:
         """Some of these items failed and FullStory does not say which."""
         if part.kind is Kind.USER:
-            for item in items:  # upserts are idempotent, and a single request is answered exactly
-                await self._submit_one(part, item, job.request.attempt + 1)
+            # Upserts are idempotent, and a single request is answered exactly.
+            await self._submit_each(part, items, job.request.attempt + 1)
             return
         detail = "a job failed in part, and which events failed cannot be read with this key"
         match self._settings.unattributed:
@@ -297,25 +312,29 @@ class Delivery:
     async def _write(self, letter: DeadLetter, name: str) -> None:
         """Write one dead letter, as often as it takes: nothing else may be done with its record."""
         tries = 0
-        while (error := await self._try_write(letter)) is not None:
-            tries += 1
-            match error.fault:
-                case "retry":
-                    await asyncio.sleep(self._backoff.delay_s(tries, self._chance))
-                case "refused":
-                    self._gate.halt(HaltReason.DEAD_LETTER_TOPIC, str(error))
-                    await asyncio.sleep(self._gate.limits.probe_interval_s)
-                case "too_large":
-                    with self._gate.held(HaltReason.DEAD_LETTER_TOO_LARGE, f"{name}: {error}"):
-                        await self._insist(letter)
-                    return
+        error = await self._try_write(letter)
+        while error is not None:
+            reason = _HALTS_OF_LETTERS.get(error.fault)
+            if reason is None:
+                tries += 1
+                await asyncio.sleep(self._backoff.delay_s(tries, self._chance))
+                error = await self._try_write(letter)
+            else:
+                error = await self._insist(letter, reason, error, f"{name}: {error}")
 
-    async def _insist(self, letter: DeadLetter) -> None:
-        """Try again from time to time: somebody may raise the topic's limit."""
-        while True:
-            await asyncio.sleep(self._gate.limits.probe_interval_s)
-            if await self._try_write(letter) is None:
-                return
+    async def _insist(
+        self, letter: DeadLetter, reason: HaltReason, error: DeadLetterError | None, detail: str
+    ) -> DeadLetterError | None:
+        """Halt and try again from time to time, for somebody may mend the topic; return another fault, or None.
+
+        The halt ends with this task, too: whoever reads the record again finds out for himself.
+        """
+        with self._gate.held(reason, detail):
+            while error is not None and _HALTS_OF_LETTERS.get(error.fault, reason) is reason:
+                self._gate.halt(reason, detail)  # another letter may have been taken meanwhile
+                await asyncio.sleep(self._gate.limits.probe_interval_s)
+                error = await self._try_write(letter)
+        return error
 
     async def _try_write(self, letter: DeadLetter) -> DeadLetterError | None:
         try:
@@ -326,6 +345,12 @@ class Delivery:
         self._observe(DeadLetterWrite("ok"))
         self._gate.resume(HaltReason.DEAD_LETTER_TOPIC)
         return None
+
+
+def _begun(part: _Part, request: Request, accepted: Accepted) -> _Job:
+    """Note that a job holds its part of the limits, in the step in which its acceptance is known."""
+    part.batch.in_jobs.add(request)
+    return _Job(request, accepted.job_id)
 
 
 def _settled(batch: Batch, failures: Sequence[_Failure]) -> Settled:

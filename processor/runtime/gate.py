@@ -5,7 +5,7 @@ first thing that shows the cause to be gone: an answer as it should be, or an ac
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Gate:
         self._clock = clock
         self._observe = observe
         self._is_open = False
-        self._held: Counter[HaltReason] = Counter()
+        self._held: defaultdict[HaltReason, list[str]] = defaultdict(list)
         self._queue: deque[_Turn] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._watcher: Callable[[], None] = lambda: None
@@ -58,10 +58,10 @@ class Gate:
         """How many more requests could be sent at once; none while others wait already."""
         return 0 if self._queue or self._is_closed else self.limits.room(self._clock.monotonic())
 
-    @property
-    def is_blocked(self) -> bool:
-        """Whether nothing is sent now whatever is in flight: by a halt, or at FullStory's wish."""
-        return self._is_closed or self.limits.is_halted or self._clock.monotonic() < self.limits.blocked_until
+    def is_blocked_for(self, seconds: float) -> bool:
+        """Say whether nothing will be sent for so long: by a halt, or at FullStory's wish."""
+        opens_at = self.limits.blocked_until
+        return self._is_closed or self.limits.is_halted or self._clock.monotonic() + seconds < opens_at
 
     async def admit(self, operations: int) -> None:
         """Wait for the right to send one request; it is counted as sent when this returns."""
@@ -114,15 +114,18 @@ class Gate:
 
     @contextmanager
     def held(self, reason: HaltReason, detail: str) -> Iterator[None]:
-        """Show a halt of one partition for as long as the block lasts; everything else goes on."""
+        """Show a halt for as long as the block lasts, or until it is resumed; of several the last one is shown."""
         self.halt(reason, detail)
-        self._held[reason] += 1
+        held = self._held[reason]
+        held.append(detail)
         try:
             yield
         finally:
-            self._held[reason] -= 1
-            if not self._held[reason]:
+            held.remove(detail)
+            if not held:
                 self.resume(reason)
+            elif reason in self.halts:
+                self.halts[reason] = held[-1]
 
     def serve(self) -> None:
         """Let requests through in their order, as far as there is room; called whenever that may have changed."""

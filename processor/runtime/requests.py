@@ -155,7 +155,8 @@ class Requests:
             ask = partial(self._destination.job, kind, job_id)
             verdict: JobEnd | Running = await self._ask(ask, f"{kind}s/batch/job", of_job)
             if isinstance(verdict, Unknown):
-                unknown_since = unknown_since or self._clock.monotonic()
+                if unknown_since is None:
+                    unknown_since = self._clock.monotonic()
                 if self._clock.monotonic() - unknown_since >= UNKNOWN_JOB_PATIENCE_S:
                     return verdict
             elif not isinstance(verdict, Running):
@@ -219,6 +220,7 @@ class Requests:
             wait_s = self._gate.limits.blocked_until - self._clock.monotonic()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
+                continue
             verdict = judge(await self._timed(endpoint, ask()))
             if isinstance(verdict, Retry):
                 failures += 1

@@ -17,16 +17,9 @@ class Signal:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def wait(self, timeout_s: float | None = None) -> None:
-        """Return at the next notification, or after the timeout."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await asyncio.wait_for(waiter, timeout_s)
-        except TimeoutError:
-            self._waiters.remove(waiter)
-
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return when the condition holds; it is asked after every notification."""
         while not condition():
-            await self.wait()
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter

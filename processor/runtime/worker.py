@@ -89,7 +89,8 @@ class Worker:
         self._settings = settings
         self._payload_limits = PayloadLimits(settings.limits.max_records, settings.limits.max_bytes)
         self._owned: dict[TopicPartition, Owned] = {}
-        self._is_committing = False
+        self._partitions_in_topics = 0
+        self._committing: Mapping[TopicPartition, tuple[int, int]] = {}
         self._is_draining = False
         self._has_joined = False
         self._timer: asyncio.TimerHandle | None = None
@@ -145,7 +146,7 @@ class Worker:
         for owned in going:
             owned.drop_unsent()
         tasks = {task for owned in going for task in owned.batches}
-        if tasks and not self._gate.is_blocked:
+        if tasks and not self._gate.is_blocked_for(timeout_s):
             await asyncio.wait(tasks, timeout=timeout_s)
 
     # SourceListener
@@ -156,7 +157,8 @@ class Worker:
         for each in assignments:
             start = each.start if each.is_new else None
             self._owned[each.id] = Owned(Partition(each.id, each.epoch, each.start, committable=start))
-        self._gate.limits.share(len(self._owned), partitions_in_topics)
+        self._partitions_in_topics = partitions_in_topics
+        self._take_share()
         self._observe(Rebalanced("assigned", tuple(each.id for each in assignments)))
         self._schedule_pump()
 
@@ -176,6 +178,7 @@ class Worker:
         for owned in going:
             owned.is_going = True
         await self._finish_sent(going, 0.0 if self._is_draining else self._settings.drain_s)
+        going = self._of(partitions)  # some may have been lost meanwhile
         offsets = {owned.partition.id: offset for owned in going if (offset := owned.to_commit) is not None}
         self._forget(going, ReleaseReason.SHUTDOWN if self._is_draining else ReleaseReason.REVOKED)
         self._observe(Rebalanced("revoked", tuple(partitions)))
@@ -188,15 +191,15 @@ class Worker:
 
     def committed(self, offsets: Mapping[TopicPartition, int], error: str | None) -> None:
         """Remember what the broker acknowledged; an error leaves it unknown, and the commit is made again."""
-        self._is_committing = False
         self._observe(Committed("ok" if error is None else "failed", len(offsets)))
         if error is not None:
-            asyncio.get_running_loop().call_later(COMMIT_AGAIN_AFTER_S, self._schedule_pump)
+            asyncio.get_running_loop().call_later(COMMIT_AGAIN_AFTER_S, self._commit_is_over)
             return
         for each, offset in offsets.items():
-            if each in self._owned:
-                self._owned[each].acknowledged = offset
-        self._schedule_pump()
+            owned = self._owned.get(each)
+            if owned is not None and self._committing.get(each) == (owned.partition.epoch, offset):
+                owned.acknowledged = offset
+        self._commit_is_over()
 
     def ends(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Remember the log end offsets, for the lag."""
@@ -337,7 +340,7 @@ class Worker:
 
     def _commit(self) -> None:
         """Commit every offset that moved, in one call; the next one waits for its answer."""
-        if self._is_committing:
+        if self._committing:
             return
         offsets = {
             each: (owned.partition.epoch, offset)
@@ -345,8 +348,12 @@ class Worker:
             if not owned.is_going and (offset := owned.to_commit) is not None
         }
         if offsets:
-            self._is_committing = True
+            self._committing = offsets
             self._source.commit(offsets)
+
+    def _commit_is_over(self) -> None:
+        self._committing = {}
+        self._schedule_pump()
 
     def _set_timer(self, now: float) -> None:
         """Look again when the next batch has lingered, or when time alone opens the gate."""
@@ -375,7 +382,11 @@ class Worker:
             owned.halts.close()
         if unsettled:
             self._observe(Released(reason, unsettled))
+        self._take_share()
         self._schedule_pump()
+
+    def _take_share(self) -> None:
+        self._gate.limits.share(len(self._owned), self._partitions_in_topics)
 
 
 def _oldest(owned: Owned) -> float:

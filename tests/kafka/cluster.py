@@ -123,7 +123,7 @@ class KafkaCluster(Cluster):
     """
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
-        port, controller_port = port or _free_port(), _free_port()
+        port, controller_port = port or free_port(), free_port()
         super().__init__(f"127.0.0.1:{port}")
         self.log = directory / "kafka.log"
         self._data = directory / "data"
@@ -252,7 +252,8 @@ def _run(command: list[str]) -> None:
         raise RuntimeError(f"{command[0]} ended with {done.returncode}: {(done.stdout + done.stderr)[-1_000:].strip()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

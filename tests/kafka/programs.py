@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 from prometheus_client.parser import text_string_to_metric_families
 
 from processor.cli.account import Arrival
-from tests.kafka.cluster import Cluster
+from tests.kafka.cluster import Cluster, free_port
 from tests.kafka.conftest import Names
 
 PROGRAM = [sys.executable, "-m", "processor"]
@@ -113,9 +112,7 @@ class WorkerProgram:
     """A running worker; `log` is what it has said."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port: int = probe.getsockname()[1]
+        self._port = free_port()
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(

@@ -41,11 +41,12 @@ def framed(schema: str, event: Json, schema_id: int = 1) -> bytes:
 
 
 def as_avro(message: Json) -> bytes:
-    """Write a message as its producer would by the shipped schema of its type: free-form parts as JSON text."""
+    """Write a message as its producer would by the shipped schema of its type: ids and free-form parts as text."""
     name = message["type"].lower()
     schema_id = next(int(found) for found, file in IDS.items() if file == f"{name}.avsc")
     event = {"messageId": "m-1", **message}
     event |= {each: json.dumps(event[each]) for each in FREE_FORM if event.get(each) is not None}
+    event |= {each: str(event[each]) for each in ("userId", "anonymousId") if event.get(each) is not None}
     event |= {each: _milliseconds(event[each]) for each in TIMES if event.get(each) is not None}
     return framed(shipped(name), event, schema_id)
 

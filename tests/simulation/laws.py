@@ -11,10 +11,12 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from processor.engine.partition import BYTES_PER_RECORD_BYTE
 from processor.model.reasons import Kind
 from processor.model.records import TopicPartition
 from processor.runtime.notices import Consumed, Notice, Redelivered, Released, Settled
 from tests.fakes.dead_letters import coordinates
+from tests.fakes.source import AHEAD_CHUNKS
 from tests.simulation.records import Sent, mark, marks_of
 from tests.simulation.wire import Post
 
@@ -66,6 +68,11 @@ class Laws:
         """A record was put into the topic."""
         if sent.is_identify and sent.uid is not None:
             self._identifies[sent.partition.partition, sent.uid].append(sent)
+
+    def rewound(self, partition: TopicPartition) -> None:
+        """The group's offset was set back from outside: what lies before it was checked already."""
+        offset = self._world.broker.committed[partition]
+        self._checked[partition] = sum(sent.record.offset < offset for sent in self._world.records[partition])
 
     def at_commit(self, partition: TopicPartition, offset: int) -> None:
         """Laws 1 and 2: everything before a committed offset has met its end."""
@@ -165,7 +172,7 @@ class Laws:
             return
         for each, owned in member.owned.items():
             due_at = owned.partition.due_at(self._world.settings.limits)
-            is_free = not owned.is_going and len(owned.batches) < self._world.settings.depth
+            is_free = not owned.is_going and owned.partition.open_ranges < self._world.settings.depth
             if is_free and due_at is not None and due_at <= now:
                 self._break(f"{each} could send what is due since {due_at}")
 
@@ -174,9 +181,9 @@ class Laws:
         limits, settings = member.limits, self._world.settings
         if limits.jobs < 0 or limits.operations < 0 or limits.awaiting_answer < 0:
             self._break(f"in flight are {limits.jobs} jobs, {limits.operations} operations")
-        ahead = member.source.largest_chunk_bytes * 3 * max(len(member.owned), 1)
-        bodies = 2
-        if member.worker.state().bytes_held > (settings.held_budget_bytes + ahead) * (1 + bodies):
+        chunks = 2 * AHEAD_CHUNKS * max(len(member.owned), 1)  # on their way, and fetched before a pause takes hold
+        ahead = chunks * member.source.largest_chunk_bytes * BYTES_PER_RECORD_BYTE
+        if member.worker.state().bytes_held > settings.held_budget_bytes + ahead:
             self._break(f"{member.worker.state().bytes_held} bytes are held")
 
     def _check_effects(self) -> None:

@@ -2,10 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Literal
 
+import fastavro
 import orjson
 
+from processor.model.outcomes import Event
 from processor.model.records import Record, TopicPartition
 
 Fate = Literal["delivered", "dead_lettered", "filtered", "gone"]
@@ -41,11 +44,37 @@ def marks_of(item: dict[str, Any]) -> list[tuple[int, int]]:
     return sorted((int(match[1]), int(match[2])) for match in found)
 
 
-def identify(uid: str | None, name: str, **traits: Any) -> bytes:
-    """Return an identify as JSON."""
-    return orjson.dumps({"type": "identify", "userId": uid, "traits": {name: True, **traits}})
+def identify(uid: str, name: str, **traits: Any) -> Event:
+    """Return an identify that carries the mark `name`."""
+    return {"type": "identify", "userId": uid, "traits": {name: True, **traits}}
 
 
-def track(uid: str | None, name: str, **properties: Any) -> bytes:
-    """Return a track as JSON."""
-    return orjson.dumps({"type": "track", "event": "Seen", "userId": uid, "properties": {name: True, **properties}})
+def track(uid: str, name: str, **properties: Any) -> Event:
+    """Return a track that carries the mark `name`."""
+    return {"type": "track", "event": "Seen", "userId": uid, "properties": {name: True, **properties}}
+
+
+SCHEMA_ID = 7
+SCHEMA = {
+    "type": "record",
+    "name": "Message",
+    "fields": [
+        {"name": "type", "type": "string"},
+        {"name": "userId", "type": "string"},
+        *({"name": name, "type": ["null", "string"]} for name in ("event", "traits", "properties")),
+    ],
+}
+"""A schema as simple as one can be; what is free-form is JSON text."""
+
+
+def as_json(event: Event) -> bytes:
+    """Encode an event as Segment's own Kafka destination does."""
+    return orjson.dumps(event)
+
+
+def as_avro(event: Event) -> bytes:
+    """Encode an event by the schema above, in Confluent's framing."""
+    texts = {name: orjson.dumps(event[name]).decode() for name in ("traits", "properties") if name in event}
+    stream = BytesIO()
+    fastavro.schemaless_writer(stream, SCHEMA, {"event": None, "traits": None, "properties": None, **event, **texts})
+    return b"\0" + SCHEMA_ID.to_bytes(4, "big") + stream.getvalue()

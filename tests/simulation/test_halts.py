@@ -1,7 +1,9 @@
 """Standing still: whatever is not a record's fault keeps the data, says why, and ends with its cause."""
 
 import asyncio
+from itertools import pairwise
 
+import orjson
 import pytest
 
 from processor.model.reasons import HaltReason
@@ -10,11 +12,10 @@ from processor.runtime.notices import Halted, RegistryAsked, Resumed
 from processor.runtime.ports import DeadLetter
 from tests.fakes.dead_letters import coordinates
 from tests.fakes.fullstory import Refused
-from tests.simulation.records import track
+from tests.simulation.records import SCHEMA, SCHEMA_ID, as_avro
 from tests.simulation.world import Plan, World, simulate
 
 PROBE_S = 15.0
-SCHEMA = '{"type":"record","name":"E","fields":[{"name":"type","type":"string"},{"name":"userId","type":"string"}]}'
 
 
 def halts_and_ends(world: World) -> list[tuple[str, HaltReason]]:
@@ -45,7 +46,7 @@ def test_a_refused_set_up_halts_probes_slowly_and_goes_on(status: int, reason: H
         await asyncio.sleep(100.0)
         times = [post.at for post in world.posts][first - 1 :]
         assert len(times) in (7, 8)
-        assert min(later - earlier for earlier, later in zip(times, times[1:], strict=False)) >= PROBE_S - 0.01
+        assert min(later - earlier for earlier, later in pairwise(times)) >= PROBE_S - 0.01
         assert world.member.worker.state().halts.keys() == {reason}
         assert world.committed == [0, 0]
         world.fullstory.outage = None
@@ -241,35 +242,35 @@ def test_a_registry_that_is_out_keeps_the_records_of_its_schemas_and_nothing_els
 
     async def story(world: World) -> None:
         world.schemas.is_out = True
-        avro = b"\x00\x00\x00\x00\x07" + b"\x0aTrack\x02u"
-        world.send(avro, "dead_lettered"), world.send(avro, "dead_lettered")
-        world.track("a", at=1)
+        world.track("b", at=1)
+        world.encode = as_avro
+        world.track("a"), world.identify("a")
         await world.until(lambda: world.committed == [0, 1])
         await asyncio.sleep(100.0)
         assert world.member.worker.state().halts.keys() == {HaltReason.SCHEMA_REGISTRY}
         world.schemas.is_out = False
         await world.settled()
-        assert world.letters_of("missing_event_name") == [0, 1]
+        assert world.schemas.asked > 5
         assert world.member.observer.of(RegistryAsked)[-1] == RegistryAsked("found")
 
-    simulate(story, Plan(partitions=2, schemas={7: SCHEMA}))
+    simulate(story, Plan(partitions=2, schemas={SCHEMA_ID: orjson.dumps(SCHEMA).decode()}))
 
 
 def test_an_id_without_a_schema_is_asked_for_again_after_a_minute() -> None:
     """Its records are dead-lettered, and a producer that registers late is believed soon."""
 
     async def story(world: World) -> None:
-        avro = b"\x00\x00\x00\x00\x07" + b"\x0aTrack\x02u"
-        world.send(avro, "dead_lettered")
+        world.encode = as_avro
+        world.track("a", fate="dead_lettered")
         await world.settled()
-        world.schemas.texts[7] = SCHEMA
-        world.send(avro, "dead_lettered")
+        world.schemas.texts[SCHEMA_ID] = orjson.dumps(SCHEMA).decode()
+        world.track("a", fate="dead_lettered")
         await world.settled()
         assert (world.letters_of("unknown_schema"), world.schemas.asked) == ([0, 1], 1)
         await asyncio.sleep(60.0)
-        world.send(avro, "dead_lettered")
+        world.track("a")
         await world.settled()
-        assert world.letters_of("missing_event_name") == [2]
+        assert world.delivered() == [2]
 
     simulate(story)
 
@@ -346,10 +347,9 @@ def test_a_topic_that_was_cut_back_halts_even_where_gaps_are_passed_over() -> No
     """The committed offset lies beyond the end: somebody made the topic anew."""
 
     async def story(world: World) -> None:
-        world.broker.committed[world.partitions[0]] = 0
-        world.broker.available[world.partitions[0]] = (0, 3)
-        world.broker.committed[world.partitions[0]] = 7
+        await world.settled()
         await world.member.source.revoke(*world.partitions)
+        world.broker.available[world.partitions[0]] = (0, 3)
         world.broker.committed[world.partitions[0]] = 7
         await world.member.source.assign(*world.partitions)
         await asyncio.sleep(1.0)
@@ -364,7 +364,7 @@ def test_values_that_name_no_schema_need_no_registry() -> None:
     """Plain JSON never asks."""
 
     async def story(world: World) -> None:
-        world.send(track("u", "r0x0"), "delivered")
+        world.track("a")
         await world.settled()
         assert world.schemas.asked == 0
 

@@ -14,6 +14,7 @@ from processor.events.avro import SchemaId
 from processor.events.dead_letters import Stamp
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
+from processor.model.outcomes import Event
 from processor.model.records import TopicPartition
 from processor.runtime.delivery import Delivery, DeliverySettings, Unattributed
 from processor.runtime.gate import Gate
@@ -30,7 +31,7 @@ from tests.fakes.observer import RecordingObserver
 from tests.fakes.schemas import FakeSchemas
 from tests.fakes.source import FakeBroker, FakeSource
 from tests.simulation.laws import Laws, Ledger
-from tests.simulation.records import Fate, Sent, identify, mark, marks_of, track
+from tests.simulation.records import Fate, Sent, as_json, identify, mark, marks_of, track
 from tests.simulation.wire import Post, Wire
 
 TOPIC = "segment"
@@ -135,6 +136,7 @@ class World:
         self.fullstory = FakeFullStory(plan.seed)
         self.letters = FakeDeadLetters()
         self.schemas = FakeSchemas(plan.schemas)
+        self.encode: Callable[[Event], bytes] = as_json
         self.laws = Laws(self)
         self.broker.on_commit = self.laws.at_commit
         self.members: list[Member] = []
@@ -163,12 +165,12 @@ class World:
 
     def identify(self, uid: str, at: int = 0, *, fate: Fate = "delivered", skip: int = 0, **traits: Any) -> Sent:
         """Put an identify into a partition."""
-        value = identify(uid, self._next_mark(at, skip), **traits)
+        value = self.encode(identify(uid, self._next_mark(at, skip), **traits))
         return self._append(value, at, skip, uid, fate, is_identify=True)
 
     def track(self, uid: str, at: int = 0, *, fate: Fate = "delivered", skip: int = 0, **properties: Any) -> Sent:
         """Put a track into a partition."""
-        value = track(uid, self._next_mark(at, skip), **properties)
+        value = self.encode(track(uid, self._next_mark(at, skip), **properties))
         return self._append(value, at, skip, uid, fate, is_identify=False)
 
     def _next_mark(self, at: int, skip: int) -> str:
@@ -236,9 +238,14 @@ def simulate(story: Story, plan: Plan | None = None, *, is_open: bool = True) ->
         assert isinstance(loop, VirtualLoop)
         await world.start(is_open=is_open)
         loop.on_idle.append(world.laws.at_idle)
-        await story(world)
-        if world.member.is_running:
-            await world.member.stop()
+        try:
+            await story(world)
+            if world.member.is_running:
+                await world.member.stop()
+        except BaseException:
+            loop.on_idle.clear()
+            await world.member.kill()
+            raise
         await asyncio.sleep(1.0)
         world.laws.at_end()
         for member in world.members:

@@ -327,6 +327,18 @@ def test_bytes_that_would_mislead_a_trusting_reader_are_malformed(kind: Any, val
     assert outcome.reason is DeadLetterReason.MALFORMED
 
 
+def test_a_contradiction_is_told_without_the_value() -> None:
+    """The detail is for people, and goes into headers: it may not quote what the record holds."""
+    read = reader_of(extra("string"))
+
+    assert read(PREFIX + b"\x0atrack\2u" + b"\x08abc") == Rejected(
+        DeadLetterReason.MALFORMED, "the bytes contradict the schema: a length points outside of the value"
+    )
+    assert read(PREFIX + b"\x0atrack\2u" + b"\4a\xff") == Rejected(
+        DeadLetterReason.MALFORMED, "the bytes contradict the schema: UnicodeDecodeError"
+    )
+
+
 def test_blocks_may_say_their_size() -> None:
     """A writer may count a block negatively and add its bytes, and split an array into blocks."""
     value = PREFIX + b"\x0atrack\2u" + b"\x01\x02\x02" + b"\x02\x04" + b"\0"

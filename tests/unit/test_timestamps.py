@@ -3,10 +3,8 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from processor.events.timestamps import iso, iso_of_ms
+from processor.events.timestamps import iso
 
 FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
 
@@ -74,14 +72,3 @@ def test_text_is_iso_8601_and_utc_unless_it_says_otherwise(timestamp: str, expec
 def test_anything_else_is_no_time(timestamp: Any) -> None:
     """A fault is an answer, not an exception."""
     assert iso(timestamp) is None
-
-
-@given(st.integers(FIRST_MS, LAST_MS))
-def test_the_form_is_its_own_form(milliseconds: int) -> None:
-    """Formatting twice changes nothing, and text sorts as time does."""
-    written = iso_of_ms(milliseconds)
-
-    assert written is not None
-    assert iso(written) == written
-    if milliseconds < LAST_MS:
-        assert written < str(iso_of_ms(milliseconds + 1))

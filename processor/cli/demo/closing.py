@@ -59,16 +59,16 @@ class Closing:
         announced = tally.redelivered + tally.released
         if balance.repeated > announced:
             yield f"{balance.repeated:,} arrivals are repeated, of which the worker announced {announced:,}"
-        compared: Sequence[tuple[str, Counter[Any], Counter[Any]]] = (
-            ("delivered", tally.delivered, balance.delivered),
-            ("filtered", tally.filtered, balance.filtered),
-            ("dead-lettered", tally.dead_lettered, balance.dead_lettered),
-        )
-        for name, counted, found in compared:
-            if counted != found:
-                yield f"{name}: the worker counted {in_words(counted)}; found were {in_words(found)}"
+        yield from _differences("delivered", tally.delivered, balance.delivered)
+        yield from _differences("filtered", tally.filtered, balance.filtered)
+        yield from _differences("dead-lettered", tally.dead_lettered, balance.dead_lettered)
 
     def _commits(self) -> Iterator[str]:
         for partition, end in self.ends.items():
             if self.committed[partition] != end:
                 yield f"partition {partition} ends at {end:,} and is committed to {self.committed[partition]:,}"
+
+
+def _differences(name: str, counted: Counter[Any], found: Counter[Any]) -> Iterator[str]:
+    if counted != found:
+        yield f"{name}: the worker counted {in_words(counted)}; found were {in_words(found)}"

@@ -21,8 +21,8 @@ LOG_CHARACTERS = 4_000
 
 
 NEXT = """\
-Next: --faults storm makes it hard; `segment-fullstory sandbox` is a FullStory that stays, for a worker of your own;
-README.md says how to deploy one."""
+Next: --faults storm makes it harder, --faults none leaves it alone. `segment-fullstory sandbox` is a FullStory that
+stays, for a worker of your own; README.md says how to deploy one."""
 
 
 @click.command
@@ -31,7 +31,7 @@ README.md says how to deploy one."""
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the traffic and the faults.")
 @click.option(
     "--faults",
-    default=Severity.NONE.value,
+    default=Severity.SOME.value,
     show_default=True,
     type=click.Choice([each.value for each in Severity]),
     help="What goes wrong at FullStory: throttling, errors, lost answers, failing jobs and items.",
@@ -63,10 +63,9 @@ def demo(*, duration: int, rate: int, seed: int, faults: str, log: TextIO | None
 
 def _open(script: Script, kafka: str, fullstory: str, port: int) -> None:
     """Say what is going to happen, and where it can be watched."""
-    click.echo(
-        f"Segment events from Kafka to FullStory, all inside this process: {script.rate:,} records/s "
-        f"for {script.duration_s} s, faults: {script.severity}, seed: {script.seed}. Ctrl-C ends it early."
-    )
+    click.echo("Segment events from Kafka to FullStory, all inside this process; Ctrl-C ends it early.")
+    traffic = f"{script.rate:,} records/s for {script.duration_s} s, faults: {script.severity}, seed: {script.seed}"
+    click.echo(f"  traffic    {traffic}")
     click.echo(f"  Kafka      {kafka} (topics {TOPIC} and {DEAD_LETTER_TOPIC})")
     click.echo(f"  FullStory  {fullstory} (open it in a browser)")
     click.echo(f"  worker     http://127.0.0.1:{port}/metrics\n")
@@ -95,6 +94,8 @@ def _close(closing: Closing) -> None:
             closing.equation,
             f"all {len(closing.ends)} partitions are committed to their ends",
         ]
+    if closing.tally.has_lost_partitions:
+        findings.append("this process slept for so long that it lost its partitions: some of the records came again")
     for finding in findings:
         click.echo(f"  {finding}")
     click.echo("\n" + NEXT)

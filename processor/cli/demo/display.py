@@ -19,11 +19,11 @@ from processor.model.reasons import HaltReason
 class Phase(StrEnum):
     """What is going on."""
 
-    JOINING = "joining the group"
+    JOINING = "joining"
     PRODUCING = "producing"
-    FINISHING = "delivering the rest"
-    LEAVING = "leaving the group"
-    READING = "reading the dead letters"
+    FINISHING = "finishing"
+    LEAVING = "leaving"
+    READING = "reading letters"
 
 
 @final
@@ -62,8 +62,8 @@ class Display(Protocol):
 
 
 def display_for(console: Console) -> Display:
-    """Return what suits the console."""
-    return LiveTable(console) if console.is_interactive else Lines()
+    """Return what suits the console; colours that were forced make a file no terminal."""
+    return LiveTable(console) if console.is_interactive and console.file.isatty() else Lines()
 
 
 @final
@@ -82,6 +82,7 @@ class LiveTable:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._live.update("", refresh=True)  # on leaving, rich shows all of what was too tall, and cannot take it back
         self._live.stop()
 
     def show(self, progress: Progress) -> None:
@@ -89,7 +90,7 @@ class LiveTable:
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(style="bold", no_wrap=True)
         table.add_column(justify="right", no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column()  # the one that gives way in a narrow terminal
         for row in rows_of(progress):
             table.add_row(*row)
         self._live.update(table, refresh=True)
@@ -117,10 +118,10 @@ class Lines:
 def rows_of(progress: Progress) -> list[Row]:
     """Return all that is shown, in the order of a record's way."""
     tally = progress.tally
-    held_back = "(the generator waits for the worker)" if progress.is_held_back else ""
+    is_waiting = progress.is_held_back and progress.phase is Phase.PRODUCING
     rows = [
         Row(progress.phase, f"{progress.elapsed_s:.0f} s"),
-        Row("produced", f"{progress.produced:,}", held_back),
+        Row("produced", f"{progress.produced:,}", "(the generator waits for the worker)" if is_waiting else ""),
         Row("consumed", f"{tally.consumed:,}", f"(lag {progress.lag:,}, in flight {progress.in_flight:,})"),
         *outcomes_of(tally.delivered, tally.filtered, tally.dead_lettered),
         *efforts_of(tally),

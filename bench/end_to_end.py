@@ -1,0 +1,95 @@
+"""From a real Kafka to a local sink: events a second, CPU an event, memory. The worker is a process of its own."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.stages import CLEAN
+from processor.cli.generator import generate
+from tests.kafka.cluster import Cluster, free_port
+from tests.kafka.conftest import Names
+from tests.kafka.programs import ROOT, WorkerProgram, ask, environment_of, wait_until, worker
+from tests.kafka.topics import produce_all
+
+PARTITIONS = 8
+WARM = 1 / 3
+"""Start-up is over when so many of the events are delivered; the rest is the steady state."""
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One run; `cpu_us` is user and system time of the whole worker process, per event, in the steady state."""
+
+    events: int
+    seconds: float
+    events_per_s: float
+    cpu_us: float
+    peak_mib: float
+
+
+def run(kafka: Cluster, topic: str, events: int, **settings: object) -> Result:
+    """Let a new group deliver a whole topic."""
+    names = Names(topic, f"{topic}-dlq", f"bench-{uuid.uuid4().hex[:8]}")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _sink() as url,
+        worker(environment_of(kafka, names, url, **settings), Path(folder) / "log") as program,
+    ):
+        program.wait_until_joined()
+        wait_until(lambda: _delivered(program) > events * WARM, "start-up is over")
+        warm_events, warm_cpu, warm_at = _delivered(program), _cpu_s(program), time.monotonic()
+        wait_until(lambda: _delivered(program) >= events, "all is delivered", 600)
+        cpu, seconds = _cpu_s(program) - warm_cpu, time.monotonic() - warm_at
+        steady = events - warm_events
+        return Result(events, seconds, steady / seconds, cpu / steady * 1e6, _peak_mib(program))
+
+
+def fill(kafka: Cluster, events: int) -> str:
+    """Create a topic with so many events to be delivered; return its name."""
+    topic = f"bench-{uuid.uuid4().hex[:8]}"
+    kafka.create_topic(topic, PARTITIONS)
+    kafka.create_topic(f"{topic}-dlq")
+    produce_all(kafka, topic, generate(1, events, CLEAN))
+    return topic
+
+
+def _delivered(program: WorkerProgram) -> int:
+    return int(program.metrics()["records_delivered_total"])
+
+
+def _cpu_s(program: WorkerProgram) -> float:
+    fields = Path(f"/proc/{program.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _peak_mib(program: WorkerProgram) -> float:
+    status = Path(f"/proc/{program.process.pid}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+
+@contextmanager
+def _sink() -> Iterator[str]:
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-m", "bench.sink", str(port)], cwd=ROOT) as process:
+        url = f"http://127.0.0.1:{port}"
+        try:
+            wait_until(lambda: _answers(url), "the sink listens")
+            yield url
+        finally:
+            process.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return bool(ask(f"{url}/me"))
+    except ConnectionError:
+        return False

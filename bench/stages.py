@@ -1,0 +1,65 @@
+"""What each stage costs for one event, without Kafka and without a network: the best of several rounds."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping as ReadMapping
+
+import orjson
+
+from processor.adapters.schemas.local import LocalSchemas, shipped_folder
+from processor.cli.generator import Mix, generate
+from processor.events.avro import Reader, SchemaId, decode, reader_of, schema_ids
+from processor.events.mapping import Mapping, MappingRules
+from processor.events.payload import PayloadBuilder, PayloadLimits
+from processor.model.outcomes import Mapped
+from processor.model.records import Record, held_bytes
+
+ROUNDS = 7
+EVENTS = 20_000
+CLEAN = Mix(poison=0, tombstone=0, other_type=0, excluded=0, plain_json=0, awkward=0)
+
+
+def records(mix: Mix = CLEAN, count: int = EVENTS) -> list[Record]:
+    """Return generated records as Kafka would give them."""
+    return [
+        Record(offset, each.timestamp_ms, each.key, each.value, each.headers)
+        for offset, each in enumerate(generate(1, count, mix))
+    ]
+
+
+def _best_us(run: Callable[[], object], events: int) -> float:
+    rounds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        run()
+        rounds.append(time.perf_counter() - started)
+    return min(rounds) / events * 1e6
+
+
+def measure() -> Iterator[tuple[str, float]]:
+    """Yield each stage with its cost in microseconds an event."""
+    given = records()
+    folder = LocalSchemas(shipped_folder())
+    readers = {each: reader_of(asyncio.run(folder.fetch(each)) or "") for each in schema_ids(given)}
+    mapping = Mapping(MappingRules())
+    events = [event for record in given if isinstance(event := decode(record, readers), dict)]
+    mapped = [item for event in events if isinstance(item := mapping.map(event, 0, _unnoted), Mapped)]
+
+    yield "decode", _best_us(lambda: [decode(record, readers) for record in given], EVENTS)
+    yield "map", _best_us(lambda: [mapping.map(event, 0, _unnoted) for event in events], EVENTS)
+    yield "encode", _best_us(lambda: [orjson.dumps(item.body) for item in mapped], EVENTS)
+    yield "count bytes held", _best_us(lambda: sum(map(held_bytes, given)), EVENTS)
+    yield "payload (all of these)", _best_us(lambda: _build(given, mapping, readers), EVENTS)
+
+
+def _build(given: Sequence[Record], mapping: Mapping, readers: ReadMapping[SchemaId, Reader]) -> None:
+    limits = PayloadLimits(1_000, 1_048_576)
+    rest = list(given)
+    while rest:
+        payload = PayloadBuilder(rest[0].offset, mapping, readers, limits).build(rest)
+        rest = rest[payload.range.end - rest[0].offset :]
+
+
+def _unnoted(_rule: object, _path: str) -> None:
+    """Note nothing."""

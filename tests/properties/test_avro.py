@@ -1,0 +1,181 @@
+"""Decoding is total, and agrees with fastavro wherever fastavro may be trusted."""
+
+import io
+import json
+import math
+from base64 import b64encode
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import fastavro
+import orjson
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from processor.events.avro import decode, reader_of
+from processor.events.json_text import INVALID, parse_json
+from processor.events.mapping import Mapping, MappingRules
+from processor.model.outcomes import Mapped
+from processor.model.reasons import Kind
+from tests.properties.limits import event_violations, user_violations
+from tests.properties.messages import messages
+from tests.properties.segment import KAFKA_TIMESTAMP_MS, as_avro, as_json, record, shipped_readers
+
+READERS = shipped_readers()
+MAPPING = Mapping(MappingRules())
+
+INTS = st.integers(-(2**31), 2**31 - 1)
+LONGS = st.integers(-(2**63), 2**63 - 1)
+TIMES = st.integers(-62_135_596_800_000, 253_402_300_799_999)
+
+LEAVES: dict[str, st.SearchStrategy[Any]] = {
+    "null": st.none(),
+    "boolean": st.booleans(),
+    "int": INTS,
+    "long": LONGS,
+    "float": st.floats(width=32, allow_nan=False),
+    "double": st.floats(allow_nan=False),
+    "bytes": st.binary(max_size=70),
+    "string": st.text(max_size=70),
+}
+LOGICAL: list[tuple[dict[str, Any], st.SearchStrategy[Any]]] = [
+    ({"type": "long", "logicalType": "timestamp-millis"}, TIMES),
+    ({"type": "long", "logicalType": "timestamp-micros"}, TIMES.map(lambda number: number * 1_000)),
+    ({"type": "int", "logicalType": "date"}, st.integers(-719_162, 2_932_896)),
+    ({"type": "int", "logicalType": "time-millis"}, st.integers(0, 86_399_999)),
+    ({"type": "long", "logicalType": "time-micros"}, st.integers(0, 86_399_999_999)),
+    ({"type": "enum", "symbols": ["a", "b", "c"]}, st.sampled_from(["a", "b", "c"])),
+    ({"type": "fixed", "size": 3}, st.binary(min_size=3, max_size=3)),
+    (
+        {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 3},
+        st.integers(-(10**12) + 1, 10**12 - 1).map(lambda number: Decimal(number).scaleb(-3)),
+    ),
+]
+
+Typed = tuple[Any, Any]
+"""An Avro type and a value of it."""
+
+DEEPEST_NAME = 4
+
+
+@st.composite
+def typed(draw: st.DrawFn, name: str = "T") -> Typed:
+    """Draw a type and a value that can be written with it; a type inside of another has a longer name."""
+    choices = ["leaf", "logical", "array", "map", "union", "record"]
+    match draw(st.sampled_from(choices if len(name) < DEEPEST_NAME else choices[:2])):
+        case "leaf":
+            kind = draw(st.sampled_from(sorted(LEAVES)))
+            return kind, draw(LEAVES[kind])
+        case "logical":
+            schema, values = draw(st.sampled_from(LOGICAL))
+            return ({**schema, "name": name} if schema["type"] in ("enum", "fixed") else schema), draw(values)
+        case "array":
+            kind = draw(st.sampled_from(sorted(LEAVES.keys() - {"null"})))
+            return {"type": "array", "items": kind}, draw(st.lists(LEAVES[kind], max_size=4))
+        case "map":
+            kind = draw(st.sampled_from(sorted(LEAVES)))
+            return {"type": "map", "values": kind}, draw(st.dictionaries(st.text(max_size=5), LEAVES[kind], max_size=4))
+        case "union":
+            kind = draw(st.sampled_from(sorted(LEAVES.keys() - {"null"})))
+            return ["null", kind], draw(st.none() | LEAVES[kind])
+    members = [draw(typed(f"{name}{index}")) for index in range(draw(st.integers(0, 3)))]
+    fields = [{"name": f"f{index}", "type": kind} for index, (kind, _) in enumerate(members)]
+    return {"type": "record", "name": name, "fields": fields}, {f"f{i}": value for i, (_, value) in enumerate(members)}
+
+
+def plain(value: Any) -> Any:
+    """Return what JSON has for a value that fastavro has read."""
+    match value:
+        case dict():
+            return {name: plain(each) for name, each in value.items()}
+        case list():
+            return [plain(each) for each in value]
+        case bytes():
+            return b64encode(value).decode()
+        case Decimal():
+            return float(value)
+        case datetime():
+            return f"{value.isoformat(timespec='milliseconds')[: len('2015-02-23T22:28:55.111')]}Z"
+        case date() | time():
+            return value.isoformat()
+    return value
+
+
+@given(typed())
+def test_decoding_agrees_with_fastavro(drawn: Typed) -> None:
+    """Whatever the type, the value that was written is the value that is read."""
+    kind, value = drawn
+    fields = [
+        {"name": "type", "type": "string"},
+        {"name": "userId", "type": "string"},
+        {"name": "extra", "type": {"type": "record", "name": "Extra", "fields": [{"name": "value", "type": kind}]}},
+    ]
+    schema = {"type": "record", "name": "Event", "fields": fields}
+    buffer = io.BytesIO()
+    parsed = fastavro.parse_schema(json.loads(json.dumps(schema)))
+    fastavro.schemaless_writer(buffer, parsed, {"type": "t", "userId": "u", "extra": {"value": value}})
+    buffer.seek(0)
+    theirs: Any = fastavro.schemaless_reader(buffer, parsed, None)
+
+    ours = reader_of(json.dumps(schema))(b"\0\0\0\0\1" + buffer.getvalue())
+
+    assert isinstance(ours, dict), ours
+    assert ours["extra"] == plain(theirs["extra"])
+
+
+def check(value: bytes) -> None:
+    """Decode, map and encode: nothing raises, and what FullStory would get is within its limits."""
+    event = decode(record(value), READERS)
+    if not isinstance(event, dict):
+        return
+    outcome = MAPPING.map(event, KAFKA_TIMESTAMP_MS, lambda _rule, _path: None)
+    if isinstance(outcome, Mapped):
+        orjson.dumps(outcome.body)
+        assert (user_violations if outcome.kind is Kind.USER else event_violations)(outcome.body) == []
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda tail: b"\0\0\0\0\2" + tail))
+def test_any_bytes_have_an_outcome(value: bytes) -> None:
+    """Nothing in a topic can stop the worker."""
+    check(value)
+
+
+@given(messages(), st.sampled_from([as_avro, as_json]), st.data())
+def test_any_damage_to_a_good_value_has_an_outcome(message: Any, write: Any, data: st.DataObject) -> None:
+    """Bytes that are changed, cut out or put in anywhere, in either shape."""
+    value = bytearray(write(message))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(value)))
+        end = data.draw(st.integers(at, min(at + 9, len(value))))
+        value[at:end] = data.draw(st.binary(max_size=9))
+
+    check(bytes(value))
+
+
+@given(st.text(st.characters(codec=None), max_size=20), st.text(st.characters(codec=None), max_size=20))
+@example("\ud800", "\udfff\ud800")
+@example("\ud83d", "\ude00")
+def test_any_escape_in_json_can_be_written_again(name: str, text: str) -> None:
+    """JSON may escape half a surrogate pair, which no UTF-8 holds."""
+    identify = {"type": "identify", "userId": "u" + text, "traits": {"t" + name: text, "list": [{name: text}]}}
+    check(json.dumps(identify).encode())
+    check(json.dumps({"type": "track", "userId": text, "event": "e" + text, "properties": {name: [text]}}).encode())
+
+
+@given(st.recursive(st.none() | st.booleans() | LONGS | st.floats() | st.text(), st.lists))
+def test_json_is_read_as_it_was_written(value: Any) -> None:
+    """Through either parser: the strict one and the one for what it refuses."""
+    text = json.dumps(value)
+    again = parse_json(text)
+
+    assert again is not INVALID
+    assert json.dumps(again) == text
+
+
+@given(st.floats())
+def test_numbers_survive_text(number: float) -> None:
+    """Both parsers give the very same real."""
+    read = parse_json(json.dumps([number]))[0]
+
+    assert read == number or (math.isnan(read) and math.isnan(number))

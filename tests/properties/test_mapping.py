@@ -1,0 +1,102 @@
+"""Mapping is total, pure and within every limit."""
+
+import json
+import random
+from collections import Counter
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.events.mapping import Mapping, MappingRules
+from processor.events.properties import PropertyCleaner, count_names
+from processor.model.outcomes import Filtered, Mapped, Outcome, Rejected
+from processor.model.reasons import Kind, PropertyRule
+from tests.properties.limits import event_violations, property_violations, user_violations
+from tests.properties.messages import JSON, NAMES, OBJECTS, strange_messages
+from tests.properties.segment import KAFKA_TIMESTAMP_MS
+
+WARM = Mapping(MappingRules())
+"""A mapping that has seen every event of the run."""
+
+
+def mapped(mapping: Mapping, event: dict[str, Any]) -> tuple[Outcome, Counter[PropertyRule]]:
+    """Return the outcome and the rules applied."""
+    changes: Counter[PropertyRule] = Counter()
+    return mapping.map(event, KAFKA_TIMESTAMP_MS, lambda rule, _path: changes.update([rule])), changes
+
+
+@given(strange_messages() | st.dictionaries(st.text(), JSON))
+def test_any_event_has_an_outcome_within_every_limit(event: dict[str, Any]) -> None:
+    """An item that FullStory takes, a filter or a rejection; the event stays as it was."""
+    before = json.dumps(event)
+
+    outcome, _ = mapped(WARM, event)
+
+    assert json.dumps(event) == before
+    match outcome:
+        case Mapped(Kind.USER, uid, body):
+            assert user_violations(body) == []
+            assert body["uid"] == uid
+        case Mapped(Kind.EVENT, uid, body):
+            assert event_violations(body) == []
+            assert body["user"] == {"uid": uid}
+        case _:
+            assert isinstance(outcome, Filtered | Rejected)
+
+
+@given(strange_messages())
+def test_the_same_event_gives_the_same_bytes(event: dict[str, Any]) -> None:
+    """Whatever a process has seen before, and however often it maps the event."""
+    outcomes = [mapped(mapping, event) for mapping in (Mapping(MappingRules()), WARM, WARM)]
+
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    bodies = {orjson.dumps(outcome.body) for outcome, _ in outcomes if isinstance(outcome, Mapped)}
+    assert len(bodies) <= 1
+
+
+@given(OBJECTS)
+def test_no_property_changes_in_silence(properties: dict[str, Any]) -> None:
+    """Without a note, what is sent is what was given, apart from whole numbers that become reals."""
+    notes: list[PropertyRule] = []
+    cleaned = PropertyCleaner().clean(properties, lambda rule, _path: notes.append(rule))
+
+    assert property_violations(cleaned) == []
+    if not notes:
+        assert json.loads(json.dumps(cleaned), parse_int=float) == json.loads(json.dumps(properties), parse_int=float)
+        assert list(cleaned) == list(properties)
+
+
+@given(OBJECTS, st.integers())
+def test_the_order_of_properties_changes_no_name_and_no_value(properties: dict[str, Any], seed: int) -> None:
+    """Except for the limit of 500, which is applied in order."""
+    shuffled = list(properties.items())
+    random.Random(seed).shuffle(shuffled)
+    notes: list[Counter[PropertyRule]] = [Counter(), Counter()]
+
+    one = PropertyCleaner().clean(properties, lambda rule, _path: notes[0].update([rule]))
+    other = PropertyCleaner().clean(dict(shuffled), lambda rule, _path: notes[1].update([rule]))
+
+    assert count_names(one) == count_names(other) or PropertyRule.TOO_MANY in notes[0]
+    if PropertyRule.TOO_MANY not in notes[0]:
+        assert one == other
+        assert notes[0] == notes[1]
+
+
+@given(st.dictionaries(NAMES, st.integers(0, 9), max_size=8))
+def test_no_property_is_lost_to_another(properties: dict[str, Any]) -> None:
+    """However similar the names, each keeps a value of its own."""
+    cleaned = PropertyCleaner().clean(properties, lambda _rule, _path: None)
+
+    assert list(cleaned.values()) == list(properties.values())
+
+
+@given(OBJECTS)
+def test_cleaning_what_is_clean_changes_nothing(properties: dict[str, Any]) -> None:
+    """What FullStory takes needs no rule."""
+    notes: list[PropertyRule] = []
+    once = PropertyCleaner().clean(properties, lambda _rule, _path: None)
+
+    assert PropertyCleaner().clean(once, lambda rule, _path: notes.append(rule)) == once
+    assert notes == []

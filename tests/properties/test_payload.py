@@ -1,0 +1,176 @@
+"""Batches hold every record once, and merging identifies changes no effect."""
+
+from copy import deepcopy
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.events.mapping import Mapping, MappingRules
+from processor.events.payload import Item, Payload, PayloadBuilder, PayloadLimits, request_body
+from processor.model.records import Record
+from tests.properties.limits import event_violations, user_violations
+from tests.properties.messages import IDS, NAMES, messages
+from tests.properties.segment import as_avro, as_json, shipped_readers
+
+READERS = shipped_readers()
+Json = dict[str, Any]
+
+TRAITS = st.dictionaries(
+    st.sampled_from(["a", "a b", "a-b", "b", "email", "displayName", "name"]) | NAMES,
+    st.integers(0, 2)
+    | st.text(max_size=3)
+    | st.none()
+    | st.sampled_from(["e" * 129, "d" * 257, "v" * 9_000])
+    | st.dictionaries(st.sampled_from("xyz"), st.integers(0, 1) | st.booleans(), max_size=2),
+    max_size=4,
+)
+IDENTIFIES = st.builds(lambda uid, traits: {"type": "identify", "userId": uid, "traits": traits}, IDS, TRAITS)
+CROWDS = st.builds(
+    lambda uid, first, count: {"type": "identify", "userId": uid, "traits": {f"n{first + n}": n for n in range(count)}},
+    IDS,
+    st.integers(0, 500),
+    st.integers(100, 400),
+)
+VALUES = (
+    IDENTIFIES.map(as_json)
+    | CROWDS.map(as_json)
+    | messages().map(as_avro)
+    | messages().map(as_json)
+    | st.none()
+    | st.binary(max_size=9)
+    | st.just(as_json({"type": "page", "userId": "u1"}))
+)
+LIMITS = st.builds(PayloadLimits, st.integers(1, 9), st.integers(1, 20_000))
+
+
+@st.composite
+def partitions(draw: st.DrawFn) -> list[Record]:
+    """Draw records of one partition, with gaps between their offsets."""
+    offset = draw(st.integers(0, 2**62))
+    records = []
+    for value in draw(st.lists(VALUES, max_size=14)):
+        offset += draw(st.integers(1, 3))
+        records.append(Record(offset, draw(st.integers(-1, 2**41)), None, value, None))
+    return records
+
+
+def batches(records: list[Record], limits: PayloadLimits, mapping: Mapping | None = None) -> list[Payload]:
+    """Cut records into batches as the worker does, each beginning where the one before ended."""
+    built: list[Payload] = []
+    rest, start = records, records[0].offset if records else 0
+    while rest:
+        payload = PayloadBuilder(start, mapping or Mapping(MappingRules()), READERS, limits).build(rest)
+        assert payload.range.end > rest[0].offset, "every batch takes a record"
+        built.append(payload)
+        start = payload.range.end
+        rest = [record for record in rest if record.offset >= start]
+    return built
+
+
+def alone(record: Record) -> Item:
+    """Return the user item of one record by itself."""
+    (item,) = batches([record], PayloadLimits(1, 1))[0].users
+    return item
+
+
+def upsert(users: dict[str, Json], body: Json) -> None:
+    """Apply an upsert as FullStory documents it: given fields replace, the latest value of a property wins."""
+    stored = users.setdefault(body["uid"], {"properties": {}})
+    stored |= {name: value for name, value in body.items() if name != "properties"}
+    _merge(stored["properties"], body["properties"])
+
+
+def _merge(stored: Json, latest: Json) -> None:
+    """Merge path by path: one of the two readings of how nested objects meet."""
+    for name, value in latest.items():
+        if isinstance(value, dict) and isinstance(stored.get(name), dict):
+            _merge(stored[name], value)
+        else:
+            stored[name] = deepcopy(value)
+
+
+def replace(users: dict[str, Json], body: Json) -> None:
+    """Apply an upsert by the other reading: a nested object replaces the one before it."""
+    stored = users.setdefault(body["uid"], {"properties": {}})
+    stored |= {name: value for name, value in body.items() if name != "properties"}
+    stored["properties"] |= deepcopy(body["properties"])
+
+
+@given(partitions(), LIMITS)
+def test_each_record_is_in_one_batch_once(records: list[Record], limits: PayloadLimits) -> None:
+    """Ranges are contiguous, and a record is an item, part of an item, rejected or filtered."""
+    found: list[int] = []
+    filtered = 0
+    end = records[0].offset if records else 0
+    for payload in batches(records, limits):
+        assert payload.range.start == end
+        end = payload.range.end
+        here = [offset for item in payload.users + payload.events for offset in item.records]
+        here += [offset for offset, _ in payload.rejected]
+        assert all(payload.range.start <= offset < end for offset in here)
+        found += here
+        filtered += payload.filtered.total()
+
+    assert len(found) == len(set(found))
+    assert set(found) <= {record.offset for record in records}
+    assert len(found) + filtered == len(records)
+    assert not records or end == records[-1].offset + 1
+
+
+@given(partitions(), LIMITS)
+def test_no_request_breaks_a_limit(records: list[Record], limits: PayloadLimits) -> None:
+    """Records and bytes of a batch, one item a user, and every limit of FullStory after merging."""
+    for payload in batches(records, limits):
+        taken = [record for record in records if payload.range.start <= record.offset < payload.range.end]
+        assert len(taken) <= limits.max_records
+        for items in (payload.users, payload.events):
+            assert len(request_body(items)) <= limits.max_bytes or [len(item.records) for item in items] in ([], [1])
+        uids = [item.uid for item in payload.users]
+        assert len(uids) == len(set(uids))
+        for item in payload.users:
+            assert user_violations(orjson.loads(item.body)) == []
+            assert orjson.loads(item.body)["uid"] == item.uid
+            assert list(item.records) == sorted(item.records)
+        for item in payload.events:
+            assert event_violations(orjson.loads(item.body)) == []
+            assert len(item.records) == 1
+
+
+@given(partitions(), LIMITS)
+def test_the_same_records_give_the_same_batches(records: list[Record], limits: PayloadLimits) -> None:
+    """Byte for byte, from a new process or one that has seen everything, so that a batch can be formed again."""
+    seasoned = Mapping(MappingRules())
+    first = batches(records, limits, seasoned)
+
+    assert batches(records, limits, seasoned) == first == batches(records, limits)
+
+
+@given(partitions(), LIMITS)
+def test_merged_upserts_have_the_effect_of_all_in_order(records: list[Record], limits: PayloadLimits) -> None:
+    """By either reading of how FullStory merges nested objects, values and types alike."""
+    by_offset = {record.offset: record for record in records}
+    for apply in (upsert, replace):
+        merged: dict[str, Json] = {}
+        single: dict[str, Json] = {}
+        for payload in batches(records, limits):
+            for item in payload.users:
+                apply(merged, orjson.loads(item.body))
+                for offset in item.records:
+                    apply(single, orjson.loads(alone(by_offset[offset]).body))
+            assert _canonical(merged) == _canonical(single)
+
+
+def _canonical(users: dict[str, Json]) -> bytes:
+    return orjson.dumps(users, option=orjson.OPT_SORT_KEYS)
+
+
+@given(partitions(), LIMITS)
+def test_an_item_of_one_record_is_what_the_record_is_alone(records: list[Record], limits: PayloadLimits) -> None:
+    """What is sent again record by record has the bytes that a batch of one would have had."""
+    by_offset = {record.offset: record for record in records}
+    for payload in batches(records, limits):
+        for item in payload.users:
+            if len(item.records) == 1:
+                assert item == alone(by_offset[item.records[0]])

@@ -1,0 +1,19 @@
+"""Timestamps have one form."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.events.timestamps import iso, iso_of_ms
+
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+
+
+@given(st.integers(FIRST_MS, LAST_MS))
+def test_the_form_is_its_own_form(milliseconds: int) -> None:
+    """Formatting twice changes nothing, and text sorts as time does."""
+    written = iso_of_ms(milliseconds)
+
+    assert written is not None
+    assert iso(written) == written
+    if milliseconds < LAST_MS:
+        assert written < str(iso_of_ms(milliseconds + 1))

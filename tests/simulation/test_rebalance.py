@@ -1,0 +1,449 @@
+"""Partitions come and go, workers end: what was sent is finished as far as time allows, the rest is released."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from processor.engine.limits import LimitSettings
+from processor.engine.verdict import Answer
+from processor.model.errors import SourceError
+from processor.model.reasons import HaltReason, Kind, ReleaseReason
+from processor.runtime.notices import Rebalanced, Released
+from processor.runtime.ports import Fetched
+from tests.fakes.fullstory import Refused
+from tests.simulation.world import Plan, World, simulate
+
+
+async def revoke_all(world: World) -> float:
+    """Take every partition away; return how long that took."""
+    begun = world.now
+    await world.member.source.revoke(*world.partitions)
+    assert not world.member.owned
+    return world.now - begun
+
+
+async def assign_all(world: World) -> None:
+    """Give every partition back, and let everything settle."""
+    await world.member.source.assign(*world.partitions)
+    await world.settled()
+
+
+def released(world: World) -> list[Released]:
+    """Return what was told of records given up."""
+    return world.member.observer.of(Released)
+
+
+def test_a_revoke_in_peace_costs_nothing() -> None:
+    """Without anything in flight the partition goes at once, committed to the end."""
+
+    async def story(world: World) -> None:
+        world.track("a")
+        await world.settled()
+        assert await revoke_all(world) == 0.0
+        assert (released(world), world.committed) == ([], [1])
+        kinds = [notice.kind for notice in world.member.observer.of(Rebalanced)]
+        assert kinds == ["assigned", "revoked"]
+
+    simulate(story)
+
+
+def test_buffered_records_are_released() -> None:
+    """What was never sent is the next owner's to send."""
+
+    async def story(world: World) -> None:
+        world.track("a")
+        await asyncio.sleep(0.5)
+        assert await revoke_all(world) == 0.0
+        assert released(world) == [Released(ReleaseReason.REVOKED, 1)]
+        assert not world.posts
+        await assign_all(world)
+        assert world.delivered() == [0]
+
+    simulate(story)
+
+
+def test_a_batch_in_admission_is_dropped_unsent() -> None:
+    """It waits for a slot when its partition goes, and is never sent in this epoch."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (4.0, 4.0)
+        world.track("a", at=0)
+        await asyncio.sleep(1.5)
+        for _ in range(2):
+            world.track("b", at=1)
+            world.identify("b", at=1)
+        await asyncio.sleep(2.0)
+        await world.member.source.revoke(world.partitions[1])
+        await asyncio.sleep(20.0)
+        assert {post.marks[0][0] for post in world.posts} == {0}
+        await world.member.source.assign(world.partitions[1])
+        await world.settled()
+
+    simulate(story, Plan(partitions=2, limits=LimitSettings(max_concurrency=1)))
+
+
+def test_a_batch_that_waits_for_its_users_turn_is_dropped_unsent() -> None:
+    """The one before it is finished and committed; the one that waited for it is released."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.job_duration_s = (7.0, 7.0)
+        world.identify("a"), world.identify("b")
+        await asyncio.sleep(3.0)
+        world.identify("a"), world.identify("c"), world.track("c")
+        await asyncio.sleep(3.0)
+        assert 0.0 < await revoke_all(world) <= 5.0
+        assert (world.committed, len(world.posts)) == ([2], 1)
+        assert released(world) == [Released(ReleaseReason.REVOKED, 3)]
+        await assign_all(world)
+
+    simulate(story)
+
+
+def test_a_post_in_flight_is_finished_and_committed() -> None:
+    """An answer that comes within the drain time counts."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (3.0, 3.0)
+        world.track("a")
+        await asyncio.sleep(1.5)
+        assert 0.0 < await revoke_all(world) <= 3.0
+        assert (released(world), world.committed) == ([], [1])
+
+    simulate(story)
+
+
+def test_a_post_that_is_not_answered_in_time_is_given_up() -> None:
+    """The drain time bounds a revoke; its records are released and read again."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (60.0, 60.0)
+        world.track("a")
+        await asyncio.sleep(1.5)
+        assert await revoke_all(world) == pytest.approx(5.0)
+        assert (released(world), world.committed) == ([Released(ReleaseReason.REVOKED, 1)], [0])
+        world.fullstory.weather.latency_s = (0.0, 0.0)
+        await assign_all(world)
+
+    simulate(story)
+
+
+def test_a_job_in_progress_is_awaited_as_long_as_a_revoke_may_take() -> None:
+    """A job that ends in time is committed; the limits get back what one that does not had held."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.job_duration_s = (4.0, 4.0)
+        world.track("a"), world.track("b")
+        await asyncio.sleep(1.5)
+        await revoke_all(world)
+        assert world.committed == [2]
+        world.fullstory.weather.job_duration_s = (400.0, 400.0)
+        await world.member.source.assign(*world.partitions)
+        world.track("a"), world.track("b")
+        await asyncio.sleep(1.5)
+        assert (world.member.limits.jobs, world.member.limits.operations) == (1, 2)
+        assert await revoke_all(world) == pytest.approx(5.0)
+        await asyncio.sleep(0.1)
+        assert (world.member.limits.jobs, world.member.limits.operations) == (0, 0)
+        await assign_all(world)
+
+    simulate(story)
+
+
+def test_half_a_batch_in_a_job_gives_back_what_it_held() -> None:
+    """A batch was split, one half is a job and the other still waits: a revoke leaves nothing counted."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.job_duration_s = (400.0, 400.0)
+        world.fullstory.weather.latency_s = (0.3, 0.3)
+        world.fullstory.script.append(Refused(413))
+        for number in range(8):
+            world.track(f"u{number}")
+        await world.until(lambda: len(world.posts) == 2)
+        world.member.gate.block(100.0)
+        await asyncio.sleep(1.0)
+        await revoke_all(world)
+        await asyncio.sleep(0.1)
+        limits = world.member.limits
+        assert (limits.jobs, limits.operations, limits.awaiting_answer) == (0, 0, 0)
+        await assign_all(world)
+
+    simulate(story, Plan(limits=LimitSettings(max_concurrency=1)))
+
+
+def test_a_partition_lost_as_its_batch_is_accepted_leaves_nothing_counted() -> None:
+    """The loss comes in the very moment in which a job begins to be followed."""
+
+    async def story(world: World) -> None:
+        post = world.fullstory.post
+
+        async def losing(kind: Kind, body: bytes, key: str, *, batch: bool) -> object:
+            answer = await post(kind, body, key, batch=batch)
+            asyncio.get_running_loop().call_soon(world.member.worker.lost, world.partitions)
+            return answer
+
+        world.fullstory.post = losing  # type: ignore[method-assign, assignment]
+        world.track("a"), world.track("b")
+        await world.until(lambda: world.posts)
+        await asyncio.sleep(1.0)
+        limits = world.member.limits
+        assert (limits.jobs, limits.operations, limits.awaiting_answer) == (0, 0, 0)
+
+    simulate(story)
+
+
+def test_a_halted_destination_is_not_waited_for() -> None:
+    """No answer will come: a revoke goes through at once."""
+
+    async def story(world: World) -> None:
+        world.fullstory.outage = 401
+        world.track("a")
+        await asyncio.sleep(2.0)
+        assert await revoke_all(world) == 0.0
+        world.fullstory.outage = None
+        await assign_all(world)
+
+    simulate(story)
+
+
+def test_a_short_block_is_waited_for_and_a_long_one_is_not() -> None:
+    """FullStory named a time: within the drain time it is worth waiting."""
+
+    async def story(world: World) -> None:
+        for retry_after_s, took in ((2.0, 2.0), (100.0, 0.0)):
+            world.fullstory.script.append(Refused(429, retry_after_s))
+            world.track("a")
+            await asyncio.sleep(1.1)
+            assert await revoke_all(world) == pytest.approx(took, abs=0.15)
+            await assign_all(world)
+
+    simulate(story)
+
+
+def test_a_failed_last_commit_makes_the_next_owner_read_again() -> None:
+    """Nothing is lost by it, and nothing is counted as released: the records had settled."""
+
+    async def story(world: World) -> None:
+        world.member.source.commit_s = lambda: 100.0
+        world.fullstory.weather.latency_s = (3.0, 3.0)
+        world.track("a")
+        await asyncio.sleep(1.5)
+        world.member.source.commit_script.append("failed")
+        await revoke_all(world)
+        assert (released(world), world.committed) == ([], [0])
+        await assign_all(world)
+        assert world.delivered() == [0, 0]
+
+    simulate(story)
+
+
+def test_lost_partitions_are_dropped_at_once_and_not_committed() -> None:
+    """Somebody else owns them already."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (3.0, 3.0)
+        world.track("a"), world.track("b", at=1)
+        await asyncio.sleep(1.5)
+        await world.member.source.lose(world.partitions[0])
+        assert released(world) == [Released(ReleaseReason.LOST, 1)]
+        await world.until(lambda: world.committed == [0, 1])
+        await assign_all(world)
+
+    simulate(story, Plan(partitions=2))
+
+
+def test_records_and_commits_of_an_ended_epoch_change_nothing() -> None:
+    """They may come late; the partition that is owned anew knows nothing of them."""
+
+    async def story(world: World) -> None:
+        source = world.member.source
+        await asyncio.sleep(1.0)
+        source.commit_s = lambda: 50.0
+        sent = world.track("a")
+        await asyncio.sleep(2.0)  # the commit took effect and is not answered yet
+        assert world.committed == [1]
+        await source.lose(*world.partitions)
+        world.broker.committed[world.partitions[0]] = 0  # by the other owner, who began before that
+        world.laws.rewound(world.partitions[0])
+        await source.assign(*world.partitions)
+        world.member.worker.fetched([Fetched(world.partitions[0], 1, [sent.record], 300)])
+        await world.until(lambda: world.committed == [1], within_s=300.0)
+        assert world.delivered() == [0, 0]
+
+    simulate(story)
+
+
+def test_a_partition_lost_during_its_revoke_is_lost() -> None:
+    """The drain took too long for the group; nothing of it is committed."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (3.0, 3.0)
+        world.track("a")
+        await asyncio.sleep(1.5)
+        worker = world.member.worker
+        revoking = asyncio.create_task(worker.revoking(world.partitions))
+        await asyncio.sleep(1.0)
+        worker.lost(world.partitions)
+        assert await revoking == {}
+        assert released(world) == [Released(ReleaseReason.LOST, 1)]
+
+    simulate(story)
+
+
+def test_a_shutdown_finishes_what_was_sent_within_its_grace() -> None:
+    """Batches in flight are awaited, others dropped, and the group is left with a commit."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.job_duration_s = (15.0, 15.0)
+        for number in range(20):
+            world.track(f"u{number}")
+        await asyncio.sleep(0.5)
+        world.track("late")
+        await asyncio.sleep(0.2)
+        begun = world.now
+        await world.member.stop()
+        assert 10.0 < world.now - begun < 20.0
+        assert world.committed == [20]
+        assert released(world) == [Released(ReleaseReason.SHUTDOWN, 1)]
+        assert len(world.posts) == 1
+
+    simulate(story)
+
+
+def test_a_shutdown_does_not_take_longer_than_its_grace() -> None:
+    """What does not end in time is released."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (600.0, 600.0)
+        world.track("a")
+        await asyncio.sleep(1.5)
+        begun = world.now
+        await world.member.stop()
+        assert world.now - begun == pytest.approx(20.0)
+        assert (released(world), world.committed) == ([Released(ReleaseReason.SHUTDOWN, 1)], [0])
+
+    simulate(story)
+
+
+def test_a_worker_that_never_had_a_timer_ends_as_well() -> None:
+    """A spare process without partitions stops at once."""
+
+    async def story(world: World) -> None:
+        await world.member.stop()
+
+    simulate(story, Plan(partitions=0))
+
+
+def test_a_killed_worker_loses_nothing() -> None:
+    """The next one begins at the committed offset and delivers again what had not been committed."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.job_duration_s = (10.0, 10.0)
+        for number in range(30):
+            world.identify(f"u{number % 4}")
+            world.track(f"u{number % 4}")
+        await asyncio.sleep(3.0)
+        await world.member.kill()
+        await world.start()
+        await world.settled()
+        assert set(world.delivered()) == set(range(60))
+
+    simulate(story)
+
+
+def test_a_source_that_cannot_go_on_ends_the_worker() -> None:
+    """The process ends with the first reason, and without waiting for anything."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (600.0, 600.0)
+        world.track("a")
+        await asyncio.sleep(1.5)
+        world.member.worker.failed(SourceError("fenced"))
+        world.member.worker.failed(SourceError("and more"))
+        with pytest.raises(SourceError, match="fenced"):
+            await world.member.stop()
+
+    simulate(story)
+
+
+class _Defect(BaseException):
+    """What no program should raise."""
+
+
+@pytest.mark.parametrize(("raised", "expected"), [(ValueError("a bug"), ExceptionGroup), (_Defect(), RuntimeError)])
+def test_a_defect_in_a_batchs_task_ends_the_worker(raised: BaseException, expected: type[Exception]) -> None:
+    """Nothing is committed on the ground of a batch that ended by an exception."""
+
+    async def story(world: World) -> None:
+        async def failing(_kind: Kind, _body: bytes, _key: str, *, batch: bool) -> Any:
+            assert not batch
+            raise raised
+
+        world.fullstory.post = failing  # type: ignore[method-assign, assignment]
+        world.track("a")
+        await world.until(lambda: not world.member.is_running)
+        with pytest.raises(expected):
+            await world.member.stop()
+        assert world.committed == [0]
+
+    simulate(story)
+
+
+def test_halts_of_a_partition_end_with_it() -> None:
+    """A dead letter that is too large no longer halts anybody when its partition has gone."""
+
+    async def story(world: World) -> None:
+        world.letters.refuses = lambda _letter: "too_large"
+        world.send(b"\xff", "dead_lettered")
+        await asyncio.sleep(5.0)
+        assert world.member.gate.halts.keys() == {HaltReason.DEAD_LETTER_TOO_LARGE}
+        await revoke_all(world)
+        await asyncio.sleep(0.1)
+        assert not world.member.gate.halts
+        world.letters.refuses = lambda _letter: None
+        await assign_all(world)
+
+    simulate(story)
+
+
+def test_a_batch_admitted_in_the_moment_of_its_revoke_is_not_sent() -> None:
+    """Granted and given up at once: the slot goes to the next one."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (3.0, 3.0)
+        world.track("a", at=0)
+        await asyncio.sleep(1.1)
+        world.identify("b", at=1), world.track("b", at=1)
+        world.member.gate.block(5.0)
+        await asyncio.sleep(1.5)
+        world.member.gate.limits.blocked_until = world.now
+        world.member.gate.answered(overloaded=None)
+        world.member.gate.limits.awaiting_answer += 1
+        world.member.worker.lost([world.partitions[1]])
+        await world.until(lambda: world.committed[0] == 1)
+        assert len(world.posts) == 1
+        await world.member.source.lose(world.partitions[1])
+        await world.member.source.assign(world.partitions[1])
+        await world.settled()
+
+    simulate(story, Plan(partitions=2))
+
+
+def test_a_question_may_be_answered_by_nothing_sensible() -> None:
+    """A page of something in between halts, and does not end a job."""
+
+    async def story(world: World) -> None:
+        world.track("a"), world.track("b")
+        await world.until(lambda: world.posts)
+        job = world.fullstory.job
+
+        async def page(_kind: Kind, _job_id: str) -> Any:
+            world.fullstory.job = job  # type: ignore[method-assign]
+            return Answer(200, None)
+
+        world.fullstory.job = page  # type: ignore[method-assign, assignment]
+        await asyncio.sleep(1.0)
+        assert world.member.gate.halts.keys() == {HaltReason.UNEXPECTED_ANSWER}
+        await world.settled()
+
+    simulate(story)

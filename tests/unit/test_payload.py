@@ -1,0 +1,213 @@
+"""Records to the parts of a batch."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+import pytest
+
+from processor.events.mapping import Mapping, MappingRules
+from processor.events.payload import ENVELOPE_BYTES, Item, Payload, PayloadBuilder, PayloadLimits, request_body
+from processor.model.reasons import DeadLetterReason, FilterReason, Kind, PropertyRule
+from processor.model.records import OffsetRange, Record
+from tests.properties.segment import KAFKA_TIMESTAMP_MS, as_json
+
+Json = dict[str, Any]
+
+ROOMY = PayloadLimits(max_records=1_000, max_bytes=1_000_000)
+START = 40
+
+
+def identify(uid: str, /, **traits: Any) -> Json:
+    """Return an identify of one user."""
+    return {"type": "identify", "userId": uid, "traits": traits}
+
+
+def track(uid: str, event: str = "E") -> Json:
+    """Return a track of one user."""
+    return {"type": "track", "userId": uid, "event": event}
+
+
+def records(messages: Iterable[Json | bytes | None]) -> list[Record]:
+    """Return records with ascending offsets."""
+    values = [as_json(each) if isinstance(each, dict) else each for each in messages]
+    return [Record(START + index, KAFKA_TIMESTAMP_MS, None, value, None) for index, value in enumerate(values)]
+
+
+def payload(*messages: Json | bytes | None, limits: PayloadLimits = ROOMY) -> Payload:
+    """Return what one batch takes of these messages."""
+    return PayloadBuilder(START, Mapping(MappingRules()), {}, limits).build(records(messages))
+
+
+def taken(*messages: Json, limits: PayloadLimits = ROOMY) -> int:
+    """Return how many of these messages one batch takes."""
+    return payload(*messages, limits=limits).range.end - START
+
+
+def merged(*messages: Json) -> Json:
+    """Return the one user item that these messages become."""
+    built = payload(*messages)
+    assert built.range.end == START + len(messages)
+    (item,) = built.users
+    assert item.records == tuple(range(START, START + len(messages)))
+    body: Json = orjson.loads(item.body)
+    return body
+
+
+def test_each_record_has_its_place() -> None:
+    """Users and events in order, rejections with their offsets, filters and changes counted."""
+    built = payload(
+        identify("a", plan="free"),
+        track("a", "First"),
+        None,
+        track("b", "Second"),
+        identify("b", **{"a b": None}),
+        {"type": "page", "userId": "a"},
+        {"type": "track", "userId": "a"},
+        b"?",
+    )
+
+    assert built.range == OffsetRange(START, START + 8)
+    assert built.items(Kind.USER) == [
+        Item(b'{"uid":"a","properties":{"plan":"free"}}', (START,), "a"),
+        Item(b'{"uid":"b","properties":{}}', (START + 4,), "b"),
+    ]
+    assert [(orjson.loads(item.body)["name"], item.records, item.uid) for item in built.items(Kind.EVENT)] == [
+        ("First", (START + 1,), "a"),
+        ("Second", (START + 3,), "b"),
+    ]
+    assert [(offset, rejected.reason) for offset, rejected in built.rejected] == [
+        (START + 6, DeadLetterReason.MISSING_EVENT_NAME),
+        (START + 7, DeadLetterReason.MALFORMED),
+    ]
+    assert built.filtered == {FilterReason.TOMBSTONE: 1, FilterReason.MESSAGE_TYPE: 1}
+    assert built.changes == {PropertyRule.RENAMED: 1, PropertyRule.NULL_OMITTED: 1}
+
+
+def test_nothing_makes_an_empty_payload() -> None:
+    """A batch of no records ends where it begins."""
+    built = payload()
+
+    assert built == Payload(OffsetRange(START, START))
+
+
+def test_the_range_spans_offsets_that_kafka_never_delivers() -> None:
+    """Compaction and transactions leave gaps; the end is one past the last record taken."""
+    sparse = [
+        record._replace(offset=offset) for record, offset in zip(records([track("a")] * 3), (41, 47, 90), strict=True)
+    ]
+    built = PayloadBuilder(START, Mapping(MappingRules()), {}, PayloadLimits(2, 1_000)).build(sparse)
+
+    assert built.range == OffsetRange(START, 48)
+
+
+def test_identifies_of_one_user_become_one_item() -> None:
+    """Of each property, email and display name, the latest that was sent wins; what is not sent stays."""
+    body = merged(
+        identify("a", plan="free", seats=1, email="old@b.c", displayName="Old"),
+        identify("a", plan="premium", email="new@b.c"),
+        identify("a", logins=5, seats=None, email="x" * 200),
+        identify("a", displayName="New"),
+    )
+
+    assert body == {
+        "uid": "a",
+        "display_name": "New",
+        "email": "new@b.c",
+        "properties": {"plan": "premium", "seats": 1, "logins": 5},
+    }
+
+
+def test_a_merged_item_has_the_key_order_of_a_single_one() -> None:
+    """Whichever identify brought a field first."""
+    body = merged(identify("a", email="a@b.c"), identify("a", displayName="J"), identify("a", plan="free"))
+
+    assert list(body) == ["uid", "display_name", "email", "properties"]
+
+
+def test_users_are_merged_by_uid_wherever_it_came_from() -> None:
+    """A visitor's anonymousId and the same text as a userId are one uid for FullStory."""
+    assert merged({"type": "identify", "anonymousId": "a"}, identify("a", plan="free")) == {
+        "uid": "a",
+        "properties": {"plan": "free"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "are_merged"),
+    [
+        ({"x": {"y": 1}}, {"x": {"y": 1}}, True),
+        ({"x": {"y": 1, "z": 2}}, {"x": {"z": 2, "y": 1}}, True),
+        ({"x": {"y": 1}}, {"w": {"y": 2}}, True),
+        ({"x": {"y": 1}}, {"x": {"y": 2}}, False),
+        ({"x": {"y": 1}}, {"x": {"z": 1}}, False),
+        ({"x": {"y": 1}}, {"x": 1}, False),
+        ({"x": 1}, {"x": {"y": 1}}, False),
+        ({"x": 1}, {"x": [1]}, True),
+        ({"x": "text"}, {"x": 1}, True),
+    ],
+)
+def test_a_batch_closes_before_a_clash_inside_a_nested_object(first: Json, second: Json, are_merged: bool) -> None:  # noqa: FBT001
+    """How FullStory merges a nested object with the one it holds is not documented, so two that differ never meet."""
+    assert taken(identify("a", **first), identify("b"), identify("a", **second), identify("c")) == (
+        4 if are_merged else 2
+    )
+
+
+def test_a_batch_closes_before_more_names_than_a_user_may_have() -> None:
+    """500 names together are merged, nested ones included; 501 are not."""
+    first = identify("a", **{f"n{number}": 1 for number in range(496)})
+
+    assert taken(first, identify("a", n0=2, x={"y": {"z": 1}})) == 2
+    assert taken(first, identify("a", n0=2, x={"y": {"z": 1}}), identify("a", last=1)) == 3
+    assert taken(first, identify("a", n0=2, x={"y": {"z": 1}, "v": 2}), identify("a", last=1)) == 2
+
+
+def test_a_record_that_is_left_to_the_next_batch_leaves_no_trace() -> None:
+    """Nothing of it is merged or counted, and the next batch begins with it."""
+    built = payload(identify("a", x={"y": 1}), identify("a", x={"y": 2}, **{"a b": None}))
+
+    assert built.users == [Item(b'{"uid":"a","properties":{"x":{"y":1}}}', (START,), "a")]
+    assert built.changes == {}
+
+
+def test_a_batch_closes_at_the_most_records() -> None:
+    """Records count, whatever becomes of them, and no more are looked at."""
+    source = iter(records([track("a"), None, track("a"), track("a")]))
+    built = PayloadBuilder(START, Mapping(MappingRules()), {}, PayloadLimits(3, 10**6)).build(source)
+
+    assert built.range.end == START + 3
+    assert next(source).offset == START + 3
+
+
+@pytest.mark.parametrize("message", [track, identify])
+def test_no_body_grows_beyond_the_most_bytes(message: Any) -> None:
+    """A batch is filled to the last byte and closes before the next item, for either part on its own."""
+    size = len(
+        request_body(payload(message("a"), message("b")).items(Kind.USER if message is identify else Kind.EVENT))
+    )
+
+    assert taken(message("a"), message("b"), message("c"), limits=PayloadLimits(10, size)) == 2
+    assert taken(message("a"), message("b"), message("c"), limits=PayloadLimits(10, size - 1)) == 1
+
+
+def test_the_parts_fill_up_on_their_own() -> None:
+    """They are separate requests, so a full one leaves room in the other."""
+    size = len(request_body(payload(track("a")).events))
+
+    assert taken(track("a"), identify("a"), identify("b"), track("c"), limits=PayloadLimits(10, size)) == 3
+
+
+@pytest.mark.parametrize("message", [track, identify])
+def test_a_lone_record_is_taken_however_large_it_is(message: Any) -> None:
+    """Otherwise its partition would stand still."""
+    assert taken(message("a"), message("b"), limits=PayloadLimits(10, 1)) == 1
+
+
+def test_a_request_is_the_items_in_an_envelope() -> None:
+    """Without a space, in the order of the items."""
+    items = [Item(b'{"uid":"a"}', (1,), "a"), Item(b'{"uid":"b"}', (2,), "b")]
+
+    assert request_body(items) == b'{"requests":[{"uid":"a"},{"uid":"b"}]}'
+    assert request_body([]) == b'{"requests":[]}'
+    assert len(request_body([])) == ENVELOPE_BYTES
