@@ -9,9 +9,11 @@ Rules:
 4. The linger counts from the arrival of the first record that would be in the batch (law 7).
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from processor.model.records import OffsetRange, Record, TopicPartition, held_bytes
 
@@ -41,10 +43,20 @@ class OpenRange:
 
 @dataclass(slots=True)
 class _Arrival:
-    """Records that came at one moment."""
+    """Records that came at one moment, in offset order."""
 
     at: float
-    records: deque[Record]
+    records: list[Record]
+    bytes: int
+
+    def split(self, end: int) -> "_Arrival":
+        """Take out the records before `end` and return them."""
+        cut = bisect_left(self.records, end, key=itemgetter(0))  # by offset
+        head = self.records[:cut]
+        size = sum(map(held_bytes, head))
+        self.records = self.records[cut:]
+        self.bytes -= size
+        return _Arrival(self.at, head, size)
 
 
 @dataclass(slots=True, eq=False)
@@ -67,7 +79,7 @@ class Partition:
 
     def append(self, records: list[Record], size: int, now: float) -> None:
         """Buffer records in offset order; `size` is their sum of `held_bytes`."""
-        self._arrivals.append(_Arrival(now, deque(records)))
+        self._arrivals.append(_Arrival(now, records, size))
         self.buffered_records += len(records)
         self.buffered_bytes += size
 
@@ -91,16 +103,18 @@ class Partition:
 
     def open(self, end: int, body_bytes: int) -> OpenRange:
         """Move the buffered records before `end` into a range in flight, whose bodies hold so many bytes besides."""
-        taken: dict[int, Record] = {}
+        taken: list[Record] = []
+        size = 0
         while self._arrivals and self._arrivals[0].records[0].offset < end:
-            records = self._arrivals[0].records
-            while records and records[0].offset < end:
-                record = records.popleft()
-                taken[record.offset] = record
-            if not records:
+            arrival = self._arrivals[0]
+            if arrival.records[-1].offset < end:
                 self._arrivals.popleft()
-        size = sum(map(held_bytes, taken.values()))
-        opened = OpenRange(OffsetRange(self.position, end), taken, size + body_bytes)
+            else:
+                arrival = arrival.split(end)
+            taken += arrival.records
+            size += arrival.bytes
+        records = {record.offset: record for record in taken}
+        opened = OpenRange(OffsetRange(self.position, end), records, size + body_bytes)
         self._open.append(opened)
         self.position = end
         self.buffered_records -= len(taken)

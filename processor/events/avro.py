@@ -6,7 +6,7 @@ opening brace or white space is JSON. Decoding never raises for what a record ho
 Confluent framing: https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import fastavro
@@ -19,6 +19,11 @@ from processor.model.records import Record
 
 SchemaId = int
 """Confluent's schema id: unique within one registry, four bytes."""
+
+MAPPED_FIELDS = frozenset(
+    {"type", "userId", "anonymousId", "timestamp", "event", "properties", "traits", "integrations"}
+)
+"""Fields that mapping reads; the others are not decoded."""
 
 FREE_FORM_FIELDS = ("traits", "properties", "integrations")
 """Fields that the shipped schemas hold as JSON text and that mapping reads; other free-form text is left unparsed."""
@@ -67,8 +72,10 @@ def decode(record: Record, readers: Mapping[SchemaId, Reader]) -> Event | Filter
     return _malformed(f"the first byte is {value[0]:#04x}: neither Confluent's framing nor JSON")
 
 
-def reader_of(schema_text: str) -> Reader:
-    """Return the reader of one Avro schema; what the schema lacks is found here, once, and not per record.
+def reader_of(schema_text: str, wanted: Collection[str] | None = MAPPED_FIELDS) -> Reader:
+    """Return the reader of one Avro schema, which gives the `wanted` fields (None: all).
+
+    What the schema lacks is found here, once, and not per record.
 
     A schema that cannot be parsed or is no record of a Segment event gives a reader that rejects every record.
     """
@@ -77,7 +84,7 @@ def reader_of(schema_text: str) -> Reader:
         lacking = _lacks(schema)
         if lacking:
             return _rejecting(lacking)
-        read_event = compile_event(schema)
+        read_event = compile_event(schema, wanted)
     except Exception as fault:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
         return _rejecting(f"the schema cannot be used: {type(fault).__name__}")
     free_form = [field["name"] for field in schema["fields"] if field["name"] in FREE_FORM_FIELDS]

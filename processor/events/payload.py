@@ -86,7 +86,7 @@ class _User:
         return True
 
     def item(self) -> Item:
-        body = self._encoded or orjson.dumps({name: self._body[name] for name in _USER_FIELDS if name in self._body})
+        body = self._encoded or _encode({name: self._body[name] for name in _USER_FIELDS if name in self._body})
         return Item(body, tuple(self._offsets), self._uid)
 
 
@@ -133,7 +133,7 @@ class PayloadBuilder:
         outcome = self._mapping.map(decoded, record.timestamp_ms, self._note) if isinstance(decoded, dict) else decoded
         if isinstance(outcome, Mapped):
             add = self._add_event if outcome.kind is Kind.EVENT else self._add_user
-            return add(outcome, record.offset, orjson.dumps(outcome.body))
+            return add(outcome, record.offset, _encode(outcome.body))
         if isinstance(outcome, Rejected):
             self._payload.rejected.append((record.offset, outcome))
         else:
@@ -160,6 +160,11 @@ class PayloadBuilder:
 
     def _has_room(self, taken: int, size: int) -> bool:
         return taken + size <= self._limits.max_bytes or taken == ENVELOPE_BYTES
+
+
+def _encode(body: dict[str, Any]) -> bytes:
+    """Return JSON that takes no more memory than it is long: what orjson returns stands in a much larger block."""
+    return bytes(memoryview(orjson.dumps(body)))
 
 
 def request_body(items: Sequence[Item]) -> bytes:

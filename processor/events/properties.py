@@ -4,8 +4,8 @@ Rules and limits: docs/fullstory-api.md#properties. Every change is noted by its
 path may name a property, never show its value.
 """
 
-import math
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -54,7 +54,12 @@ class PropertyCleaner:
         cleaned: dict[str, Any] = {}
         for name, value in named.items():
             kind = type(value)
-            if (kind is str and len(value) <= _SURELY_SHORT_CHARACTERS) or kind is bool:
+            if (
+                (kind is str and len(value) <= _SURELY_SHORT_CHARACTERS)
+                or (kind is float and isfinite(value))
+                or (kind is int and _INT64_MIN <= value <= _UINT64_MAX)
+                or kind is bool
+            ):
                 cleaned[name] = value
             else:
                 sent = self._value(value, path + name, note)
@@ -110,7 +115,7 @@ def _number(value: float) -> float | None:
             return float(value)
         except OverflowError:
             return None
-    return value if math.isfinite(value) else None
+    return value if isfinite(value) else None
 
 
 def _drop(rule: PropertyRule, path: str, note: Note) -> _Dropped:
@@ -118,11 +123,16 @@ def _drop(rule: PropertyRule, path: str, note: Note) -> _Dropped:
     return _DROPPED
 
 
+_ESCAPED = 6
+"""The most bytes that one character takes in JSON."""
+
 _FAMILIES: dict[type, type] = {str: str, bool: bool, int: float, float: float}
 
 
 def _array(values: list[Any], path: str, note: Note) -> Any:
     """Keep an array of strings, of numbers or of booleans, without nulls; send any other as JSON text."""
+    if set(map(type, values)) == {str} and _ESCAPED * sum(map(len, values)) + 3 * len(values) < MAX_VALUE_BYTES:
+        return values
     given = [value for value in values if value is not None]
     families = {_FAMILIES.get(type(value)) for value in given}
     if len(families) > 1 or None in families:

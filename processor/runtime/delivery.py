@@ -355,11 +355,11 @@ def _begun(part: _Part, request: Request, accepted: Accepted) -> _Job:
 
 def _settled(batch: Batch, failures: Sequence[_Failure]) -> Settled:
     reasons = {offset: failure.rejected.reason for failure in failures for offset in failure.records}
-    delivered: Counter[Kind] = Counter()
-    timestamps: list[int] = []
-    for kind in Kind:
-        for item in batch.payload.items(kind):
-            good = [offset for offset in item.records if offset not in reasons]
-            delivered[kind] += len(good)
-            timestamps.extend(batch.opened.records[offset].timestamp_ms for offset in good)
+    records = batch.opened.records
+    good = {
+        kind: [offset for item in batch.payload.items(kind) for offset in item.records if offset not in reasons]
+        for kind in Kind
+    }
+    timestamps = [records[offset].timestamp_ms for offsets in good.values() for offset in offsets]
+    delivered = Counter({kind: len(offsets) for kind, offsets in good.items()})
     return Settled(delivered, batch.payload.filtered, Counter(reasons.values()), timestamps)

@@ -46,12 +46,12 @@ class Owned:
         for task, batch in reversed(self.batches.items()):
             if batch.sent.count:
                 return
-            task.cancel()
+            _give_up(task, batch)
 
     def drop_all(self) -> None:
         """Give up whatever is in flight."""
-        for task in self.batches:
-            task.cancel()
+        for task, batch in self.batches.items():
+            _give_up(task, batch)
 
     def state(self) -> PartitionState:
         """Return what the partition is doing at this moment."""
@@ -66,3 +66,8 @@ class Owned:
             end=self.end,
             oldest_unsettled_ms=oldest.timestamp_ms if oldest else None,
         )
+
+
+def _give_up(task: asyncio.Task[None], batch: Batch) -> None:
+    batch.sent.is_given_up = True
+    task.cancel()

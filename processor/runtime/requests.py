@@ -53,11 +53,13 @@ _V = TypeVar("_V")
 
 @dataclass(slots=True)
 class Sent:
-    """How often a request was POSTed, and when (wall-clock seconds)."""
+    """How often the requests of a batch were POSTed, and when (wall-clock seconds)."""
 
     count: int = 0
     first: float = 0.0
     last: float = 0.0
+    is_given_up: bool = False
+    """Whether nothing more may be sent: the partition has gone, and the tasks learn of it one after the other."""
 
     def stamp(self, wall_s: float) -> None:
         """Count one POST."""
@@ -198,6 +200,8 @@ class Requests:
         await self._gate.admit(len(request.items))
         verdict: PostVerdict | None = None
         try:
+            if sent.is_given_up:
+                raise asyncio.CancelledError
             sent.stamp(self._clock.wall())
             post = self._destination.post(request.kind, request.body, request.idempotency_key, batch=request.is_batch)
             verdict = of_post(await self._timed(request.endpoint, post), batch=request.is_batch)

@@ -265,7 +265,7 @@ def test_referenced_schemas_are_written_out() -> None:
     text, _ = ask(prepare)
 
     assert text is not None
-    event = reader_of(text)(b"\0\0\0\0\7" + b"\x0atrack" + b"\4u1" + b"\2a" + b"\2" + b"\2b")
+    event = reader_of(text, None)(b"\0\0\0\0\7" + b"\x0atrack" + b"\4u1" + b"\2a" + b"\2" + b"\2b")
     assert event == {"type": "track", "userId": "u1", "sent": {"ip": {"text": "a"}}, "got": {"ip": {"text": "b"}}}
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,7 @@ def record(value: bytes | None, offset: int = 0, timestamp_ms: int = KAFKA_TIMES
 
 def _milliseconds(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1_000)
+
+
+every_field = partial(reader_of, wanted=None)
+"""The reader of a schema that leaves nothing out, to see what each type becomes."""

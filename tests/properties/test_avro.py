@@ -13,14 +13,14 @@ import orjson
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from processor.events.avro import decode, reader_of
+from processor.events.avro import decode
 from processor.events.json_text import INVALID, parse_json
 from processor.events.mapping import Mapping, MappingRules
 from processor.model.outcomes import Mapped
 from processor.model.reasons import Kind
 from tests.properties.limits import event_violations, user_violations
 from tests.properties.messages import messages
-from tests.properties.segment import KAFKA_TIMESTAMP_MS, as_avro, as_json, record, shipped_readers
+from tests.properties.segment import KAFKA_TIMESTAMP_MS, as_avro, as_json, every_field, record, shipped_readers
 
 READERS = shipped_readers()
 MAPPING = Mapping(MappingRules())
@@ -118,7 +118,7 @@ def test_decoding_agrees_with_fastavro(drawn: Typed) -> None:
     buffer.seek(0)
     theirs: Any = fastavro.schemaless_reader(buffer, parsed, None)
 
-    ours = reader_of(json.dumps(schema))(b"\0\0\0\0\1" + buffer.getvalue())
+    ours = every_field(json.dumps(schema))(b"\0\0\0\0\1" + buffer.getvalue())
 
     assert isinstance(ours, dict), ours
     assert ours["extra"] == plain(theirs["extra"])

@@ -103,7 +103,7 @@ class Laws:
         limits = world.settings.limits
         if len(post.items) > limits.max_records or (post.is_batch and post.size > limits.max_bytes):
             self._break(f"a request has {len(post.items)} items and {post.size} bytes")
-        if member.limits.awaiting_answer > member.limits.concurrency:
+        if member.limits.awaiting_answer > world.plan.limits.max_concurrency:
             self._break(f"{member.limits.awaiting_answer} requests await an answer")
         if post.kind is Kind.EVENT:
             self._check_identifies_before(post)

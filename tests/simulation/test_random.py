@@ -6,8 +6,8 @@
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import orjson
 import pytest
@@ -22,7 +22,9 @@ from tests.simulation.world import Plan, World, simulate
 SEEDS = range(int(os.environ.get("SIM_SEEDS", "100")))
 STEPS = 25
 
-_T = TypeVar("_T")
+FAULTS: tuple[WriteFault, ...] = ("retry", "refused", "too_large")
+
+Action = Callable[[], Coroutine[Any, Any, None]]
 
 
 def plan_of(seed: int) -> Plan:
@@ -55,8 +57,8 @@ class Chaos:
         self._world = world
         self._chance = random.Random(f"chaos {world.plan.seed}")
         world.fullstory.refuse = refuse
-        world.encode = lambda event: self._chance.choice((as_json, as_avro))(event)
-        self._actions: list[Callable[[], Awaitable[None]]] = [
+        world.encode = lambda event: as_json(event) if self._chance.random() < 0.5 else as_avro(event)
+        self._actions: list[Action] = [
             self._weather,
             self._outage,
             self._doubt,
@@ -114,9 +116,15 @@ class Chaos:
 
     async def _weather(self) -> None:
         chance = self._chance
-        rates = [chance.choice((0.0, 0.0, 0.1, 0.5)) for _ in range(5)]
+        throttled, server_error, lost_before, lost_after, job_failure = (
+            chance.choice((0.0, 0.0, 0.1, 0.5)) for _ in range(5)
+        )
         self._world.fullstory.weather = Weather(
-            *rates,
+            throttled,
+            server_error,
+            lost_before,
+            lost_after,
+            job_failure,
             retry_after_s=chance.choice((None, 0.0, 1.0, 20.0)),
             latency_s=self._range(2.0),
             job_duration_s=self._range(30.0),
@@ -130,9 +138,8 @@ class Chaos:
         self._world.fullstory.jobs_unknown = self._chance.random() < 0.3
 
     async def _letters(self) -> None:
-        faults: list[WriteFault] = ["retry", "refused", "too_large"]
         rate = self._chance.choice((0.0, 0.3, 1.0))
-        fault = self._chance.choice(faults)
+        fault = self._chance.choice(FAULTS)
         self._world.letters.refuses = lambda _letter: fault if self._chance.random() < rate else None
         self._world.letters.delay_s = lambda: self._chance.choice((0.0, 0.5))
 
@@ -177,10 +184,8 @@ class Chaos:
             await self._assign_missing()
 
     async def _assign_missing(self) -> None:
-        world = self._world
-        await world.member.source.assign(
-            *(each for each in world.partitions if each not in world.member.source.holdings)
-        )
+        source = self._world.member.source
+        await source.assign(*(each for each in self._world.partitions if each not in source.holdings))
 
     async def _restart(self) -> None:
         begun = self._world.now

@@ -429,6 +429,33 @@ def test_a_batch_admitted_in_the_moment_of_its_revoke_is_not_sent() -> None:
     simulate(story, Plan(partitions=2))
 
 
+def test_nothing_is_sent_in_the_moment_in_which_a_partition_goes() -> None:
+    """A request is let through just then: its batch is given up before all of its tasks have learned of it."""
+
+    async def story(world: World) -> None:
+        first, second = world.partitions
+        post = world.fullstory.post
+
+        async def losing(kind: Kind, body: bytes, key: str, *, batch: bool) -> object:
+            answer = await post(kind, body, key, batch=batch)
+            if b"r1x0" in body:
+                del world.member.source.holdings[first]
+                world.member.worker.lost([first])
+            return answer
+
+        world.fullstory.post = losing  # type: ignore[method-assign, assignment]
+        world.fullstory.weather.latency_s = (3.0, 3.0)
+        world.track("a", at=1)
+        await asyncio.sleep(0.1)
+        world.track("b", at=0), world.track("c", at=0)
+        await asyncio.sleep(10.0)
+        assert [post.marks for post in world.posts] == [[(second.partition, 0)], [(first.partition, 0)]]
+        await world.member.source.assign(first)
+        await world.settled()
+
+    simulate(story, Plan(partitions=2, is_batch=False, limits=LimitSettings(max_concurrency=2)))
+
+
 def test_a_question_may_be_answered_by_nothing_sensible() -> None:
     """A page of something in between halts, and does not end a job."""
 

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from processor.events.avro import decode, reader_of, schema_ids
+from processor.events.avro import MAPPED_FIELDS, decode, reader_of, schema_ids
 from processor.model.outcomes import Filtered, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason
-from tests.properties.segment import as_avro, as_json, framed, record, shipped, shipped_readers
+from tests.properties.segment import as_avro, as_json, every_field, framed, record, shipped, shipped_readers
 
 PREFIX = b"\0\0\0\0\1"
 READERS = shipped_readers()
@@ -39,7 +39,7 @@ def extra(kind: Any) -> str:
 def read_extra(kind: Any, value: Any) -> Any:
     """Write a value of this type as a producer would, and return what the worker reads."""
     schema = extra(kind)
-    event = reader_of(schema)(framed(schema, {"type": "track", "userId": "u", "extra": value}))
+    event = every_field(schema)(framed(schema, {"type": "track", "userId": "u", "extra": value}))
     assert isinstance(event, dict), event
     return event["extra"]
 
@@ -58,7 +58,10 @@ def test_both_shapes_of_a_message_give_the_same_event() -> None:
 
     assert isinstance(avro, dict)
     assert isinstance(plain, dict)
-    assert {name: avro[name] for name in MESSAGE} == plain == MESSAGE
+    assert plain == MESSAGE
+    assert {name: avro[name] for name in MAPPED_FIELDS & MESSAGE.keys()} == {
+        name: MESSAGE[name] for name in MAPPED_FIELDS & MESSAGE.keys()
+    }
 
 
 def test_json_may_hold_its_free_form_parts_as_text() -> None:
@@ -125,7 +128,7 @@ def test_a_value_that_is_cut_anywhere_is_malformed() -> None:
 def test_empty_text_is_an_absent_part() -> None:
     """A schema whose free-form fields are plain strings has no other way to say so."""
     schema = schema_with({"name": "properties", "type": "string"})
-    event = reader_of(schema)(framed(schema, {"type": "track", "userId": "u", "properties": ""}))
+    event = every_field(schema)(framed(schema, {"type": "track", "userId": "u", "properties": ""}))
 
     assert event == {"type": "track", "userId": "u", "properties": None}
 
@@ -201,8 +204,8 @@ def test_a_uuid_may_be_16_bytes() -> None:
     uuid = UUID("8d4f0c3e-0000-4000-8000-000000000000")
     value = b"\x0atrack\2u"
 
-    whole = reader_of(extra({"type": "fixed", "name": "F", "size": 16, "logicalType": "uuid"}))
-    odd = reader_of(extra({"type": "fixed", "name": "F", "size": 1, "logicalType": "uuid"}))
+    whole = every_field(extra({"type": "fixed", "name": "F", "size": 16, "logicalType": "uuid"}))
+    odd = every_field(extra({"type": "fixed", "name": "F", "size": 1, "logicalType": "uuid"}))
 
     assert whole(PREFIX + value + uuid.bytes) == {"type": "track", "userId": "u", "extra": str(uuid)}
     assert odd(PREFIX + value + b"a") == {"type": "track", "userId": "u", "extra": "YQ=="}
@@ -231,7 +234,7 @@ def test_a_named_type_is_known_wherever_it_is_named_again() -> None:
         "hashes": [b"b"],
     }
 
-    assert reader_of(schema)(framed(schema, written)) == {**written, "hash": "YQ==", "hashes": ["Yg=="]}
+    assert every_field(schema)(framed(schema, written)) == {**written, "hash": "YQ==", "hashes": ["Yg=="]}
 
 
 @pytest.mark.parametrize("kind", [["null", "string"], {"type": "enum", "name": "T", "symbols": ["identify", "track"]}])
@@ -246,7 +249,7 @@ def test_the_type_may_be_nullable_or_an_enum(kind: Any) -> None:
     )
     event = {"type": "track", "anonymousId": "a"}
 
-    assert reader_of(schema)(framed(schema, event)) == event
+    assert every_field(schema)(framed(schema, event)) == event
 
 
 def test_a_timestamp_may_be_one_of_several_types() -> None:
@@ -255,7 +258,7 @@ def test_a_timestamp_may_be_one_of_several_types() -> None:
     schema = schema_with({"name": "timestamp", "type": ["null", moment, "string"]})
 
     for written, read in ((5_000, 5), ("2015-02-23", "2015-02-23"), (None, None)):
-        event = reader_of(schema)(framed(schema, {"type": "track", "userId": "u", "timestamp": written}))
+        event = every_field(schema)(framed(schema, {"type": "track", "userId": "u", "timestamp": written}))
         assert isinstance(event, dict)
         assert event["timestamp"] == read
 
@@ -275,7 +278,7 @@ def test_free_form_parts_may_be_maps_and_records() -> None:
         "integrations": {"All": "false"},
     }
 
-    assert reader_of(schema)(framed(schema, event)) == event
+    assert every_field(schema)(framed(schema, event)) == event
 
 
 NODE = {"type": "record", "name": "N", "fields": [{"name": "next", "type": ["null", "N"]}]}
@@ -321,7 +324,7 @@ HUGE = b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"
 )
 def test_bytes_that_would_mislead_a_trusting_reader_are_malformed(kind: Any, value: bytes) -> None:
     """No length, count, depth or number in the bytes costs more than the bytes themselves."""
-    outcome = reader_of(extra(kind))(PREFIX + b"\x0atrack\2u" + value)
+    outcome = every_field(extra(kind))(PREFIX + b"\x0atrack\2u" + value)
 
     assert isinstance(outcome, Rejected)
     assert outcome.reason is DeadLetterReason.MALFORMED
@@ -329,7 +332,7 @@ def test_bytes_that_would_mislead_a_trusting_reader_are_malformed(kind: Any, val
 
 def test_a_contradiction_is_told_without_the_value() -> None:
     """The detail is for people, and goes into headers: it may not quote what the record holds."""
-    read = reader_of(extra("string"))
+    read = every_field(extra("string"))
 
     assert read(PREFIX + b"\x0atrack\2u" + b"\x08abc") == Rejected(
         DeadLetterReason.MALFORMED, "the bytes contradict the schema: a length points outside of the value"
@@ -343,7 +346,7 @@ def test_blocks_may_say_their_size() -> None:
     """A writer may count a block negatively and add its bytes, and split an array into blocks."""
     value = PREFIX + b"\x0atrack\2u" + b"\x01\x02\x02" + b"\x02\x04" + b"\0"
 
-    assert reader_of(extra({"type": "array", "items": "int"}))(value) == {
+    assert every_field(extra({"type": "array", "items": "int"}))(value) == {
         "type": "track",
         "userId": "u",
         "extra": [1, 2],
@@ -355,7 +358,7 @@ def test_a_union_may_have_more_branches_than_fit_a_byte() -> None:
     branches = [{"type": "fixed", "name": f"F{number}", "size": 1} for number in range(70)]
     value = PREFIX + b"\x0atrack\2u" + b"\x88\x01" + b"a"
 
-    assert reader_of(extra(branches))(value) == {"type": "track", "userId": "u", "extra": "YQ=="}
+    assert every_field(extra(branches))(value) == {"type": "track", "userId": "u", "extra": "YQ=="}
 
 
 @pytest.mark.parametrize(
@@ -388,7 +391,7 @@ def test_a_union_may_have_more_branches_than_fit_a_byte() -> None:
 )
 def test_a_schema_of_something_else_rejects_every_record(schema: str) -> None:
     """It is found unsuitable once, when it is fetched, and its records say so."""
-    outcome = reader_of(schema)(PREFIX + b"\x0atrack\2u")
+    outcome = every_field(schema)(PREFIX + b"\x0atrack\2u")
 
     assert isinstance(outcome, Rejected)
     assert outcome.reason is DeadLetterReason.UNSUITABLE_SCHEMA
@@ -396,7 +399,7 @@ def test_a_schema_of_something_else_rejects_every_record(schema: str) -> None:
 
 def test_a_schema_without_text_for_a_name_is_replaced_like_other_text() -> None:
     """A lone surrogate in a field's name would make every event unwritable."""
-    event = reader_of(schema_with({"name": "\ud800", "type": "null"}))(PREFIX + b"\x0atrack\2u")
+    event = every_field(schema_with({"name": "\ud800", "type": "null"}))(PREFIX + b"\x0atrack\2u")
 
     assert event == {"type": "track", "userId": "u", "\ufffd": None}
 
@@ -411,6 +414,32 @@ def test_the_ids_of_records_are_those_that_decoding_looks_up() -> None:
 def test_the_shipped_schemas_are_suitable() -> None:
     """Except where one has no user, each reads what it was made for."""
     for name in ("identify", "track", "page", "screen"):
-        event = reader_of(shipped(name))(framed(shipped(name), {"type": name, "messageId": "m", "event": "e"}))
+        event = every_field(shipped(name))(framed(shipped(name), {"type": name, "messageId": "m", "event": "e"}))
         assert isinstance(event, dict)
         assert event["type"] == name
+
+
+def test_fields_that_nobody_reads_are_passed_over() -> None:
+    """Whatever their type, they are left out, and what follows them is read."""
+    passed: list[dict[str, Any]] = [
+        {"name": "sentAt", "type": "long"},
+        {"name": "receivedAt", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]},
+        {"name": "context", "type": ["null", "string"]},
+        {"name": "channel", "type": "string"},
+        {"name": "more", "type": {"type": "array", "items": "int"}},
+        {"name": "anonymousId", "type": "string"},
+    ]
+    given = {"type": "track", "userId": "u", "sentAt": -(2**63), "receivedAt": 1, "context": "x" * 9_000}
+    given |= {"channel": "server", "more": [1, 2], "anonymousId": "a" * 70}
+    schema = schema_with(*passed)
+
+    assert reader_of(schema)(framed(schema, given)) == {"type": "track", "userId": "u", "anonymousId": "a" * 70}
+
+
+def test_a_number_without_an_end_is_malformed_also_where_it_is_passed_over() -> None:
+    """Passing over looks at as many bytes as a number may have."""
+    schema = schema_with({"name": "sentAt", "type": "long"})
+
+    outcome = reader_of(schema)(PREFIX + b"\x0atrack\2u" + b"\xff" * 11)
+
+    assert isinstance(outcome, Rejected)

@@ -194,7 +194,7 @@ def test_a_worker_that_crashes_ends_the_demo(monkeypatch: pytest.MonkeyPatch) ->
     closing = play_with(StubWorker(SourceError("the broker is gone")), monkeypatch)
 
     assert not closing.is_balanced
-    assert list(closing.faults()) == ["the worker ended: the broker is gone"]
+    assert list(closing.faults()) == ["the worker ended: SourceError: the broker is gone"]
 
 
 def test_a_demo_in_which_nothing_moves_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from processor.cli.demo.closing import Closing
 from processor.cli.demo.display import display_for
 from processor.cli.demo.play import play
 from processor.cli.demo.rows import Row, efforts_of, outcomes_of
-from processor.cli.demo.scene import DEAD_LETTER_TOPIC, TOPIC, Script, Severity
+from processor.cli.demo.scene import DEAD_LETTER_TOPIC, HOST, TOPIC, Script, Severity
 from processor.model.errors import SourceError
 
 LOG_CHARACTERS = 4_000
@@ -68,7 +68,7 @@ def _open(script: Script, kafka: str, fullstory: str, port: int) -> None:
     click.echo(f"  traffic    {traffic}")
     click.echo(f"  Kafka      {kafka} (topics {TOPIC} and {DEAD_LETTER_TOPIC})")
     click.echo(f"  FullStory  {fullstory} (open it in a browser)")
-    click.echo(f"  worker     http://127.0.0.1:{port}/metrics\n")
+    click.echo(f"  worker     http://{HOST}:{port}/metrics\n")
 
 
 def _close(closing: Closing) -> None:

@@ -37,7 +37,7 @@ async def play(script: Script, log: FilteringBoundLogger, opening: Opening, disp
             process(worker_settings(cluster.bootstrap_servers, sandbox.url), log, tally) as worker,
         ):
             opening(cluster.bootstrap_servers, sandbox.url, worker.port)
-            course = Course(script, cluster, worker, tally, display)
+            course = Course(script, cluster, worker, tally, log, display)
             with display:
                 await course.run()
             arrivals = (Arrival(effect.kind, effect.item) for effect in sandbox.truth.effects)
@@ -55,7 +55,15 @@ async def play(script: Script, log: FilteringBoundLogger, opening: Opening, disp
 class Course:
     """The parts at work together, turn by turn; the worker does its own work between the turns."""
 
-    def __init__(self, script: Script, cluster: MockCluster, worker: Process, tally: Tally, display: Display) -> None:
+    def __init__(
+        self,
+        script: Script,
+        cluster: MockCluster,
+        worker: Process,
+        tally: Tally,
+        log: FilteringBoundLogger,
+        display: Display,
+    ) -> None:
         self.traffic = Traffic(cluster, script)
         self.letters: list[Letter] = []
         self.failures: list[str] = []
@@ -63,6 +71,7 @@ class Course:
         self._cluster = cluster
         self._worker = worker
         self._tally = tally
+        self._log = log
         self._display = display
         self._dead_letters = cluster.tail(DEAD_LETTER_TOPIC)
         self._began_at: float | None = None
@@ -84,7 +93,8 @@ class Course:
         stop.set()
         await self._until(Phase.LEAVING, working.done)
         if working.done() and (error := working.exception()) is not None:
-            self.failures.append(f"the worker ended: {error}")
+            self._log.critical("the worker ended", exc_info=error)
+            self.failures.append(f"the worker ended: {type(error).__name__}: {error}")
         ends = self._cluster.ends(DEAD_LETTER_TOPIC)
         await self._until(Phase.READING, lambda: self._dead_letters.offsets == ends)
 
