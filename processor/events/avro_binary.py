@@ -16,12 +16,11 @@ from struct import Struct
 from typing import Any
 from uuid import UUID
 
+from processor.events.avro_event import EventField, Read, event_reader
 from processor.events.timestamps import iso_of_ms
 
-Read = Callable[[bytes, int], tuple[Any, int]]
-"""Decodes what starts at an offset, and returns it with the offset after it; raises one of `FAULTS` on bad bytes."""
-
 FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
+"""What a `Read` raises on bad bytes."""
 
 _MAX_DECIMAL_BYTES = 64
 """150 digits; what takes more is no amount of anything, and converting it costs the square of its size."""
@@ -172,22 +171,8 @@ def _decimal(scale: int) -> Callable[[bytes], float]:
     return convert
 
 
-_NO_TEXT = -1
-_SECOND_BRANCH = 2
-
-
-def _text_at(schema: Any) -> int:
-    """Return how many bytes stand before the length of a text: none, one where it may be null; else `_NO_TEXT`."""
-    if schema == "string":
-        return 0
-    return 1 if schema == ["null", "string"] else _NO_TEXT
-
-
-def _pass_long(value: bytes, at: int) -> tuple[None, int]:
-    for end in range(at, at + 10):
-        if value[end] < _MORE_BYTES:
-            return None, end + 1
-    raise ContradictionError("a number is longer than ten bytes")
+def _fail() -> None:
+    raise ContradictionError("a length points outside of the value")
 
 
 class _Compiler:
@@ -197,47 +182,15 @@ class _Compiler:
         self._named: dict[str, Read] = {}
 
     def event(self, schema: dict[str, Any], wanted: Collection[str] | None) -> Read:
-        """Return the reader of an event's own fields: the hot loop, in which texts are read without a call."""
-        fields: list[tuple[str | None, int, Read]] = []
-
-        def read(value: bytes, at: int) -> tuple[dict[str, Any], int]:
-            decoded: dict[str, Any] = {}
-            size = len(value)
-            for name, text_at, read_field in fields:
-                if text_at == _NO_TEXT or (text_at and value[at] != _SECOND_BRANCH):
-                    found, at = read_field(value, at)
-                    if name is not None:
-                        decoded[name] = found
-                    continue
-                start = at + text_at  # of the text's length
-                length = value[start]
-                if length < _MORE_BYTES and not length & 1:
-                    start += 1
-                    at = start + (length >> 1)
-                else:
-                    length, start = _long(value, start)
-                    at = start + length
-                if not start <= at <= size:
-                    raise ContradictionError("a length points outside of the value")
-                if name is not None:
-                    decoded[name] = value[start:at].decode()
-            return decoded, at
-
+        """Return the reader of an event: the hot path."""
         self._named[schema["name"]] = self.record(schema, _milliseconds)  # for fields that refer to the event itself
+        fields = []
         for field in schema["fields"]:
-            name = _text(field["name"])
-            is_wanted = wanted is None or name in wanted
-            read_field = self._type(field["type"], _milliseconds) if is_wanted else self._passing(field["type"])
-            fields.append((name if is_wanted else None, _text_at(field["type"]), read_field))
-        return read
-
-    def _passing(self, schema: Any) -> Read:
-        """Return what finds the end of a field that nobody reads."""
-        if schema == "long" or (isinstance(schema, dict) and schema["type"] == "long"):
-            return _pass_long
-        if isinstance(schema, list):
-            return _union([self._passing(branch) for branch in schema])
-        return self._type(schema)
+            name, type_ = _text(field["name"]), field["type"]
+            read = self._type(type_, _milliseconds)
+            second = self._type(type_[-1], _milliseconds) if isinstance(type_, list) and type_ else read
+            fields.append(EventField(name if wanted is None or name in wanted else None, type_, read, second))
+        return event_reader(fields, _long, _fail)
 
     def record(self, schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read:
         """Return the reader of a record; `timestamp` makes those of its fields that are timestamps, by divisor."""

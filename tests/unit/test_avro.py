@@ -443,3 +443,12 @@ def test_a_number_without_an_end_is_malformed_also_where_it_is_passed_over() -> 
     outcome = reader_of(schema)(PREFIX + b"\x0atrack\2u" + b"\xff" * 11)
 
     assert isinstance(outcome, Rejected)
+
+
+def test_a_field_may_have_any_name() -> None:
+    """Names are never taken for anything but names, whatever they hold."""
+    names = ["a'b", 'a"b', "a\nb", "{a}", "\\", "'''", "decoded"]
+    schema = schema_with(*({"name": name, "type": ["null", "string"]} for name in names))
+    given = {"type": "track", "userId": "u"} | {name: f"value of {name}" for name in names}
+
+    assert every_field(schema)(framed(schema, given)) == given
