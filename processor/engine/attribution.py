@@ -16,6 +16,9 @@ from processor.model.reasons import Kind
 Canonical = Any
 """A hashable value, equal for JSON values of equal content."""
 
+_BOOLEANS = (object(), object())
+"""Stand for false and true, which Python takes for the numbers 0 and 1."""
+
 
 def attribute(kind: Kind, items: Sequence[Item], failures: Sequence[dict[str, Any]]) -> tuple[dict[int, str], int]:
     """Return the error code by index of each item that failed, and how many failures match no item."""
@@ -39,4 +42,4 @@ def canonical(value: Any) -> Canonical:
         return frozenset((name, canonical(each)) for name, each in value.items())
     if isinstance(value, list):
         return tuple(canonical(each) for each in value)
-    return (value,) if isinstance(value, bool) else value
+    return _BOOLEANS[value] if isinstance(value, bool) else value

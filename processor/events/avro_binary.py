@@ -89,15 +89,8 @@ def _exactly(size: int, value: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _string(value: bytes, at: int) -> tuple[str, int]:
-    size, start = value[at], at + 1
-    if size < _MORE_BYTES and not size & 1:  # most strings are shorter than 64 bytes
-        size >>= 1
-    else:
-        size, start = _long(value, at)
-    end = start + size
-    if not start <= end <= len(value):
-        raise ContradictionError("a length points outside of the value")
-    return value[start:end].decode(), end
+    taken, at = _sized(value, at)
+    return taken.decode(), at
 
 
 def _bytes(value: bytes, at: int) -> tuple[str, int]:

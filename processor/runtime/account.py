@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 from processor.engine.retry import Backoff, Chance
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry, of_trouble
@@ -51,6 +51,8 @@ async def identify_account(
             case Halt():
                 gate.halt(account.reason, account.detail)
                 await asyncio.sleep(gate.limits.probe_interval_s)
+            case _:
+                assert_never(account)
 
 
 def _judge(answer: Answer | NoAnswer) -> Account | Retry | Halt:

@@ -33,7 +33,7 @@ from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason, HaltReason, Kind
 from processor.model.records import Record, TopicPartition
 from processor.runtime.gate import Gate
-from processor.runtime.notices import DeadLetterWrite, Observer, Settled
+from processor.runtime.notices import DeadLetterWrite, Observer, Redelivered, Settled
 from processor.runtime.ports import Clock, DeadLetter, DeadLetters
 from processor.runtime.requests import Request, Requests, Sent
 from processor.runtime.signal import Signal
@@ -280,6 +280,7 @@ class Delivery:
         """Some of these items failed and FullStory does not say which."""
         if part.kind is Kind.USER:
             # Upserts are idempotent, and a single request is answered exactly.
+            self._observe(Redelivered(sum(len(item.records) for item in items)))
             await self._submit_each(part, items, job.request.attempt + 1)
             return
         detail = "a job failed in part, and which events failed cannot be read with this key"
@@ -293,6 +294,8 @@ class Delivery:
                 part.failures.extend(_Failure(item.records, rejected) for item in items)
             case "accept":
                 pass
+            case _:
+                assert_never(self._settings.unattributed)
 
     # Dead letters
 

@@ -168,9 +168,10 @@ class Requests:
                 unknown_since = None
 
     async def failures(self, kind: Kind, job_id: str) -> list[dict[str, object]] | None:
-        """Return the failed items of a job as FullStory echoes them; None when the key may not read them."""
+        """Return the failed items of a job as FullStory echoes them; None when they cannot be read."""
         found: list[dict[str, object]] = []
         token, seen = "", {""}
+        patient_until = self._clock.monotonic() + UNKNOWN_JOB_PATIENCE_S
         while True:
             ask = partial(self._destination.errors, kind, job_id, token)
             verdict: ErrorPage | Running | Unreadable | Unknown = await self._ask(
@@ -185,6 +186,8 @@ class Requests:
                     token = next_token
                 case Running():
                     await asyncio.sleep(self._polling.first_s)
+                case Unknown() if self._clock.monotonic() < patient_until:
+                    await asyncio.sleep(self._polling.cap_s)
                 case Unreadable() | Unknown():
                     return None
                 case _:

@@ -5,12 +5,13 @@ from collections import Counter
 
 import pytest
 
-from processor.engine.verdict import RetryReason
+from processor.engine.verdict import Answer, RetryReason
 from processor.model.reasons import DeadLetterReason, HaltReason, Kind
 from processor.runtime.delivery import Unattributed
 from processor.runtime.notices import Built, JobEnded, Redelivered, Retried, Settled
 from tests.fakes.dead_letters import header
 from tests.fakes.fullstory import Item, Lost, Refused
+from tests.simulation.records import Fate
 from tests.simulation.world import Plan, World, simulate
 
 
@@ -305,25 +306,26 @@ def test_users_of_unknown_fate_are_sent_one_by_one() -> None:
 
     async def story(world: World) -> None:
         a_standard_key(world)
-        world.laws.repeats_allowed = 3
         for number in range(4):
             bad = number == 2
             world.identify(f"u{number}", fate="dead_lettered" if bad else "delivered", **({"poison": 1} if bad else {}))
         await world.settled()
         assert sorted(post.offsets for post in world.posts[1:]) == [[0], [1], [2], [3]]
+        assert world.member.observer.of(Redelivered) == [Redelivered(4)]
         assert world.letters_of("rejected") == [2]
 
     simulate(story)
 
 
-@pytest.mark.parametrize(("policy", "unattributed"), [("dead_letter", [0, 1, 2]), ("accept", [])])
-def test_events_of_unknown_fate_follow_the_policy(policy: Unattributed, unattributed: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("policy", "fate", "unattributed"), [("dead_letter", "dead_lettered", [0, 1, 2]), ("accept", "filtered", [])]
+)
+def test_events_of_unknown_fate_follow_the_policy(policy: Unattributed, fate: Fate, unattributed: list[int]) -> None:
     """Without the right to read errors the operator decides about all events of a failed job."""
 
     async def story(world: World) -> None:
         a_standard_key(world)
-        fate = "dead_lettered" if unattributed else "filtered"
-        world.track("a", fate=fate), world.track("b", fate=fate, poison=1), world.track("c", fate=fate)  # type: ignore[arg-type]
+        world.track("a", fate=fate), world.track("b", fate=fate, poison=1), world.track("c", fate=fate)
         await world.settled()
         assert world.letters_of("unattributed") == unattributed
 
@@ -345,6 +347,51 @@ def test_events_of_unknown_fate_halt_their_partition_alone() -> None:
         assert not world.member.gate.halts
 
     simulate(story, Plan(partitions=2))
+
+
+@pytest.mark.parametrize(
+    ("known_after_s", "fate", "reason", "offsets"),
+    [(40.0, "delivered", "rejected", [1]), (80.0, "dead_lettered", "unattributed", [0, 1])],
+)
+def test_errors_that_fullstory_denies_to_know_are_asked_for_a_while(
+    known_after_s: float, fate: Fate, reason: str, offsets: list[int]
+) -> None:
+    """Its reads may lag for a minute; only then the failures count as unreadable."""
+
+    async def story(world: World) -> None:
+        world.fullstory.refuse = poison
+        begun = world.now
+        errors = world.fullstory.errors
+
+        async def lagging(kind: Kind, job_id: str, page_token: str) -> object:
+            is_known = world.now - begun > known_after_s
+            return await errors(kind, job_id if is_known else "another", page_token)
+
+        world.fullstory.errors = lagging  # type: ignore[method-assign, assignment]
+        world.track("a", fate=fate), world.track("b", fate="dead_lettered", poison=1)
+        await world.settled()
+        assert world.letters_of(reason) == offsets
+
+    simulate(story, Plan(unattributed="dead_letter"))
+
+
+def test_errors_that_are_not_ready_are_asked_for_again() -> None:
+    """FullStory may say that the job still runs when it has told its failure already."""
+
+    async def story(world: World) -> None:
+        world.fullstory.refuse = poison
+        errors = world.fullstory.errors
+        early = [Answer(202, {}), Answer(202, {})]
+
+        async def later(kind: Kind, job_id: str, page_token: str) -> object:
+            return early.pop() if early else await errors(kind, job_id, page_token)
+
+        world.fullstory.errors = later  # type: ignore[method-assign, assignment]
+        world.track("a"), world.track("b", fate="dead_lettered", poison=1)
+        await world.settled()
+        assert (early, world.letters_of("rejected")) == ([], [1])
+
+    simulate(story)
 
 
 def test_a_job_with_more_failures_than_it_tells_is_not_taken_for_complete() -> None:

@@ -1,6 +1,7 @@
 """Partitions come and go, workers end: what was sent is finished as far as time allows, the rest is released."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from processor.engine.limits import LimitSettings
 from processor.engine.verdict import Answer
 from processor.model.errors import SourceError
 from processor.model.reasons import HaltReason, Kind, ReleaseReason
-from processor.runtime.notices import Rebalanced, Released
+from processor.runtime.notices import Rebalanced, Released, Settled
 from processor.runtime.ports import Fetched
 from tests.fakes.fullstory import Refused
 from tests.simulation.world import Plan, World, simulate
@@ -269,6 +270,26 @@ def test_records_and_commits_of_an_ended_epoch_change_nothing() -> None:
         world.member.worker.fetched([Fetched(world.partitions[0], 1, [sent.record], 300)])
         await world.until(lambda: world.committed == [1], within_s=300.0)
         assert world.delivered() == [0, 0]
+
+    simulate(story)
+
+
+def test_what_a_batch_of_an_ended_epoch_reports_changes_nothing() -> None:
+    """Law 4: its partition may be owned anew, and knows nothing of it."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (3.0, 3.0)
+        world.track("a")
+        await asyncio.sleep(1.5)
+        (partition,) = world.partitions
+        before = world.member.owned[partition]
+        (batch,) = before.batches.values()
+        await world.member.source.lose(partition)
+        await world.member.source.assign(partition)
+        settled = Settled(Counter({Kind.EVENT: 1}), Counter(), Counter(), ())
+        world.member.worker._settle(before, batch.opened, settled)
+        assert not world.member.observer.of(Settled)
+        await world.settled()
 
     simulate(story)
 
