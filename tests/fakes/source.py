@@ -141,9 +141,8 @@ class FakeSource:
 
     def commit(self, offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
         """Commit what is still owned in its epoch."""
-        self.violations += [
-            f"{each} is committed after its revoke" for each in offsets if offsets[each][0] in self._revoked
-        ]
+        late = [str(each) for each, (epoch, _) in offsets.items() if epoch in self._revoked]
+        self.violations += [f"{each} is committed during or after its revoke" for each in late]
         if self._is_committing:
             self.violations.append("two commits at a time")
         self._is_committing = True
@@ -209,6 +208,7 @@ class FakeSource:
     async def _revoke(self, partitions: Sequence[TopicPartition]) -> None:
         going = [each for each in partitions if each in self.holdings]
         begun = _now()
+        self._revoked |= {self.holdings[each].epoch for each in going}
         offsets = await self._listener.revoking(going)
         if _now() - begun > self._drain_s + 0.001:
             self.violations.append(f"a revoke took {_now() - begun} s")
@@ -216,7 +216,8 @@ class FakeSource:
             self.violations.append(f"of {going} the offsets {offsets} were to be committed")
         if self._next_outcome() != "failed":
             self.broker.store(offsets)
-        self._revoked |= {self.holdings.pop(each).epoch for each in going}
+        for each in going:
+            del self.holdings[each]
 
     async def _lose(self, partitions: Sequence[TopicPartition]) -> None:
         going = [each for each in partitions if self.holdings.pop(each, None)]

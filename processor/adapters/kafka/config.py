@@ -44,7 +44,6 @@ def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "queued.max.messages.kbytes": max(settings.queue_bytes // 1024, 1),
         "fetch.max.bytes": settings.fetch_bytes,
         "max.partition.fetch.bytes": settings.partition_fetch_bytes,
-        "statistics.interval.ms": 5_000,
         **settings.properties,
         "bootstrap.servers": settings.bootstrap_servers,
         "group.id": settings.group_id,
@@ -52,6 +51,7 @@ def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",  # a missing offset is told, never skipped
         "enable.partition.eof": False,
+        "statistics.interval.ms": 5_000,  # they tell the lag
         **callbacks,
     }
     if settings.properties.get("group.protocol") == "consumer":
@@ -109,6 +109,10 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except KafkaException as error:
-        fault = error.args[0]
-        detail = fault.str() if isinstance(fault, KafkaError) else str(fault)
-        raise ConfigurationError([f"PROCESSOR_KAFKA__PROPERTIES: {detail}"]) from None
+        raise ConfigurationError([f"PROCESSOR_KAFKA__PROPERTIES: {said(error)}"]) from None
+
+
+def said(error: KafkaException) -> str:
+    """Return what librdkafka says of a fault, for people."""
+    fault = error.args[0]
+    return fault.str() if isinstance(fault, KafkaError) else str(fault)

@@ -7,7 +7,7 @@ from typing import TypeVar, final
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from processor.adapters.kafka.config import KafkaSettings
+from processor.adapters.kafka.config import KafkaSettings, said
 from processor.model.errors import SourceError
 from processor.model.records import TopicPartition
 
@@ -63,7 +63,7 @@ class Offsets:
             try:
                 answer = question()
             except KafkaException as error:
-                answer, fault = None, str(error.args[0])
+                answer, fault = None, said(error)
             else:
                 fault = "no answer"
             if answer is not None:

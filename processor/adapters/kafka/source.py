@@ -8,7 +8,12 @@ Rules:
    without an epoch are dropped. Both happen on the thread, where epochs begin and end.
 3. Before a partition goes, what is in flight is finished, then its offset is committed, then its epoch ends (in this
    order). A lost partition's epoch ends at once, and nothing is committed.
-4. A pause outlives the loss of a partition in librdkafka, so whatever is assigned is resumed first.
+4. Inside of a callback nothing is called that serves callbacks itself or keeps state across one (`poll`, `consume`,
+   `list_topics`, `close`): confluent-kafka 2.16 then forgets the call that it is in, and the next callback of that call
+   aborts the process.
+5. A pause outlives the loss of a partition in librdkafka, so whatever is assigned is resumed first.
+5. Callbacks, which run inside of `consume` and `close`, use no call of the client that runs callbacks itself: a
+   `list_topics` there makes the next callback abort the process (confluent-kafka 2.16).
 """
 
 import asyncio
@@ -17,6 +22,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, final
@@ -25,7 +32,7 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from processor.adapters.kafka.config import KafkaSettings, consumer_config, refusals
+from processor.adapters.kafka.config import KafkaSettings, consumer_config, refusals, said
 from processor.adapters.kafka.offsets import Offsets
 from processor.model.errors import SourceError
 from processor.model.records import Record, TopicPartition, held_bytes
@@ -40,6 +47,9 @@ COMMIT_DEADLINE_S = 30.0
 
 REVOKE_MARGIN_S = 5.0
 """What the loop may take beyond the drain time before a partition goes without its word."""
+
+JOIN_PATIENCE_S = 8.0
+"""For a join that is under way when the source stops: the others hear of it by a heartbeat, every 3 s, and drain."""
 
 CLOSE_DEADLINE_S = 10.0
 """Leaving the group takes a round trip; without a broker it is given up."""
@@ -75,7 +85,8 @@ class KafkaSource:
         self._offsets: Offsets
         self._last_epoch = 0
         self._epochs: dict[TopicPartition, int] = {}
-        self._starts: dict[TopicPartition, int] = {}
+        self._positions: dict[TopicPartition, int] = {}  # the next offset to hand over
+        self._arrived: dict[TopicPartition, bool] | None = None  # assigned and not told yet: whether it is new
         self._commit_sent: _Commit | None = None
 
     # On the event loop
@@ -120,7 +131,8 @@ class KafkaSource:
         """Leave the group; returns when the thread has ended, or when that takes too long."""
         self._stopping.set()
         if self._ended is not None:
-            await asyncio.wait({self._ended}, timeout=self._revoke_deadline_s + CLOSE_DEADLINE_S)
+            deadline_s = JOIN_PATIENCE_S + self._revoke_deadline_s + CLOSE_DEADLINE_S
+            await asyncio.wait({self._ended}, timeout=deadline_s)
 
     def _take_over(self, chunk: Sequence[Fetched], size: int) -> None:
         self._listener.fetched(chunk)
@@ -133,6 +145,7 @@ class KafkaSource:
         try:
             try:
                 self._consume(consumer)
+                self._let_join_end(consumer)
             finally:
                 consumer.close()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on without a consumer
@@ -155,8 +168,21 @@ class KafkaSource:
             if self._handed_over - self._taken_over > self._settings.fetch_bytes:
                 self._caught_up.wait(CONSUME_WAIT_S)
                 self._caught_up.clear()
-            elif messages := consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S):
-                self._hand_over(consumer, messages)
+            else:
+                messages = consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S)
+                self._tell_assigned()
+                self._hand_over(messages)
+
+    def _let_join_end(self, consumer: Consumer) -> None:
+        """Wait until a join that is under way is answered, before the group is left.
+
+        librdkafka sends the coordinator nothing while a join awaits its answer, and gives up to leave after 5 s. A
+        ghost would stay in the group, and all others would wait for it until its session times out. Any question to the
+        coordinator waits in the same line, so an answer tells that the line is free.
+        """
+        if consumer.memberid():
+            with suppress(KafkaException):
+                consumer.committed([KafkaPartition(self._settings.topics[0], 0)], timeout=JOIN_PATIENCE_S)
 
     def _carry_out_commands(self, consumer: Consumer) -> None:
         while self._commands:
@@ -164,9 +190,9 @@ class KafkaSource:
             try:
                 command(consumer)
             except KafkaException as error:
-                self._tell(self._listener.trouble, f"Kafka's client refused a command: {_said(error)}")
+                self._tell(self._listener.trouble, f"Kafka's client refused a command: {said(error)}")
 
-    def _hand_over(self, consumer: Consumer, messages: Sequence[Any]) -> None:
+    def _hand_over(self, messages: Sequence[Any]) -> None:
         """Give the records to the loop, by partition; those of partitions that went in the meantime are dropped.
 
         The messages are untyped because the stubs call everything optional that only error events lack.
@@ -174,7 +200,7 @@ class KafkaSource:
         found: dict[tuple[str, int], list[Record]] = {}
         for message in messages:
             if (error := message.error()) is not None:
-                self._meet(consumer, message, error)
+                self._meet(message, error)
                 continue
             at = (message.topic(), message.partition())
             record = Record(message.offset(), message.timestamp()[1], message.key(), message.value(), message.headers())
@@ -188,19 +214,18 @@ class KafkaSource:
             if (epoch := self._epochs.get(partition := TopicPartition(topic, number))) is not None
         ]
         if chunk:
+            self._positions |= {part.id: part.records[-1].offset + 1 for part in chunk}
             size = sum(part.bytes for part in chunk)
             self._handed_over += size
             self._tell(self._take_over, chunk, size)
 
-    def _meet(self, consumer: Consumer, message: Message, error: KafkaError) -> None:
+    def _meet(self, message: Message, error: KafkaError) -> None:
         """React to an event that came in a record's place."""
         if error.fatal():
             raise SourceError(f"Kafka's client cannot go on: {error.str()}")
         partition = TopicPartition(message.topic() or "", message.partition() or 0)
         if error.code() == KafkaError._AUTO_OFFSET_RESET and partition in self._epochs:
-            reached = consumer.position([KafkaPartition(*partition)])[0].offset
-            position = reached if reached >= 0 else self._starts[partition]  # nothing was consumed in this epoch
-            self._tell(self._listener.gap, partition, position, self._offsets.available(partition))
+            self._tell(self._listener.gap, partition, self._positions[partition], self._offsets.available(partition))
         else:
             self._tell(self._listener.trouble, error.str())
 
@@ -208,14 +233,13 @@ class KafkaSource:
         """Assign anew: librdkafka refuses to seek where it has stopped to fetch."""
         if self._epochs.get(partition) != epoch:
             return
-        place = KafkaPartition(*partition, offset)
+        self._positions[partition] = offset
         if self._settings.is_incremental:
+            place = KafkaPartition(*partition, offset)
             consumer.incremental_unassign([place])
             consumer.incremental_assign([place])
         else:
-            reached = {TopicPartition(p.topic, p.partition): p.offset for p in consumer.position(consumer.assignment())}
-            places = {each: at if at >= 0 else self._starts[each] for each, at in reached.items()}
-            consumer.assign(_kafka_offsets(places | {partition: offset}))
+            consumer.assign(_kafka_offsets(self._positions))
 
     # Commits
 
@@ -228,11 +252,11 @@ class KafkaSource:
         try:
             consumer.commit(offsets=_kafka_offsets(offsets), asynchronous=True)
         except KafkaException as error:
-            self._answer_commit(_said(error))
+            self._answer_commit(said(error))
 
     def _on_commit(self, error: KafkaError | None, partitions: list[KafkaPartition]) -> None:
         """Judge an answer; one that came after its deadline is not taken for the next one's."""
-        answered = {TopicPartition(each.topic, each.partition): each.offset for each in partitions}
+        answered = {_named(each): each.offset for each in partitions}
         if self._commit_sent is not None and self._commit_sent.offsets == answered:
             faults = [each.error for each in partitions if each.error]
             fault = error or (faults[0] if faults else None)
@@ -254,7 +278,6 @@ class KafkaSource:
         starts = {
             each: self._offsets.chosen_start(each) if offset is None else offset for each, offset in committed.items()
         }
-        self._starts |= starts
         placed = _kafka_offsets(starts)
         if self._settings.is_incremental:
             consumer.incremental_assign(placed)
@@ -262,9 +285,17 @@ class KafkaSource:
             consumer.assign(placed)
         if placed:
             consumer.resume(placed)
+        self._positions |= starts
+        self._arrived = (self._arrived or {}) | {each: offset is None for each, offset in committed.items()}
+
+    def _tell_assigned(self) -> None:
+        """Begin the epochs of what was assigned during the last `consume` and has not gone again."""
+        if self._arrived is None:
+            return
+        arrived, self._arrived = self._arrived, None
         self._tell(
             self._listener.assigned,
-            [Assignment(each, self._begin_epoch(each), starts[each], committed[each] is None) for each in starts],
+            [Assignment(each, self._begin_epoch(each), self._positions[each], arrived[each]) for each in arrived],
             self._offsets.partitions_in_topics(),
         )
 
@@ -274,43 +305,44 @@ class KafkaSource:
         return self._last_epoch
 
     def _on_revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-        going = self._owned(partitions)
-        offsets = self._finish(going)
+        offsets = self._finish(self._owned(partitions))
         try:
             if offsets:
                 consumer.commit(offsets=_kafka_offsets(offsets), asynchronous=False)
         except KafkaException as error:
-            self._tell(self._listener.trouble, f"the last commit of revoked partitions failed: {_said(error)}")
-        self._let_go(consumer, partitions, going)
+            self._tell(self._listener.trouble, f"the last commit of revoked partitions failed: {said(error)}")
+        self._let_go(consumer, partitions)
 
     def _finish(self, going: list[TopicPartition]) -> dict[TopicPartition, int]:
         """Let the loop finish what is in flight of these partitions; return what to commit of them."""
-        if not going:
+        if not going or self._loop.is_closed():
             return {}
         finishing = asyncio.run_coroutine_threadsafe(self._listener.revoking(going), self._loop)
         try:
             return finishing.result(self._revoke_deadline_s)
-        except TimeoutError:
+        except (TimeoutError, CancelledError):
             finishing.cancel()
             self._tell(self._listener.lost, going)
             return {}
 
     def _on_lost(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-        going = self._owned(partitions)
-        self._tell(self._listener.lost, going)
-        self._let_go(consumer, partitions, going)
+        if going := self._owned(partitions):
+            self._tell(self._listener.lost, going)
+        self._let_go(consumer, partitions)
 
-    def _let_go(self, consumer: Consumer, partitions: list[KafkaPartition], going: list[TopicPartition]) -> None:
-        for each in going:
-            del self._epochs[each], self._starts[each]
+    def _let_go(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        for each in map(_named, partitions):
+            self._epochs.pop(each, None)
+            self._positions.pop(each, None)
+            if self._arrived is not None:
+                self._arrived.pop(each, None)
         if self._settings.is_incremental:
             consumer.incremental_unassign(partitions)
         else:
             consumer.unassign()
 
     def _owned(self, partitions: list[KafkaPartition]) -> list[TopicPartition]:
-        named = [TopicPartition(each.topic, each.partition) for each in partitions]
-        return [each for each in named if each in self._epochs]
+        return [each for each in map(_named, partitions) if each in self._epochs]
 
     def _current(self, epochs: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
         return [KafkaPartition(*each) for each, epoch in epochs.items() if self._epochs.get(each) == epoch]
@@ -342,20 +374,20 @@ class KafkaSource:
 
     def _tell(self, what: Callable[..., None], *values: object) -> None:
         """Call on the event loop's thread, in the order of the calls here."""
-        self._loop.call_soon_threadsafe(what, *values)
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            self._loop.call_soon_threadsafe(what, *values)
 
 
 def _kafka_offsets(offsets: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
     return [KafkaPartition(each.topic, each.partition, offset) for each, offset in offsets.items()]
 
 
-def _said(error: KafkaException) -> str:
-    fault = error.args[0]
-    return fault.str() if isinstance(fault, KafkaError) else str(fault)
+def _named(partition: KafkaPartition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.partition)
 
 
 def _as_source_error(error: Exception) -> SourceError:
     if isinstance(error, SourceError):
         return error
-    detail = _said(error) if isinstance(error, KafkaException) else f"{type(error).__name__}: {error}"
+    detail = said(error) if isinstance(error, KafkaException) else f"{type(error).__name__}: {error}"
     return SourceError(f"Kafka's client ended: {detail}")

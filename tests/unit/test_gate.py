@@ -1,0 +1,286 @@
+"""Who may send a request, and when; and why delivery stands still."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from processor.engine.limits import Limits, LimitSettings
+from processor.model.reasons import HaltReason
+from processor.runtime.gate import Gate
+from processor.runtime.notices import Halted, Resumed
+from tests.fakes.clock import FakeClock
+from tests.fakes.loop import run_virtually
+from tests.fakes.observer import RecordingObserver
+
+
+class Scene:
+    """A gate with room for two requests at a time, and who was let through when."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        limits = Limits(LimitSettings(initial_concurrency=2))
+        limits.share(1, 1)
+        self.observer = RecordingObserver()
+        self.gate = Gate(limits, FakeClock(), self.observer)
+        self.names: list[str] = []
+        """Who was let through, in order."""
+        self.times: list[float] = []
+        self.looks = 0
+        self.gate.watch(self._look)
+        self._begun = FakeClock().monotonic()
+        if is_open:
+            self.gate.open()
+
+    def _look(self) -> None:
+        self.looks += 1
+
+    def ask(self, name: str, operations: int = 1) -> asyncio.Task[None]:
+        """Ask for the right to send."""
+
+        async def admit() -> None:
+            await self.gate.admit(operations)
+            self.names.append(name)
+            self.times.append(FakeClock().monotonic() - self._begun)
+
+        return asyncio.get_running_loop().create_task(admit())
+
+    def end(self, operations: int = 1) -> None:
+        """One of those let through is answered for good."""
+        self.gate.answered(overloaded=None)
+        self.gate.finished(operations)
+
+
+def play(story: Callable[[Scene], Coroutine[Any, Any, None]], *, is_open: bool = True) -> Scene:
+    """Tell a story of a gate on virtual time."""
+
+    async def tell() -> Scene:
+        scene = Scene(is_open=is_open)
+        await story(scene)
+        return scene
+
+    return run_virtually(tell())
+
+
+def test_nobody_passes_before_it_is_open() -> None:
+    """Until it is known whose key this is."""
+
+    async def story(scene: Scene) -> None:
+        scene.ask("a")
+        await asyncio.sleep(1.0)
+        assert (scene.names, scene.gate.room, scene.gate.is_blocked_for(0.0)) == ([], 0, True)
+        scene.gate.open()
+        await asyncio.sleep(0)
+        assert (scene.names, scene.gate.room, scene.gate.is_blocked_for(0.0)) == (["a"], 1, False)
+
+    play(story, is_open=False)
+
+
+def test_first_come_first_served() -> None:
+    """Whoever waits is let through in order, each by the end of another."""
+
+    async def story(scene: Scene) -> None:
+        for name in "abcd":
+            scene.ask(name)
+        await asyncio.sleep(1.0)
+        assert (scene.names, scene.gate.room) == (["a", "b"], 0)
+        scene.end()
+        await asyncio.sleep(0)
+        assert scene.names == ["a", "b", "c"]
+
+    play(story)
+
+
+def test_a_large_request_is_not_overtaken() -> None:
+    """Else a stream of small ones would keep it waiting for ever."""
+
+    async def story(scene: Scene) -> None:
+        scene.ask("a")
+        scene.ask("large", 300_000)
+        scene.ask("c")
+        await asyncio.sleep(1.0)
+        assert (scene.names, scene.gate.room) == (["a"], 0)
+        scene.end()
+        await asyncio.sleep(0)
+        assert scene.names == ["a", "large"]
+
+    play(story)
+
+
+def test_time_alone_opens_what_it_closed() -> None:
+    """A block ends by itself, also when it was prolonged meanwhile."""
+
+    async def story(scene: Scene) -> None:
+        assert scene.gate.block(5.0) == 5.0
+        scene.ask("a")
+        await asyncio.sleep(1.0)
+        assert scene.gate.block(9.0) == 5.0
+        assert (scene.gate.is_blocked_for(8.0), scene.gate.is_blocked_for(9.0)) == (True, False)
+        await asyncio.sleep(20.0)
+        assert scene.times == pytest.approx([10.0])
+
+    play(story)
+
+
+@pytest.mark.parametrize("is_blocked", [True, False])
+def test_whoever_gives_up_waiting_leaves_the_queue(*, is_blocked: bool) -> None:
+    """Those behind it move up."""
+
+    async def story(scene: Scene) -> None:
+        if is_blocked:
+            scene.gate.block(5.0)
+        else:
+            scene.ask("a", 150_000)
+        first = scene.ask("b", 100_000)
+        scene.ask("c")
+        await asyncio.sleep(1.0)
+        first.cancel()
+        await asyncio.sleep(10.0)
+        assert scene.names[-1] == "c"
+        assert "b" not in scene.names
+
+    play(story)
+
+
+def test_one_that_gave_up_is_passed_over() -> None:
+    """Its turn comes before it has left the queue."""
+
+    async def story(scene: Scene) -> None:
+        for name in "ab":
+            scene.ask(name)
+        await asyncio.sleep(0)
+        third = scene.ask("c")
+        scene.ask("d")
+        await asyncio.sleep(0)
+        third.cancel()
+        scene.end()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert scene.names == ["a", "b", "d"]
+        assert scene.gate.limits.awaiting_answer == 2
+
+    play(story)
+
+
+def test_a_right_that_was_granted_to_one_that_gave_up_is_given_back() -> None:
+    """Granted and cancelled at one moment: nothing was sent, and the next one has it."""
+
+    async def story(scene: Scene) -> None:
+        for name in "ab":
+            scene.ask(name)
+        await asyncio.sleep(0)
+        third = scene.ask("c")
+        scene.ask("d")
+        await asyncio.sleep(0)
+        scene.end()
+        third.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert scene.names == ["a", "b", "d"]
+        assert (scene.gate.limits.jobs, scene.gate.limits.operations) == (2, 2)
+
+    play(story)
+
+
+def test_the_watcher_is_told_when_there_may_be_room() -> None:
+    """After an answer, after a job, after a halt; not while somebody waits for the room himself."""
+
+    async def story(scene: Scene) -> None:
+        for name in "ab":
+            scene.ask(name)
+        await asyncio.sleep(0)
+        before = scene.looks
+        scene.ask("c", 300_000)
+        await asyncio.sleep(0)
+        assert scene.looks == before
+        scene.end()
+        assert scene.looks == before
+        scene.end()
+        assert scene.looks == before + 1
+        await asyncio.sleep(0)
+        scene.gate.halt(HaltReason.UNAUTHORIZED, "no")
+        scene.gate.resume(HaltReason.UNAUTHORIZED)
+        assert scene.looks == before + 2
+
+    play(story)
+
+
+def test_a_probed_halt_lets_one_through_each_interval() -> None:
+    """And says once that it began and once that it ended."""
+
+    async def story(scene: Scene) -> None:
+        scene.gate.halt(HaltReason.UNAUTHORIZED, "no")
+        scene.gate.halt(HaltReason.UNAUTHORIZED, "still no")
+        for name in "ab":
+            scene.ask(name)
+        await asyncio.sleep(20.0)
+        assert scene.names == ["a"]
+        assert scene.times == pytest.approx([15.0])
+        assert scene.gate.halts == {HaltReason.UNAUTHORIZED: "still no"}
+        assert scene.gate.is_blocked_for(0.0)
+        scene.gate.resume(HaltReason.UNAUTHORIZED, HaltReason.FORBIDDEN)
+        await asyncio.sleep(0)
+        assert scene.names == ["a", "b"]
+
+    scene = play(story)
+    expected = [Halted(HaltReason.UNAUTHORIZED, "no"), Resumed(HaltReason.UNAUTHORIZED)]
+    assert scene.observer.notices == expected
+
+
+def test_the_end_of_one_halt_is_not_the_end_of_another() -> None:
+    """Probes go on for as long as any cause for them lasts."""
+
+    async def story(scene: Scene) -> None:
+        scene.gate.halt(HaltReason.UNAUTHORIZED, "no")
+        scene.gate.halt(HaltReason.FORBIDDEN, "no")
+        scene.gate.resume(HaltReason.UNAUTHORIZED)
+        assert scene.gate.limits.is_halted
+        scene.gate.resume(HaltReason.FORBIDDEN)
+        assert not scene.gate.limits.is_halted
+
+    play(story)
+
+
+@pytest.mark.parametrize("reason", [HaltReason.WRONG_ORG, HaltReason.DEAD_LETTER_TOPIC])
+def test_some_halts_let_nothing_through_at_all(reason: HaltReason) -> None:
+    """A probe would do harm, or help nobody."""
+
+    async def story(scene: Scene) -> None:
+        scene.gate.halt(reason, "no")
+        scene.ask("a")
+        await asyncio.sleep(3_600.0)
+        assert (scene.names, scene.gate.room, scene.gate.is_blocked_for(0.0)) == ([], 0, True)
+        scene.gate.resume(reason)
+        await asyncio.sleep(0)
+        assert scene.names == ["a"]
+
+    play(story)
+
+
+def test_a_halt_that_several_hold_ends_with_the_last() -> None:
+    """And shows what one of those says that still hold it."""
+
+    async def story(scene: Scene) -> None:
+        gate, reason = scene.gate, HaltReason.GAP
+        with gate.held(reason, "first"):
+            with gate.held(reason, "second"):
+                assert gate.halts == {reason: "second"}
+            assert gate.halts == {reason: "first"}
+            assert gate.room == 2
+        assert gate.halts == {}
+
+    scene = play(story)
+    assert scene.observer.notices == [Halted(HaltReason.GAP, "first"), Resumed(HaltReason.GAP)]
+
+
+def test_a_held_halt_may_be_resumed_for_all() -> None:
+    """Whoever still holds it does not bring it back by letting go."""
+
+    async def story(scene: Scene) -> None:
+        gate, reason = scene.gate, HaltReason.DEAD_LETTER_TOPIC
+        with gate.held(reason, "first"):
+            with gate.held(reason, "second"):
+                gate.resume(reason)
+            assert gate.halts == {}
+
+    play(story)

@@ -1,0 +1,132 @@
+"""Whose key this is, asked until FullStory says so."""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import pytest
+
+from processor.engine.limits import Limits, LimitSettings
+from processor.engine.verdict import Answer, NoAnswer, RetryReason
+from processor.model.reasons import HaltReason
+from processor.runtime.account import Account, Mode, identify_account
+from processor.runtime.gate import Gate
+from processor.runtime.notices import Halted, Resumed, Retried
+from tests.fakes.clock import FakeClock
+from tests.fakes.fullstory import FakeFullStory
+from tests.fakes.loop import START_S, run_virtually
+from tests.fakes.observer import RecordingObserver
+
+ME = Answer(200, {"email": "a@example.com", "orgId": "ORG", "role": "ARCHITECT"})
+
+
+class Scripted(FakeFullStory):
+    """Answers the question for the account as told."""
+
+    def __init__(self, *answers: Answer | NoAnswer) -> None:
+        super().__init__()
+        self.answers = deque(answers)
+        self.asked_at: list[float] = []
+
+    async def me(self) -> Answer | NoAnswer:
+        """Return the next answer."""
+        self.asked_at.append(asyncio.get_running_loop().time() - START_S)
+        return self.answers.popleft()
+
+
+def identify(*answers: Answer | NoAnswer, org_id: str | None = None) -> tuple[Account, Scripted, RecordingObserver]:
+    """Ask until one of the answers satisfies."""
+
+    async def ask() -> tuple[Account, Scripted, RecordingObserver]:
+        observer, fullstory = RecordingObserver(), Scripted(*answers)
+        gate = Gate(Limits(LimitSettings()), FakeClock(), observer)
+        account = await identify_account(fullstory, org_id, gate, lambda: 1.0, observer)
+        assert not gate.halts
+        assert not gate.limits.is_halted
+        return account, fullstory, observer
+
+    return run_virtually(ask())
+
+
+@pytest.mark.parametrize("org_id", [None, "ORG"])
+def test_a_good_answer_is_taken_at_once(org_id: str | None) -> None:
+    """With or without an organisation to compare with."""
+    account, fullstory, observer = identify(ME, org_id=org_id)
+    assert account == Account("ORG", "ARCHITECT")
+    assert (fullstory.asked_at, observer.notices) == ([0.0], [])
+
+
+def test_another_organisations_key_halts_until_it_is_changed() -> None:
+    """Both organisations are named, and the next question waits for the probe interval."""
+    other = Answer(200, {"orgId": "OTHER", "role": "USER"})
+    _, fullstory, observer = identify(other, other, ME, org_id="ORG")
+    assert fullstory.asked_at == [0.0, 15.0, 30.0]
+    (halted,) = observer.of(Halted)
+    assert halted.reason is HaltReason.WRONG_ORG
+    assert "OTHER" in halted.detail
+    assert "ORG" in halted.detail
+    assert observer.of(Resumed) == [Resumed(HaltReason.WRONG_ORG)]
+
+
+def test_a_passing_fault_is_waited_for() -> None:
+    """As long as FullStory says, or ever longer; no halt is made of it."""
+    throttled = [Answer(429, None, retry_after_s) for retry_after_s in (60.0, 0.0)]
+    answers: list[Answer | NoAnswer] = [NoAnswer(RetryReason.CONNECTION, "refused"), Answer(503), *throttled]
+    _, fullstory, observer = identify(*answers, ME)
+    assert fullstory.asked_at == [0.0, 0.5, 1.5, 61.5, 65.5]
+    assert observer.notices == [
+        Retried(RetryReason.CONNECTION, "refused"),
+        Retried(RetryReason.SERVER_ERROR),
+        Retried(RetryReason.THROTTLED),
+        Retried(RetryReason.THROTTLED),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(401), HaltReason.UNAUTHORIZED),
+        (Answer(404), HaltReason.UNEXPECTED_ANSWER),
+        (Answer(200, None), HaltReason.UNEXPECTED_ANSWER),
+        (Answer(200, []), HaltReason.UNEXPECTED_ANSWER),
+        (Answer(200, {"orgId": 5, "role": "USER"}), HaltReason.UNEXPECTED_ANSWER),
+        (Answer(200, {"orgId": "ORG"}), HaltReason.UNEXPECTED_ANSWER),
+    ],
+)
+def test_an_answer_that_speaks_of_the_set_up_halts(answer: Answer, reason: HaltReason) -> None:
+    """Until there is a good one."""
+    _, fullstory, observer = identify(answer, ME)
+    assert fullstory.asked_at == [0.0, 15.0]
+    assert [notice.reason for notice in observer.of(Halted)] == [reason]
+    assert observer.of(Resumed) == [Resumed(reason)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "role", "expected"),
+    [
+        ("auto", "ARCHITECT", True),
+        ("auto", "ADMIN", True),
+        ("auto", "USER", False),
+        ("auto", "a new role", False),
+        ("batch", "USER", True),
+        ("single", "ADMIN", False),
+    ],
+)
+def test_batches_are_used_where_their_failures_can_be_read(mode: Mode, role: str, *, expected: bool) -> None:
+    """Unless the operator decides."""
+    assert Account("ORG", role).uses_batches(mode) is expected
+
+
+def test_the_halt_is_seen_while_it_lasts() -> None:
+    """The gate shows it to whoever asks why nothing is sent."""
+
+    async def story() -> Any:
+        observer = RecordingObserver()
+        gate = Gate(Limits(LimitSettings()), FakeClock(), observer)
+        asking = asyncio.ensure_future(identify_account(Scripted(Answer(401), ME), None, gate, lambda: 1.0, observer))
+        await asyncio.sleep(1.0)
+        seen = dict(gate.halts)
+        await asking
+        return seen
+
+    assert run_virtually(story()).keys() == {HaltReason.UNAUTHORIZED}

@@ -1,0 +1,199 @@
+"""One owned partition: what is buffered, in flight, and to be committed."""
+
+from collections import deque
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from processor.engine.partition import BYTES_PER_RECORD_BYTE, BatchLimits, OpenRange, Partition
+from processor.model.records import OffsetRange, Record, TopicPartition, held_bytes
+
+SOURCE = TopicPartition("t", 3)
+LIMITS = BatchLimits(max_records=3, max_bytes=5_000, linger_s=2.0)
+
+
+def a_partition(*chunks: list[int], position: int = 0) -> Partition:
+    """Return a partition that has buffered records with these offsets, a chunk each second from 100 on."""
+    partition = Partition(SOURCE, 1, position)
+    for number, offsets in enumerate(chunks):
+        records = [record(offset) for offset in offsets]
+        partition.append(records, sum(map(held_bytes, records)), 100.0 + number)
+    return partition
+
+
+def record(offset: int, size: int = 10) -> Record:
+    """Return a record of about this size."""
+    return Record(offset, offset * 1_000, b"key", b"v" * size, None)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "due_at"),
+    [
+        ([], None),
+        ([[0]], 102.0),
+        ([[0], [1]], 102.0),  # counted from the first
+        ([[0], [1, 2]], float("-inf")),  # full
+        ([[0, 1, 2, 3]], float("-inf")),
+    ],
+)
+def test_a_batch_is_due_when_full_or_when_its_first_record_has_lingered(
+    chunks: list[list[int]], due_at: float | None
+) -> None:
+    """Later records do not prolong the wait."""
+    assert a_partition(*chunks).due_at(LIMITS) == due_at
+
+
+def test_a_batch_is_due_when_it_has_its_bytes() -> None:
+    """The size of records counts as their number does."""
+    partition = a_partition()
+    partition.append([record(0, 4_000)], 4_999, 100.0)
+    assert partition.due_at(LIMITS) == 102.0
+    partition.append([record(1, 1)], 1, 101.0)
+    assert partition.due_at(LIMITS) == float("-inf")
+
+
+def test_what_is_left_by_a_batch_keeps_its_time_of_arrival() -> None:
+    """The linger of the next batch counts from when its own first record came."""
+    partition = a_partition([0, 1], [2, 3])
+    partition.open(1, 0)
+    assert (partition.waiting_since, partition.due_at(LIMITS)) == (100.0, float("-inf"))
+    partition.open(3, 0)
+    assert (partition.waiting_since, partition.due_at(LIMITS)) == (101.0, 103.0)
+    partition.open(4, 0)
+    assert (partition.waiting_since, partition.due_at(LIMITS)) == (float("inf"), None)
+
+
+def test_a_range_covers_offsets_that_nobody_gets() -> None:
+    """It begins where the one before ended, whatever the first record's offset."""
+    partition = a_partition([5, 9], [12], position=2)
+    first, second = partition.open(10, 0), partition.open(13, 0)
+    assert (first.range, second.range) == (OffsetRange(2, 10), OffsetRange(10, 13))
+    assert (list(first.records), list(second.records)) == ([5, 9], [12])
+    assert partition.position == 13
+
+
+def test_only_what_has_nothing_unsettled_before_it_may_be_committed() -> None:
+    """Law 1: a range that settles early waits for those before it, without its records."""
+    partition = a_partition([0, 1, 2])
+    ranges = [partition.open(end, 0) for end in (1, 2, 3)]
+    for index, committable, first_unsettled, waiting in ((1, None, 0, 3), (0, 2, 2, 1), (2, 3, 3, 0)):
+        partition.settle(ranges[index])
+        assert (partition.committable, partition.first_unsettled) == (committable, first_unsettled)
+        assert partition.open_ranges == waiting
+    assert not ranges[1].records
+
+
+def test_a_range_settles_once() -> None:
+    """Law 3: twice is a defect of the program, and said so."""
+    partition = a_partition([0])
+    opened = partition.open(1, 0)
+    partition.settle(opened)
+    with pytest.raises(AssertionError, match=r"t\[3\] \[0, 1\) settles twice"):
+        partition.settle(opened)
+
+
+def test_the_oldest_unsettled_record_is_in_flight_or_else_buffered() -> None:
+    """Its timestamp tells how old the partition's backlog is."""
+    partition = a_partition([0, 1])
+    assert partition.oldest_unsettled == record(0)
+    opened = partition.open(1, 0)
+    assert partition.oldest_unsettled == record(0)
+    partition.settle(opened)
+    assert partition.oldest_unsettled == record(1)
+    partition.settle(partition.open(2, 0))
+    assert partition.oldest_unsettled is None
+
+
+def test_demand_foresees_the_bodies_of_what_is_buffered() -> None:
+    """A record on its way is held three times."""
+    partition = a_partition([0, 1])
+    size = held_bytes(record(0))
+    assert (partition.held_bytes, partition.demand_bytes) == (2 * size, 2 * size * BYTES_PER_RECORD_BYTE)
+    partition.open(1, 50)
+    assert (partition.held_bytes, partition.demand_bytes) == (2 * size + 50, size + 50 + BYTES_PER_RECORD_BYTE * size)
+
+
+class PartitionMachine(RuleBasedStateMachine):
+    """Any order of arrivals, batches and settlements, against a plain model."""
+
+    @initialize(start=st.integers(0, 50))
+    def begin(self, start: int) -> None:
+        """Own the partition from some offset."""
+        self.partition = Partition(SOURCE, 1, start)
+        self.start = self.end = start
+        self.now = 0.0
+        self.unopened: deque[Record] = deque()
+        self.ranges: list[OpenRange] = []
+        self.bytes: dict[int, int] = {}
+
+    @rule(gaps=st.lists(st.integers(0, 3), min_size=1, max_size=6), size=st.integers(0, 100))
+    def arrive(self, gaps: list[int], size: int) -> None:
+        """Records come, some offsets missing."""
+        records = []
+        for gap in gaps:
+            records.append(record(self.end + gap, size))
+            self.end = records[-1].offset + 1
+        self.now += 1.0
+        self.unopened.extend(records)
+        self.partition.append(records, sum(map(held_bytes, records)), self.now)
+
+    @precondition(lambda self: self.unopened)
+    @rule(data=st.data(), body_bytes=st.integers(0, 1_000))
+    def open(self, data: st.DataObject, body_bytes: int) -> None:
+        """A batch takes some of the buffered records."""
+        count = data.draw(st.integers(1, len(self.unopened)))
+        taken = [self.unopened.popleft() for _ in range(count)]
+        opened = self.partition.open(taken[-1].offset + 1, body_bytes)
+        assert list(opened.records.values()) == taken
+        assert opened.range.start == (self.ranges[-1].range.end if self.ranges else self.start)
+        assert opened.range.end == taken[-1].offset + 1
+        self.ranges.append(opened)
+        self.bytes[id(opened)] = sum(map(held_bytes, taken)) + body_bytes
+
+    @precondition(lambda self: any(not opened.settled for opened in self.ranges))
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        """Any range in flight settles."""
+        opened = data.draw(st.sampled_from([each for each in self.ranges if not each.settled]))
+        del self.bytes[id(opened)]
+        self.partition.settle(opened)
+
+    @precondition(lambda self: any(opened.settled for opened in self.ranges))
+    @rule(data=st.data())
+    def settle_again(self, data: st.DataObject) -> None:
+        """No range settles twice (law 3), and trying changes nothing."""
+        opened = data.draw(st.sampled_from([each for each in self.ranges if each.settled]))
+        before = self.partition.committable
+        with pytest.raises(AssertionError):
+            self.partition.settle(opened)
+        assert self.partition.committable == before
+
+    @invariant()
+    def commits_pass_nothing_unsettled(self) -> None:
+        """Law 1: the committable offset is the end of the settled ranges at the front."""
+        expected = None
+        for opened in self.ranges:
+            if not opened.settled:
+                break
+            expected = opened.range.end
+        assert self.partition.committable == expected
+        unsettled = [opened.range.start for opened in self.ranges if not opened.settled]
+        assert self.partition.first_unsettled == min(unsettled, default=self.partition.position)
+
+    @invariant()
+    def counts_balance(self) -> None:
+        """Records and bytes are counted where they are, and nowhere else."""
+        partition = self.partition
+        buffered = sum(map(held_bytes, self.unopened))
+        assert (partition.buffered_records, partition.buffered_bytes) == (len(self.unopened), buffered)
+        assert partition.open_records == sum(len(opened.records) for opened in self.ranges if not opened.settled)
+        assert partition.open_bytes == sum(self.bytes.values())
+        assert partition.held_bytes == partition.buffered_bytes + partition.open_bytes
+        assert partition.unsettled_records == partition.buffered_records + partition.open_records
+        assert list(partition.buffered()) == list(self.unopened)
+
+
+TestPartitionMachine = PartitionMachine.TestCase
+TestPartitionMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -1,0 +1,242 @@
+"""What each answer of FullStory means."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.engine.verdict import (
+    Accepted,
+    Answer,
+    Completed,
+    Delivered,
+    ErrorPage,
+    Failed,
+    Halt,
+    NoAnswer,
+    Retry,
+    RetryReason,
+    Running,
+    Split,
+    Unknown,
+    Unreadable,
+    error_code,
+    is_passing,
+    of_errors,
+    of_job,
+    of_post,
+)
+from processor.model.outcomes import Rejected
+from processor.model.reasons import DeadLetterReason, HaltReason
+
+JOB = {"job": {"id": "j1", "status": "PROCESSING"}}
+LOST = NoAnswer(RetryReason.CONNECTION, "reset by peer")
+TROUBLE = [
+    (408, RetryReason.TIMEOUT),
+    (425, RetryReason.TIMEOUT),
+    (409, RetryReason.CONFLICT),
+    (429, RetryReason.THROTTLED),
+    (500, RetryReason.SERVER_ERROR),
+    (502, RetryReason.SERVER_ERROR),
+    (503, RetryReason.SERVER_ERROR),
+    (599, RetryReason.SERVER_ERROR),
+]
+SET_UP = [
+    (401, HaltReason.UNAUTHORIZED),
+    (403, HaltReason.FORBIDDEN),
+    (301, HaltReason.UNEXPECTED_ANSWER),
+    (404, HaltReason.UNEXPECTED_ANSWER),
+    (405, HaltReason.UNEXPECTED_ANSWER),
+    (415, HaltReason.UNEXPECTED_ANSWER),
+    (418, HaltReason.UNEXPECTED_ANSWER),
+]
+JUDGES = [
+    lambda answer: of_post(answer, batch=True),
+    lambda answer: of_post(answer, batch=False),
+    of_job,
+    of_errors,
+]
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize(("status", "reason"), TROUBLE)
+def test_what_passes_is_tried_again(judge: Any, status: int, reason: RetryReason) -> None:
+    """Whatever was asked; the time that FullStory named is kept."""
+    assert judge(Answer(status, None, 7.0)) == Retry(reason, status, 7.0)
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_no_answer_is_tried_again(judge: Any) -> None:
+    """A fault of the network says nothing, and what it said is kept for people."""
+    verdict = judge(LOST)
+    assert verdict == Retry(RetryReason.CONNECTION, detail="reset by peer")
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize(("status", "reason"), SET_UP)
+def test_what_speaks_of_the_set_up_halts(judge: Any, status: int, reason: HaltReason) -> None:
+    """Except where a 403 or a 404 answers a question for a job."""
+    verdict = judge(Answer(status, {"code": "x"}))
+    if (judge is of_job and status == 404) or (judge is of_errors and status in (403, 404)):
+        assert verdict == (Unreadable() if status == 403 else Unknown())
+    else:
+        assert isinstance(verdict, Halt)
+        assert verdict.reason is reason
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+@pytest.mark.parametrize(
+    ("batch", "body", "expected"),
+    [
+        (True, JOB, Accepted("j1")),
+        (True, {"job": {"id": ""}}, Halt),
+        (True, {"job": {"id": 5}}, Halt),
+        (True, {"job": "j1"}, Halt),
+        (True, {}, Halt),
+        (True, [], Halt),
+        (True, None, Halt),
+        (False, {}, Delivered()),
+        (False, {"id": "x"}, Delivered()),
+        (False, None, Halt),
+        (False, [], Halt),
+    ],
+)
+def test_a_success_is_believed_when_it_speaks_fullstorys_json(
+    status: int, body: Any, expected: Any, *, batch: bool
+) -> None:
+    """A page of a proxy with status 200 has delivered nothing."""
+    verdict = of_post(Answer(status, body), batch=batch)
+    assert verdict == expected or (isinstance(expected, type) and isinstance(verdict, expected))
+
+
+def test_an_empty_success_delivers_one_item_and_begins_no_job() -> None:
+    """204 is tolerated where nothing has to be said."""
+    assert of_post(Answer(204), batch=False) == Delivered()
+    assert isinstance(of_post(Answer(204), batch=True), Halt)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+@pytest.mark.parametrize("body", [None, {"code": "invalid_argument"}])
+def test_a_batch_that_is_refused_is_split(status: int, body: Any) -> None:
+    """Only one of its items alone can be at fault."""
+    assert of_post(Answer(status, body), batch=True) == Split(status)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "word"),
+    [
+        (
+            400,
+            {"code": "invalid_argument", "message": "bob@example.com"},
+            DeadLetterReason.REJECTED,
+            "invalid_argument",
+        ),
+        (422, {"code": "required_field"}, DeadLetterReason.REJECTED, "required_field"),
+        (413, None, DeadLetterReason.TOO_LARGE, "too large"),
+    ],
+)
+def test_one_item_that_is_refused_is_at_fault(status: int, body: Any, reason: DeadLetterReason, word: str) -> None:
+    """The detail names the code and quotes nothing."""
+    verdict = of_post(Answer(status, body), batch=False)
+    assert isinstance(verdict, Rejected)
+    assert (verdict.reason, verdict.http_status) == (reason, status)
+    assert word in verdict.detail
+    assert "example.com" not in verdict.detail
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("body", [None, "<html>", [], {}, {"code": 3}, {"code": "two words"}, {"code": "x" * 65}])
+def test_a_refusal_that_is_not_fullstorys_halts(status: int, body: Any) -> None:
+    """Something in between that answers 400 must not empty a topic into the dead-letter topic."""
+    verdict = of_post(Answer(status, body), batch=False)
+    assert isinstance(verdict, Halt)
+    assert verdict.reason is HaltReason.UNEXPECTED_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"code": "a.B-c_9"}, "a.B-c_9"),
+        ({"code": "x\n"}, None),
+        ({"code": ""}, None),
+        ({"message": "x"}, None),
+        ("code", None),
+    ],
+)
+def test_an_error_code_is_a_short_word(body: Any, expected: str | None) -> None:
+    """Nothing else can be told on without quoting what was sent."""
+    assert error_code(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [("server_error", True), ("too_many_requests", True), ("invalid_argument", False), ("", False)],
+)
+def test_some_codes_of_items_speak_of_fullstory(code: str, *, expected: bool) -> None:
+    """Such an item is sent again."""
+    assert is_passing(code) is expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer(200, {"job": {"status": "COMPLETED"}}), Completed()),
+        (Answer(200, {"job": {"status": "FAILED"}, "errors": 3}), Failed(3)),
+        (Answer(200, {"job": {"status": "FAILED"}, "errors": 0}), Failed(1)),
+        (Answer(200, {"job": {"status": "FAILED"}, "errors": "3"}), Failed(1)),
+        (Answer(200, {"job": {"status": "FAILED"}}), Failed(1)),
+        (Answer(200, {"job": {"status": "PROCESSING"}}), Running()),
+        (Answer(202, {"job": {"status": "A_NEW_ONE"}}), Running()),
+        (Answer(200, {"job": {}}), Running()),
+        (Answer(404, {}), Unknown()),
+    ],
+)
+def test_a_jobs_state_is_told_by_its_status(answer: Answer, expected: Any) -> None:
+    """A status that nobody knows yet is no end."""
+    assert of_job(answer) == expected
+
+
+@pytest.mark.parametrize("body", [None, [], "x", {}, {"job": None}, {"job": "j1"}])
+def test_a_state_without_a_job_halts(body: Any) -> None:
+    """Something else than FullStory answers: a job is not to be followed for ever."""
+    assert isinstance(of_job(Answer(200, body)), Halt)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer(200, {"results": [{"code": "x"}, "odd"], "next_page_token": "t"}), ErrorPage(({"code": "x"},), "t")),
+        (Answer(200, {"results": [], "next_page_token": None}), ErrorPage((), "")),
+        (Answer(200, {"results": None}), Unreadable()),
+        (Answer(200, None), Unreadable()),
+        (Answer(202, {}), Running()),
+        (Answer(403), Unreadable()),
+        (Answer(404), Unknown()),
+    ],
+)
+def test_failed_items_are_read_page_by_page(answer: Answer, expected: Any) -> None:
+    """What cannot be read counts as such."""
+    assert of_errors(answer) == expected
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["job", "id", "status", "errors", "results", "code", "next_page_token"]), inner
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.integers(100, 599), JSON, st.none() | st.floats(0, 1e6))
+def test_every_answer_has_a_verdict(status: int, body: Any, retry_after_s: float | None) -> None:
+    """Nothing that a server can say raises, and only 400, 413 and 422 to one item reject it (law 9)."""
+    answer = Answer(status, body, retry_after_s)
+    for judge in JUDGES:
+        verdict = judge(answer)
+        if isinstance(verdict, Rejected):
+            assert status in (400, 413, 422)
