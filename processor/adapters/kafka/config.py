@@ -28,10 +28,15 @@ class KafkaSettings:
     properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
+    def is_classic(self) -> bool:
+        """Whether the members join and assign by themselves; else the broker assigns (KIP-848)."""
+        return str(self.properties.get("group.protocol", "classic")).lower() != "consumer"
+
+    @property
     def is_incremental(self) -> bool:
         """Whether rebalances tell only what changes; an assignor of the eager kind tells all, every time."""
         own = str(self.properties.get("partition.assignment.strategy", "cooperative-sticky"))
-        return self.properties.get("group.protocol") == "consumer" or "cooperative" in own
+        return not self.is_classic or "cooperative" in own
 
 
 def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -> dict[str, Any]:
@@ -54,8 +59,8 @@ def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "statistics.interval.ms": 5_000,  # they tell the lag
         **callbacks,
     }
-    if settings.properties.get("group.protocol") == "consumer":
-        del config["partition.assignment.strategy"]  # the broker assigns
+    if not settings.is_classic:
+        del config["partition.assignment.strategy"]
     return config
 
 

@@ -29,7 +29,7 @@ from functools import partial
 from typing import Any, final
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.config import KafkaSettings, consumer_config, refusals, said
@@ -48,11 +48,14 @@ COMMIT_DEADLINE_S = 30.0
 REVOKE_MARGIN_S = 5.0
 """What the loop may take beyond the drain time before a partition goes without its word."""
 
-JOIN_PATIENCE_S = 8.0
+JOIN_PATIENCE_S = 6.0
 """For a join that is under way when the source stops: the others hear of it by a heartbeat, every 3 s, and drain."""
 
+UNSUBSCRIBE_S = 5.0
+"""Leaving the group takes a round trip, beyond what is in flight."""
+
 CLOSE_DEADLINE_S = 10.0
-"""Leaving the group takes a round trip; without a broker it is given up."""
+"""For what librdkafka closes; without a broker it is given up."""
 
 _librdkafka_log = logging.getLogger("librdkafka")
 
@@ -131,8 +134,8 @@ class KafkaSource:
         """Leave the group; returns when the thread has ended, or when that takes too long."""
         self._stopping.set()
         if self._ended is not None:
-            deadline_s = JOIN_PATIENCE_S + self._revoke_deadline_s + CLOSE_DEADLINE_S
-            await asyncio.wait({self._ended}, timeout=deadline_s)
+            leave_s = JOIN_PATIENCE_S + UNSUBSCRIBE_S + CLOSE_DEADLINE_S
+            await asyncio.wait({self._ended}, timeout=self._revoke_deadline_s + leave_s)
 
     def _take_over(self, chunk: Sequence[Fetched], size: int) -> None:
         self._listener.fetched(chunk)
@@ -145,7 +148,7 @@ class KafkaSource:
         try:
             try:
                 self._consume(consumer)
-                self._let_join_end(consumer)
+                self._leave(consumer)
             finally:
                 consumer.close()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on without a consumer
@@ -173,16 +176,21 @@ class KafkaSource:
                 self._tell_assigned()
                 self._hand_over(messages)
 
-    def _let_join_end(self, consumer: Consumer) -> None:
-        """Wait until a join that is under way is answered, before the group is left.
+    def _leave(self, consumer: Consumer) -> None:
+        """Leave the group, where `close` alone would leave a ghost for whom all others wait until its session ends.
 
-        librdkafka sends the coordinator nothing while a join awaits its answer, and gives up to leave after 5 s. A
-        ghost would stay in the group, and all others would wait for it until its session times out. Any question to the
-        coordinator waits in the same line, so an answer tells that the line is free.
+        librdkafka (2.16) sends the coordinator nothing while a join awaits its answer, and gives up to leave after 5 s:
+        any question waits in the same line, so its answer tells that the line is free. And `close` forgets to leave
+        where a member of a cooperative group owns nothing, which `unsubscribe` does not.
         """
-        if consumer.memberid():
-            with suppress(KafkaException):
-                consumer.committed([KafkaPartition(self._settings.topics[0], 0)], timeout=JOIN_PATIENCE_S)
+        if not (self._settings.is_classic and consumer.memberid()):
+            return
+        with suppress(KafkaException):
+            consumer.committed([KafkaPartition(self._settings.topics[0], 0)], timeout=JOIN_PATIENCE_S)
+        consumer.unsubscribe()
+        deadline = time.monotonic() + UNSUBSCRIBE_S
+        while consumer.memberid() and time.monotonic() < deadline:
+            consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S)  # what comes is dropped, and was not committed
 
     def _carry_out_commands(self, consumer: Consumer) -> None:
         while self._commands:
@@ -274,19 +282,25 @@ class KafkaSource:
     # Rebalances
 
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        if self._stopping.is_set():  # nothing is read of what goes back at once
+            self._place(consumer, [KafkaPartition(each.topic, each.partition, OFFSET_END) for each in partitions])
+            return
         committed = self._offsets.committed(partitions)
         starts = {
             each: self._offsets.chosen_start(each) if offset is None else offset for each, offset in committed.items()
         }
         placed = _kafka_offsets(starts)
-        if self._settings.is_incremental:
-            consumer.incremental_assign(placed)
-        else:
-            consumer.assign(placed)
+        self._place(consumer, placed)
         if placed:
             consumer.resume(placed)
         self._positions |= starts
         self._arrived = (self._arrived or {}) | {each: offset is None for each, offset in committed.items()}
+
+    def _place(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        if self._settings.is_incremental:
+            consumer.incremental_assign(partitions)
+        else:
+            consumer.assign(partitions)
 
     def _tell_assigned(self) -> None:
         """Begin the epochs of what was assigned during the last `consume` and has not gone again."""
