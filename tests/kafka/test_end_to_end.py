@@ -290,12 +290,13 @@ def test_a_revoked_key_halts_and_a_working_one_goes_on(kafka: Cluster, names: Na
 def test_a_stopped_worker_leaves_nothing_settled_to_be_repeated(kafka: Cluster, names: Names, tmp_path: Path) -> None:
     """SIGTERM under load: it exits 0 within its grace time, and its successor repeats nothing that had settled."""
     traffic = produce(kafka, names, generate(SEED + 4, 60_000, SMALL))
-    options = ("--max-body-bytes", str(SANDBOX_BODY_BYTES), "--job-seconds", "0.5", "3", "--latency", "0.05")
+    options = ("--max-body-bytes", str(SANDBOX_BODY_BYTES), "--job-seconds", "0.3", "1", "--latency", "0.05")
+    grace_s = 45  # time for all that was sent, on a busy machine too: then nothing at all comes twice
 
     with sandbox(*options) as server:
-        with worker(environment(traffic, server), tmp_path / "log-1") as program:
+        with worker(environment(traffic, server, SHUTDOWN__GRACE_S=grace_s), tmp_path / "log-1") as program:
             wait_until(lambda: traffic.settled_share() > 0.2, "some are settled")
-            exit_code = program.terminate(GRACE_S)
+            exit_code = program.terminate(grace_s)
             share = traffic.settled_share()
         with worker(environment(traffic, server), tmp_path / "log-2") as program:
             wait_until(traffic.is_committed, "everything is committed", 240)
