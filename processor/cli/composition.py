@@ -38,6 +38,9 @@ from processor.runtime.schemas import SchemaCache
 from processor.runtime.worker import Worker, WorkerSettings
 
 NONCE_BYTES = 16
+HELD_BEFORE_PAUSE = 2
+"""Partitions pause at half of what may be held: a fetch is on its way by then, and is held three times with its bodies."""
+
 DRAIN_S = 5.0
 """How long a revoke waits for batches in flight: longer, and the rest of the group waits with it."""
 
@@ -63,7 +66,7 @@ def worker_settings(settings: Settings) -> WorkerSettings:
     batch = settings.batch
     return WorkerSettings(
         limits=BatchLimits(batch.max_records, batch.max_bytes, batch.linger_s),
-        held_budget_bytes=settings.memory.split().held_bytes,
+        held_budget_bytes=settings.memory.split().held_bytes // HELD_BEFORE_PAUSE,
         drain_s=DRAIN_S,
         grace_s=settings.shutdown.grace_s,
         on_gap=settings.kafka.on_gap,
