@@ -39,7 +39,7 @@ from processor.runtime.worker import Worker, WorkerSettings
 
 NONCE_BYTES = 16
 HELD_BEFORE_PAUSE = 2
-"""Partitions pause at half of what may be held: a fetch is on its way by then, and is held three times with its bodies."""
+"""Partitions pause at half of what may be held: a fetch is on its way by then, and counts thrice with its bodies."""
 
 DRAIN_S = 5.0
 """How long a revoke waits for batches in flight: longer, and the rest of the group waits with it."""
