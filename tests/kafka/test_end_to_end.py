@@ -228,7 +228,9 @@ def test_an_outage_loses_nothing_and_retry_after_is_obeyed(kafka: Cluster, names
             server.set_faults(outage_status=503, outage_s=30)
             before = server.effects()
             wait_until(lambda: outage_is_over(server, program, held), "the outage of 30 s ends")
-            server.set_faults(outage_status=429, outage_s=4, retry_after_s=3)
+            server.set_faults(outage_status=429, retry_after_s=3)
+            wait_until(lambda: server.stats()["throttled"] > 0, "a request is throttled")  # most still back off
+            server.set_faults(outage_status=None)
             wait_until(traffic.is_committed, "everything is committed", 240)
             metrics, stats = program.metrics(), server.stats()
         balance = traffic.balance(server)
