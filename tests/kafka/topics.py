@@ -1,7 +1,7 @@
 """Fills topics and reads back what they and a group's commits hold, without joining any group."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.cli.generator import GeneratedRecord
+from processor.model.records import Record
 from tests.kafka.cluster import Cluster
 
 DEADLINE_S = 60.0
@@ -48,6 +49,24 @@ def produce_all(cluster: Cluster, topic: str, records: Iterable[GeneratedRecord]
     if faults:
         raise KafkaException(faults[0])
     return count
+
+
+def append(cluster: Cluster, topic: str, partition: int, records: Sequence[Record]) -> None:
+    """Produce to one partition, in order, whatever the records' offsets; raises unless the broker acknowledged all."""
+    faults: list[KafkaError] = []
+    producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "enable.idempotence": True})
+    for record in records:
+        producer.produce(
+            topic,
+            record.value,
+            record.key,
+            partition,
+            headers=record.headers,  # type: ignore[arg-type]  # a header may be null, which the stubs forget
+            timestamp=record.timestamp_ms,
+            on_delivery=lambda fault, _message: faults.append(fault) if fault else None,
+        )
+    if producer.flush(DEADLINE_S) or faults:
+        raise KafkaException(*faults)
 
 
 def read_all(cluster: Cluster, topic: str) -> list[Message]:

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 
+from processor.adapters.kafka.faults import said
 from processor.model.errors import ConfigurationError
 
 
@@ -48,6 +49,7 @@ def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "fetch.queue.backoff.ms": 5,  # the default, a second, holds a small queue at 15,000 records/s
         "queued.max.messages.kbytes": max(settings.queue_bytes // 1024, 1),
         "fetch.max.bytes": settings.fetch_bytes,
+        "message.max.bytes": 1_000,  # a producer's limit, below which librdkafka refuses the `fetch.max.bytes`
         "max.partition.fetch.bytes": settings.partition_fetch_bytes,
         **settings.properties,
         "bootstrap.servers": settings.bootstrap_servers,
@@ -56,7 +58,6 @@ def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",  # a missing offset is told, never skipped
         "enable.partition.eof": False,
-        "statistics.interval.ms": 5_000,  # they tell the lag
         **callbacks,
     }
     if not settings.is_classic:
@@ -69,11 +70,13 @@ def producer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
     return {
         "client.id": "segment-fullstory",
         "log_level": 2,  # what matters of the rest comes as an error, too, and is told once
-        "linger.ms": 5,
+        "linger.ms": 0,
+        "batch.num.messages": 1,  # a broker refuses a batch as a whole, also for the size of one letter in it
         "compression.type": "lz4",
-        "queue.buffering.max.kbytes": 16 * 1024,
+        "queue.buffering.max.kbytes": 128 * 1024,  # the largest record that can be consumed fits
         "message.max.bytes": 128 * 1024 * 1024,  # the topic's own limit decides, and its refusal is understood
         "message.timeout.ms": 30_000,  # then the write is tried again by us, and said to be failing
+        "topic.metadata.propagation.max.ms": 5_000,  # the default waits for a missing topic until the message times out
         **{name: value for name, value in settings.properties.items() if name not in CONSUMER_ONLY},
         "bootstrap.servers": settings.bootstrap_servers,
         "enable.idempotence": True,
@@ -102,7 +105,6 @@ CONSUMER_ONLY = frozenset(
         "queued.max.messages.kbytes",
         "isolation.level",
         "check.crcs",
-        "statistics.interval.ms",
     }
 )
 """Properties that a producer does not know, or has no use for."""
@@ -115,9 +117,3 @@ def refusals() -> Iterator[None]:
         yield
     except KafkaException as error:
         raise ConfigurationError([f"PROCESSOR_KAFKA__PROPERTIES: {said(error)}"]) from None
-
-
-def said(error: KafkaException) -> str:
-    """Return what librdkafka says of a fault, for people."""
-    fault = error.args[0]
-    return fault.str() if isinstance(fault, KafkaError) else str(fault)

@@ -3,17 +3,22 @@
 import asyncio
 import logging
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, cast, final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from processor.adapters.kafka.config import KafkaSettings, producer_config, refusals
-from processor.model.errors import DeadLetterError, WriteFault
+from processor.adapters.kafka.faults import is_fatal
+from processor.model.errors import ConfigurationError, DeadLetterError, WriteFault
 from processor.runtime.ports import DeadLetter
 
 SERVE_S = 0.1
 """How long the thread waits for delivery reports at a time."""
+
+ON_THEIR_WAY_BYTES = 16 * 1024 * 1024
+"""Of letters without an answer; a larger one goes when it is alone."""
 
 FLUSH_S = 5.0
 """For letters on their way when the process ends; what is not acknowledged then is read and written again."""
@@ -45,7 +50,8 @@ class KafkaDeadLetters:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._producer = self._new_producer()
-        self._is_broken = False
+        self._broken: Producer | None = None  # by a fatal error: it takes nothing any more
+        self._bytes = 0  # of letters on their way
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="dead-letters", daemon=True)
 
@@ -61,14 +67,25 @@ class KafkaDeadLetters:
 
     async def write(self, letter: DeadLetter) -> None:
         """Return when the broker has acknowledged the letter; raise `DeadLetterError` otherwise."""
+        size = len(letter.value or b"") + len(letter.key or b"")
+        if self._bytes and self._bytes + size > ON_THEIR_WAY_BYTES:
+            raise DeadLetterError("too many dead letters are on their way", "retry")
+        self._bytes += size
+        try:
+            await self._write(letter, self._producer)
+        finally:
+            self._bytes -= size
+
+    async def _write(self, letter: DeadLetter, producer: Producer) -> None:
         loop = asyncio.get_running_loop()
         reported: asyncio.Future[KafkaError | None] = loop.create_future()
 
         def report(fault: KafkaError | None, _message: Message) -> None:
-            loop.call_soon_threadsafe(_resolve, reported, fault)
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_resolve, reported, fault)
 
         try:
-            self._producer.produce(
+            producer.produce(
                 self._settings.dead_letter_topic,
                 value=letter.value,
                 key=letter.key,
@@ -78,14 +95,14 @@ class KafkaDeadLetters:
         except BufferError:
             raise DeadLetterError("the producer's queue is full", "retry") from None
         except KafkaException as refusal:
-            raise self._error(cast("KafkaError", refusal.args[0])) from None
+            raise self._error(cast("KafkaError", refusal.args[0]), producer) from None
         fault = await reported
         if fault is not None:
-            raise self._error(fault)
+            raise self._error(fault, producer)
 
-    def _error(self, fault: KafkaError) -> DeadLetterError:
-        if fault.fatal() or fault.code() == KafkaError._FATAL:
-            self._is_broken = True
+    def _error(self, fault: KafkaError, producer: Producer) -> DeadLetterError:
+        if is_fatal(fault):
+            self._broken = producer
         return DeadLetterError(f"the topic {self._settings.dead_letter_topic}: {fault.str()}", _kind(fault))
 
     def _new_producer(self) -> Producer:
@@ -95,11 +112,16 @@ class KafkaDeadLetters:
     def _serve(self) -> None:
         while not self._stopping.is_set():
             self._producer.poll(SERVE_S)
-            if self._is_broken:  # by a fatal error: it takes nothing any more
-                broken, self._producer, self._is_broken = self._producer, self._new_producer(), False
-                broken.purge()
-                broken.flush(SERVE_S)
+            if self._broken is self._producer:
+                with suppress(ConfigurationError):  # until it can be made, the broken one refuses every letter
+                    self._replace(self._producer)
         self._producer.flush(FLUSH_S)
+
+    def _replace(self, broken: Producer) -> None:
+        """Take another producer; what the broken one held is reported as a fault, to be written again."""
+        self._producer = self._new_producer()
+        broken.purge()
+        broken.flush(SERVE_S)
 
 
 def _kind(fault: KafkaError) -> WriteFault:

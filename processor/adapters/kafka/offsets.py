@@ -1,18 +1,22 @@
 """Where partitions begin: the group's committed offsets, and what the topics hold. For the consumer's thread alone."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar, final
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import OFFSET_END, Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from processor.adapters.kafka.config import KafkaSettings, said
+from processor.adapters.kafka.config import KafkaSettings
+from processor.adapters.kafka.faults import said
 from processor.model.errors import SourceError
 from processor.model.records import TopicPartition
 
 ASK_S = 5.0
 """For one question to a broker."""
+
+LOOK_S = 1.0
+"""For what is only looked at: without an answer it stays unknown."""
 
 ASK_AGAIN_S = 1.0
 
@@ -24,7 +28,7 @@ _T = TypeVar("_T")
 
 @final
 class Offsets:
-    """Answers of the brokers; every method blocks and raises `SourceError` when none comes in time."""
+    """Answers of the brokers; every method blocks, and most raise `SourceError` when none comes in time."""
 
     def __init__(self, consumer: Consumer, settings: KafkaSettings, is_stopping: Callable[[float], bool]) -> None:
         self._consumer = consumer
@@ -56,6 +60,25 @@ class Offsets:
     def _partitions_in(self, topic: str) -> int:
         listed = self._ask(lambda: self._consumer.list_topics(topic, timeout=ASK_S))
         return len(listed.topics[topic].partitions)
+
+    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the log end offsets that are told in a moment."""
+        asked = [KafkaPartition(each.topic, each.partition, OFFSET_END) for each in partitions]
+        try:
+            told = self._consumer.offsets_for_times(asked, timeout=LOOK_S) if asked else []
+        except KafkaException:
+            return {}
+        return {TopicPartition(each.topic, each.partition): each.offset for each in told if not each.error}
+
+    def idleness(self) -> list[str] | None:
+        """Return which topics keep the member idle, in plain words; None where the group does not answer."""
+        topics = self._settings.topics
+        try:
+            self._consumer.committed([KafkaPartition(topics[0], 0)], timeout=LOOK_S)
+            listed = [self._consumer.list_topics(each, timeout=LOOK_S).topics[each] for each in topics]
+        except KafkaException:
+            return None
+        return [f"{each.topic}: {each.error.str()}" for each in listed if each.error]
 
     def _ask(self, question: Callable[[], _T | None]) -> _T:
         deadline = time.monotonic() + PATIENCE_S

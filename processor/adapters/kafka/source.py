@@ -28,11 +28,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, final
 
-import orjson
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from processor.adapters.kafka.config import KafkaSettings, consumer_config, refusals, said
+from processor.adapters.kafka.config import KafkaSettings, consumer_config, refusals
+from processor.adapters.kafka.faults import is_fatal, said
 from processor.adapters.kafka.offsets import Offsets
 from processor.model.errors import SourceError
 from processor.model.records import Record, TopicPartition, held_bytes
@@ -42,6 +42,8 @@ CONSUME_RECORDS = 1_000
 CONSUME_WAIT_S = 0.02
 """`consume` waits so long unless it has all the records it was asked for, and commands wait with it."""
 
+LOOK_EVERY_S = 5.0
+
 COMMIT_DEADLINE_S = 30.0
 """A commit without an answer until then counts as unknown; the next one is made in its place."""
 
@@ -50,6 +52,8 @@ REVOKE_MARGIN_S = 5.0
 
 JOIN_PATIENCE_S = 6.0
 """For a join that is under way when the source stops: the others hear of it by a heartbeat, every 3 s, and drain."""
+
+LAST_COMMIT_S = 5.0
 
 UNSUBSCRIBE_S = 5.0
 """Leaving the group takes a round trip, beyond what is in flight."""
@@ -86,11 +90,14 @@ class KafkaSource:
         self._ended: asyncio.Future[None] | None = None
         # Of the consumer's thread alone:
         self._offsets: Offsets
+        self._has_joined = False
+        self._is_cut_off = False  # while leaving: the group does not answer
         self._last_epoch = 0
         self._epochs: dict[TopicPartition, int] = {}
         self._positions: dict[TopicPartition, int] = {}  # the next offset to hand over
         self._arrived: dict[TopicPartition, bool] | None = None  # assigned and not told yet: whether it is new
         self._commit_sent: _Commit | None = None
+        self._looked_at = time.monotonic()
 
     # On the event loop
 
@@ -105,7 +112,6 @@ class KafkaSource:
         self._loop = asyncio.get_running_loop()
         callbacks: dict[str, Callable[..., None]] = {
             "error_cb": self._on_error,
-            "stats_cb": self._on_stats,
             "on_commit": self._on_commit,
         }
         with refusals():
@@ -168,6 +174,7 @@ class KafkaSource:
             self._polled_at = time.monotonic()
             self._carry_out_commands(consumer)
             self._give_up_late_commit()
+            self._look_around()
             if self._handed_over - self._taken_over > self._settings.fetch_bytes:
                 self._caught_up.wait(CONSUME_WAIT_S)
                 self._caught_up.clear()
@@ -181,16 +188,42 @@ class KafkaSource:
 
         librdkafka (2.16) sends the coordinator nothing while a join awaits its answer, and gives up to leave after 5 s:
         any question waits in the same line, so its answer tells that the line is free. And `close` forgets to leave
-        where a member of a cooperative group owns nothing, which `unsubscribe` does not.
+        where a member of a cooperative group owns nothing, and answers no question during the last revoke: therefore
+        `unsubscribe`.
         """
-        if not (self._settings.is_classic and consumer.memberid()):
+        if not consumer.memberid():
             return
-        with suppress(KafkaException):
+        try:
             consumer.committed([KafkaPartition(self._settings.topics[0], 0)], timeout=JOIN_PATIENCE_S)
+        except KafkaException:
+            self._is_cut_off = True
         consumer.unsubscribe()
         deadline = time.monotonic() + UNSUBSCRIBE_S
-        while consumer.memberid() and time.monotonic() < deadline:
+        while self._is_member(consumer) and time.monotonic() < deadline:
             consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S)  # what comes is dropped, and was not committed
+
+    def _is_member(self, consumer: Consumer) -> bool:
+        """Whether anything is owned yet; a classic member has a name until it has said that it leaves."""
+        return bool(self._epochs) or (self._settings.is_classic and bool(consumer.memberid()))
+
+    def _look_around(self) -> None:
+        """Tell the log end offsets, which librdkafka itself does not learn of paused partitions."""
+        if time.monotonic() < self._looked_at + LOOK_EVERY_S:
+            return
+        self._looked_at = time.monotonic()
+        if ends := self._offsets.ends(self._epochs):
+            self._tell(self._listener.ends, ends)
+        if not self._epochs:
+            self._look_for_topics()
+
+    def _look_for_topics(self) -> None:
+        """Tell why nothing is assigned, which a group by KIP-848 does not: topics are missing, or others own it all."""
+        faults = self._offsets.idleness()
+        for fault in faults or ():
+            self._tell(self._listener.trouble, f"no partition is assigned: {fault}")
+        if faults == [] and not self._has_joined:
+            self._arrived = self._arrived or {}
+            self._tell_assigned()
 
     def _carry_out_commands(self, consumer: Consumer) -> None:
         while self._commands:
@@ -229,7 +262,7 @@ class KafkaSource:
 
     def _meet(self, message: Message, error: KafkaError) -> None:
         """React to an event that came in a record's place."""
-        if error.fatal():
+        if is_fatal(error):
             raise SourceError(f"Kafka's client cannot go on: {error.str()}")
         partition = TopicPartition(message.topic() or "", message.partition() or 0)
         if error.code() == KafkaError._AUTO_OFFSET_RESET and partition in self._epochs:
@@ -307,6 +340,7 @@ class KafkaSource:
         if self._arrived is None:
             return
         arrived, self._arrived = self._arrived, None
+        self._has_joined = True
         self._tell(
             self._listener.assigned,
             [Assignment(each, self._begin_epoch(each), self._positions[each], arrived[each]) for each in arrived],
@@ -319,13 +353,24 @@ class KafkaSource:
         return self._last_epoch
 
     def _on_revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-        offsets = self._finish(self._owned(partitions))
-        try:
-            if offsets:
-                consumer.commit(offsets=_kafka_offsets(offsets), asynchronous=False)
-        except KafkaException as error:
-            self._tell(self._listener.trouble, f"the last commit of revoked partitions failed: {said(error)}")
+        if offsets := self._finish(self._owned(partitions)):
+            try:
+                self._commit_last(consumer, offsets)
+            except KafkaException as error:
+                self._tell(self._listener.trouble, f"the last commit of revoked partitions failed: {said(error)}")
         self._let_go(consumer, partitions)
+
+    def _commit_last(self, consumer: Consumer, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit, and wait until the group says what it has, which it is asked in the same line.
+
+        A synchronous commit has no deadline: while the coordinator is away it waits for minutes.
+        """
+        if self._is_cut_off:
+            raise KafkaException(KafkaError(KafkaError._WAIT_COORD))
+        consumer.commit(offsets=_kafka_offsets(offsets), asynchronous=True)
+        found = consumer.committed([KafkaPartition(*each) for each in offsets], timeout=LAST_COMMIT_S)
+        if {_named(each): each.offset for each in found} != offsets:
+            raise KafkaException(KafkaError(KafkaError._FAIL, "the group has other offsets"))
 
     def _finish(self, going: list[TopicPartition]) -> dict[TopicPartition, int]:
         """Let the loop finish what is in flight of these partitions; return what to commit of them."""
@@ -364,27 +409,10 @@ class KafkaSource:
     # What librdkafka tells of itself
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
+        if is_fatal(error):
             self._tell(self._listener.failed, SourceError(f"Kafka's client cannot go on: {error.str()}"))
         else:
             self._tell(self._listener.trouble, error.str())
-
-    def _on_stats(self, text: str) -> None:
-        """Tell the log end offsets, which librdkafka asks for even where a partition is paused."""
-        topics = orjson.loads(text)["topics"]
-        ends = {
-            each: end
-            for each in self._epochs
-            if (
-                end := topics.get(each.topic, {})
-                .get("partitions", {})
-                .get(str(each.partition), {})
-                .get("ls_offset", -1)
-            )
-            >= 0
-        }
-        if ends:
-            self._tell(self._listener.ends, ends)
 
     def _tell(self, what: Callable[..., None], *values: object) -> None:
         """Call on the event loop's thread, in the order of the calls here."""

@@ -30,7 +30,6 @@ KAFKA_RESERVED: Mapping[str, str] = {
     "fetch.message.max.bytes": _MEMORY,
     "max.partition.fetch.bytes": _MEMORY,
     "queued.max.messages.kbytes": _MEMORY,
-    "statistics.interval.ms": "the lag is read from the statistics",
     "acks": _ACKNOWLEDGED,
     "request.required.acks": _ACKNOWLEDGED,
     "enable.idempotence": "a dead letter that is written again must not be there twice",

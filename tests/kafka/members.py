@@ -1,0 +1,223 @@
+"""A member of a group: the real source, and a listener that keeps what it is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import wraps
+from typing import Any, Literal, ParamSpec, final
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from processor.adapters.kafka.config import KafkaSettings
+from processor.adapters.kafka.source import KafkaSource
+from processor.model.records import Record, TopicPartition
+from processor.runtime.ports import Assignment, Fetched
+from tests.kafka.cluster import Cluster
+from tests.kafka.conftest import Names
+
+DRAIN_S = 5.0
+DEADLINE_S = 30.0
+"""Below the 45 s after which a group forgets a member that has gone without a word."""
+LOOK_S = 0.02
+
+NOW_MS = 1_767_225_600_123
+
+Protocol = Literal["cooperative", "eager", "broker"]
+"""Who assigns, and whether rebalances tell only what changes."""
+
+PROPERTIES: dict[Protocol, dict[str, Any]] = {
+    "cooperative": {"heartbeat.interval.ms": 500},
+    "eager": {"heartbeat.interval.ms": 500, "partition.assignment.strategy": "range"},
+    "broker": {"group.protocol": "consumer"},
+}
+
+
+protocols = pytest.mark.parametrize("protocol", list(PROPERTIES))
+
+P = ParamSpec("P")
+
+
+def on_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run an asynchronous test on an event loop of its own."""
+
+    @wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
+def numbered(count: int, size: int = 10) -> list[Record]:
+    """Return so many different records."""
+    return [Record(0, NOW_MS + each, b"%d" % (each % 7), b"%0*d" % (size, each), None) for each in range(count)]
+
+
+async def until(holds: Callable[[], bool], what: str) -> None:
+    """Return when it holds; raises with `what` when it does not in time."""
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while not holds():  # noqa: ASYNC110 - what happens, happens on threads and brokers
+                await asyncio.sleep(LOOK_S)
+    except TimeoutError:
+        raise AssertionError(f"not within {DEADLINE_S:.0f} s: {what}") from None
+
+
+async def nothing() -> None:
+    """Return at once."""
+
+
+class Listener:
+    """A `SourceListener` that keeps what it is told; what it is to commit, and when it lets go, are a test's to set."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, list[TopicPartition]]] = []
+        """What happened to partitions, in order."""
+        self.owned: dict[TopicPartition, Assignment] = {}
+        self.starts: dict[tuple[TopicPartition, int], int] = {}
+        """Of every epoch."""
+        self.partitions_in_topics = -1
+        self.records: dict[tuple[TopicPartition, int], list[Record]] = {}
+        """By partition and epoch."""
+        self.stale: list[Fetched] = []
+        """What was fetched of partitions after their epoch."""
+        self.commits: list[tuple[dict[TopicPartition, int], str | None]] = []
+        self.log_ends: dict[TopicPartition, int] = {}
+        self.gaps: list[tuple[TopicPartition, int, tuple[int, int]]] = []
+        self.troubles: list[str] = []
+        self.failures: list[Exception] = []
+        self.to_commit: dict[TopicPartition, int] = {}
+        self.let_go: Callable[[], Awaitable[object]] = nothing
+
+    def assigned(self, assignments: Sequence[Assignment], partitions_in_topics: int) -> None:
+        """Take over partitions."""
+        self.events.append(("assigned", [each.id for each in assignments]))
+        self.owned |= {each.id: each for each in assignments}
+        self.starts |= {(each.id, each.epoch): each.start for each in assignments}
+        self.partitions_in_topics = partitions_in_topics
+
+    def fetched(self, chunk: Sequence[Fetched]) -> None:
+        """Keep records."""
+        for each in chunk:
+            if each.id in self.owned and self.owned[each.id].epoch == each.epoch:
+                self.records.setdefault((each.id, each.epoch), []).extend(each.records)
+            else:
+                self.stale.append(each)
+
+    async def revoking(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """Give back partitions."""
+        self.events.append(("revoking", list(partitions)))
+        await self.let_go()
+        self._drop(partitions)
+        return {each: self.to_commit[each] for each in partitions if each in self.to_commit}
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """Forget partitions."""
+        self.events.append(("lost", list(partitions)))
+        self._drop(partitions)
+
+    def committed(self, offsets: Mapping[TopicPartition, int], error: str | None) -> None:
+        """Keep the answer to a commit."""
+        self.commits.append((dict(offsets), error))
+
+    def ends(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Keep the newest log end offsets."""
+        self.log_ends |= offsets
+
+    def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:
+        """Keep the gap."""
+        self.gaps.append((partition, position, available))
+
+    def trouble(self, detail: str) -> None:
+        """Keep the fault."""
+        self.troubles.append(detail)
+
+    def failed(self, error: Exception) -> None:
+        """Keep the failure."""
+        self.failures.append(error)
+
+    def happened(self, what: str) -> list[list[TopicPartition]]:
+        """Return which partitions this happened to, each time."""
+        return [partitions for event, partitions in self.events if event == what]
+
+    def offsets(self, partition: TopicPartition) -> list[int]:
+        """Return the offsets of the records of the partition's present epoch."""
+        return [record.offset for record in self.records.get((partition, self.owned[partition].epoch), [])]
+
+    def wrong_starts(self) -> list[tuple[TopicPartition, int]]:
+        """Return the partitions and epochs whose first record is not at their start."""
+        return [each for each, records in self.records.items() if records[0].offset != self.starts[each]]
+
+    def _drop(self, partitions: Sequence[TopicPartition]) -> None:
+        for each in partitions:
+            self.owned.pop(each, None)
+
+
+@final
+class Member(Listener):
+    """A listener with its source."""
+
+    source: KafkaSource
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the source's thread has ended."""
+        return self.source._ended is not None and self.source._ended.done()
+
+    def epochs(self, *partitions: TopicPartition) -> dict[TopicPartition, int]:
+        """Return the epochs of these partitions."""
+        return {each: self.owned[each].epoch for each in partitions}
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit these offsets in their present epochs."""
+        self.source.commit({each: (self.owned[each].epoch, offset) for each, offset in offsets.items()})
+
+    async def until_assigned(self, *partitions: TopicPartition) -> None:
+        """Return when it owns exactly these."""
+        wanted = set(partitions)
+        await until(lambda: self.events != [] and self.owned.keys() == wanted, f"{wanted} are owned: {self.events}")
+
+    async def until_fetched(self, partition: TopicPartition, last: int) -> None:
+        """Return when the record at this offset was fetched in the present epoch."""
+        await until(
+            lambda: partition in self.owned and self.offsets(partition)[-1:] == [last], f"{partition} is read to {last}"
+        )
+
+    async def until_polled(self, times: int = 10) -> None:
+        """Return when the source has turned to Kafka so often."""
+        for _ in range(times):
+            before = self.source.polled_at
+            await until(lambda before=before: self.source.polled_at > before, "Kafka is polled")  # type: ignore[misc]
+
+
+def settings_of(kafka: Cluster, names: Names, properties: dict[str, Any], **settings: Any) -> KafkaSettings:
+    """Return a source's settings."""
+    return KafkaSettings(
+        kafka.bootstrap_servers, (names.topic,), names.group, names.dead_letters, properties=properties, **settings
+    )
+
+
+@asynccontextmanager
+async def member(
+    kafka: Cluster,
+    names: Names,
+    protocol: Protocol = "cooperative",
+    properties: Mapping[str, Any] | None = None,
+    start: Literal["earliest", "latest"] = "earliest",
+) -> AsyncIterator[Member]:
+    """Run a member until the end of the `async with`."""
+    joined = Member()
+    own = {**PROPERTIES[protocol], **(properties or {})}
+    joined.source = KafkaSource(settings_of(kafka, names, own, start=start), DRAIN_S)
+    joined.source.start(joined)
+    try:
+        yield joined
+    finally:
+        await joined.source.stop()
+
+
+def members_of(kafka: Cluster, group: str) -> int:
+    """Return how many members the group has."""
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    described: Any = admin.describe_consumer_groups([group])[group]  # the stubs mistake what it gives
+    return len(described.result(DEADLINE_S).members)

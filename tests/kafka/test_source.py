@@ -1,0 +1,483 @@
+"""The source on a real Kafka: records, starts, commits, gaps and faults of one member."""
+
+import asyncio
+import random
+import threading
+from typing import Literal
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from processor.adapters.kafka import source as module
+from processor.adapters.kafka.source import KafkaSource
+from processor.model.errors import SourceError
+from processor.model.records import Headers, Record, TopicPartition, held_bytes
+from tests.kafka.cluster import Cluster, ExternalCluster, free_port
+from tests.kafka.conftest import Names
+from tests.kafka.members import (
+    DEADLINE_S,
+    DRAIN_S,
+    NOW_MS,
+    Listener,
+    Protocol,
+    member,
+    numbered,
+    on_a_loop,
+    protocols,
+    settings_of,
+    until,
+)
+from tests.kafka.programs import wait_until
+from tests.kafka.topics import append, committed
+
+SEED = 20_261_124
+
+
+def wild(count: int) -> list[Record]:
+    """Return records of every shape that Kafka knows."""
+    chance = random.Random(SEED)
+    shapes: list[bytes | None] = [None, b"", b"\x00\xff", chance.randbytes(3_000)]
+    headers: list[Headers | None] = [None, [("a", None)], [("a", b""), ("a", b"\xff\x00"), ("\u00fc", b"2")]]
+    return [
+        Record(0, NOW_MS + each, chance.choice(shapes), chance.choice(shapes), chance.choice(headers))
+        for each in range(count)
+    ]
+
+
+@on_a_loop
+async def test_records_arrive_untouched_and_in_order(kafka: Cluster, names: Names) -> None:
+    """Key, value, headers and timestamp are those that were produced; offsets follow each other."""
+    kafka.create_topic(names.topic, 2)
+    produced = {TopicPartition(names.topic, each): wild(2_500) for each in range(2)}
+    for (topic, partition), records in produced.items():
+        append(kafka, topic, partition, records)
+
+    async with member(kafka, names) as one:
+        await one.until_assigned(*produced)
+        for each in produced:
+            await one.until_fetched(each, 2_499)
+        received = {each: one.records[each, one.owned[each].epoch] for each in produced}
+
+    assert received == {
+        each: [record._replace(offset=offset) for offset, record in enumerate(records)]
+        for each, records in produced.items()
+    }
+    assert one.partitions_in_topics == 2
+
+
+@protocols
+@pytest.mark.parametrize(("start", "offset"), [("earliest", 30), ("latest", 100)])
+@on_a_loop
+async def test_a_group_without_a_commit_starts_where_the_settings_say(
+    kafka: Cluster, names: Names, protocol: Protocol, start: Literal["earliest", "latest"], offset: int
+) -> None:
+    """The start is an offset, chosen once, and marked as new so that it is committed."""
+    kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+    append(kafka, *partition, numbered(100))
+    kafka.delete_records(*partition, before=30)
+
+    async with member(kafka, names, protocol, start=start) as one:
+        await one.until_assigned(partition)
+        assignment = one.owned[partition]
+        append(kafka, *partition, numbered(50))
+        await one.until_fetched(partition, 149)
+        offsets = one.offsets(partition)
+
+    assert (assignment.start, assignment.is_new) == (offset, True)
+    assert offsets == list(range(offset, 150))
+
+
+@protocols
+@on_a_loop
+async def test_a_group_starts_at_its_commit(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """Whatever the settings say, the committed offset is the start, also where it is the end of the partition."""
+    kafka.create_topic(names.topic, 2)
+    within, end = (TopicPartition(names.topic, each) for each in range(2))
+    for each, offset in ((within, 40), (end, 60)):
+        append(kafka, *each, numbered(60))
+        kafka.commit(names.group, *each, offset)
+
+    async with member(kafka, names, protocol, start="latest") as one:
+        await one.until_assigned(within, end)
+        await one.until_fetched(within, 59)
+        owned, offsets = dict(one.owned), one.offsets(within)
+
+    assert [(owned[each].start, owned[each].is_new) for each in (within, end)] == [(40, False), (60, False)]
+    assert offsets == list(range(40, 60))
+
+
+# Commits
+
+
+@protocols
+@on_a_loop
+async def test_a_commit_is_answered_when_the_group_has_it(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """The answer names the offsets; the group has them."""
+    kafka.create_topic(names.topic, 2)
+    first, second = (TopicPartition(names.topic, each) for each in range(2))
+
+    async with member(kafka, names, protocol) as one:
+        await one.until_assigned(first, second)
+        one.commit({first: 0, second: 0})
+        await until(lambda: len(one.commits) == 1, "the commit is answered")
+        found = committed(kafka, names.group, names.topic)
+
+    assert one.commits == [({first: 0, second: 0}, None)]
+    assert found == {0: 0, 1: 0}
+
+
+@protocols
+@on_a_loop
+async def test_the_last_commit_is_made_before_the_group_is_left(
+    kafka: Cluster, names: Names, protocol: Protocol
+) -> None:
+    """What the listener returns when the source stops is what the group has, and nothing is said of it."""
+    kafka.create_topic(names.topic, 2)
+    partitions = [TopicPartition(names.topic, each) for each in range(2)]
+
+    async with member(kafka, names, protocol) as one:
+        await one.until_assigned(*partitions)
+        one.to_commit = {each: 70 + each.partition for each in partitions}
+    found = committed(kafka, names.group, names.topic)
+
+    assert found == {0: 70, 1: 71}
+    assert [sorted(going) for going in one.happened("revoking")] == [partitions]
+    assert one.troubles == []
+
+
+@on_a_loop
+async def test_a_command_of_another_epoch_is_left_out(kafka: Cluster, names: Names) -> None:
+    """A stale commit is answered with nothing, and neither pause nor seek has an effect."""
+    kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+    append(kafka, *partition, numbered(10))
+
+    async with member(kafka, names) as one:
+        await one.until_assigned(partition)
+        await one.until_fetched(partition, 9)
+        stale = one.owned[partition].epoch - 1
+        one.source.pause({partition: stale})
+        one.source.seek(partition, stale, 3)
+        one.source.commit({partition: (stale, 7), TopicPartition(names.topic, 1): (1, 7)})
+        await until(lambda: len(one.commits) == 1, "the commit is answered")
+        append(kafka, *partition, numbered(10))
+        await one.until_fetched(partition, 19)
+        offsets = one.offsets(partition)
+
+    assert one.commits == [({}, None)]
+    assert committed(kafka, names.group, names.topic) == {}
+    assert offsets == list(range(20))
+
+
+@protocols
+@on_a_loop
+async def test_a_commit_that_the_broker_refuses_is_told(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """Nothing can be committed of a topic that was deleted."""
+    kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+
+    async with member(kafka, names, protocol) as one:
+        await one.until_assigned(partition)
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+        await asyncio.to_thread(admin.delete_topics([names.topic])[names.topic].result)
+        one.commit({partition: 0})
+        await until(lambda: len(one.commits) == 1, "the commit is answered")
+
+    ((offsets, error),) = one.commits
+    assert offsets == {partition: 0}
+    assert error is not None
+
+
+@on_a_loop
+async def test_a_late_answer_is_not_taken_for_the_next_commits(
+    kafka: Cluster, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit that was given up is answered once, and the next one by its own answer."""
+    kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+
+    async with member(kafka, names) as one:
+        await one.until_assigned(partition)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "COMMIT_DEADLINE_S", -1.0)
+            one.commit({partition: 3})
+            await until(lambda: len(one.commits) == 1, "the commit is given up")
+        one.commit({partition: 5})
+        await until(lambda: len(one.commits) == 2, "the next one is answered")
+        await one.until_polled()
+
+    assert [(offsets, error is None) for offsets, error in one.commits] == [
+        ({partition: 3}, False),
+        ({partition: 5}, True),
+    ]
+
+
+# Pauses and memory
+
+
+@protocols
+@on_a_loop
+async def test_a_paused_partition_is_silent_and_loses_nothing(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """Polling goes on, the log's end is told, and resuming goes on where it stopped."""
+    kafka.create_topic(names.topic, 2)
+    paused, other = (TopicPartition(names.topic, each) for each in range(2))
+    append(kafka, *paused, numbered(30_000))
+
+    async with member(kafka, names, protocol) as one:
+        await one.until_assigned(paused, other)
+        await until(lambda: bool(one.offsets(paused)), "records arrive")
+        one.source.pause(one.epochs(paused))
+        await one.until_polled()
+        before = one.offsets(paused)
+        append(kafka, *paused, numbered(5_000))
+        append(kafka, *other, numbered(10))
+        await one.until_fetched(other, 9)
+        await until(lambda: one.log_ends.get(paused) == 35_000, "the end is told")
+        silent = one.offsets(paused)
+        one.source.resume(one.epochs(paused))
+        await one.until_fetched(paused, 34_999)
+        after = one.offsets(paused)
+
+    assert silent == before
+    assert after == list(range(35_000))
+
+
+@on_a_loop
+async def test_the_thread_waits_for_a_busy_loop(kafka: Cluster, names: Names) -> None:
+    """While the loop is blocked, what is handed over stays below the limit plus one chunk."""
+    limit = 200_000
+    kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+    records = numbered(20_000, size=100)
+    append(kafka, *partition, records)
+    chunk = module.CONSUME_RECORDS * held_bytes(records[0])
+    one = Listener()
+    source = KafkaSource(settings_of(kafka, names, {}, fetch_bytes=limit), DRAIN_S)
+
+    source.start(one)
+    polled = {source.polled_at}
+
+    def is_waiting() -> bool:
+        if source._handed_over > limit:
+            polled.add(source.polled_at)
+        return len(polled) > 20
+
+    wait_until(is_waiting, "the thread has looked at the loop twenty times")
+    ahead = source._handed_over
+    await until(lambda: partition in one.owned and one.offsets(partition)[-1:] == [19_999], "everything is fetched")
+    offsets = one.offsets(partition)
+    await source.stop()
+
+    assert limit < ahead <= limit + chunk
+    assert offsets == list(range(20_000))
+
+
+# Gaps
+
+
+@protocols
+@on_a_loop
+async def test_records_that_were_deleted_are_a_gap(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """The gap has the right numbers, a seek goes on, and no other partition is disturbed."""
+    kafka.create_topic(names.topic, 2)
+    cut, whole = (TopicPartition(names.topic, each) for each in range(2))
+    for each in (cut, whole):
+        append(kafka, *each, numbered(60))
+        kafka.commit(names.group, *each, 5)
+    kafka.delete_records(*cut, before=20)
+
+    async with member(kafka, names, protocol) as one:
+        await until(lambda: len(one.gaps) == 1, "the gap is told")
+        kafka.delete_records(*cut, before=30)
+        one.source.seek(cut, one.owned[cut].epoch, 20)
+        await until(lambda: len(one.gaps) == 2, "the next gap is told")
+        one.source.seek(cut, one.owned[cut].epoch, 30)
+        await one.until_fetched(cut, 59)
+        append(kafka, *whole, numbered(10))
+        await one.until_fetched(whole, 69)
+        offsets = {each: one.offsets(each) for each in (cut, whole)}
+
+    assert one.gaps == [(cut, 5, (20, 60)), (cut, 20, (30, 60))]
+    assert offsets == {cut: list(range(30, 60)), whole: list(range(5, 70))}
+
+
+@protocols
+@on_a_loop
+async def test_a_gap_may_open_while_the_partition_is_read(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """The position is that of the next record to consume."""
+    kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+    append(kafka, *partition, numbered(20))
+
+    async with member(kafka, names, protocol) as one:
+        await one.until_assigned(partition)
+        await one.until_fetched(partition, 19)
+        one.source.pause(one.epochs(partition))
+        await one.until_polled()
+        append(kafka, *partition, numbered(20))
+        kafka.delete_records(*partition, before=30)
+        one.source.resume(one.epochs(partition))
+        await until(lambda: len(one.gaps) == 1, "the gap is told")
+
+    assert one.gaps == [(partition, 20, (30, 40))]
+
+
+@protocols
+@on_a_loop
+async def test_a_commit_beyond_the_end_is_a_gap(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """So a topic looks that was deleted and created anew: nothing is skipped in silence."""
+    kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+    append(kafka, *partition, numbered(10))
+    kafka.commit(names.group, *partition, 1_000)
+
+    async with member(kafka, names, protocol) as one:
+        await until(lambda: len(one.gaps) == 1, "the gap is told")
+
+    assert one.gaps == [(partition, 1_000, (0, 10))]
+
+
+# Faults
+
+
+@protocols
+@on_a_loop
+async def test_a_missing_topic_is_told(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """The source waits for the topic, and can be stopped."""
+    async with member(kafka, names, protocol) as one:
+        await until(lambda: any(names.topic in each for each in one.troubles), "it is told")
+        await one.until_polled()
+
+    assert one.owned == {}
+    assert one.failures == []
+
+
+@on_a_loop
+async def test_an_absent_broker_is_told(names: Names) -> None:
+    """The source goes on trying, and can be stopped."""
+    nowhere = ExternalCluster(f"127.0.0.1:{free_port()}")
+
+    async with member(nowhere, names) as one:
+        await until(lambda: any("Connection refused" in each for each in one.troubles), "it is told")
+
+    assert one.is_stopped
+    assert one.failures == []
+
+
+@on_a_loop
+async def test_a_refused_login_is_told(kafka: Cluster, names: Names) -> None:
+    """The source goes on trying, and can be stopped."""
+    login = {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "somebody",
+        "sasl.password": "wrong",
+    }
+
+    async with member(kafka, names, properties=login) as one:
+        await until(lambda: any("SASL" in each for each in one.troubles), f"it is told: {one.troubles}")
+
+    assert one.is_stopped
+    assert one.failures == []
+
+
+@on_a_loop
+async def test_a_fatal_error_is_a_failure(kafka: Cluster, names: Names) -> None:
+    """A member whose name another one took can never go on."""
+    kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+    static = {"group.instance.id": "the-only-one"}
+
+    async with member(kafka, names, properties=static) as first:
+        await first.until_assigned(partition)
+        async with member(kafka, names, properties=static) as second:
+            await until(lambda: first.failures != [], "the first one fails")
+            await second.until_assigned(partition)
+
+    assert [type(each) for each in first.failures[:1]] == [SourceError]
+    assert first.is_stopped
+    assert second.failures == []
+
+
+@protocols
+@on_a_loop
+async def test_a_listener_that_raises_ends_the_source(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """An exception inside of a callback is not swallowed."""
+    kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+
+    async def fail() -> None:
+        raise ValueError("out of order")
+
+    async with member(kafka, names, protocol) as one:
+        await one.until_assigned(partition)
+        one.let_go = fail
+
+    assert [str(each) for each in one.failures] == ["Kafka's client ended: ValueError: out of order"]
+    assert one.is_stopped
+
+
+def test_a_loop_that_has_closed_is_told_nothing(kafka: Cluster, names: Names) -> None:
+    """The thread ends without a sound when there is nobody to listen."""
+    kafka.create_topic(names.topic)
+    one = Listener()
+    source = KafkaSource(settings_of(kafka, names, {}), DRAIN_S)
+
+    async def abandon() -> None:
+        source.start(one)
+        await until(lambda: one.owned != {}, "the partition is owned")
+
+    asyncio.run(abandon())
+    (thread,) = (each for each in threading.enumerate() if each.name == "kafka-consumer")
+    source._stopping.set()
+    thread.join(DEADLINE_S)
+
+    assert not thread.is_alive()
+    assert one.failures == []
+
+
+@protocols
+@on_a_loop
+async def test_a_broker_that_dies_is_waited_for(own_kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """The fault is told, a commit meanwhile is answered, and reading goes on when the broker is back."""
+    own_kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+    append(own_kafka, *partition, numbered(100))
+
+    async with member(own_kafka, names, protocol) as one:
+        await one.until_assigned(partition)
+        await one.until_fetched(partition, 99)
+        own_kafka.kill()
+        try:
+            await until(lambda: one.troubles != [], "it is told")
+            one.commit({partition: 100})
+            await one.until_polled()
+        finally:
+            await asyncio.to_thread(own_kafka.restart)
+        await until(lambda: one.commits != [], "the commit is answered")
+        append(own_kafka, *partition, numbered(10))
+        await one.until_fetched(partition, 109)
+
+    assert one.failures == []
+
+
+@protocols
+@on_a_loop
+async def test_a_member_can_be_stopped_without_its_broker(own_kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """Its last commit is given up, and so is leaving the group; the listener has let go of everything."""
+    own_kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+
+    async with member(own_kafka, names, protocol) as one:
+        await one.until_assigned(partition)
+        one.to_commit = {partition: 0}
+        own_kafka.kill()
+        try:
+            await one.source.stop()
+        finally:
+            await asyncio.to_thread(own_kafka.restart)
+
+    assert one.is_stopped
+    assert one.happened("revoking") == [[partition]]
+    assert one.failures == []
