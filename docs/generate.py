@@ -140,6 +140,7 @@ def _memory() -> str:
             split.partition_fetch_bytes,
         ),
         ("records buffered and on their way", "", "the budget without the queue", split.held_bytes),
+        ("of these, when partitions pause", "", "a half: what is on its way still comes", split.pause_bytes),
     ]
     table = "\n".join(f"| {what} | {name} | {formula} | {size // MIB} MiB |" for what, name, formula, size in rows)
     return f"""\
@@ -149,7 +150,7 @@ def _memory() -> str:
 |---|---|---|---|
 {table}
 
-Records held count with their keys, values, headers and what Python keeps beside them. Owned partitions share that part
+Records held count with their keys, values, headers and what Python keeps beside them. Owned partitions share that half
 evenly: one that holds its share is paused until it holds half of it. A record larger than all of this is still
 delivered, alone. What a fetch holds beyond its compressed size while librdkafka unpacks it comes on top, once for each
 broker.

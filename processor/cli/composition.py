@@ -31,16 +31,13 @@ from processor.events.mapping import Mapping, MappingRules
 from processor.runtime.account import identify_account
 from processor.runtime.delivery import Delivery, DeliverySettings
 from processor.runtime.gate import Gate
-from processor.runtime.notices import Notice, Observer
+from processor.runtime.notices import Observer, fan_out
 from processor.runtime.ports import Schemas
 from processor.runtime.requests import Requests
 from processor.runtime.schemas import SchemaCache
 from processor.runtime.worker import Worker, WorkerSettings
 
 NONCE_BYTES = 16
-HELD_BEFORE_PAUSE = 2
-"""Partitions pause at half of what may be held: a fetch is on its way by then, and counts thrice with its bodies."""
-
 DRAIN_S = 5.0
 """How long a revoke waits for batches in flight: longer, and the rest of the group waits with it."""
 
@@ -66,7 +63,7 @@ def worker_settings(settings: Settings) -> WorkerSettings:
     batch = settings.batch
     return WorkerSettings(
         limits=BatchLimits(batch.max_records, batch.max_bytes, batch.linger_s),
-        held_budget_bytes=settings.memory.split().held_bytes // HELD_BEFORE_PAUSE,
+        held_budget_bytes=settings.memory.split().pause_bytes,
         drain_s=DRAIN_S,
         grace_s=settings.shutdown.grace_s,
         on_gap=settings.kafka.on_gap,
@@ -79,26 +76,15 @@ def mapping_fingerprint(rules: MappingRules) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-@final
-class Broadcast:
-    """An observer that tells others; they may join after it was handed out."""
-
-    def __init__(self) -> None:
-        self.observers: list[Observer] = []
-
-    def __call__(self, notice: Notice) -> None:
-        """Tell everyone."""
-        for observer in self.observers:
-            observer(notice)
-
-
 @asynccontextmanager
 async def process(settings: Settings, log: FilteringBoundLogger, *observers: Observer) -> AsyncIterator["Process"]:
     """Put a worker together, with what it needs open until the end of the `async with`.
 
     Raises `ConfigurationError` for what only shows when it is used.
     """
-    clock, chance, observe = SystemClock(), random.SystemRandom(), Broadcast()
+    clock, chance = SystemClock(), random.SystemRandom()
+    told: list[Observer] = []
+    observe = fan_out(told)
     rules = MappingRules(settings.mapping.integration_names)
     fingerprint = mapping_fingerprint(rules)
     kafka = kafka_settings(settings)
@@ -126,7 +112,7 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         )
         registry = new_registry()
         facts = Facts(__version__, fingerprint, settings.kafka.topics, settings.memory.budget_bytes)
-        observe.observers += [Metrics(registry, worker.state, clock, facts), LogObserver(log, clock), *observers]
+        told += [Metrics(registry, worker.state, clock, facts), LogObserver(log, clock), *observers]
         http, fail_on_halt = settings.http, settings.ready.fail_on_halt
         server = await stack.enter_async_context(
             TelemetryServer(http.host, http.port, registry, worker.state, clock, fail_on_halt=fail_on_halt)

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from processor import __version__
 from processor.adapters.telemetry.logs import logging_to
 from processor.cli.composition import process
 from processor.cli.settings import Settings, load
+from processor.cli.signals import stop_on_signal
 from processor.model.errors import ConfigurationError, SourceError
 
 YOUNG_OBJECTS = 50_000
@@ -44,10 +44,7 @@ def _serve(settings: Settings) -> int:
     with logging_to(sys.stderr, settings.log.level, settings.log.format) as log:
 
         async def serve() -> None:
-            stop = asyncio.Event()
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, stop.set)
+            stop = stop_on_signal()
             async with process(settings, log) as worker:
                 log.info("started", version=__version__, topics=settings.kafka.topics, http_port=worker.port)
                 gc.freeze()

@@ -1,11 +1,11 @@
 """`segment-fullstory sandbox`: the FullStory emulator as a program."""
 
 import asyncio
-import signal
 from typing import Any
 
 import click
 
+from processor.cli.signals import stop_on_signal
 from processor.sandbox import EchoStyle, Faults, Role, Sandbox, SandboxOptions
 from processor.sandbox.options import DEFAULT_KEYS, MIB
 
@@ -136,10 +136,7 @@ def sandbox(
 
 async def _serve(options: SandboxOptions) -> None:
     """Run until SIGINT or SIGTERM."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+    stopped = stop_on_signal()
     async with Sandbox(options) as server:
         click.echo(f"FullStory sandbox: {server.url}")
         for key, role in options.keys.items():

@@ -172,8 +172,8 @@ Observer = Callable[[Notice], None]
 """Called on the event loop's thread; must not block and must not raise."""
 
 
-def fan_out(*observers: Observer) -> Observer:
-    """Return one observer that tells several."""
+def fan_out(observers: Sequence[Observer]) -> Observer:
+    """Return one observer that tells several; the sequence may grow after this."""
 
     def notify(notice: Notice) -> None:
         for observer in observers:

@@ -74,7 +74,7 @@ class Member:
         self.number = number
         self.observer = RecordingObserver()
         self.ledger = Ledger()
-        observe = fan_out(self.observer, self.ledger)
+        observe = fan_out([self.observer, self.ledger])
         clock = FakeClock()
         self.limits = Limits(plan.limits)
         self.gate = Gate(self.limits, clock, observe)

@@ -34,23 +34,14 @@ from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, 
 from processor.model.records import Record, TopicPartition
 from processor.runtime.notices import Answered, Consumed, Rebalanced, Redelivered, Released, Retried, Settled
 from processor.runtime.state import WorkerState
+from tests.fakes.state import IDLE
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "processor", "demo"]
 SCRIPT = Script(duration_s=1, rate=200, seed=3, severity=Severity.NONE)
 DEADLINE_S = 120.0
 
-NO_PARTITIONS = WorkerState(
-    has_joined=False,
-    is_draining=False,
-    partitions=(),
-    halts={},
-    bytes_held=0,
-    concurrency_limit=4,
-    jobs_in_flight=0,
-    operations_in_flight=0,
-    polled_at=0.0,
-)
+NO_PARTITIONS = replace(IDLE, has_joined=False)
 
 
 def good_closing() -> Closing:

@@ -16,30 +16,19 @@ from processor.model.errors import ConfigurationError
 from processor.model.reasons import HaltReason
 from processor.model.records import TopicPartition
 from processor.runtime.state import PartitionState, WorkerState
+from tests.fakes.state import IDLE
 
 HOST = "127.0.0.1"
 Get = Callable[..., Awaitable[aiohttp.ClientResponse]]
 
 HALTS = {HaltReason.FORBIDDEN: "the key's level is too low"}
 
-JOINED = WorkerState(
-    has_joined=True,
-    is_draining=False,
-    partitions=(),
-    halts={},
-    bytes_held=0,
-    concurrency_limit=4,
-    jobs_in_flight=0,
-    operations_in_flight=0,
-    polled_at=0.0,
-)
-
 
 @dataclass
 class World:
     """A worker's state and the time, as a test wants them."""
 
-    state: WorkerState = JOINED
+    state: WorkerState = IDLE
     now: float = 0.0
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
@@ -99,10 +88,10 @@ def test_a_worker_that_polls_is_alive() -> None:
 @pytest.mark.parametrize(
     "state",
     [
-        replace(JOINED, has_joined=False),
-        replace(JOINED, is_draining=True),
-        replace(JOINED, halts=HALTS),
-        replace(JOINED, polled_at=5.0),
+        replace(IDLE, has_joined=False),
+        replace(IDLE, is_draining=True),
+        replace(IDLE, halts=HALTS),
+        replace(IDLE, polled_at=5.0),
     ],
 )
 def test_nothing_but_polling_decides_about_life(state: WorkerState) -> None:
@@ -117,7 +106,7 @@ def test_a_worker_without_partitions_is_ready() -> None:
 
 def test_a_worker_with_partitions_says_how_many() -> None:
     """The body is for people."""
-    assert World(replace(JOINED, partitions=(partition(0), partition(1)))).ask("/readyz")[1]["partitions"] == 2
+    assert World(replace(IDLE, partitions=(partition(0), partition(1)))).ask("/readyz")[1]["partitions"] == 2
 
 
 @pytest.mark.parametrize(
@@ -130,14 +119,14 @@ def test_a_worker_with_partitions_says_how_many() -> None:
 )
 def test_a_worker_is_not_ready_before_it_joins_and_when_it_leaves(changes: dict[str, bool], status: str) -> None:
     """A rollout waits for the first, and the second takes the pod out."""
-    code, body = World(replace(JOINED, **changes)).ask("/readyz")  # type: ignore[arg-type]
+    code, body = World(replace(IDLE, **changes)).ask("/readyz")  # type: ignore[arg-type]
 
     assert (code, body["status"]) == (503, status)
 
 
 def test_a_halt_stands_in_the_body_of_a_ready_worker() -> None:
     """Another pod would halt as well, so the status stays 200 unless it is wanted otherwise."""
-    world = World(replace(JOINED, halts=HALTS))
+    world = World(replace(IDLE, halts=HALTS))
 
     body = {"joined": True, "partitions": 0, "halts": {"forbidden": "the key's level is too low"}}
     assert world.ask("/readyz") == (200, {"status": "ready", **body})
@@ -146,7 +135,7 @@ def test_a_halt_stands_in_the_body_of_a_ready_worker() -> None:
 
 def test_metrics_come_in_the_format_that_is_asked_for() -> None:
     """The content type says which; a scrape shows the state of the moment."""
-    world = World(replace(JOINED, bytes_held=77))
+    world = World(replace(IDLE, bytes_held=77))
     Metrics(world.registry, lambda: world.state, world, Facts("1", "f", ("t",), 1))
 
     async def scrape(get: Get) -> list[tuple[str, str]]:

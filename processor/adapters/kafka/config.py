@@ -1,5 +1,6 @@
 """The properties of librdkafka: what the worker's correctness rests on, what memory asks for, and the user's own."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,9 @@ from confluent_kafka import KafkaException
 
 from processor.adapters.kafka.faults import said
 from processor.model.errors import ConfigurationError
+
+LIBRDKAFKA_LOG = logging.getLogger("librdkafka")
+"""Given to every client, or librdkafka writes to standard error by itself."""
 
 
 @dataclass(frozen=True, slots=True)

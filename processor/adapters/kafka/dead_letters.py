@@ -1,7 +1,6 @@
 """The dead-letter topic: a letter is written when the broker says so, and only then."""
 
 import asyncio
-import logging
 import threading
 from contextlib import suppress
 from types import TracebackType
@@ -9,7 +8,7 @@ from typing import Self, cast, final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from processor.adapters.kafka.config import KafkaSettings, producer_config, refusals
+from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, producer_config, refusals
 from processor.adapters.kafka.faults import is_fatal
 from processor.model.errors import ConfigurationError, DeadLetterError, WriteFault
 from processor.runtime.ports import DeadLetter
@@ -36,8 +35,6 @@ _REFUSED = frozenset(
         KafkaError.POLICY_VIOLATION,
     }
 )
-
-_librdkafka_log = logging.getLogger("librdkafka")
 
 
 @final
@@ -107,7 +104,7 @@ class KafkaDeadLetters:
 
     def _new_producer(self) -> Producer:
         with refusals():
-            return Producer(producer_config(self._settings), logger=_librdkafka_log)
+            return Producer(producer_config(self._settings), logger=LIBRDKAFKA_LOG)
 
     def _serve(self) -> None:
         while not self._stopping.is_set():

@@ -4,7 +4,6 @@ It knows groups, rebalances and commits and needs nothing but this process, with
 partition it keeps about 5 MB and deletes what is older, read or not, so whoever produces has to wait for who consumes.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Any, Self, final
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from processor.adapters.kafka.config import LIBRDKAFKA_LOG
 from processor.model.errors import SourceError
 from processor.model.records import Headers, Record
 
@@ -23,8 +23,6 @@ READ_RECORDS = 500
 
 NO_GROUP = "nobody"
 """librdkafka wants a group's name even of a consumer that joins none."""
-
-_librdkafka_log = logging.getLogger("librdkafka")
 
 Acknowledged = Callable[[int, int], None]
 """Told the partition and the offset that a record got."""
@@ -39,7 +37,7 @@ class MockCluster:
 
     def __init__(self, *topics: str) -> None:
         # The cluster belongs to the client that made it.
-        self._producer = Producer(_config({"test.mock.num.brokers": 1, "linger.ms": 5}), logger=_librdkafka_log)
+        self._producer = Producer(_config({"test.mock.num.brokers": 1, "linger.ms": 5}), logger=LIBRDKAFKA_LOG)
         self.bootstrap_servers = ",".join(
             f"{broker.host}:{broker.port}" for broker in self._producer.list_topics(timeout=ASK_S).brokers.values()
         )
@@ -113,7 +111,7 @@ class MockCluster:
                     "auto.offset.reset": "error",
                 }
             ),
-            logger=_librdkafka_log,
+            logger=LIBRDKAFKA_LOG,
         )
 
 

@@ -41,7 +41,7 @@ class Offsets:
             return {}
         bare = [KafkaPartition(each.topic, each.partition) for each in partitions]
         found = self._ask(lambda: _checked(self._consumer.committed(bare, timeout=ASK_S)))
-        return {TopicPartition(each.topic, each.partition): each.offset if each.offset >= 0 else None for each in found}
+        return {named(each): each.offset if each.offset >= 0 else None for each in found}
 
     def available(self, partition: TopicPartition) -> tuple[int, int]:
         """Return the first offset that the partition holds, and its end."""
@@ -68,7 +68,7 @@ class Offsets:
             told = self._consumer.offsets_for_times(asked, timeout=LOOK_S) if asked else []
         except KafkaException:
             return {}
-        return {TopicPartition(each.topic, each.partition): each.offset for each in told if not each.error}
+        return {named(each): each.offset for each in told if not each.error}
 
     def idleness(self) -> list[str] | None:
         """Return which topics keep the member idle, in plain words; None where the group does not answer."""
@@ -100,3 +100,8 @@ def _checked(partitions: list[KafkaPartition]) -> list[KafkaPartition]:
         if each.error:
             raise KafkaException(each.error)
     return partitions
+
+
+def named(partition: KafkaPartition) -> TopicPartition:
+    """Return the name of what librdkafka gives with an offset or an error."""
+    return TopicPartition(partition.topic, partition.partition)

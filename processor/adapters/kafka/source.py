@@ -12,12 +12,9 @@ Rules:
    `list_topics`, `close`): confluent-kafka 2.16 then forgets the call that it is in, and the next callback of that call
    aborts the process.
 5. A pause outlives the loss of a partition in librdkafka, so whatever is assigned is resumed first.
-5. Callbacks, which run inside of `consume` and `close`, use no call of the client that runs callbacks itself: a
-   `list_topics` there makes the next callback abort the process (confluent-kafka 2.16).
 """
 
 import asyncio
-import logging
 import threading
 import time
 from collections import deque
@@ -31,9 +28,9 @@ from typing import Any, final
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from processor.adapters.kafka.config import KafkaSettings, consumer_config, refusals
+from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, consumer_config, refusals
 from processor.adapters.kafka.faults import is_fatal, said
-from processor.adapters.kafka.offsets import Offsets
+from processor.adapters.kafka.offsets import Offsets, named
 from processor.model.errors import SourceError
 from processor.model.records import Record, TopicPartition, held_bytes
 from processor.runtime.ports import Assignment, Fetched, SourceListener
@@ -43,6 +40,7 @@ CONSUME_WAIT_S = 0.02
 """`consume` waits so long unless it has all the records it was asked for, and commands wait with it."""
 
 LOOK_EVERY_S = 5.0
+"""How often the ends of partitions are asked for: one question for all, on the thread that also polls."""
 
 COMMIT_DEADLINE_S = 30.0
 """A commit without an answer until then counts as unknown; the next one is made in its place."""
@@ -54,14 +52,13 @@ JOIN_PATIENCE_S = 6.0
 """For a join that is under way when the source stops: the others hear of it by a heartbeat, every 3 s, and drain."""
 
 LAST_COMMIT_S = 5.0
+"""For the last commit of partitions that go: the rest of the group waits for it."""
 
 UNSUBSCRIBE_S = 5.0
 """Leaving the group takes a round trip, beyond what is in flight."""
 
 CLOSE_DEADLINE_S = 10.0
 """For what librdkafka closes; without a broker it is given up."""
-
-_librdkafka_log = logging.getLogger("librdkafka")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,7 @@ class KafkaSource:
             "on_commit": self._on_commit,
         }
         with refusals():
-            consumer = Consumer(consumer_config(self._settings, **callbacks), logger=_librdkafka_log)
+            consumer = Consumer(consumer_config(self._settings, **callbacks), logger=LIBRDKAFKA_LOG)
         self._offsets = Offsets(consumer, self._settings, self._stopping.wait)
         self._ended = self._loop.create_future()
         threading.Thread(target=self._run, args=(consumer,), name="kafka-consumer", daemon=True).start()
@@ -297,7 +294,7 @@ class KafkaSource:
 
     def _on_commit(self, error: KafkaError | None, partitions: list[KafkaPartition]) -> None:
         """Judge an answer; one that came after its deadline is not taken for the next one's."""
-        answered = {_named(each): each.offset for each in partitions}
+        answered = {named(each): each.offset for each in partitions}
         if self._commit_sent is not None and self._commit_sent.offsets == answered:
             faults = [each.error for each in partitions if each.error]
             fault = error or (faults[0] if faults else None)
@@ -369,7 +366,7 @@ class KafkaSource:
             raise KafkaException(KafkaError(KafkaError._WAIT_COORD))
         consumer.commit(offsets=_kafka_offsets(offsets), asynchronous=True)
         found = consumer.committed([KafkaPartition(*each) for each in offsets], timeout=LAST_COMMIT_S)
-        if {_named(each): each.offset for each in found} != offsets:
+        if {named(each): each.offset for each in found} != offsets:
             raise KafkaException(KafkaError(KafkaError._FAIL, "the group has other offsets"))
 
     def _finish(self, going: list[TopicPartition]) -> dict[TopicPartition, int]:
@@ -390,7 +387,7 @@ class KafkaSource:
         self._let_go(consumer, partitions)
 
     def _let_go(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-        for each in map(_named, partitions):
+        for each in map(named, partitions):
             self._epochs.pop(each, None)
             self._positions.pop(each, None)
             if self._arrived is not None:
@@ -401,7 +398,7 @@ class KafkaSource:
             consumer.unassign()
 
     def _owned(self, partitions: list[KafkaPartition]) -> list[TopicPartition]:
-        return [each for each in map(_named, partitions) if each in self._epochs]
+        return [each for each in map(named, partitions) if each in self._epochs]
 
     def _current(self, epochs: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
         return [KafkaPartition(*each) for each, epoch in epochs.items() if self._epochs.get(each) == epoch]
@@ -422,10 +419,6 @@ class KafkaSource:
 
 def _kafka_offsets(offsets: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
     return [KafkaPartition(each.topic, each.partition, offset) for each, offset in offsets.items()]
-
-
-def _named(partition: KafkaPartition) -> TopicPartition:
-    return TopicPartition(partition.topic, partition.partition)
 
 
 def _as_source_error(error: Exception) -> SourceError:

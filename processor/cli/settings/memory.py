@@ -27,6 +27,11 @@ class MemorySplit:
     held_bytes: int
     """Records that are buffered or on their way."""
 
+    @property
+    def pause_bytes(self) -> int:
+        """When partitions pause: a fetch is on its way by then, and counts three times with its bodies."""
+        return self.held_bytes // 2
+
     @classmethod
     def of(cls, budget_bytes: int) -> "MemorySplit":
         """Give a quarter to librdkafka's queue, as far as that helps, and the rest to records held."""

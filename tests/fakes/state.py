@@ -1,0 +1,16 @@
+"""A worker's state, to be varied with `dataclasses.replace`."""
+
+from processor.runtime.state import WorkerState
+
+IDLE = WorkerState(
+    has_joined=True,
+    is_draining=False,
+    partitions=(),
+    halts={},
+    bytes_held=0,
+    concurrency_limit=4,
+    jobs_in_flight=0,
+    operations_in_flight=0,
+    polled_at=0.0,
+)
+"""It has joined its group, owns nothing, and does nothing."""
