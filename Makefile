@@ -20,7 +20,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 # Use
 
@@ -41,6 +41,19 @@ kafka: $(VENV)/installed ## a real Kafka on loopback, to play with (Java 17 and 
 .PHONY: test
 test: $(VENV)/installed ## every test; those on a real Kafka need Java 17 and Maven, or KAFKA_BOOTSTRAP_SERVERS
 	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: chaos
+chaos: $(VENV)/installed ## every kind of fault once, on a real Kafka: three minutes, also part of make test (Java 17, Maven, Go)
+	@$(BIN)/python -m tests.chaos --kills 6 $(ARGS)
+
+.PHONY: chaos-long
+chaos-long: $(VENV)/installed ## 200 kills among all other faults, then a rolling restart: forty minutes
+	@$(BIN)/python -m tests.chaos --kills 200 --result docs/results/chaos.json $(ARGS)
+	@$(BIN)/python -m tests.chaos --scenario rolling --result docs/results/rolling.json $(ARGS)
+
+.PHONY: sim
+sim: $(VENV)/installed ## the simulation: SEEDS=10000 for so many, SEED=42 for that one
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 .PHONY: check
 check: $(VENV)/installed ## format, lint, types, layers, spelling, metadata

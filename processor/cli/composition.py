@@ -23,6 +23,7 @@ from processor.adapters.telemetry.logs import LogObserver
 from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
 from processor.adapters.telemetry.server import TelemetryServer
 from processor.cli.settings import Settings
+from processor.engine.digest import digest
 from processor.engine.limits import Limits, LimitSettings
 from processor.engine.partition import BatchLimits
 from processor.engine.retry import Backoff
@@ -39,7 +40,10 @@ from processor.runtime.worker import Worker, WorkerSettings
 
 NONCE_BYTES = 16
 DRAIN_S = 5.0
-"""How long a revoke waits for batches in flight: longer, and the rest of the group waits with it."""
+"""How long a revoke waits for answers to POSTs in flight: longer, and the rest of the group waits with it."""
+
+SESSION_TIMEOUT_MS = 45_000
+"""librdkafka's default, and a broker's for groups that it assigns itself (KIP-848)."""
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
@@ -61,10 +65,12 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
 def worker_settings(settings: Settings) -> WorkerSettings:
     """Return what the worker needs."""
     batch = settings.batch
+    session_ms = settings.kafka.client_properties().get("session.timeout.ms", SESSION_TIMEOUT_MS)
     return WorkerSettings(
         limits=BatchLimits(batch.max_records, batch.max_bytes, batch.linger_s),
         held_budget_bytes=settings.memory.split().pause_bytes,
         drain_s=DRAIN_S,
+        lease_s=float(session_ms) / 1_000 / 2,
         grace_s=settings.shutdown.grace_s,
         on_gap=settings.kafka.on_gap,
     )
@@ -123,7 +129,7 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
             delivery_settings.is_batch = account.uses_batches(settings.delivery.mode)
             mode = "batch" if delivery_settings.is_batch else "single"
             log.info("the key is known", org=account.org_id, role=account.role, mode=mode)
-            gate.open()
+            worker.open(digest(account.org_id.encode()))
 
         yield Process(worker, server.port, identify)
 

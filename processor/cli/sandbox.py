@@ -62,6 +62,9 @@ def _range(_context: click.Context, _parameter: click.Parameter, value: tuple[fl
     "--job-retention", "job_retention_s", type=SECONDS, help="Finished jobs are forgotten after these seconds."
 )
 @click.option("--page-size", type=COUNT, default=1_000, show_default=True, help="Of users, imports and errors.")
+@click.option(
+    "--request-log", type=COUNT, default=10_000, show_default=True, help="Requests that /sandbox/requests remembers."
+)
 @click.option("--reorder-echo", is_flag=True, help="Echo failed items with other key order and number format.")
 @click.option("--running-jobs", type=COUNT, default=100, show_default=True, help="Jobs beyond that are queued.")
 @click.option("--max-jobs", type=COUNT, default=200, show_default=True, help="Jobs in progress before 429.")
@@ -95,6 +98,7 @@ def sandbox(
     job_seconds: tuple[float, float],
     job_retention_s: float | None,
     page_size: int,
+    request_log: int,
     reorder_echo: bool,
     running_jobs: int,
     max_jobs: int,
@@ -118,6 +122,7 @@ def sandbox(
         job_duration_s=job_seconds,
         job_retention_s=job_retention_s,
         page_size=page_size,
+        request_log=request_log,
         echo_style=EchoStyle.REORDERED if reorder_echo else EchoStyle.VERBATIM,
         running_jobs=running_jobs,
         max_jobs=max_jobs,

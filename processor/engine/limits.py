@@ -95,6 +95,17 @@ class Limits:
         self.operations += operations
         self._probing = self.is_halted
 
+    def unsent(self, operations: int) -> None:
+        """Take back what `sent` counted: the request was not sent after all."""
+        self.awaiting_answer -= 1
+        self._probing = False
+        self.finished(operations)
+
+    def adopt(self, operations: int) -> None:
+        """Count a job that goes on although nothing was sent for it here."""
+        self.jobs += 1
+        self.operations += operations
+
     @property
     def probe_interval_s(self) -> float:
         """How long a halt waits before it is tried whether its cause is gone."""

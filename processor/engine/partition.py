@@ -4,17 +4,21 @@ Rules:
 
 1. A batch is a contiguous range of offsets `[start, end)`; ranges follow each other without a gap, so offsets that
    Kafka never delivers (compaction, transaction markers) need no care.
-2. The committable offset is the start of the first range that is not settled (law 1).
+2. The offset that may be committed is the start of the first range that is not settled (law 1).
 3. A range settles once (law 3).
 4. The linger counts from the arrival of the first record that would be in the batch (law 7).
+5. What the journal tells of the offsets from the start on comes first: a range that is settled is passed over, and a
+   planned one is formed again when all of it has arrived.
 """
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from operator import itemgetter
 
+from processor.engine.journal import Plan, Range, Settled, Unplanned
 from processor.model.records import OffsetRange, Record, TopicPartition, held_bytes
 
 BYTES_PER_RECORD_BYTE = 3
@@ -38,6 +42,8 @@ class OpenRange:
     records: dict[int, Record]
     bytes: int
     """What its records and the bodies made of them hold of the memory budget."""
+    plan: Plan | None = None
+    """What is sent of it; None when that is nothing."""
     settled: bool = False
 
 
@@ -67,25 +73,57 @@ class Partition:
     epoch: int
     position: int
     """The next offset to batch."""
-    committable: int | None = None
-    """The offset that may be committed; None while there is nothing that is not committed already."""
     buffered_records: int = 0
     buffered_bytes: int = 0
     open_records: int = 0
     open_bytes: int = 0
-    paused: bool = False
+    paused: bool = True
     _arrivals: deque[_Arrival] = field(default_factory=deque)
     _open: deque[OpenRange] = field(default_factory=deque)
+    _journal: deque[Range] = field(default_factory=deque)
+    """What is told of the offsets from `position` on."""
+    _arrived: int = -1
+    """Everything before this offset has arrived, as far as it will ever come."""
 
-    def append(self, records: list[Record], size: int, now: float) -> None:
-        """Buffer records in offset order; `size` is their sum of `held_bytes`."""
-        self._arrivals.append(_Arrival(now, records, size))
-        self.buffered_records += len(records)
-        self.buffered_bytes += size
+    def recover(self, journal: Iterable[Range]) -> None:
+        """Take what the journal tells of the offsets from the start on; called before any record comes."""
+        self._journal.extend(journal)
+        self._pass_over()
+
+    def append(self, records: list[Record], size: int, now: float) -> int:
+        """Buffer records in offset order; `size` is their sum of `held_bytes`. Return how many were taken.
+
+        Those of ranges that are settled already are not.
+        """
+        if self._journal or records[0].offset < self.position:
+            records = [record for record in records if not self._is_settled(record.offset)]
+            size = sum(map(held_bytes, records))
+        if records:
+            self._arrivals.append(_Arrival(now, records, size))
+            self.buffered_records += len(records)
+            self.buffered_bytes += size
+            self._arrived = records[-1].offset + 1
+        return len(records)
+
+    def at_end(self, position: int) -> None:
+        """Everything before this offset has arrived, and for the moment there is no more."""
+        self._arrived = max(self._arrived, position, self._journal[-1].end if self._journal else position)
+
+    @property
+    def planned(self) -> Plan | None:
+        """The plan, made by another process or in another epoch, that is to be carried out next."""
+        return self._journal[0] if self._journal and isinstance(self._journal[0], Plan) else None
+
+    @property
+    def awaits_planned(self) -> bool:
+        """Whether it needs more records before it can go on with what the journal tells."""
+        return bool(self._journal) and not self._has(self._journal[0].end)
 
     def due_at(self, limits: BatchLimits) -> float | None:
         """Return when a batch may close: at once when full, else when the first record has lingered."""
-        if not self._arrivals:
+        if self._journal and self._has(self._journal[0].end):
+            return float("-inf")
+        if self.planned is not None or not self._arrivals:
             return None
         if self.buffered_records >= limits.max_records or self.buffered_bytes >= limits.max_bytes:
             return float("-inf")
@@ -97,12 +135,20 @@ class Partition:
         return self._arrivals[0].at if self._arrivals else float("inf")
 
     def buffered(self) -> Iterator[Record]:
-        """Iterate over the buffered records in offset order."""
+        """Iterate in offset order over the buffered records, up to what the journal tells next."""
+        end = self._journal[0].end if self._journal else None
         for arrival in self._arrivals:
-            yield from arrival.records
+            if end is None or arrival.records[-1].offset < end:
+                yield from arrival.records
+            else:
+                yield from takewhile(lambda record: record.offset < end, arrival.records)
+                return
 
-    def open(self, end: int, body_bytes: int) -> OpenRange:
-        """Move the buffered records before `end` into a range in flight, whose bodies hold so many bytes besides."""
+    def open(self, end: int, body_bytes: int, plan: Plan | None = None) -> OpenRange:
+        """Move the buffered records before `end` into a range in flight, whose bodies hold so many bytes besides.
+
+        A range that takes the last records before the next one of the journal reaches up to it.
+        """
         taken: list[Record] = []
         size = 0
         while self._arrivals and self._arrivals[0].records[0].offset < end:
@@ -113,10 +159,17 @@ class Partition:
                 arrival = arrival.split(end)
             taken += arrival.records
             size += arrival.bytes
+        if self._journal and self._has(bound := self._journal[0].end) and next(self.buffered(), None) is None:
+            end = bound
+        if plan is not None:
+            plan.end = end
         records = {record.offset: record for record in taken}
-        opened = OpenRange(OffsetRange(self.position, end), records, size + body_bytes)
+        opened = OpenRange(OffsetRange(self.position, end), records, size + body_bytes, plan)
         self._open.append(opened)
         self.position = end
+        if self._journal and self._journal[0].end <= end:
+            self._journal.popleft()
+            self._pass_over()
         self.buffered_records -= len(taken)
         self.buffered_bytes -= size
         self.open_records += len(taken)
@@ -130,8 +183,41 @@ class Partition:
         self.open_records -= len(opened.records)
         self.open_bytes -= opened.bytes
         opened.records = {}  # it may have to wait here for an earlier range, and needs them no more
+        self._trim()
+
+    def ranges(self) -> Iterator[Range]:
+        """Give what the journal is to tell: every range from the lowest unsettled offset on, as far as any is known."""
+        for opened in self._open:
+            if opened.settled:
+                yield Settled(opened.range.end)
+            else:
+                yield opened.plan or Unplanned(opened.range.end)
+        yield from self._journal
+
+    def _trim(self) -> None:
         while self._open and self._open[0].settled:
-            self.committable = self._open.popleft().range.end
+            self._open.popleft()
+
+    def _pass_over(self) -> None:
+        """Go past ranges that are settled."""
+        while self._journal and isinstance(self._journal[0], Settled):
+            end = self._journal.popleft().end
+            self._open.append(OpenRange(OffsetRange(self.position, end), {}, 0, settled=True))
+            self.position = end
+        self._trim()
+
+    def _is_settled(self, offset: int) -> bool:
+        """Say whether the journal, or a range passed over, tells that an offset needs nothing more."""
+        if offset < self.position:
+            return True
+        for each in self._journal:
+            if offset < each.end:
+                return isinstance(each, Settled)
+        return False
+
+    def _has(self, end: int) -> bool:
+        """Say whether every record before `end` is here that will ever come."""
+        return self._arrived >= end
 
     @property
     def held_bytes(self) -> int:
@@ -155,12 +241,12 @@ class Partition:
 
     @property
     def first_unsettled(self) -> int:
-        """The lowest offset that is not settled."""
+        """The lowest offset that is not settled: what may be committed."""
         return self._open[0].range.start if self._open else self.position
 
     @property
     def oldest_unsettled(self) -> Record | None:
         """The consumed record of the lowest offset that is not settled."""
         if self._open:
-            return next(iter(self._open[0].records.values()))
-        return next(self.buffered(), None)
+            return next(iter(self._open[0].records.values()), None)
+        return self._arrivals[0].records[0] if self._arrivals else None

@@ -5,6 +5,7 @@ one uid are merged in order, because FullStory promises no order inside a job (d
 users request never holds a uid twice.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as ReadMapping
@@ -55,6 +56,12 @@ class PayloadLimits:
     max_records: int
     max_bytes: int
     """Of the bodies of either part, so that no request grows beyond it."""
+    ends_early: bool = True
+    """Whether a batch ends before an identify that cannot be merged; else that becomes an item of its own."""
+
+
+WHOLE_RANGE = PayloadLimits(sys.maxsize, sys.maxsize, ends_early=False)
+"""For a range that was planned: it is formed again as it was, whatever the limits are now."""
 
 
 class _User:
@@ -104,7 +111,8 @@ class PayloadBuilder:
         self._readers = readers
         self._limits = limits
         self._payload = Payload(OffsetRange(start, start))
-        self._users: dict[str, _User] = {}
+        self._users: dict[str, _User] = {}  # by uid, the last one where there are several
+        self._merged: list[_User] = []
         self._user_bytes = self._event_bytes = ENVELOPE_BYTES
         self._changes: list[PropertyRule] = []
 
@@ -120,7 +128,7 @@ class PayloadBuilder:
             if self._changes:
                 payload.changes.update(self._changes)
         payload.range = OffsetRange(payload.range.start, end)
-        payload.users = [user.item() for user in self._users.values()]
+        payload.users = [user.item() for user in self._merged]
         return payload
 
     def _note(self, rule: PropertyRule, _path: str) -> None:
@@ -151,10 +159,11 @@ class PayloadBuilder:
         if not self._has_room(self._user_bytes, len(body)):
             return False
         user = self._users.get(mapped.uid)
-        if user is None:
+        if user is None or not user.absorb(mapped.body, offset):
+            if user is not None and self._limits.ends_early:
+                return False
             self._users[mapped.uid] = _User(mapped, offset, body)
-        elif not user.absorb(mapped.body, offset):
-            return False
+            self._merged.append(self._users[mapped.uid])
         self._user_bytes += len(body) + 1  # a merged body is smaller than its two parts: this is the most it can be
         return True
 

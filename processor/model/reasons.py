@@ -75,6 +75,8 @@ class HaltReason(StrEnum):
     """The registry cannot be asked for a schema."""
     STUCK_JOB = "stuck_job"
     """A job has been running for longer than any job should."""
+    OFFSET_METADATA = "offset_metadata"
+    """The brokers take too little metadata with a committed offset: nothing may be sent that it cannot tell of."""
     GAP = "gap"
     """The committed offset is no longer in the topic: records are missing."""
 

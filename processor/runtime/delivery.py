@@ -6,13 +6,15 @@ dead-lettered; the batch settles when every record is delivered or its dead lett
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, assert_never
 
 from processor.engine.attribution import attribute
+from processor.engine.journal import Entry, Plan, State
 from processor.engine.order import UserOrder, UsersTurn
 from processor.engine.partition import OpenRange
+from processor.engine.planning import cut, new_entry, new_plan, resume
 from processor.engine.retry import Backoff, Chance
 from processor.engine.verdict import (
     Accepted,
@@ -33,9 +35,10 @@ from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason, HaltReason, Kind
 from processor.model.records import Record, TopicPartition
 from processor.runtime.gate import Gate
+from processor.runtime.lease import Lease
 from processor.runtime.notices import DeadLetterWrite, Observer, Redelivered, Settled
 from processor.runtime.ports import Clock, DeadLetter, DeadLetters
-from processor.runtime.requests import Request, Requests, Sent
+from processor.runtime.requests import Request, Requests, Sending
 from processor.runtime.signal import Signal
 
 Unattributed = Literal["halt", "dead_letter", "accept"]
@@ -64,16 +67,17 @@ class Batch:
     source: TopicPartition
     opened: OpenRange
     payload: Payload
-    nonce: bytes
+    sending: Sending
+    has_room_for: Callable[[Sequence[Entry]], bool]
+    """Says whether the journal could tell of these entries in the place of one."""
     order: UserOrder
     turn: UsersTurn | None
     changed: Signal
     """Notified when the order of the partition changed."""
     rebuild: Callable[[Record], Item]
     """Makes the item of one record anew, without merging."""
-    sent: Sent = field(default_factory=Sent)
-    in_jobs: set[Request] = field(default_factory=set)
-    """Requests whose jobs go on: they hold their part of the limits."""
+    is_closing: bool = False
+    """Whether nothing but dead letters is left to be written."""
 
 
 class _Failure(NamedTuple):
@@ -102,8 +106,20 @@ class _Part:
     def items(self) -> Sequence[Item]:
         return self.batch.payload.items(self.kind)
 
-    def request(self, items: Sequence[Item], attempt: int, *, is_batch: bool) -> Request:
-        return Request(self.kind, items, self.batch.nonce, is_batch, attempt)
+    @property
+    def planned(self) -> list[tuple[Entry, Sequence[Item]]]:
+        """The part's entries in the journal, and their items."""
+        entries = [entry for entry in self.batch.sending.plan.entries if entry.kind is self.kind]
+        return list(zip(entries, cut(entries, self.items), strict=True))
+
+    def request(self, entry: Entry, items: Sequence[Item], *, is_batch: bool) -> Request:
+        sending = self.batch.sending
+        return Request(entry, items, sending.plan.nonce, is_batch, sending.keys_since)
+
+    def follow_up(self, items: Sequence[Item], attempt: int, *, is_singly: bool = False) -> Entry:
+        """Return an entry that the journal need not tell of: it follows from what FullStory says of one in it."""
+        state = State.SINGLY if is_singly or len(items) == 1 else State.PLANNED
+        return Entry(self.kind, len(items), "", state, attempt)
 
 
 class Delivery:
@@ -130,16 +146,39 @@ class Delivery:
         self._settings = settings
         self._backoff = Backoff()
 
+    def plan(self, payload: Payload, nonce: bytes) -> Plan:
+        """Plan the requests that a batch begins with."""
+        return new_plan(payload, nonce, self._clock.wall(), is_batch=self._settings.is_batch)
+
+    def resume(self, plan: Plan, payload: Payload, nonce: bytes) -> None:
+        """Fit a plan from the journal to its records, now that they are here."""
+        sent_anew = resume(plan, payload, self._clock.wall(), nonce, is_batch=self._settings.is_batch)
+        if sent_anew:
+            self._observe(Redelivered(sent_anew))
+
+    def sending(self, plan: Plan, lease: Lease) -> Sending:
+        """Return what the requests of a batch share; the jobs that the plan tells of count already."""
+        age_s = max(self._clock.wall() - plan.at_s, 0.0)
+        in_jobs = {entry for entry in plan.entries if entry.is_followed}
+        return Sending(plan, lease, self._clock.monotonic() - age_s, in_jobs=in_jobs)
+
+    def abandon(self, batch: Batch) -> None:
+        """Nobody follows the jobs of a batch any more; called once its `deliver` has ended, however it did."""
+        for entry in list(batch.sending.in_jobs):
+            self._requests.release(entry, batch.sending)
+
+    def settled(self, batch: Batch) -> Settled | None:
+        """Return what became of a batch that was given up, when its POSTs in flight have finished all of it."""
+        is_done = all(entry.state is State.DONE for entry in batch.sending.plan.entries)
+        return _settled(batch, ()) if is_done and not batch.payload.rejected else None
+
     async def deliver(self, batch: Batch) -> Settled:
         """Deliver and dead-letter; returns when nothing is left to do for any record of the batch."""
         users, events = _Part(batch, Kind.USER), _Part(batch, Kind.EVENT)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._users(users))
-                group.create_task(self._events(events))
-        finally:  # when cancelled: nobody follows these jobs any more
-            for request in batch.in_jobs:
-                self._requests.release(request)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._users(users))
+            group.create_task(self._events(events))
+        batch.is_closing = True
         failures = [_Failure((offset,), rejected) for offset, rejected in batch.payload.rejected]
         failures += users.failures + events.failures
         await self._write_dead_letters(batch, failures)
@@ -149,24 +188,38 @@ class Delivery:
         batch, turn = part.batch, part.batch.turn
         if turn is None:
             return
-        try:
-            await self._turn(batch, lambda: batch.order.may_post_users(turn))
-            jobs = await self._submit(part, part.items)
+
+        def accept() -> None:
             turn.accepted = True
             batch.changed.notify()
-            await self._follow_all(part, jobs)
+
+        try:
+            await self._carry(part, lambda: batch.order.may_post_users(turn), accept)
         finally:
             batch.order.leave(turn)
             batch.changed.notify()
 
     async def _events(self, part: _Part) -> None:
-        if not part.items:
-            return
         batch = part.batch
         uids = frozenset(item.uid for item in part.items)
         start = batch.opened.range.start
-        await self._turn(batch, lambda: batch.order.may_post_events(start, uids))
-        await self._follow_all(part, await self._submit(part, part.items))
+        await self._carry(part, lambda: batch.order.may_post_events(start, uids), lambda: None)
+
+    async def _carry(self, part: _Part, may_post: Callable[[], bool], accept: Callable[[], None]) -> None:
+        """Follow the jobs that go on already; POST the rest when its turn comes, say that it is accepted, and follow."""
+        planned = part.planned
+        unsent = [(entry, items) for entry, items in planned if not entry.is_out]
+        async with asyncio.TaskGroup() as group:
+            for entry, items in planned:
+                if entry.state is State.ACCEPTED and entry.job_id is not None:
+                    job = _Job(part.request(entry, items, is_batch=True), entry.job_id)
+                    group.create_task(self._follow(part, job))
+            if unsent:
+                await self._turn(part.batch, may_post)
+            jobs = await self._submit_all(part, unsent)
+            accept()
+            for job in jobs:
+                group.create_task(self._follow(part, job))
 
     async def _turn(self, batch: Batch, may_post: Callable[[], bool]) -> None:
         """Wait for the order of the partition; meanwhile another batch may have the room that this one was made for."""
@@ -176,35 +229,67 @@ class Delivery:
 
     # Requests
 
-    async def _submit(self, part: _Part, items: Sequence[Item], attempt: int = 0) -> list[_Job]:
-        """POST until every item is delivered, has failed (noted in the part) or is in a job (returned)."""
-        if len(items) == 1:
-            await self._submit_one(part, items[0], attempt)
-            return []
-        if not self._settings.is_batch:
-            await self._submit_each(part, items, attempt)
-            return []
-        request = part.request(items, attempt, is_batch=True)
-        verdict = await self._requests.post(request, part.batch.sent)
-        if isinstance(verdict, Accepted):
-            return [_begun(part, request, verdict)]
-        assert isinstance(verdict, Split), "a batch endpoint accepts or is split; the rest is not final"
-        middle = len(items) // 2
-        return [
-            *await self._submit(part, items[:middle], attempt),
-            *await self._submit(part, items[middle:], attempt),
-        ]
-
-    async def _submit_each(self, part: _Part, items: Sequence[Item], attempt: int) -> None:
-        """POST items side by side; no two of them are of one user, or they are events, which carry their times."""
+    async def _submit_all(self, part: _Part, unsent: Sequence[tuple[Entry, Sequence[Item]]]) -> list[_Job]:
+        if len(unsent) == 1:
+            return await self._submit(part, *unsent[0])
         async with asyncio.TaskGroup() as group:
-            for item in items:
-                group.create_task(self._submit_one(part, item, attempt))
+            tasks = [group.create_task(self._submit(part, entry, items)) for entry, items in unsent]
+        return [job for task in tasks for job in task.result()]
 
-    async def _submit_one(self, part: _Part, item: Item, attempt: int = 0) -> None:
+    async def _submit(self, part: _Part, entry: Entry, items: Sequence[Item]) -> list[_Job]:
+        """POST until every item is delivered, has failed (noted in the part) or is in a job (returned)."""
+        if entry.state is State.SINGLY:
+            await self._submit_each(part, entry, items)
+            return []
+        request = part.request(entry, items, is_batch=True)
+        verdict = await self._requests.post(request, part.batch.sending)
+        if isinstance(verdict, Accepted):
+            return [_Job(request, verdict.job_id)]
+        assert isinstance(verdict, Split), "a batch endpoint accepts or is split; the rest is not final"
+        halves = self._split(part, entry, items)
+        return [job for half, own in halves for job in await self._submit(part, half, own)]
+
+    def _split(self, part: _Part, entry: Entry, items: Sequence[Item]) -> list[tuple[Entry, Sequence[Item]]]:
+        """Replace an entry by one for each half of its items; where the journal lacks the room, by single items."""
+        middle = len(items) // 2
+        left, right = items[:middle], items[middle:]
+        halves = [
+            (new_entry(part.kind, left, is_batch=True, attempt=entry.attempt, until=right[0].records[0]), left),
+            (new_entry(part.kind, right, is_batch=True, attempt=entry.attempt, until=entry.until), right),
+        ]
+        sending = part.batch.sending
+        if entry not in sending.plan.entries:
+            return halves
+        if part.batch.has_room_for([half for half, _ in halves]):
+            at = sending.plan.entries.index(entry)
+            sending.plan.entries[at : at + 1] = [half for half, _ in halves]
+        else:
+            entry.state = State.SINGLY
+            halves = [(entry, items)]
+        sending.plan.revise()
+        sending.lease.note()
+        return halves
+
+    async def _submit_each(self, part: _Part, entry: Entry, items: Sequence[Item]) -> None:
+        """POST items one by one: those of one user in their order, all others side by side."""
+        if len(items) == 1:
+            await self._submit_one(part, entry, items[0])
+            return
+        before = len(part.failures)
+        async with asyncio.TaskGroup() as group:
+            for chain in _chains(part.kind, items):
+                group.create_task(self._submit_chain(part, entry.attempt, chain))
+        if len(part.failures) == before:
+            self._done(part, entry)
+
+    async def _submit_chain(self, part: _Part, attempt: int, chain: Sequence[Item]) -> None:
+        for item in chain:
+            await self._submit_one(part, part.follow_up([item], attempt, is_singly=True), item)
+
+    async def _submit_one(self, part: _Part, entry: Entry, item: Item) -> None:
         """POST one item; a merged one that is rejected is sent again record by record, in order."""
-        request = part.request([item], attempt, is_batch=False)
-        verdict = await self._requests.post(request, part.batch.sent)
+        request = part.request(entry, [item], is_batch=False)
+        verdict = await self._requests.post(request, part.batch.sending)
         if isinstance(verdict, Delivered):
             return
         assert isinstance(verdict, Rejected), "a single endpoint delivers or rejects; the rest is not final"
@@ -216,27 +301,27 @@ class Delivery:
             part.failures.append(_Failure(item.records, rejected))
             return
         for offset in item.records:
-            await self._submit_one(part, part.batch.rebuild(part.batch.opened.records[offset]))
+            alone = part.batch.rebuild(part.batch.opened.records[offset])
+            await self._submit_one(part, part.follow_up([alone], 0, is_singly=True), alone)
+
+    def _done(self, part: _Part, entry: Entry) -> None:
+        """Every item of an entry took effect."""
+        entry.state = State.DONE
+        part.batch.sending.lease.note()
 
     # Jobs
 
-    async def _follow_all(self, part: _Part, jobs: Sequence[_Job]) -> None:
-        async with asyncio.TaskGroup() as group:
-            for job in jobs:
-                group.create_task(self._follow(part, job))
-
     async def _follow(self, part: _Part, job: _Job) -> None:
         """Follow a job, and those that its failures lead to, until each of its items is delivered or has failed."""
-        jobs, failed_rounds = [job], 0
+        jobs, failed_rounds, sending = [job], 0, part.batch.sending
         while jobs:
             job = jobs.pop()
             end = await self._requests.job_end(part.kind, job.id)
             failed = await self._requests.failures(part.kind, job.id) if isinstance(end, Failed) else []
-            part.batch.in_jobs.remove(job.request)
-            self._requests.release(job.request)
+            self._requests.release(job.request.entry, sending)
             match end:
                 case Completed():
-                    continue
+                    self._done(part, job.request.entry)
                 case Unknown():
                     jobs += await self._submit_lost(part, job)
                 case Failed(errors):
@@ -244,20 +329,30 @@ class Delivery:
                     if again:
                         failed_rounds += 1
                         await self._requests.back_off(Retry(RetryReason.SERVER_ERROR), failed_rounds)
-                        jobs += await self._submit(part, again, job.request.attempt + 1)
+                        jobs += await self._submit_again(part, job.request, again)
                 case _:
                     assert_never(end)
 
     async def _submit_lost(self, part: _Part, job: _Job) -> list[_Job]:
         """Send a request again whose job FullStory does not know; the same job for the same key: take a new key."""
-        verdict = await self._requests.post(job.request, part.batch.sent)
+        request, sending = job.request, part.batch.sending
+        if not request.items:  # the records have become something else, or are gone
+            return []
+        verdict = await self._requests.post(request, sending)
         if isinstance(verdict, Accepted) and verdict.job_id == job.id:
-            self._requests.release(job.request)
-            self._requests.take_new_key(job.request)
-            verdict = await self._requests.post(job.request, part.batch.sent)
+            self._requests.release(request.entry, sending)
+            self._requests.take_new_key(request, sending)
+            verdict = await self._requests.post(request, sending)
         if isinstance(verdict, Accepted):
-            return [_begun(part, job.request, verdict)]
-        return await self._submit(part, job.request.items, job.request.attempt + 1)
+            return [_Job(request, verdict.job_id)]
+        return await self._submit_again(part, request, request.items)
+
+    async def _submit_again(self, part: _Part, request: Request, items: Sequence[Item]) -> list[_Job]:
+        """Send items again that a request did not deliver, under a key of their own.
+
+        Whatever the mode is by now, so that another process would do the very same.
+        """
+        return await self._submit(part, part.follow_up(items, request.entry.attempt + 1), items)
 
     async def _attribute(
         self, part: _Part, job: _Job, failed: list[dict[str, object]] | None, errors: int
@@ -281,7 +376,7 @@ class Delivery:
         if part.kind is Kind.USER:
             # Upserts are idempotent, and a single request is answered exactly.
             self._observe(Redelivered(sum(len(item.records) for item in items)))
-            await self._submit_each(part, items, job.request.attempt + 1)
+            await self._submit_each(part, part.follow_up(items, job.request.entry.attempt + 1, is_singly=True), items)
             return
         detail = "a job failed in part, and which events failed cannot be read with this key"
         match self._settings.unattributed:
@@ -300,8 +395,8 @@ class Delivery:
     # Dead letters
 
     async def _write_dead_letters(self, batch: Batch, failures: Sequence[_Failure]) -> None:
-        sent, now = batch.sent, self._clock.wall()
-        attempts = Attempts(sent.count, sent.first or now, sent.last or now)
+        sending, now = batch.sending, self._clock.wall()
+        attempts = Attempts(sending.count, sending.first or now, sending.last or now)
         untried = Attempts(0, now, now)
         async with asyncio.TaskGroup() as group:
             for failure in failures:
@@ -350,10 +445,14 @@ class Delivery:
         return None
 
 
-def _begun(part: _Part, request: Request, accepted: Accepted) -> _Job:
-    """Note that a job holds its part of the limits, in the step in which its acceptance is known."""
-    part.batch.in_jobs.add(request)
-    return _Job(request, accepted.job_id)
+def _chains(kind: Kind, items: Sequence[Item]) -> Iterable[Sequence[Item]]:
+    """Return what has to be sent in a row: all of one user; events carry their times and overlap."""
+    if kind is Kind.EVENT:
+        return [[item] for item in items]
+    of_user: dict[str, list[Item]] = {}
+    for item in items:
+        of_user.setdefault(item.uid, []).append(item)
+    return of_user.values()
 
 
 def _settled(batch: Batch, failures: Sequence[_Failure]) -> Settled:

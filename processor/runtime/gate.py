@@ -71,13 +71,17 @@ class Gate:
         try:
             await turn.granted
         except asyncio.CancelledError:
-            if not turn.granted.cancelled():  # granted and cancelled at one moment: nothing was sent
-                self.answered(overloaded=None)
-                self.finished(operations)
+            if not turn.granted.cancelled():  # granted and cancelled at one moment
+                self.withdraw(operations)
             elif turn in self._queue:
                 self._queue.remove(turn)
                 self.serve()
             raise
+
+    def withdraw(self, operations: int) -> None:
+        """Give back the right to send: the request was not sent."""
+        self.limits.unsent(operations)
+        self.serve()
 
     def answered(self, *, overloaded: bool | None) -> None:
         """Count an answer to a request that was admitted; None where it says nothing about FullStory's load."""
@@ -101,6 +105,7 @@ class Gate:
         self.halts[reason] = detail
         if reason in PROBED_HALTS:
             self.limits.halt(self._clock.monotonic())
+            self.serve()  # the next chance is another one now
 
     def resume(self, *reasons: HaltReason) -> None:
         """The causes are gone."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from processor.engine.journal import Fault
 from processor.engine.verdict import RetryReason
 from processor.model.errors import WriteFault
 from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind, PropertyRule, ReleaseReason
@@ -78,6 +79,25 @@ class Redelivered:
     """Records are sent once more under a new key: FullStory may have taken them already, and no longer says so."""
 
     records: int
+
+
+ResumedPart = Literal["settled", "job", "request"]
+"""What a journal told of: a range that is not sent again, a job that is followed, a request that keeps its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalResumed:
+    """The journal of a partition was read, and told of this."""
+
+    parts: Counter[ResumedPart]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalIgnored:
+    """What was committed with a partition's offset is no journal of ours: what was in flight is sent anew."""
+
+    partition: TopicPartition
+    fault: Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +177,8 @@ Notice = (
     | JobEnded
     | Settled
     | Redelivered
+    | JournalResumed
+    | JournalIgnored
     | Gap
     | Released
     | DeadLetterWrite

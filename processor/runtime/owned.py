@@ -3,10 +3,13 @@
 import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
+from processor.engine.journal import Entry
 from processor.engine.order import UserOrder
 from processor.engine.partition import Partition
 from processor.runtime.delivery import Batch
+from processor.runtime.lease import Lease
 from processor.runtime.signal import Signal
 from processor.runtime.state import PartitionState
 
@@ -16,15 +19,23 @@ class Owned:
     """From assignment to revoke; owned by the event loop's thread."""
 
     partition: Partition
+    lease: Lease
+    place: str
+    metadata: str
+    """What was committed with the start of the partition."""
+    acknowledged: tuple[int, str] | None
+    """The offset and the metadata of the last commit that the broker acknowledged; None while there is none."""
     order: UserOrder = field(default_factory=UserOrder)
     changed: Signal = field(default_factory=Signal)
     """Notified when `order` changed."""
     batches: dict[asyncio.Task[None], Batch] = field(default_factory=dict)
     """The batches in flight, by the tasks that carry them."""
+    is_recovered: bool = False
+    """Whether the journal was read; nothing is consumed before."""
+    adopted: set[Entry] = field(default_factory=set)
+    """Entries of the journal whose jobs go on and no batch follows yet: they hold their part of the limits."""
     is_going: bool = False
     """Whether the partition is being revoked: no more batches are formed."""
-    acknowledged: int | None = None
-    """The offset of the last commit that the broker acknowledged."""
     end: int | None = None
     """The log end offset as Kafka last told it."""
     has_gap: bool = False
@@ -33,25 +44,31 @@ class Owned:
     """Halts that end with the epoch."""
 
     @property
-    def to_commit(self) -> int | None:
-        """The offset that may be committed and is not yet; None without one."""
-        offset = self.partition.committable
-        return None if offset == self.acknowledged else offset
+    def has_moved(self) -> bool:
+        """Whether there is something to commit."""
+        return (
+            self.lease.is_behind or self.acknowledged is None or self.acknowledged[0] != self.partition.first_unsettled
+        )
 
-    def drop_unsent(self) -> None:
-        """Give up the newest batches of which nothing was ever sent: their next owner sends them for the first time.
-
-        One that stands before a batch that was sent is carried out, or what is behind it could not be committed.
-        """
-        for task, batch in reversed(self.batches.items()):
-            if batch.sent.count:
-                return
-            _give_up(task, batch)
+    def stop(self) -> set[asyncio.Task[Any]]:
+        """Send nothing more; return what is worth its end: POSTs that await their answers, and last dead letters."""
+        worth: set[asyncio.Task[Any]] = set()
+        for task, batch in self.batches.items():
+            batch.sending.is_given_up = True
+            worth |= batch.sending.exchanges
+            if batch.is_closing:
+                worth.add(task)
+            else:
+                task.cancel()
+        return worth
 
     def drop_all(self) -> None:
         """Give up whatever is in flight."""
         for task, batch in self.batches.items():
-            _give_up(task, batch)
+            batch.sending.is_given_up = True
+            task.cancel()
+            for exchange in batch.sending.exchanges:
+                exchange.cancel()
 
     def state(self) -> PartitionState:
         """Return what the partition is doing at this moment."""
@@ -66,8 +83,3 @@ class Owned:
             end=self.end,
             oldest_unsettled_ms=oldest.timestamp_ms if oldest else None,
         )
-
-
-def _give_up(task: asyncio.Task[None], batch: Batch) -> None:
-    batch.sent.is_given_up = True
-    task.cancel()

@@ -5,7 +5,7 @@ All methods are called on the event loop's thread. Fakes live in tests/fakes, th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import Kind
@@ -26,13 +26,33 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A partition that this process now owns; records follow from `start`."""
+    """A partition that this process now owns; it is paused, and after `resume` records follow from `start`."""
 
     id: TopicPartition
     epoch: int
     start: int
     is_new: bool
     """Whether the group never committed here, so that `start` was chosen by the settings and should be committed."""
+    metadata: str
+    """What the group committed together with `start`; empty without."""
+    place: str
+    """A digest of the cluster's id, the topic's id, the partition and the group; a recreated topic has another one."""
+
+
+class Commit(NamedTuple):
+    """What is committed of one partition in one epoch: the offset, and text of up to 4,096 bytes that goes with it."""
+
+    epoch: int
+    offset: int
+    metadata: str
+
+
+class CommitFault(NamedTuple):
+    """Why it is not known whether a partition's commit took effect."""
+
+    detail: str
+    is_too_large: bool
+    """Whether the broker refuses metadata of this size (`offset.metadata.max.bytes`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +76,11 @@ class SourceListener(Protocol):
         """Take records; those of an epoch that has ended are to be dropped."""
         ...
 
-    async def revoking(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    def at_end(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Everything before these offsets was told by `fetched`, and there was no more at that moment."""
+        ...
+
+    async def revoking(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Commit]:
         """Finish what can be finished soon; return what to commit before the partitions go. Nothing later counts."""
         ...
 
@@ -64,8 +88,11 @@ class SourceListener(Protocol):
         """The partitions belong to somebody else already: drop them, commit nothing."""
         ...
 
-    def committed(self, offsets: Mapping[TopicPartition, int], error: str | None) -> None:
-        """A commit was answered; with an error the outcome is unknown for every partition of it."""
+    def committed(self, commits: Mapping[TopicPartition, Commit], faults: Mapping[TopicPartition, CommitFault]) -> None:
+        """A call of `Source.commit` was answered: `commits` are those that it made.
+
+        Where there is a fault the outcome is unknown; the rest is acknowledged.
+        """
         ...
 
     def ends(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -112,8 +139,8 @@ class Source(Protocol):
         """Go on from this offset, where a gap had stopped the partition."""
         ...
 
-    def commit(self, offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
-        """Commit `(epoch, offset)`; answered by `committed`, always, and one call at a time."""
+    def commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
+        """Commit; answered by `committed`, always, and one call at a time."""
         ...
 
     async def stop(self) -> None:

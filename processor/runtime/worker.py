@@ -10,22 +10,25 @@ Rules:
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
+from processor.engine.journal import Plan
 from processor.engine.partition import BatchLimits, OpenRange, Partition
 from processor.events.avro import schema_ids
 from processor.events.mapping import Mapping as EventMapping
-from processor.events.payload import Item, Payload, PayloadBuilder, PayloadLimits
+from processor.events.payload import WHOLE_RANGE, Item, Payload, PayloadBuilder, PayloadLimits
 from processor.model.reasons import HaltReason, Kind, ReleaseReason
 from processor.model.records import Record, TopicPartition
 from processor.runtime.delivery import Batch, Delivery
 from processor.runtime.gate import Gate
+from processor.runtime.journals import Journals
+from processor.runtime.lease import Lease
 from processor.runtime.notices import (
     Built,
-    Committed,
     Consumed,
     Gap,
     Observer,
@@ -35,12 +38,9 @@ from processor.runtime.notices import (
     SourceTrouble,
 )
 from processor.runtime.owned import Owned
-from processor.runtime.ports import Assignment, Clock, Fetched, Source
+from processor.runtime.ports import Assignment, Clock, Commit, CommitFault, Fetched, Source
 from processor.runtime.schemas import SchemaCache
 from processor.runtime.state import WorkerState
-
-COMMIT_AGAIN_AFTER_S = 1.0
-"""A failed commit is normal while the group rebalances; the next one carries newer offsets anyway."""
 
 LEAVING_S = 5.0
 """Of the grace time, what is kept for the last commit and for leaving the group."""
@@ -56,7 +56,9 @@ class WorkerSettings:
     depth: int = 8
     """Batches of one partition that may overlap, those included that settled behind one that has not."""
     drain_s: float = 5.0
-    """How long a revoke waits for batches in flight."""
+    """How long a revoke waits for the answers to POSTs in flight."""
+    lease_s: float = 22.5
+    """How long after a commit a partition may be POSTed for: half of the group's session timeout."""
     grace_s: float = 25.0
     """How long a shutdown may take in all."""
     on_gap: Literal["halt", "continue"] = "halt"
@@ -90,7 +92,7 @@ class Worker:
         self._payload_limits = PayloadLimits(settings.limits.max_records, settings.limits.max_bytes)
         self._owned: dict[TopicPartition, Owned] = {}
         self._partitions_in_topics = 0
-        self._committing: Mapping[TopicPartition, tuple[int, int]] = {}
+        self._journals = Journals(source, gate, clock, observe, self._schedule_pump)
         self._is_draining = False
         self._has_joined = False
         self._timer: asyncio.TimerHandle | None = None
@@ -113,41 +115,34 @@ class Worker:
             polled_at=self._source.polled_at,
         )
 
+    def open(self, destination: str) -> None:
+        """Let records and requests through, now that it is known whose key this is; `destination` is a digest of it."""
+        self._journals.open(destination)
+        for owned in self._owned.values():
+            self._journals.recover(owned)
+        self._gate.open()
+        self._schedule_pump()
+
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then drain and leave; raise what made it impossible to go on."""
+        """Work until `stop` is set, then leave; raise what made it impossible to go on."""
         self._gate.watch(self._schedule_pump)
         self._source.start(self)
         stopping = asyncio.ensure_future(stop.wait())
         failing = asyncio.ensure_future(self._failed.wait())
         try:
             await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
-            await self._drain()
         finally:
+            self._is_draining = True
             stopping.cancel()
             failing.cancel()
             await self._source.stop()
+            for owned in self._owned.values():
+                owned.drop_all()
             await self._schemas.close()
             if self._timer is not None:
                 self._timer.cancel()
         if self._failure is not None:
             raise self._failure
-
-    async def _drain(self) -> None:
-        """Finish what was sent, as far as the grace time allows."""
-        self._is_draining = True
-        if self._failure is None:
-            deadline_s = max(self._settings.grace_s - LEAVING_S, self._settings.grace_s / 2)
-            await self._finish_sent(self._owned.values(), deadline_s)
-        for owned in self._owned.values():
-            owned.drop_all()
-
-    async def _finish_sent(self, going: Iterable[Owned], timeout_s: float) -> None:
-        """Drop what was never sent and wait for the rest, unless it is plain that no answer will come."""
-        for owned in going:
-            owned.drop_unsent()
-        tasks = {task for owned in going for task in owned.batches}
-        if tasks and not self._gate.is_blocked_for(timeout_s):
-            await asyncio.wait(tasks, timeout=timeout_s)
 
     # SourceListener
 
@@ -155,8 +150,11 @@ class Worker:
         """Take over partitions."""
         self._has_joined = True
         for each in assignments:
-            start = each.start if each.is_new else None
-            self._owned[each.id] = Owned(Partition(each.id, each.epoch, each.start, committable=start))
+            lease = Lease(self._clock, self._settings.lease_s, self._schedule_pump)
+            acknowledged = None if each.is_new else (each.start, each.metadata)
+            partition = Partition(each.id, each.epoch, each.start)
+            self._owned[each.id] = Owned(partition, lease, each.place, each.metadata, acknowledged)
+            self._journals.recover(self._owned[each.id])
         self._partitions_in_topics = partitions_in_topics
         self._take_share()
         self._observe(Rebalanced("assigned", tuple(each.id for each in assignments)))
@@ -168,38 +166,57 @@ class Worker:
         for part in chunk:
             owned = self._owned.get(part.id)
             if owned is not None and owned.partition.epoch == part.epoch:
-                owned.partition.append(part.records, part.bytes, now)
-                self._observe(Consumed(part.id.topic, len(part.records)))
+                taken = owned.partition.append(part.records, part.bytes, now)
+                self._observe(Consumed(part.id.topic, taken))
         self._schedule_pump()
 
-    async def revoking(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """Finish what is in flight within the drain time; return the offsets to commit, then forget the partitions."""
+    def at_end(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Wait for no more of a planned range than there is."""
+        for each in self._of(list(positions)):
+            each.partition.at_end(positions[each.partition.id])
+        self._schedule_pump()
+
+    async def revoking(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Commit]:
+        """Wait for answers that are under way, within the drain time; return what to commit, and forget the partitions.
+
+        Jobs, back-offs and halts are not waited for: the journal tells the next owner of them.
+        """
         going = self._of(partitions)
         for owned in going:
             owned.is_going = True
-        await self._finish_sent(going, 0.0 if self._is_draining else self._settings.drain_s)
+        batches = [(owned, batch) for owned in going for batch in owned.batches.values()]
+        if worth := set[asyncio.Task[Any]]().union(*(owned.stop() for owned in going)):
+            _, late = await asyncio.wait(worth, timeout=self._drain_s)
+            for task in late:
+                task.cancel()
+        for owned, batch in batches:
+            if not batch.opened.settled and (settled := self._delivery.settled(batch)) is not None:
+                self._settle(owned, batch.opened, settled)
         going = self._of(partitions)  # some may have been lost meanwhile
-        offsets = {owned.partition.id: offset for owned in going if (offset := owned.to_commit) is not None}
+        commits = {
+            owned.partition.id: commit for owned in going if (commit := self._journals.last_commit(owned)) is not None
+        }
         self._forget(going, ReleaseReason.SHUTDOWN if self._is_draining else ReleaseReason.REVOKED)
         self._observe(Rebalanced("revoked", tuple(partitions)))
-        return offsets
+        return commits
+
+    @property
+    def _drain_s(self) -> float:
+        grace_s = self._settings.grace_s
+        return (
+            min(self._settings.drain_s, max(grace_s - LEAVING_S, grace_s / 2))
+            if self._is_draining
+            else self._settings.drain_s
+        )
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Drop the partitions; somebody else owns them already."""
         self._forget(self._of(partitions), ReleaseReason.LOST)
         self._observe(Rebalanced("lost", tuple(partitions)))
 
-    def committed(self, offsets: Mapping[TopicPartition, int], error: str | None) -> None:
-        """Remember what the broker acknowledged; an error leaves it unknown, and the commit is made again."""
-        self._observe(Committed("ok" if error is None else "failed", len(offsets)))
-        if error is not None:
-            asyncio.get_running_loop().call_later(COMMIT_AGAIN_AFTER_S, self._commit_is_over)
-            return
-        for each, offset in offsets.items():
-            owned = self._owned.get(each)
-            if owned is not None and self._committing.get(each) == (owned.partition.epoch, offset):
-                owned.acknowledged = offset
-        self._commit_is_over()
+    def committed(self, commits: Mapping[TopicPartition, Commit], faults: Mapping[TopicPartition, CommitFault]) -> None:
+        """Take note of what the broker acknowledged."""
+        self._journals.committed(commits, faults)
 
     def ends(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Remember the log end offsets, for the lag."""
@@ -243,25 +260,35 @@ class Worker:
         now = self._clock.monotonic()
         self._form_batches(now)
         self._balance_demand()
-        self._commit()
+        self._journals.commit(self._owned.values(), now)
         self._set_timer(now)
 
     def _form_batches(self, now: float) -> None:
-        """Form every batch that is due and has a slot, oldest partition first, one for each in turn."""
-        room = 0 if self._is_draining else self._gate.room
+        """Form every batch that is due and has a slot, oldest partition first, one for each in turn.
+
+        What was planned before needs no slot: its jobs go on in any case.
+        """
+        for owned in self._owned.values():
+            while owned.partition.planned is not None and self._is_due(owned, now) and self._form_again(owned):
+                pass
+        waiting = sum(len(owned.lease.waiting) for owned in self._owned.values())
+        room = 0 if self._is_draining else self._gate.room - waiting
         formed = True
         while formed and room > 0:
             formed = False
             for owned in sorted(self._owned.values(), key=_oldest):
-                if room > 0 and self._is_due(owned, now) and (parts := self._form(owned)) is not None:
-                    formed = True
-                    room -= parts
+                if room > 0 and self._is_free(owned) and self._is_due(owned, now):
+                    parts = self._form(owned)
+                    if parts is not None:
+                        formed = True
+                        room -= parts
+
+    def _is_free(self, owned: Owned) -> bool:
+        return owned.partition.planned is None and owned.partition.open_ranges < self._settings.depth
 
     def _is_due(self, owned: Owned, now: float) -> bool:
-        if owned.is_going or owned.partition.open_ranges >= self._settings.depth:
-            return False
         due_at = owned.partition.due_at(self._settings.limits)
-        return due_at is not None and due_at <= now
+        return not owned.is_going and due_at is not None and due_at <= now
 
     def _form(self, owned: Owned) -> int | None:
         """Make a batch of the partition's oldest records and set it on its way.
@@ -272,32 +299,58 @@ class Worker:
         limits = self._settings.limits
         if not self._schemas.has_all(schema_ids(islice(partition.buffered(), limits.max_records)), self._schedule_pump):
             return None
-        payload = self._builder(partition.position).build(partition.buffered())
-        opened = partition.open(payload.range.end, _body_bytes(payload))
-        self._observe(Built(len(payload.users), len(payload.events), payload.changes))
-        if not (payload.users or payload.events or payload.rejected):
-            self._settle(owned, opened, Settled(Counter(), payload.filtered, Counter(), ()))
-            return 0
-        self._dispatch(owned, self._batch(owned, opened, payload))
+        payload = self._builder(partition.position, self._payload_limits).build(partition.buffered())
+        plan = self._delivery.plan(payload, self._nonce()) if payload.users or payload.events else None
+        self._set_out(owned, payload, plan)
         return bool(payload.users) + bool(payload.events)
 
-    def _dispatch(self, owned: Owned, batch: Batch) -> None:
+    def _form_again(self, owned: Owned) -> bool:
+        """Make the batch that the journal tells of and do what is left to do of it; False while a schema is missing."""
+        partition, plan = owned.partition, owned.partition.planned
+        if plan is None or not self._schemas.has_all(schema_ids(partition.buffered()), self._schedule_pump):
+            return False
+        payload = self._builder(partition.position, WHOLE_RANGE).build(partition.buffered())
+        told = set(plan.entries)
+        self._delivery.resume(plan, payload, self._nonce())
+        for entry in owned.adopted & told - set(plan.entries):
+            self._gate.finished(entry.items)
+        owned.adopted -= told
+        self._set_out(owned, payload, plan)
+        return True
+
+    def _set_out(self, owned: Owned, payload: Payload, plan: Plan | None) -> None:
+        opened = owned.partition.open(plan.end if plan else payload.range.end, _body_bytes(payload), plan)
+        self._observe(Built(len(payload.users), len(payload.events), payload.changes))
+        owned.lease.is_behind = True
+        if plan is None and not payload.rejected:
+            self._settle(owned, opened, Settled(Counter(), payload.filtered, Counter(), ()))
+            return
+        batch = self._batch(owned, opened, payload, plan or Plan(opened.range.end, b"", 0, []))
         task = asyncio.get_running_loop().create_task(self._carry(owned, batch))
         owned.batches[task] = batch
         task.add_done_callback(owned.batches.pop)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, batch))
 
-    def _builder(self, start: int) -> PayloadBuilder:
-        return PayloadBuilder(start, self._mapping, self._schemas.readers, self._payload_limits)
+    def _builder(self, start: int, limits: PayloadLimits) -> PayloadBuilder:
+        return PayloadBuilder(start, self._mapping, self._schemas.readers, limits)
 
-    def _batch(self, owned: Owned, opened: OpenRange, payload: Payload) -> Batch:
+    def _batch(self, owned: Owned, opened: OpenRange, payload: Payload, plan: Plan) -> Batch:
         uids = frozenset(item.uid for item in payload.users)
-        turn = owned.order.enter(opened.range.start, uids) if uids else None
-        source = owned.partition.id
-        return Batch(source, opened, payload, self._nonce(), owned.order, turn, owned.changed, self._rebuild)
+        has_users = any(entry.kind is Kind.USER for entry in plan.entries)
+        return Batch(
+            owned.partition.id,
+            opened,
+            payload,
+            self._delivery.sending(plan, owned.lease),
+            partial(self._journals.has_room_for, owned),
+            owned.order,
+            owned.order.enter(opened.range.start, uids) if has_users else None,
+            owned.changed,
+            self._rebuild,
+        )
 
     def _rebuild(self, record: Record) -> Item:
-        return self._builder(record.offset).build([record]).items(Kind.USER)[0]
+        return self._builder(record.offset, self._payload_limits).build([record]).items(Kind.USER)[0]
 
     async def _carry(self, owned: Owned, batch: Batch) -> None:
         settled = await self._delivery.deliver(batch)
@@ -307,30 +360,38 @@ class Worker:
         if self._owned.get(owned.partition.id) is not owned:
             return
         owned.partition.settle(opened)
+        owned.lease.is_behind = True
         self._observe(settled)
         self._schedule_pump()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, batch: Batch, task: asyncio.Task[None]) -> None:
         """A batch's task never ends by an exception unless the program is wrong: then the process must not go on."""
+        self._delivery.abandon(batch)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
         self._schedule_pump()
 
     def _balance_demand(self) -> None:
-        """Pause partitions that hold their share of the budget, and all while it is used up; resume at half a share."""
-        if not self._owned:
+        """Pause partitions that hold their share of the budget, and all while it is used up; resume at half a share.
+
+        One partition that needs more records to go on with what the journal tells is read in any case.
+        """
+        ready = {each: owned for each, owned in self._owned.items() if owned.is_recovered}
+        if not ready:
             return
-        demands = {each: owned.partition.demand_bytes for each, owned in self._owned.items()}
+        demands = {each: owned.partition.demand_bytes for each, owned in ready.items()}
         budget = self._settings.held_budget_bytes
-        high = budget // len(self._owned)
+        high = budget // len(ready)
         is_used_up = sum(demands.values()) >= budget
+        exempt = next((each for each, owned in ready.items() if owned.partition.awaits_planned), None)
         pause: dict[TopicPartition, int] = {}
         resume: dict[TopicPartition, int] = {}
-        for each, owned in self._owned.items():
-            if not owned.partition.paused and (is_used_up or demands[each] >= high):
+        for each, owned in ready.items():
+            is_held = each != exempt and (is_used_up or demands[each] >= high)
+            if not owned.partition.paused and is_held:
                 owned.partition.paused = True
                 pause[each] = owned.partition.epoch
-            elif owned.partition.paused and not is_used_up and demands[each] <= high // 2:
+            elif owned.partition.paused and (each == exempt or not (is_used_up or demands[each] > high // 2)):
                 owned.partition.paused = False
                 resume[each] = owned.partition.epoch
         if pause:
@@ -338,33 +399,15 @@ class Worker:
         if resume:
             self._source.resume(resume)
 
-    def _commit(self) -> None:
-        """Commit every offset that moved, in one call; the next one waits for its answer."""
-        if self._committing:
-            return
-        offsets = {
-            each: (owned.partition.epoch, offset)
-            for each, owned in self._owned.items()
-            if not owned.is_going and (offset := owned.to_commit) is not None
-        }
-        if offsets:
-            self._committing = offsets
-            self._source.commit(offsets)
-
-    def _commit_is_over(self) -> None:
-        self._committing = {}
-        self._schedule_pump()
-
     def _set_timer(self, now: float) -> None:
-        """Look again when the next batch has lingered, or when time alone opens the gate."""
+        """Look again when the next batch has lingered, when a commit is due, or when time alone opens the gate."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         dues = [owned.partition.due_at(self._settings.limits) for owned in self._owned.values()]
         moments = [due for due in dues if due is not None and due > now]
-        chance = self._gate.limits.next_chance(now)
-        if chance is not None:
-            moments.append(chance)
+        others = (self._gate.limits.next_chance(now), self._journals.next_commit(self._owned.values(), now))
+        moments += [moment for moment in others if moment is not None]
         if moments:
             self._timer = asyncio.get_running_loop().call_later(min(moments) - now, self._schedule_pump)
 
@@ -380,6 +423,8 @@ class Worker:
             del self._owned[owned.partition.id]
             unsettled += owned.partition.unsettled_records
             owned.halts.close()
+            for entry in owned.adopted:
+                self._gate.finished(entry.items)
         if unsettled:
             self._observe(Released(reason, unsettled))
         self._take_share()

@@ -23,13 +23,18 @@ class FakeDeadLetters:
         self.refuses: Refuses = lambda _letter: None
         self.delay_s: Callable[[], float] = lambda: 0.0
         self.tries = 0
+        self.moment: Callable[[str], None] = lambda _name: None
+        """Told of moments at which the process may end: before a letter is on the topic, and after."""
 
     async def write(self, letter: DeadLetter) -> None:
         """Return when the letter is acknowledged; raise `DeadLetterError` otherwise."""
         self.tries += 1
+        self.moment("letter")
+        await asyncio.sleep(0)
         fault = self.script.popleft() if self.script else self.refuses(letter)
         if fault is None:
             self.letters.append(letter)
+        self.moment("lettered")
         await asyncio.sleep(self.delay_s())
         if fault is not None:
             raise DeadLetterError(f"the fake topic says {fault}", fault)

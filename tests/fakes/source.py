@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from processor.engine.journal import METADATA_BYTES
 from processor.model.records import Headers, Record, TopicPartition, held_bytes
-from processor.runtime.ports import Assignment, Fetched, SourceListener
+from processor.runtime.ports import Assignment, Commit, CommitFault, Fetched, SourceListener
 
 CommitOutcome = Literal["ok", "failed", "unknown"]
 """`unknown`: the commit took effect, and an error is told."""
@@ -31,6 +32,11 @@ class FakeBroker:
 
     def __init__(self, partitions: Sequence[TopicPartition]) -> None:
         self.committed: dict[TopicPartition, int] = {}
+        self.metadata: dict[TopicPartition, str] = {}
+        """What was committed together with the offset."""
+        self.max_metadata = METADATA_BYTES
+        self.incarnation = 0
+        """Another number stands for a topic that was recreated under its name."""
         self.on_commit: Callable[[TopicPartition, int], None] = lambda _partition, _offset: None
         self.watchers: list[Callable[[], None]] = []
         self.available: dict[TopicPartition, tuple[int, int]] = dict.fromkeys(partitions, (0, 0))
@@ -69,11 +75,14 @@ class FakeBroker:
         """Say whether the group has committed the end of every partition that holds records."""
         return all(end == self.committed.get(each, first) for each, (first, end) in self.available.items())
 
-    def store(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Take a commit."""
-        for each, offset in offsets.items():
-            self.on_commit(each, offset)
-            self.committed[each] = offset
+    def store(self, commits: Mapping[TopicPartition, Commit]) -> list[TopicPartition]:
+        """Take a commit; return the partitions whose metadata is too large, of which nothing is taken."""
+        too_large = [each for each, commit in commits.items() if len(commit.metadata.encode()) > self.max_metadata]
+        for each in commits.keys() - set(too_large):
+            self.on_commit(each, commits[each].offset)
+            self.committed[each] = commits[each].offset
+            self.metadata[each] = commits[each].metadata
+        return too_large
 
 
 @dataclass(slots=True, eq=False)
@@ -83,8 +92,19 @@ class _Holding:
     epoch: int
     start: int
     position: int
-    is_paused: bool = False
+    is_paused: bool = True
     has_gap: bool = False
+    end_told: int | None = None
+    """The position at which the end of the partition was told last."""
+
+
+@dataclass(slots=True)
+class _Handover:
+    """What is on its way to the listener."""
+
+    chunk: list[Fetched]
+    ends: dict[TopicPartition, tuple[int, int]]
+    """Epoch and offset of partitions that have no more."""
 
 
 class FakeSource:
@@ -101,15 +121,20 @@ class FakeSource:
         self.largest_chunk_bytes = 0
         """Of the chunks handed over, of one partition."""
         self.pauses = 0
+        self.is_cut_off = False
+        """Whether the broker hears nothing of it any more, and it nothing of the group; it does not know."""
+        self.moment: Callable[[str], None] = lambda _name: None
+        """Told of moments at which the process may end: before a commit takes effect, and after."""
         self.holdings: dict[TopicPartition, _Holding] = {}
         self._drain_s = drain_s
         self._last_epoch = 0
         self._revoked: set[int] = set()
         self._commands: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
-        self._chunks: deque[list[Fetched]] = deque()
+        self._handovers: deque[_Handover] = deque()
         self._fetch_is_queued = False
         self._is_committing = False
         self._is_gone = False
+        self._awaited: set[asyncio.Future[None]] = set()
         self._listener: SourceListener
         self._thread: asyncio.Task[None]
 
@@ -139,14 +164,14 @@ class FakeSource:
         """Go on from this offset."""
         self._commands.put_nowait(partial(self._seek, partition, epoch, offset))
 
-    def commit(self, offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
+    def commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
         """Commit what is still owned in its epoch."""
-        late = [str(each) for each, (epoch, _) in offsets.items() if epoch in self._revoked]
+        late = [str(each) for each, commit in commits.items() if commit.epoch in self._revoked]
         self.violations += [f"{each} is committed during or after its revoke" for each in late]
         if self._is_committing:
             self.violations.append("two commits at a time")
         self._is_committing = True
-        self._commands.put_nowait(partial(self._commit, dict(offsets)))
+        self._commands.put_nowait(partial(self._commit, dict(commits)))
 
     async def stop(self) -> None:
         """Leave the group, after a revoke of everything."""
@@ -169,9 +194,14 @@ class FakeSource:
 
     def die(self) -> None:
         """The process is killed: nothing is told, fetched or committed any more."""
+        if self._is_gone:
+            return
         self._is_gone = True
         self._thread.cancel()
         self.broker.watchers.remove(self._fetch_soon)
+        for done in self._awaited:
+            done.set_result(None)
+        self._awaited.clear()
 
     # The consumer's thread
 
@@ -181,7 +211,10 @@ class FakeSource:
             await command()
 
     async def _do(self, command: Callable[[], Awaitable[None]]) -> None:
+        if self._is_gone:
+            return
         done = asyncio.get_running_loop().create_future()
+        self._awaited.add(done)
 
         async def carry_out() -> None:
             try:
@@ -190,6 +223,7 @@ class FakeSource:
                 done.set_exception(error)
             else:
                 done.set_result(None)
+            self._awaited.remove(done)
 
         self._commands.put_nowait(carry_out)
         await done
@@ -201,7 +235,9 @@ class FakeSource:
             start = self.broker.committed.get(each)
             begin = self.broker.available[each][0] if start is None else start
             self.holdings[each] = _Holding(self._last_epoch, begin, begin)
-            assignments.append(Assignment(each, self._last_epoch, begin, is_new=start is None))
+            metadata = self.broker.metadata.get(each, "")
+            place = f"{each}/{self.broker.incarnation}"
+            assignments.append(Assignment(each, self._last_epoch, begin, start is None, metadata, place))
         self._listener.assigned(assignments, len(self.broker.available))
         self._fetch_soon()
 
@@ -209,13 +245,13 @@ class FakeSource:
         going = [each for each in partitions if each in self.holdings]
         begun = _now()
         self._revoked |= {self.holdings[each].epoch for each in going}
-        offsets = await self._listener.revoking(going)
+        commits = await self._listener.revoking(going)
         if _now() - begun > self._drain_s + 0.001:
             self.violations.append(f"a revoke took {_now() - begun} s")
-        if not offsets.keys() <= set(going):
-            self.violations.append(f"of {going} the offsets {offsets} were to be committed")
-        if self._next_outcome() != "failed":
-            self.broker.store(offsets)
+        if not commits.keys() <= set(going):
+            self.violations.append(f"of {going} the offsets {commits} were to be committed")
+        if not self._is_gone and self._next_outcome() != "failed":
+            self.broker.store(commits)
         for each in going:
             del self.holdings[each]
 
@@ -244,25 +280,30 @@ class FakeSource:
 
     # Commits
 
-    async def _commit(self, wanted: dict[TopicPartition, tuple[int, int]]) -> None:
-        offsets = {
-            each: offset
-            for each, (epoch, offset) in wanted.items()
-            if each in self.holdings and self.holdings[each].epoch == epoch
+    async def _commit(self, wanted: dict[TopicPartition, Commit]) -> None:
+        commits = {
+            each: commit
+            for each, commit in wanted.items()
+            if each in self.holdings and self.holdings[each].epoch == commit.epoch
         }
-        outcome = self._next_outcome() if offsets else "ok"
-        if outcome != "failed":
-            self.broker.store(offsets)
-        error = None if outcome == "ok" else f"the commit is {outcome}"
-        asyncio.get_running_loop().call_later(self.commit_s(), self._answer_commit, offsets, error)
+        outcome = self._next_outcome() if commits else "ok"
+        self.moment("commit")
+        if self.is_cut_off or self._is_gone:
+            outcome = "failed"
+        too_large = self.broker.store(commits) if outcome != "failed" else []
+        faults = {each: CommitFault("the metadata is too large", is_too_large=True) for each in too_large}
+        self.moment("committed")
+        if outcome != "ok":
+            faults = dict.fromkeys(commits, CommitFault(f"the commit is {outcome}", is_too_large=False))
+        asyncio.get_running_loop().call_later(self.commit_s(), self._answer_commit, commits, faults)
 
     def _next_outcome(self) -> CommitOutcome:
         return self.commit_script.popleft() if self.commit_script else self.commit_outcome()
 
-    def _answer_commit(self, offsets: dict[TopicPartition, int], error: str | None) -> None:
+    def _answer_commit(self, commits: dict[TopicPartition, Commit], faults: dict[TopicPartition, CommitFault]) -> None:
         self._is_committing = False
         if not self._is_gone:
-            self._listener.committed(offsets, error)
+            self._listener.committed(commits, faults)
 
     # Fetches
 
@@ -273,16 +314,30 @@ class FakeSource:
 
     async def _fetch(self) -> None:
         self._fetch_is_queued = False
-        if len(self._chunks) >= AHEAD_CHUNKS:
+        if len(self._handovers) >= AHEAD_CHUNKS:
             return
         chunk = [fetched for each, holding in self.holdings.items() if (fetched := self._fetch_of(each, holding))]
-        if chunk:
-            self._chunks.append(chunk)
+        ends = {
+            each: (holding.epoch, holding.position)
+            for each, holding in self.holdings.items()
+            if self._ends(each, holding)
+        }
+        if chunk or ends:
+            self._handovers.append(_Handover(chunk, ends))
             asyncio.get_running_loop().call_later(self.handover_s(), self._hand_over)
             self._fetch_soon()
 
+    def _ends(self, partition: TopicPartition, holding: _Holding) -> bool:
+        """Say whether it is news that the partition holds no more."""
+        if holding.is_paused or holding.has_gap or self.is_cut_off or holding.end_told == holding.position:
+            return False
+        if self.broker.read(partition, holding.position, 1):
+            return False
+        holding.end_told = holding.position
+        return True
+
     def _fetch_of(self, partition: TopicPartition, holding: _Holding) -> Fetched | None:
-        if holding.is_paused or holding.has_gap:
+        if holding.is_paused or holding.has_gap or self.is_cut_off:
             return None
         first, end = self.broker.available[partition]
         if not first <= holding.position <= end:
@@ -298,12 +353,17 @@ class FakeSource:
         return Fetched(partition, holding.epoch, records, size)
 
     def _hand_over(self) -> None:
-        """Hand over the oldest chunk, in the order of fetching."""
-        chunk = self._chunks.popleft()
+        """Hand over what was fetched first."""
+        handover = self._handovers.popleft()
         if self._is_gone:
             return
         self._fetch_soon()
-        self._listener.fetched(chunk)
+        if handover.chunk:
+            self._listener.fetched(handover.chunk)
+        goes_on = {each: holding.epoch for each, holding in self.holdings.items()}
+        ends = {each: end for each, (epoch, end) in handover.ends.items() if goes_on.get(each) == epoch}
+        if ends:
+            self._listener.at_end(ends)
 
 
 def _now() -> float:

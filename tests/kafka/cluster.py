@@ -8,8 +8,10 @@ import atexit
 import base64
 import contextlib
 import hashlib
+import itertools
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -19,6 +21,7 @@ import tempfile
 import time
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, final
@@ -34,6 +37,7 @@ START_DEADLINE_S = 90.0
 STOP_DEADLINE_S = 30.0
 ANSWER_DEADLINE_S = 30.0
 POLL_S = 0.1
+SERVER_PORTS = range(20_000, 32_000)
 LOGGING = ("defaultLogLevel=warn", "showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS")
 
 SERVER_PROPERTIES = """\
@@ -41,8 +45,9 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners}
+advertised.listeners={advertised}
+listener.security.protocol.map={protocols}
 log.dirs={data}
 # A killed broker may register again only when its old session has ended.
 broker.session.timeout.ms=3000
@@ -67,6 +72,8 @@ group.consumer.heartbeat.interval.ms=500
 log.retention.ms=-1
 auto.create.topics.enable=false
 """
+
+_ports = itertools.count(secrets.randbelow(len(SERVER_PORTS)))
 
 
 class Cluster(ABC):
@@ -120,16 +127,28 @@ class KafkaCluster(Cluster):
     """One broker of our own; as a context manager it runs inside the block and deletes its data at the end.
 
     Everything is below `directory`; the broker's log, `kafka.log`, stays for whoever looks for the cause of a failure.
+    For each port of `proxies`, where a proxy listens, it serves one more port, `behind[proxy]`: clients that come that
+    way are told to come back by the same proxy.
     """
 
-    def __init__(self, directory: Path, port: int | None = None) -> None:
+    def __init__(self, directory: Path, port: int | None = None, proxies: Sequence[int] = ()) -> None:
         port, controller_port = port or free_port(), free_port()
         super().__init__(f"127.0.0.1:{port}")
+        self.behind = {proxy: free_port() for proxy in proxies}
         self.log = directory / "kafka.log"
         self._data = directory / "data"
         self._properties = directory / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
-        text = SERVER_PROPERTIES.format(port=port, controller_port=controller_port, data=self._data)
+        advertised = {"PLAINTEXT": port} | {f"PROXIED{proxy}": proxy for proxy in proxies}
+        listeners = {name: self.behind.get(each, each) for name, each in advertised.items()}
+        listeners["CONTROLLER"] = controller_port
+        text = SERVER_PROPERTIES.format(
+            controller_port=controller_port,
+            listeners=_addresses(listeners),
+            advertised=_addresses(advertised),
+            protocols=",".join(f"{name}:PLAINTEXT" for name in listeners),
+            data=self._data,
+        )
         self._properties.write_text(text, encoding="utf-8")
 
     def __enter__(self) -> Self:
@@ -206,6 +225,11 @@ class KafkaCluster(Cluster):
         return self.log.read_text(encoding="utf-8", errors="replace")[-2_000:]
 
 
+def _addresses(ports: Mapping[str, int]) -> str:
+    """Return listeners as Kafka writes them, from their names and ports."""
+    return ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
+
+
 def available() -> str | None:
     """Return why no real Kafka can be had, or None; that the jars can be had is made sure by fetching them."""
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
@@ -253,11 +277,16 @@ def _run(command: list[str]) -> None:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of loopback that nobody listens on, and that this process has not been given before.
+
+    It lies below those that the system gives to the near ends of connections: one of them could take it before its
+    server starts, or while its server is away.
+    """
+    while True:
+        port = SERVER_PORTS[next(_ports) % len(SERVER_PORTS)]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def main() -> None:

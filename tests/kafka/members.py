@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.source import KafkaSource
 from processor.model.records import Record, TopicPartition
-from processor.runtime.ports import Assignment, Fetched
+from processor.runtime.ports import Assignment, Commit, CommitFault, Fetched
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 
@@ -67,6 +67,10 @@ async def nothing() -> None:
     """Return at once."""
 
 
+def stay_paused(epochs: Mapping[TopicPartition, int]) -> None:
+    """Leave partitions as they were assigned."""
+
+
 class Listener:
     """A `SourceListener` that keeps what it is told; what it is to commit, and when it lets go, are a test's to set."""
 
@@ -81,13 +85,19 @@ class Listener:
         """By partition and epoch."""
         self.stale: list[Fetched] = []
         """What was fetched of partitions after their epoch."""
-        self.commits: list[tuple[dict[TopicPartition, int], str | None]] = []
+        self.commits: list[tuple[dict[TopicPartition, Commit], dict[TopicPartition, CommitFault]]] = []
+        """What each call has committed, and its faults."""
+        self.ends_reached: list[tuple[TopicPartition, int, int]] = []
+        """Partition, offset, and which offset would have followed what had been fetched by then."""
         self.log_ends: dict[TopicPartition, int] = {}
         self.gaps: list[tuple[TopicPartition, int, tuple[int, int]]] = []
         self.troubles: list[str] = []
         self.failures: list[Exception] = []
         self.to_commit: dict[TopicPartition, int] = {}
+        self.journal = ""
+        """The metadata of what is committed."""
         self.let_go: Callable[[], Awaitable[object]] = nothing
+        self.resume: Callable[[Mapping[TopicPartition, int]], None] = stay_paused
 
     def assigned(self, assignments: Sequence[Assignment], partitions_in_topics: int) -> None:
         """Take over partitions."""
@@ -95,6 +105,7 @@ class Listener:
         self.owned |= {each.id: each for each in assignments}
         self.starts |= {(each.id, each.epoch): each.start for each in assignments}
         self.partitions_in_topics = partitions_in_topics
+        self.resume({each.id: each.epoch for each in assignments})
 
     def fetched(self, chunk: Sequence[Fetched]) -> None:
         """Keep records."""
@@ -104,21 +115,28 @@ class Listener:
             else:
                 self.stale.append(each)
 
-    async def revoking(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    def at_end(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Keep the ends."""
+        self.ends_reached += [
+            (each, end, [self.owned[each].start - 1, *self.offsets(each)][-1] + 1) for each, end in positions.items()
+        ]
+
+    async def revoking(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Commit]:
         """Give back partitions."""
         self.events.append(("revoking", list(partitions)))
         await self.let_go()
+        commits = self.commits_of({each: self.to_commit[each] for each in partitions if each in self.to_commit})
         self._drop(partitions)
-        return {each: self.to_commit[each] for each in partitions if each in self.to_commit}
+        return commits
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Forget partitions."""
         self.events.append(("lost", list(partitions)))
         self._drop(partitions)
 
-    def committed(self, offsets: Mapping[TopicPartition, int], error: str | None) -> None:
+    def committed(self, commits: Mapping[TopicPartition, Commit], faults: Mapping[TopicPartition, CommitFault]) -> None:
         """Keep the answer to a commit."""
-        self.commits.append((dict(offsets), error))
+        self.commits.append((dict(commits), dict(faults)))
 
     def ends(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Keep the newest log end offsets."""
@@ -139,6 +157,14 @@ class Listener:
     def happened(self, what: str) -> list[list[TopicPartition]]:
         """Return which partitions this happened to, each time."""
         return [partitions for event, partitions in self.events if event == what]
+
+    def commits_of(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, Commit]:
+        """Return commits of these offsets, with the journal, in the present epochs of what is owned."""
+        return {
+            each: Commit(self.owned[each].epoch, offset, self.journal)
+            for each, offset in offsets.items()
+            if each in self.owned
+        }
 
     def offsets(self, partition: TopicPartition) -> list[int]:
         """Return the offsets of the records of the partition's present epoch."""
@@ -170,7 +196,7 @@ class Member(Listener):
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit these offsets in their present epochs."""
-        self.source.commit({each: (self.owned[each].epoch, offset) for each, offset in offsets.items()})
+        self.source.commit(self.commits_of(offsets))
 
     async def until_assigned(self, *partitions: TopicPartition) -> None:
         """Return when it owns exactly these."""
@@ -190,6 +216,14 @@ class Member(Listener):
             await until(lambda before=before: self.source.polled_at > before, "Kafka is polled")  # type: ignore[misc]
 
 
+async def until_shared(*members: Member, partitions: int) -> None:
+    """Return when every partition is owned by one of the members, and each has some."""
+    await until(
+        lambda: sum(len(each.owned) for each in members) == partitions and all(each.owned for each in members),
+        f"the partitions are shared: {[each.events for each in members]}",
+    )
+
+
 def settings_of(kafka: Cluster, names: Names, properties: dict[str, Any], **settings: Any) -> KafkaSettings:
     """Return a source's settings."""
     return KafkaSettings(
@@ -204,11 +238,15 @@ async def member(
     protocol: Protocol = "cooperative",
     properties: Mapping[str, Any] | None = None,
     start: Literal["earliest", "latest"] = "earliest",
+    *,
+    resumes: bool = True,
 ) -> AsyncIterator[Member]:
-    """Run a member until the end of the `async with`."""
+    """Run a member until the end of the `async with`; it resumes whatever is assigned, unless told otherwise."""
     joined = Member()
     own = {**PROPERTIES[protocol], **(properties or {})}
     joined.source = KafkaSource(settings_of(kafka, names, own, start=start), DRAIN_S)
+    if resumes:
+        joined.resume = joined.source.resume
     joined.source.start(joined)
     try:
         yield joined

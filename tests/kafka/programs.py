@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -25,22 +25,23 @@ ANSWER_S = 30.0
 ROOT = Path(__file__).parents[2]
 
 
-def wait_until(holds: Callable[[], bool], what: str, deadline_s: float = 120.0) -> None:
+def wait_until(holds: Callable[[], bool], what: str, deadline_s: float = 120.0, poll_s: float = POLL_S) -> None:
     """Return when it holds; raises with `what` when it does not in time."""
     deadline = time.monotonic() + deadline_s
     while not holds():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {deadline_s:.0f} s: {what}")
-        time.sleep(POLL_S)
+        time.sleep(poll_s)
 
 
-def ask(url: str, body: object = None) -> bytes:
+def ask(url: str, body: object = None, headers: Mapping[str, str] | None = None) -> bytes:
     """GET, or POST a JSON body; return the answer's body, whatever its status."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.netloc, timeout=ANSWER_S)
     try:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body))
+        text = None if body is None else json.dumps(body)
+        connection.request("GET" if text is None else "POST", path, text, headers or {})
         return connection.getresponse().read()
     finally:
         connection.close()
@@ -109,9 +110,9 @@ def sandbox(*options: str) -> Iterator[SandboxProgram]:
 
 @final
 class WorkerProgram:
-    """A running worker; `log` is what it has said."""
+    """A running worker, of the project in folder `root`; `log` is what it has said."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, environment: dict[str, str], log: Path, root: Path = ROOT) -> None:
         self._port = free_port()
         self.log = log
         with log.open("ab") as output:
@@ -120,7 +121,7 @@ class WorkerProgram:
                 env={**_bare_environment(), **environment, "PROCESSOR_HTTP__PORT": str(self._port)},
                 stdout=output,
                 stderr=output,
-                cwd=ROOT,
+                cwd=root,
             )
 
     def metrics(self) -> dict[str, float]:

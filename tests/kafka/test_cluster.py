@@ -1,48 +1,14 @@
 """The harness itself: a real broker that keeps what the worker relies on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from processor.cli.generator import Mix, generate
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
-from tests.kafka.topics import committed, end_offsets, produce_all, read_all
-
-METADATA_LIMIT = 4_095
-"""Kafka takes 4,096 characters, of which the Python client spends one on a terminating zero that it sends along."""
+from tests.kafka.topics import committed, end_offsets, journals, produce_all, read_all
 
 SMALL = Mix(oversize_bytes=10_000)
-
-
-@contextmanager
-def member(cluster: Cluster, names: Names, protocol: str) -> Iterator[Consumer]:
-    """Give a consumer that has joined the group and owns the topic's only partition."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": cluster.bootstrap_servers,
-            "group.id": names.group,
-            "group.protocol": protocol,
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-        }
-    )
-    try:
-        consumer.subscribe([names.topic])
-        assert consumer.poll(30) is not None
-        yield consumer
-    finally:
-        consumer.close()
-
-
-def commit(consumer: Consumer, names: Names, offset: int, metadata: str) -> None:
-    """Commit one offset with metadata and wait for the broker's answer; raises the partition's error."""
-    partition = TopicPartition(names.topic, 0, offset, metadata)
-    for answer in consumer.commit(offsets=[partition], asynchronous=False) or []:
-        if answer.error:
-            raise KafkaException(answer.error)
 
 
 def test_records_come_back_as_they_were_produced(kafka: Cluster, names: Names) -> None:
@@ -69,44 +35,14 @@ def test_a_topic_of_another_test_is_not_in_the_way(kafka: Cluster, names: Names)
     assert committed(kafka, names.group, names.topic) == {}
 
 
-@pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_metadata_changes_at_an_unchanged_offset(kafka: Cluster, names: Names, protocol: str) -> None:
-    """A second commit at the same offset replaces the metadata, by both group protocols."""
-    kafka.create_topic(names.topic)
-    produce_all(kafka, names.topic, generate(1, 10, SMALL))
-
-    with member(kafka, names, protocol) as consumer:
-        commit(consumer, names, 5, "first")
-        commit(consumer, names, 5, "second")
-        found = consumer.committed([TopicPartition(names.topic, 0)], timeout=30)
-
-    assert [(partition.offset, partition.metadata) for partition in found] == [(5, "second")]
-    assert committed(kafka, names.group, names.topic) == {0: 5}
-
-
-def test_too_much_metadata_is_refused(kafka: Cluster, names: Names) -> None:
-    """Metadata may fill the broker's limit to the last character, and one more is answered with an error of its own."""
-    kafka.create_topic(names.topic)
-    produce_all(kafka, names.topic, generate(1, 10, SMALL))
-
-    with member(kafka, names, "classic") as consumer:
-        commit(consumer, names, 1, "x" * METADATA_LIMIT)
-        with pytest.raises(KafkaException) as refusal:
-            commit(consumer, names, 2, "x" * (METADATA_LIMIT + 1))
-
-    fault = refusal.value.args[0]
-    assert isinstance(fault, KafkaError)
-    assert fault.code() == KafkaError.OFFSET_METADATA_TOO_LARGE
-    assert committed(kafka, names.group, names.topic) == {0: 1}
-
-
 @pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
 def test_a_restart_keeps_data_and_commits(own_kafka: Cluster, names: Names, *, killed: bool) -> None:
     """After a stop or a SIGKILL the same address serves the same messages and commits, and takes new ones."""
     own_kafka.create_topic(names.topic)
     produce_all(own_kafka, names.topic, generate(1, 100, SMALL))
-    with member(own_kafka, names, "classic") as consumer:
-        commit(consumer, names, 42, "journal")
+    consumer = Consumer({"bootstrap.servers": own_kafka.bootstrap_servers, "group.id": names.group})
+    consumer.commit(offsets=[TopicPartition(names.topic, 0, 42, "journal")], asynchronous=False)
+    consumer.close()
 
     if killed:
         own_kafka.kill()
@@ -114,4 +50,4 @@ def test_a_restart_keeps_data_and_commits(own_kafka: Cluster, names: Names, *, k
 
     produce_all(own_kafka, names.topic, generate(2, 100, SMALL))
     assert len(read_all(own_kafka, names.topic)) == 200
-    assert committed(own_kafka, names.group, names.topic) == {0: 42}
+    assert journals(own_kafka, names.group, names.topic) == {0: (42, "journal")}

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.source import KafkaSource
 from processor.model.records import TopicPartition
-from processor.runtime.ports import Assignment, Fetched
+from processor.runtime.ports import Assignment, Commit, CommitFault, Fetched
 from tests.kafka.cluster import ANSWER_DEADLINE_S, Cluster
 from tests.kafka.conftest import Names
 
@@ -36,7 +36,10 @@ class Listener:
     def fetched(self, chunk: Sequence[Fetched]) -> None:
         """Take nothing."""
 
-    async def revoking(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    def at_end(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Take nothing."""
+
+    async def revoking(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Commit]:
         """Have nothing to commit."""
         del partitions
         return {}
@@ -45,7 +48,7 @@ class Listener:
         """Note it: nobody is lost here."""
         self.troubles.append(partitions)
 
-    def committed(self, offsets: Mapping[TopicPartition, int], error: str | None) -> None:
+    def committed(self, commits: Mapping[TopicPartition, Commit], faults: Mapping[TopicPartition, CommitFault]) -> None:
         """Take nothing."""
 
     def ends(self, offsets: Mapping[TopicPartition, int]) -> None:

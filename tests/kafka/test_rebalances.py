@@ -10,7 +10,17 @@ from confluent_kafka import Consumer
 from processor.model.records import TopicPartition
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
-from tests.kafka.members import Member, Protocol, member, members_of, numbered, on_a_loop, protocols, until
+from tests.kafka.members import (
+    Member,
+    Protocol,
+    member,
+    members_of,
+    numbered,
+    on_a_loop,
+    protocols,
+    until,
+    until_shared,
+)
 from tests.kafka.topics import append, committed
 
 RECORDS = 200
@@ -45,14 +55,6 @@ def fill(kafka: Cluster, names: Names, partitions: int, records: int = RECORDS) 
     for each in created:
         append(kafka, *each, numbered(records))
     return created
-
-
-async def until_shared(*members: Member, partitions: int) -> None:
-    """Return when every partition is owned by one of the members, and each has some."""
-    await until(
-        lambda: sum(len(each.owned) for each in members) == partitions and all(each.owned for each in members),
-        f"the partitions are shared: {[each.events for each in members]}",
-    )
 
 
 @protocols
@@ -90,7 +92,7 @@ async def test_a_partition_goes_on_where_it_was_left(kafka: Cluster, names: Name
 @protocols
 @on_a_loop
 async def test_no_epoch_has_records_of_another(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """While members come and go under load, each epoch reads on from its start without a hole or a repeat."""
+    """While members come and go under load, each epoch reads on from its start to its end without hole or repeat."""
     partitions = fill(kafka, names, 3, records=60_000)
     members: list[Member] = []
 
@@ -110,6 +112,7 @@ async def test_no_epoch_has_records_of_another(kafka: Cluster, names: Names, pro
             offsets = [record.offset for record in records]
             assert offsets == list(range(offsets[0], offsets[-1] + 1))
         assert one.wrong_starts() == []
+        assert all(end == position for _, end, position in one.ends_reached)
         assert one.stale == []
         assert one.failures == []
 
@@ -165,7 +168,8 @@ async def test_a_member_that_does_not_poll_loses_its_partitions(
         after = one.epochs(*partitions)
 
     assert [set(lost) for lost in one.happened("lost")] == [set(partitions)]
-    assert one.commits[0][1] is not None
+    ((commits, faults),) = one.commits
+    assert commits.keys() == faults.keys() == set(partitions)
     assert found == {}
     assert all(after[each] > before[each] for each in partitions)
     assert one.failures == []

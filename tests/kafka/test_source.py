@@ -6,12 +6,15 @@ import threading
 from typing import Literal
 
 import pytest
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
+from processor.adapters.kafka import commits as commits_module
 from processor.adapters.kafka import source as module
 from processor.adapters.kafka.source import KafkaSource
 from processor.model.errors import SourceError
 from processor.model.records import Headers, Record, TopicPartition, held_bytes
+from processor.runtime.ports import Commit
 from tests.kafka.cluster import Cluster, ExternalCluster, free_port
 from tests.kafka.conftest import Names
 from tests.kafka.members import (
@@ -119,11 +122,12 @@ async def test_a_commit_is_answered_when_the_group_has_it(kafka: Cluster, names:
 
     async with member(kafka, names, protocol) as one:
         await one.until_assigned(first, second)
-        one.commit({first: 0, second: 0})
+        commits = one.commits_of({first: 0, second: 0})
+        one.source.commit(commits)
         await until(lambda: len(one.commits) == 1, "the commit is answered")
         found = committed(kafka, names.group, names.topic)
 
-    assert one.commits == [({first: 0, second: 0}, None)]
+    assert one.commits == [(commits, {})]
     assert found == {0: 0, 1: 0}
 
 
@@ -159,13 +163,13 @@ async def test_a_command_of_another_epoch_is_left_out(kafka: Cluster, names: Nam
         stale = one.owned[partition].epoch - 1
         one.source.pause({partition: stale})
         one.source.seek(partition, stale, 3)
-        one.source.commit({partition: (stale, 7), TopicPartition(names.topic, 1): (1, 7)})
+        one.source.commit({partition: Commit(stale, 7, ""), TopicPartition(names.topic, 1): Commit(1, 7, "")})
         await until(lambda: len(one.commits) == 1, "the commit is answered")
         append(kafka, *partition, numbered(10))
         await one.until_fetched(partition, 19)
         offsets = one.offsets(partition)
 
-    assert one.commits == [({}, None)]
+    assert one.commits == [({}, {})]
     assert committed(kafka, names.group, names.topic) == {}
     assert offsets == list(range(20))
 
@@ -184,32 +188,38 @@ async def test_a_commit_that_the_broker_refuses_is_told(kafka: Cluster, names: N
         one.commit({partition: 0})
         await until(lambda: len(one.commits) == 1, "the commit is answered")
 
-    ((offsets, error),) = one.commits
-    assert offsets == {partition: 0}
-    assert error is not None
+    ((commits, faults),) = one.commits
+    assert commits.keys() == faults.keys() == {partition}
+    assert not faults[partition].is_too_large
 
 
 @on_a_loop
 async def test_a_late_answer_is_not_taken_for_the_next_commits(
     kafka: Cluster, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A commit that was given up is answered once, and the next one by its own answer."""
+    """A commit that was given up is answered once, and the next one, at the same offset, by its own answer."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
 
     async with member(kafka, names) as one:
         await one.until_assigned(partition)
-        with monkeypatch.context() as patch:
-            patch.setattr(module, "COMMIT_DEADLINE_S", -1.0)
-            one.commit({partition: 3})
-            await until(lambda: len(one.commits) == 1, "the commit is given up")
-        one.commit({partition: 5})
-        await until(lambda: len(one.commits) == 2, "the next one is answered")
+        fine = Commit(one.owned[partition].epoch, 3, "fine")
+        too_large = fine._replace(metadata="x" * 4_096)
+
+        def give_up_the_first(_consumer: Consumer) -> None:
+            with monkeypatch.context() as patch:
+                patch.setattr(commits_module, "COMMIT_DEADLINE_S", -1.0)
+                one.source._commits.send({partition: fine})
+                one.source._commits.give_up_late()
+            one.source._commits.send({partition: too_large})
+
+        one.source._commands.append(give_up_the_first)
+        await until(lambda: len(one.commits) == 2, "both are answered")
         await one.until_polled()
 
-    assert [(offsets, error is None) for offsets, error in one.commits] == [
-        ({partition: 3}, False),
-        ({partition: 5}, True),
+    assert [(commits[partition], faults[partition].is_too_large) for commits, faults in one.commits] == [
+        (fine, False),
+        (too_large, True),
     ]
 
 
@@ -256,6 +266,8 @@ async def test_the_thread_waits_for_a_busy_loop(kafka: Cluster, names: Names) ->
     source = KafkaSource(settings_of(kafka, names, {}, fetch_bytes=limit), DRAIN_S)
 
     source.start(one)
+    await until(lambda: partition in one.owned, "the partition is owned")
+    source.resume({partition: one.owned[partition].epoch})
     polled = {source.polled_at}
 
     def is_waiting() -> bool:
@@ -265,7 +277,7 @@ async def test_the_thread_waits_for_a_busy_loop(kafka: Cluster, names: Names) ->
 
     wait_until(is_waiting, "the thread has looked at the loop twenty times")
     ahead = source._handed_over
-    await until(lambda: partition in one.owned and one.offsets(partition)[-1:] == [19_999], "everything is fetched")
+    await until(lambda: one.offsets(partition)[-1:] == [19_999], "everything is fetched")
     offsets = one.offsets(partition)
     await source.stop()
 

@@ -1,5 +1,7 @@
 """Fills topics and reads back what they and a group's commits hold, without joining any group."""
 
+import socket
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +39,7 @@ def produce_all(cluster: Cluster, topic: str, records: Iterable[GeneratedRecord]
             "acks": "all",
             "enable.idempotence": True,
             "linger.ms": 20,
+            "log_level": 0,  # what fails in the end is raised
         }
     )
     count = 0
@@ -53,20 +56,21 @@ def produce_all(cluster: Cluster, topic: str, records: Iterable[GeneratedRecord]
 
 def append(cluster: Cluster, topic: str, partition: int, records: Sequence[Record]) -> None:
     """Produce to one partition, in order, whatever the records' offsets; raises unless the broker acknowledged all."""
-    faults: list[KafkaError] = []
-    producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "enable.idempotence": True})
-    for record in records:
-        producer.produce(
-            topic,
-            record.value,
-            record.key,
-            partition,
-            headers=record.headers,  # type: ignore[arg-type]  # a header may be null, which the stubs forget
-            timestamp=record.timestamp_ms,
-            on_delivery=lambda fault, _message: faults.append(fault) if fault else None,
-        )
-    if producer.flush(DEADLINE_S) or faults:
-        raise KafkaException(*faults)
+    _append(
+        Producer({"bootstrap.servers": cluster.bootstrap_servers, "enable.idempotence": True}),
+        topic,
+        partition,
+        records,
+    )
+
+
+def append_transaction(cluster: Cluster, topic: str, partition: int, records: Sequence[Record]) -> None:
+    """Produce as `append` does, in a transaction, whose end takes the next offset."""
+    producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "transactional.id": topic, "log_level": 2})
+    producer.init_transactions(DEADLINE_S)
+    producer.begin_transaction()
+    _append(producer, topic, partition, records)
+    producer.commit_transaction(DEADLINE_S)
 
 
 def read_all(cluster: Cluster, topic: str) -> list[Message]:
@@ -88,9 +92,50 @@ def end_offsets(cluster: Cluster, topic: str) -> dict[int, int]:
 
 def committed(cluster: Cluster, group: str, topic: str) -> dict[int, int]:
     """Return the group's committed offset of each partition that has one."""
+    return {partition: offset for partition, (offset, _) in journals(cluster, group, topic).items()}
+
+
+def journals(cluster: Cluster, group: str, topic: str) -> dict[int, tuple[int, str]]:
+    """Return the group's committed offset and metadata of each partition that has them."""
     with _reader(cluster, group) as reader:
         found = reader.committed(_partitions(reader, topic), DEADLINE_S)
-    return {partition.partition: partition.offset for partition in found if partition.offset >= 0}
+    return {
+        partition.partition: (partition.offset, partition.metadata or "")
+        for partition in found
+        if partition.offset >= 0
+    }
+
+
+def commit_bytes(cluster: Cluster, group: str, topic: str, metadata: bytes) -> None:
+    """Commit offset 1 of partition 0 with any metadata, for a group without members; raises when that is refused.
+
+    Clients of Python send text alone: this is Kafka's OffsetCommit, version 2, by hand.
+    """
+    committed(cluster, group, topic)  # when that is answered, the group has its coordinator
+    host, port = cluster.bootstrap_servers.split(":")
+    request = b"".join(
+        (
+            struct.pack(">hhi", 8, 2, 0),
+            _text(b"by-hand"),
+            _text(group.encode()),
+            struct.pack(">i", -1),  # no generation
+            _text(b""),  # no member
+            struct.pack(">qi", -1, 1),  # retention; one topic
+            _text(topic.encode()),
+            struct.pack(">iiq", 1, 0, 1),  # one partition: 0, offset 1
+            _text(metadata),
+        )
+    )
+    with socket.create_connection((host, int(port)), DEADLINE_S) as connection, connection.makefile("rb") as answers:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        (size,) = struct.unpack(">i", answers.read(4))
+        (fault,) = struct.unpack(">h", answers.read(size)[-2:])
+    if fault:
+        raise KafkaException(KafkaError(fault))
+
+
+def _text(value: bytes) -> bytes:
+    return struct.pack(">h", len(value)) + value
 
 
 @contextmanager
@@ -108,6 +153,22 @@ def _reader(cluster: Cluster, group: str = NO_GROUP) -> Iterator[Consumer]:
         yield consumer
     finally:
         consumer.close()
+
+
+def _append(producer: Producer, topic: str, partition: int, records: Sequence[Record]) -> None:
+    faults: list[KafkaError] = []
+    for record in records:
+        producer.produce(
+            topic,
+            record.value,
+            record.key,
+            partition,
+            headers=record.headers,  # type: ignore[arg-type]  # a header may be null, which the stubs forget
+            timestamp=record.timestamp_ms,
+            on_delivery=lambda fault, _message: faults.append(fault) if fault else None,
+        )
+    if producer.flush(DEADLINE_S) or faults:
+        raise KafkaException(*faults)
 
 
 def _report(

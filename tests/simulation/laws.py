@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from processor.engine.partition import BYTES_PER_RECORD_BYTE
+from processor.engine.partition import BYTES_PER_RECORD_BYTE, BatchLimits
 from processor.model.reasons import Kind
 from processor.model.records import TopicPartition
 from processor.runtime.notices import Consumed, Notice, Redelivered, Released, Settled
@@ -54,11 +54,12 @@ class Laws:
     def __init__(self, world: "World") -> None:
         self.broken: list[str] = []
         self.repeats_allowed = 0
-        """Effects beyond the first of a record in one epoch that the test provokes on purpose."""
+        """Effects beyond the first of a record that the test provokes on purpose."""
         self._world = world
         self._identifies: dict[tuple[int, str], list[Sent]] = defaultdict(list)
-        self._accepted: set[tuple[str, int]] = set()
-        self._epochs: dict[str, int] = {}
+        self._accepted: set[str] = set()
+        self._rewinds = 0
+        self._rewind_of: dict[str, int] = {}
         self._done: set[str] = set()
         self._seen = 0
         self._letters_seen = 0
@@ -70,7 +71,9 @@ class Laws:
             self._identifies[sent.partition.partition, sent.uid].append(sent)
 
     def rewound(self, partition: TopicPartition) -> None:
-        """The group's offset was set back from outside: what lies before it was checked already."""
+        """The group's offset was set back from outside, so that records are sent again on purpose."""
+        self._rewinds += 1
+        self._accepted.clear()
         offset = self._world.broker.committed[partition]
         self._checked[partition] = sum(sent.record.offset < offset for sent in self._world.records[partition])
 
@@ -89,9 +92,13 @@ class Laws:
             if sent.fate in ("delivered", "dead_lettered") and sent.mark not in self._done:
                 self._break(f"{partition} is committed to {offset}, but {sent.record.offset} was never {sent.fate}")
 
-    def at_post(self, post: Post) -> None:
+    def at_post(self, member: "Member", post: Post) -> None:
         """Laws 4, 6 and 11, as far as a POST can break them."""
-        world, member = self._world, self._world.member
+        world = self._world
+        self._rewind_of.setdefault(post.key, self._rewinds)
+        if member.cut_off_at is not None:
+            self._check_lease(member, member.cut_off_at)
+            return
         partitions = {number for number, _ in post.marks}
         if len(partitions) != 1:
             self._break(f"a request carries records of the partitions {partitions}")
@@ -99,20 +106,19 @@ class Laws:
         if holding is None:
             self._break(f"{post.marks} are sent of a partition that is not owned")
             return
-        self._epochs[post.key] = holding.epoch + member.number * 1_000_000
-        limits = world.settings.limits
+        limits = self._limits
         if len(post.items) > limits.max_records or (post.is_batch and post.size > limits.max_bytes):
             self._break(f"a request has {len(post.items)} items and {post.size} bytes")
-        if member.limits.awaiting_answer > world.plan.limits.max_concurrency:
+        if member.limits.awaiting_answer > member.plan.limits.max_concurrency:
             self._break(f"{member.limits.awaiting_answer} requests await an answer")
         if post.kind is Kind.EVENT:
-            self._check_identifies_before(post)
+            self._check_identifies_before(member, post)
 
     def at_answer(self, post: Post) -> None:
         """Note what is accepted, or refused for good."""
         is_refused = len(post.marks) == 1 and not post.is_batch and post.status in (400, 413, 422)
         if post.status == 200 or is_refused:
-            self._accepted |= {(_mark(found), self._epochs[post.key]) for found in post.marks}
+            self._accepted |= {_mark(found) for found in post.marks}
 
     def at_idle(self) -> None:
         """Laws 5, 7 and 12, when all that can happen at this moment has happened."""
@@ -145,17 +151,26 @@ class Laws:
             self._done.add(mark(TopicPartition(topic, partition), offset))
         self._letters_seen = len(letters)
 
-    def _check_identifies_before(self, post: Post) -> None:
+    def _check_lease(self, member: "Member", since: float) -> None:
+        """Law 4: who does not know that the group goes on without him POSTs for a lease's time at most."""
+        if asyncio.get_running_loop().time() > since + member.settings.lease_s:
+            self._break("a POST without a fresh lease")
+
+    @property
+    def _limits(self) -> BatchLimits:
+        """The largest limits of all workers: what one of them planned, the next one sends."""
+        each = [member.settings.limits for member in self._world.members]
+        return BatchLimits(max(one.max_records for one in each), max(one.max_bytes for one in each))
+
+    def _check_identifies_before(self, member: "Member", post: Post) -> None:
         """Law 11: an event is POSTed after the identifies before it were accepted, or refused for good."""
-        epoch = self._epochs[post.key]
-        member = self._world.member
         for item in post.items:
             partition, offset = marks_of(item)[0]
             start = member.source.holdings[self._world.partitions[partition]].start
             for before in self._identifies[partition, item["user"]["uid"]]:
                 if not start <= before.record.offset < offset or before.fate == "filtered":
                     continue
-                if (before.mark, epoch) not in self._accepted:
+                if before.mark not in self._accepted:
                     self._break(f"the event {offset} is sent before the identify {before.record.offset} is accepted")
 
     def _check_conservation(self, member: "Member") -> None:
@@ -168,17 +183,19 @@ class Laws:
     def _check_linger(self, member: "Member") -> None:
         """Law 7: a record that could be sent does not wait longer than the linger."""
         worker, now = member.worker, asyncio.get_running_loop().time()
-        if worker.state().is_draining or member.is_fetching_schemas or not member.gate.room:
+        waiting = sum(len(owned.lease.waiting) for owned in member.owned.values())
+        if worker.state().is_draining or member.is_fetching_schemas or member.gate.room <= waiting:
             return
         for each, owned in member.owned.items():
-            due_at = owned.partition.due_at(self._world.settings.limits)
-            is_free = not owned.is_going and owned.partition.open_ranges < self._world.settings.depth
+            due_at = owned.partition.due_at(member.settings.limits)
+            is_free = owned.partition.planned is None and owned.partition.open_ranges < member.settings.depth
+            is_free = is_free and not owned.is_going
             if is_free and due_at is not None and due_at <= now:
                 self._break(f"{each} could send what is due since {due_at}")
 
     def _check_bounds(self, member: "Member") -> None:
         """Law 5, and the limits of what is in flight."""
-        limits, settings = member.limits, self._world.settings
+        limits, settings = member.limits, member.settings
         if limits.jobs < 0 or limits.operations < 0 or limits.awaiting_answer < 0:
             self._break(f"in flight are {limits.jobs} jobs, {limits.operations} operations")
         chunks = 2 * AHEAD_CHUNKS * max(len(member.owned), 1)  # on their way, and fetched before a pause takes hold
@@ -187,14 +204,14 @@ class Laws:
             self._break(f"{member.worker.state().bytes_held} bytes are held")
 
     def _check_effects(self) -> None:
-        """Law 11: one user's identifies take effect in order; law 10, as far as it holds without a journal."""
+        """Law 11: one user's identifies take effect in order. Law 10: nothing takes effect twice, whatever happened."""
         last: dict[tuple[int, str, int], list[tuple[int, int]]] = {}
         times: Counter[tuple[tuple[int, int], int]] = Counter()
         for effect in self._world.fullstory.effects:
-            found, epoch = marks_of(effect.item), self._epochs[effect.key]
-            times.update((each, epoch) for each in found)
+            found, rewinds = marks_of(effect.item), self._rewind_of[effect.key]
+            times.update((each, rewinds) for each in found)
             if effect.kind is Kind.USER:
-                at = (found[0][0], effect.item["uid"], epoch)
+                at = (found[0][0], effect.item["uid"], rewinds)
                 before = last.get(at)
                 if before is not None and found != before and found[0] <= before[-1]:
                     self._break(f"the identifies {found} of {at[1]} take effect after {before}")
@@ -202,7 +219,8 @@ class Laws:
         redelivered = sum(member.ledger.redelivered for member in self._world.members)
         repeated = sum(count - 1 for count in times.values())
         if repeated > redelivered + self.repeats_allowed:
-            self._break(f"{repeated} effects are repeated, {redelivered} records were redelivered")
+            twice = [f"{each}" for (each, _), count in times.items() if count > 1]
+            self._break(f"{repeated} effects are repeated, {redelivered} records were redelivered: {twice[:5]}")
 
     def _check_letters(self) -> None:
         """Law 9: only what deserves it is dead-lettered, with its own bytes."""

@@ -13,7 +13,7 @@ from processor.runtime.ports import DeadLetter
 from tests.fakes.dead_letters import coordinates
 from tests.fakes.fullstory import Refused
 from tests.simulation.records import SCHEMA, SCHEMA_ID, as_avro
-from tests.simulation.world import Plan, World, simulate
+from tests.simulation.world import DESTINATION, Plan, World, simulate
 
 PROBE_S = 15.0
 
@@ -305,7 +305,7 @@ def test_nothing_is_sent_before_it_is_known_whose_key_it_is() -> None:
         world.fullstory.org_id = "MINE"
         assert await asking == Account("MINE", "ARCHITECT")
         assert not gate.halts
-        gate.open()
+        world.member.worker.open(DESTINATION)
         await world.settled(within_s=5.0)
 
     simulate(story, is_open=False)

@@ -49,28 +49,36 @@ Watcher = Callable[[Post], None]
 class Wire:
     """The `Destination` port in front of a fake FullStory."""
 
-    def __init__(self, fullstory: FakeFullStory, on_post: Watcher, on_answer: Watcher) -> None:
+    def __init__(
+        self, fullstory: FakeFullStory, on_post: Watcher, on_answer: Watcher, moment: Callable[[str], None]
+    ) -> None:
         self.posts: list[Post] = []
         self.polls: list[float] = []
         """When jobs were asked for."""
         self._on_post = on_post
         self._on_answer = on_answer
         self._fullstory = fullstory
+        self._moment = moment
 
     async def post(self, kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:
         """Pass on."""
         content = orjson.loads(body)
+        self._moment("post")
+        await asyncio.sleep(0)  # a process that has ended gets no further
         post = Post(_now(), kind, content["requests"] if batch else [content], len(body), key, batch)
         self.posts.append(post)
         self._on_post(post)
         post.answer = await self._fullstory.post(kind, body, key, batch=batch)
         post.answered_at = _now()
+        self._moment("answer")
+        await asyncio.sleep(0)
         self._on_answer(post)
         return post.answer
 
     async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:
         """Pass on."""
         self.polls.append(_now())
+        self._moment("poll")
         return await self._fullstory.job(kind, job_id)
 
     async def errors(self, kind: Kind, job_id: str, page_token: str) -> Answer | NoAnswer:

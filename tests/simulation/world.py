@@ -35,6 +35,7 @@ from tests.simulation.records import Fate, Sent, as_json, identify, mark, marks_
 from tests.simulation.wire import Post, Wire
 
 TOPIC = "segment"
+DESTINATION = "destination"
 STAMP = Stamp("simulated", "0.0.0", "f00d")
 PATIENCE_S = 3_600.0
 
@@ -52,6 +53,7 @@ class Plan:
     linger_s: float = 1.0
     budget_bytes: int = 1_000_000
     depth: int = 8
+    grace_s: float = 25.0
     on_gap: Literal["halt", "continue"] = "halt"
     is_batch: bool = True
     unattributed: Unattributed = "halt"
@@ -62,24 +64,32 @@ class Plan:
     def settings(self) -> WorkerSettings:
         """The worker's part of it."""
         limits = BatchLimits(self.max_records, self.max_bytes, self.linger_s)
-        return WorkerSettings(limits, self.budget_bytes, self.depth, on_gap=self.on_gap)
+        return WorkerSettings(limits, self.budget_bytes, self.depth, grace_s=self.grace_s, on_gap=self.on_gap)
 
 
 class Member:
     """One worker, from its start to its end."""
 
-    def __init__(self, world: "World", number: int) -> None:
-        plan = world.plan
+    def __init__(self, world: "World", number: int, plan: Plan) -> None:
+        self._world = world
+        self.plan = plan
+        self.settings = plan.settings
         chance = random.Random(plan.seed * 1_000 + number)
         self.number = number
+        self.was_killed = False
+        self.cut_off_at: float | None = None
+        """Since when the group goes on without it, and it does not know."""
         self.observer = RecordingObserver()
         self.ledger = Ledger()
         observe = fan_out([self.observer, self.ledger])
         clock = FakeClock()
         self.limits = Limits(plan.limits)
         self.gate = Gate(self.limits, clock, observe)
-        self.source = FakeSource(world.broker, world.settings.drain_s)
-        self.wire = Wire(world.fullstory, world.laws.at_post, world.laws.at_answer)
+        self.source = FakeSource(world.broker, self.settings.drain_s)
+        self.source.moment = partial(world.pass_moment, self)
+        self.wire = Wire(
+            world.fullstory, partial(world.laws.at_post, self), world.laws.at_answer, partial(world.pass_moment, self)
+        )
         self._schemas = SchemaCache(world.schemas, self.gate, clock, chance.random, observe)
         requests = Requests(self.wire, self.gate, clock, chance.random, observe, Backoff())
         delivery = DeliverySettings(plan.is_batch, plan.unattributed)
@@ -88,11 +98,11 @@ class Member:
             Delivery(requests, world.letters, self.gate, clock, chance.random, observe, STAMP, delivery),
             self._schemas,
             self.gate,
-            EventMapping(MappingRules()),
+            world.mapping,
             clock,
             partial(chance.randbytes, 16),
             observe,
-            world.settings,
+            self.settings,
         )
         self._stop = asyncio.Event()
         self._run = asyncio.get_running_loop().create_task(self.worker.run(self._stop))
@@ -115,16 +125,26 @@ class Member:
     async def stop(self) -> None:
         """Ask it to end, and wait for that; raises what made it impossible to go on."""
         self._stop.set()
-        await self._run
+        await asyncio.wait({self._run})
+        if not self.was_killed:
+            self._run.result()
 
     async def kill(self) -> None:
         """End it as a power cut would: it finishes nothing and tells nobody."""
-        self.source.die()
-        self.worker._owned.clear()  # what the loop still calls finds nothing to do
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        tasks = self.crash(asyncio.current_task())
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def crash(self, *survivors: asyncio.Task[Any] | None) -> set[asyncio.Task[Any]]:
+        """Begin to end it so, and whoever was cut off before; return the tasks that end with it."""
+        for member in self._world.members:
+            if member.is_running:
+                member.was_killed = True
+                member.source.die()
+                member.worker._owned.clear()  # what the loop still calls finds nothing to do
+        tasks = asyncio.all_tasks() - set(survivors)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return tasks
 
 
 class World:
@@ -143,6 +163,10 @@ class World:
         self.laws = Laws(self)
         self.broker.on_commit = self.laws.at_commit
         self.members: list[Member] = []
+        self.mapping = EventMapping(MappingRules())
+        self.crash_at: tuple[str, int] | None = None
+        """At which moment the worker ends as by a power cut: the name, and how often it has to come."""
+        self.story: asyncio.Task[Any] | None = None
 
     # The worker
 
@@ -151,12 +175,21 @@ class World:
         """The worker of the moment, or the last one."""
         return self.members[-1]
 
-    async def start(self, *, is_open: bool = True) -> None:
+    def pass_moment(self, member: Member, name: str) -> None:
+        """End the worker when this is the moment."""
+        if self.crash_at is None or member is not self.member or name != self.crash_at[0]:
+            return
+        self.crash_at = (name, self.crash_at[1] - 1)
+        if self.crash_at[1] == 0:
+            self.crash_at = None
+            member.crash(self.story)
+
+    async def start(self, *, is_open: bool = True, plan: Plan | None = None) -> None:
         """Start a worker that owns every partition; its gate is closed unless `is_open`."""
-        member = Member(self, len(self.members))
+        member = Member(self, len(self.members), plan or self.plan)
         self.members.append(member)
         if is_open:
-            member.gate.open()
+            member.worker.open(DESTINATION)
         await asyncio.sleep(0)
         await member.source.assign(*self.partitions)
 
@@ -189,6 +222,13 @@ class World:
         self.records[partition].append(sent)
         self.laws.sent(sent)
         return sent
+
+    def rewind(self, at: int, offset: int) -> None:
+        """Set the group's offset back from outside, as Kafka's tools do: whatever was said with it is gone."""
+        partition = self.partitions[at]
+        self.broker.committed[partition] = offset
+        self.broker.metadata[partition] = ""
+        self.laws.rewound(partition)
 
     # Waiting and looking
 
@@ -237,6 +277,7 @@ def simulate(story: Story, plan: Plan | None = None, *, is_open: bool = True) ->
 
     async def live() -> World:
         world = World(plan or Plan())
+        world.story = asyncio.current_task()
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         await world.start(is_open=is_open)
@@ -245,6 +286,9 @@ def simulate(story: Story, plan: Plan | None = None, *, is_open: bool = True) ->
             await story(world)
             if world.member.is_running:
                 await world.member.stop()
+            for member in world.members:
+                if member.is_running:  # it was cut off, and nobody told it
+                    await member.kill()
         except BaseException:
             loop.on_idle.clear()
             await world.member.kill()
@@ -252,6 +296,8 @@ def simulate(story: Story, plan: Plan | None = None, *, is_open: bool = True) ->
         await asyncio.sleep(1.0)
         world.laws.at_end()
         for member in world.members:
+            if member.was_killed:
+                continue  # what it counted is gone with it
             limits = member.limits
             assert (limits.jobs, limits.operations, limits.awaiting_answer) == (0, 0, 0), "something is still counted"
         return world

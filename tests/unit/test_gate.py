@@ -183,7 +183,7 @@ def test_a_right_that_was_granted_to_one_that_gave_up_is_given_back() -> None:
 
 
 def test_the_watcher_is_told_when_there_may_be_room() -> None:
-    """After an answer, after a job, after a halt; not while somebody waits for the room himself."""
+    """After an answer, after a job, at a halt and after it; not while somebody waits for the room himself."""
 
     async def story(scene: Scene) -> None:
         for name in "ab":
@@ -200,7 +200,7 @@ def test_the_watcher_is_told_when_there_may_be_room() -> None:
         await asyncio.sleep(0)
         scene.gate.halt(HaltReason.UNAUTHORIZED, "no")
         scene.gate.resume(HaltReason.UNAUTHORIZED)
-        assert scene.looks == before + 2
+        assert scene.looks == before + 3
 
     play(story)
 

@@ -1,11 +1,20 @@
 """What librdkafka is told: the operator's properties, and those that nobody may change."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
-from processor.adapters.kafka.config import CONSUMER_ONLY, KafkaSettings, consumer_config, producer_config, refusals
+from processor.adapters.kafka.config import (
+    CONSUMER_ONLY,
+    KafkaSettings,
+    admin_config,
+    consumer_config,
+    producer_config,
+    refusals,
+)
 from processor.model.errors import ConfigurationError
 
 
@@ -20,7 +29,7 @@ RESTS_ON: dict[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",
-    "enable.partition.eof": False,
+    "enable.partition.eof": True,
 }
 """What the consumer's correctness rests on."""
 
@@ -49,14 +58,16 @@ def test_no_property_changes_what_the_producer_rests_on(name: str) -> None:
     assert producer_config(settings(properties={name: "wrong"}))[name] == expected[name]
 
 
-def test_what_only_consumers_know_does_not_reach_the_producer() -> None:
-    """What both know, such as the login, reaches both."""
+@pytest.mark.parametrize("config", [producer_config, admin_config])
+def test_what_only_consumers_know_does_not_reach_other_clients(config: Callable[..., dict[str, Any]]) -> None:
+    """What all know, such as the login, reaches all."""
     own = settings(properties={**dict.fromkeys(CONSUMER_ONLY, "1"), "sasl.username": "me", "ssl.ca.location": "ca.pem"})
 
-    producer = producer_config(own)
+    found = config(own)
 
-    assert producer.keys() & CONSUMER_ONLY == set()
-    assert (producer["sasl.username"], producer["ssl.ca.location"]) == ("me", "ca.pem")
+    assert found.keys() & CONSUMER_ONLY == set()
+    assert (found["sasl.username"], found["ssl.ca.location"]) == ("me", "ca.pem")
+    assert found["bootstrap.servers"] == "broker:9092"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +114,14 @@ def test_librdkafka_takes_the_producers_configuration() -> None:
 
     with refusals():  # which it raises
         Producer(producer_config(own))
+
+
+def test_librdkafka_takes_the_configuration_of_a_client_that_asks() -> None:
+    """Also beside every property that only a consumer or a producer knows."""
+    own = settings(properties={"group.protocol": "consumer", "session.timeout.ms": 6_000, "linger.ms": 7})
+
+    with refusals():  # which it raises
+        AdminClient(admin_config(own))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from processor.runtime.notices import (
     Gap,
     Halted,
     JobEnded,
+    JournalIgnored,
+    JournalResumed,
     Notice,
     Rebalanced,
     Redelivered,
@@ -101,6 +103,14 @@ TOLD: list[tuple[Notice, dict[str, Any]]] = [
     ),
     (Resumed(HaltReason.GAP), {"level": "info", "event": "delivery resumed", "reason": "gap"}),
     (Gap(P, 5), {"level": "error", "event": "records lost to retention", "partition": "t[1]", "records": 5}),
+    (
+        JournalResumed(Counter({"job": 2, "settled": 1})),
+        {"level": "info", "event": "journal resumed", "job": 2, "settled": 1},
+    ),
+    (
+        JournalIgnored(P, "foreign"),
+        {"level": "warning", "event": "journal ignored", "partition": "t[1]", "reason": "foreign"},
+    ),
     (Redelivered(5), {"level": "warning", "event": "records redelivered", "records": 5}),
     (
         Released(ReleaseReason.REVOKED, 5),

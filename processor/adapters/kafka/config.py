@@ -61,12 +61,22 @@ def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "enable.auto.commit": False,  # only settled records are committed
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",  # a missing offset is told, never skipped
-        "enable.partition.eof": False,
+        "enable.partition.eof": True,  # else nobody knows whether more is coming
         **callbacks,
     }
     if not settings.is_classic:
         del config["partition.assignment.strategy"]
     return config
+
+
+def admin_config(settings: KafkaSettings) -> dict[str, Any]:
+    """Return the configuration of a client that only asks."""
+    return {
+        "client.id": "segment-fullstory",
+        "log_level": 2,  # what matters of the rest comes as an error, too, and is told once
+        **_not_of_consumers(settings),
+        "bootstrap.servers": settings.bootstrap_servers,
+    }
 
 
 def producer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -> dict[str, Any]:
@@ -81,12 +91,16 @@ def producer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "message.max.bytes": 128 * 1024 * 1024,  # the topic's own limit decides, and its refusal is understood
         "message.timeout.ms": 30_000,  # then the write is tried again by us, and said to be failing
         "topic.metadata.propagation.max.ms": 5_000,  # the default waits for a missing topic until the message times out
-        **{name: value for name, value in settings.properties.items() if name not in CONSUMER_ONLY},
+        **_not_of_consumers(settings),
         "bootstrap.servers": settings.bootstrap_servers,
         "enable.idempotence": True,
         "acks": "all",
         **callbacks,
     }
+
+
+def _not_of_consumers(settings: KafkaSettings) -> dict[str, Any]:
+    return {name: value for name, value in settings.properties.items() if name not in CONSUMER_ONLY}
 
 
 CONSUMER_ONLY = frozenset(
@@ -111,7 +125,7 @@ CONSUMER_ONLY = frozenset(
         "check.crcs",
     }
 )
-"""Properties that a producer does not know, or has no use for."""
+"""Properties that other clients do not know, or have no use for."""
 
 
 @contextmanager

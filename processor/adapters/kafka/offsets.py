@@ -1,14 +1,17 @@
-"""Where partitions begin: the group's committed offsets, and what the topics hold. For the consumer's thread alone."""
+"""Where partitions begin: what the group has committed, and what the topics hold. For the consumer's thread alone."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar, final
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple, TypeVar, final
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import ClusterMetadata
 
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.faults import said
+from processor.adapters.kafka.topic_ids import topic_ids
+from processor.engine.digest import digest
 from processor.model.errors import SourceError
 from processor.model.records import TopicPartition
 
@@ -23,7 +26,25 @@ ASK_AGAIN_S = 1.0
 PATIENCE_S = 60.0
 """How long a rebalance waits for a broker that just handed out partitions; then the process starts anew."""
 
+MOCK_CLUSTER = "mockCluster"
+"""How the ids of librdkafka's mock clusters begin; they have no topic ids, and leave the question without an answer."""
+
 _T = TypeVar("_T")
+
+
+class Stored(NamedTuple):
+    """What a group has committed of a partition; the offset is negative where there is nothing."""
+
+    offset: int
+    metadata: str
+
+
+class Start(NamedTuple):
+    """Where a partition begins; new is what the group never committed."""
+
+    offset: int
+    is_new: bool
+    metadata: str
 
 
 @final
@@ -35,31 +56,47 @@ class Offsets:
         self._settings = settings
         self._is_stopping = is_stopping
 
-    def committed(self, partitions: Sequence[KafkaPartition]) -> dict[TopicPartition, int | None]:
-        """Return the group's committed offset of each partition; None where it never committed."""
+    def starts(self, partitions: Sequence[KafkaPartition]) -> dict[TopicPartition, Start]:
+        """Return where the group goes on in each partition, or where it begins."""
         if not partitions:
             return {}
-        bare = [KafkaPartition(each.topic, each.partition) for each in partitions]
-        found = self._ask(lambda: _checked(self._consumer.committed(bare, timeout=ASK_S)))
-        return {named(each): each.offset if each.offset >= 0 else None for each in found}
+        found = self._ask(lambda: committed(self._consumer, map(named, partitions), ASK_S))
+        return {each: self._start(each, stored) for each, stored in found.items()}
+
+    def _start(self, partition: TopicPartition, found: Stored) -> Start:
+        if found.offset >= 0:
+            return Start(found.offset, is_new=False, metadata=found.metadata)
+        return Start(self._chosen(partition), is_new=True, metadata="")
+
+    def _chosen(self, partition: TopicPartition) -> int:
+        """Return where the settings let a group begin that never committed."""
+        first, end = self.available(partition)
+        return first if self._settings.start == "earliest" else end
+
+    def places(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, str]:
+        """Return a digest of where each partition and its commits are, which no other partition of any cluster has."""
+        if not partitions:
+            return {}
+        cluster = self._listed(self._settings.topics[0]).cluster_id or ""
+        topics = {each.topic for each in partitions}
+        has_ids = not cluster.startswith(MOCK_CLUSTER)
+        ids = self._ask(lambda: topic_ids(self._settings, topics, ASK_S)) if has_ids else dict.fromkeys(topics, "")
+        return {each: self._place(cluster, ids[each.topic], each.partition) for each in partitions}
+
+    def _place(self, *names: object) -> str:
+        return digest(*(str(each).encode() for each in (*names, self._settings.group_id)))
 
     def available(self, partition: TopicPartition) -> tuple[int, int]:
         """Return the first offset that the partition holds, and its end."""
         asked = KafkaPartition(partition.topic, partition.partition)
         return self._ask(lambda: self._consumer.get_watermark_offsets(asked, timeout=ASK_S))
 
-    def chosen_start(self, partition: TopicPartition) -> int:
-        """Return where the settings let a group begin that never committed."""
-        first, end = self.available(partition)
-        return first if self._settings.start == "earliest" else end
-
     def partitions_in_topics(self) -> int:
         """Count all partitions of the subscribed topics."""
-        return sum(map(self._partitions_in, self._settings.topics))
+        return sum(len(self._listed(each).topics[each].partitions) for each in self._settings.topics)
 
-    def _partitions_in(self, topic: str) -> int:
-        listed = self._ask(lambda: self._consumer.list_topics(topic, timeout=ASK_S))
-        return len(listed.topics[topic].partitions)
+    def _listed(self, topic: str) -> ClusterMetadata:
+        return self._ask(lambda: self._consumer.list_topics(topic, timeout=ASK_S))
 
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the log end offsets that are told in a moment."""
@@ -93,6 +130,30 @@ class Offsets:
                 return answer
             if self._is_stopping(ASK_AGAIN_S) or time.monotonic() > deadline:
                 raise SourceError(f"Kafka did not tell where to begin: {fault}")
+
+
+def committed(
+    consumer: Consumer, partitions: Iterable[TopicPartition], timeout_s: float
+) -> dict[TopicPartition, Stored]:
+    """Ask the group what it has of each partition; raise `KafkaException` where there is no answer."""
+    return stored(_checked(consumer.committed([KafkaPartition(*each) for each in partitions], timeout=timeout_s)))
+
+
+def stored(partitions: Iterable[KafkaPartition]) -> dict[TopicPartition, Stored]:
+    """Return what librdkafka gives of commits."""
+    return {named(each): Stored(each.offset, _metadata(each)) for each in partitions}
+
+
+def _metadata(partition: KafkaPartition) -> str:
+    """Return metadata, of which what is not text is nothing of ours.
+
+    confluent-kafka (2.16) ends its own with a zero, and reads to the next one: of what another tool has committed it
+    gives some more bytes, whatever stands there.
+    """
+    try:
+        return partition.metadata or ""
+    except UnicodeDecodeError:
+        return ""
 
 
 def _checked(partitions: list[KafkaPartition]) -> list[KafkaPartition]:

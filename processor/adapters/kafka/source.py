@@ -5,13 +5,15 @@ Rules:
 1. Only the consumer's thread touches the consumer: a call from another thread while one sits in `consume` hangs
    (confluent-kafka 2.16). The loop leaves commands; the thread carries them out between two calls of `consume`.
 2. An epoch belongs to one assignment of one partition. Commands of an ended epoch are left out, records of a partition
-   without an epoch are dropped. Both happen on the thread, where epochs begin and end.
+   without an epoch are dropped. Both happen on the thread, where epochs begin and end: the broker takes commits of
+   partitions that a member has lost, and `consume` may return what it had of them.
 3. Before a partition goes, what is in flight is finished, then its offset is committed, then its epoch ends (in this
    order). A lost partition's epoch ends at once, and nothing is committed.
 4. Inside of a callback nothing is called that serves callbacks itself or keeps state across one (`poll`, `consume`,
    `list_topics`, `close`): confluent-kafka 2.16 then forgets the call that it is in, and the next callback of that call
    aborts the process.
-5. A pause outlives the loss of a partition in librdkafka, so whatever is assigned is resumed first.
+5. Whatever is assigned is paused until the loop resumes it. librdkafka may have asked for records before, for it pauses
+   nothing that is not assigned yet; those it drops, but a gap it tells, once.
 """
 
 import asyncio
@@ -21,19 +23,19 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, final
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from processor.adapters.kafka.commits import Commits
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, consumer_config, refusals
 from processor.adapters.kafka.faults import is_fatal, said
-from processor.adapters.kafka.offsets import Offsets, named
+from processor.adapters.kafka.offsets import Offsets, Start, named
 from processor.model.errors import SourceError
 from processor.model.records import Record, TopicPartition, held_bytes
-from processor.runtime.ports import Assignment, Fetched, SourceListener
+from processor.runtime.ports import Assignment, Commit, Fetched, SourceListener
 
 CONSUME_RECORDS = 1_000
 CONSUME_WAIT_S = 0.02
@@ -42,31 +44,17 @@ CONSUME_WAIT_S = 0.02
 LOOK_EVERY_S = 5.0
 """How often the ends of partitions are asked for: one question for all, on the thread that also polls."""
 
-COMMIT_DEADLINE_S = 30.0
-"""A commit without an answer until then counts as unknown; the next one is made in its place."""
-
 REVOKE_MARGIN_S = 5.0
 """What the loop may take beyond the drain time before a partition goes without its word."""
 
 JOIN_PATIENCE_S = 6.0
 """For a join that is under way when the source stops: the others hear of it by a heartbeat, every 3 s, and drain."""
 
-LAST_COMMIT_S = 5.0
-"""For the last commit of partitions that go: the rest of the group waits for it."""
-
 UNSUBSCRIBE_S = 5.0
 """Leaving the group takes a round trip, beyond what is in flight."""
 
 CLOSE_DEADLINE_S = 10.0
 """For what librdkafka closes; without a broker it is given up."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Commit:
-    """A commit that awaits its answer."""
-
-    offsets: dict[TopicPartition, int]
-    deadline: float
 
 
 @final
@@ -87,13 +75,13 @@ class KafkaSource:
         self._ended: asyncio.Future[None] | None = None
         # Of the consumer's thread alone:
         self._offsets: Offsets
+        self._commits: Commits
         self._has_joined = False
         self._is_cut_off = False  # while leaving: the group does not answer
         self._last_epoch = 0
         self._epochs: dict[TopicPartition, int] = {}
         self._positions: dict[TopicPartition, int] = {}  # the next offset to hand over
-        self._arrived: dict[TopicPartition, bool] | None = None  # assigned and not told yet: whether it is new
-        self._commit_sent: _Commit | None = None
+        self._arrived: dict[TopicPartition, Start] | None = None  # assigned and not told yet
         self._looked_at = time.monotonic()
 
     # On the event loop
@@ -114,6 +102,7 @@ class KafkaSource:
         with refusals():
             consumer = Consumer(consumer_config(self._settings, **callbacks), logger=LIBRDKAFKA_LOG)
         self._offsets = Offsets(consumer, self._settings, self._stopping.wait)
+        self._commits = Commits(consumer, partial(self._tell, listener.committed))
         self._ended = self._loop.create_future()
         threading.Thread(target=self._run, args=(consumer,), name="kafka-consumer", daemon=True).start()
 
@@ -129,9 +118,10 @@ class KafkaSource:
         """Go on from this offset."""
         self._commands.append(partial(self._seek, partition, epoch, offset))
 
-    def commit(self, offsets: Mapping[TopicPartition, tuple[int, int]]) -> None:
-        """Commit what is still owned in its epoch."""
-        self._commands.append(partial(self._commit, dict(offsets)))
+    def commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
+        """Commit what is still owned in its epoch when it is carried out."""
+        wanted = dict(commits)
+        self._commands.append(lambda _consumer: self._commits.send(self._still_owned(wanted)))
 
     async def stop(self) -> None:
         """Leave the group; returns when the thread has ended, or when that takes too long."""
@@ -170,15 +160,13 @@ class KafkaSource:
         while not self._stopping.is_set():
             self._polled_at = time.monotonic()
             self._carry_out_commands(consumer)
-            self._give_up_late_commit()
+            self._commits.give_up_late()
             self._look_around()
             if self._handed_over - self._taken_over > self._settings.fetch_bytes:
                 self._caught_up.wait(CONSUME_WAIT_S)
                 self._caught_up.clear()
             else:
-                messages = consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S)
-                self._tell_assigned()
-                self._hand_over(messages)
+                self._tell_of(consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S))
 
     def _leave(self, consumer: Consumer) -> None:
         """Leave the group, where `close` alone would leave a ghost for whom all others wait until its session ends.
@@ -230,17 +218,29 @@ class KafkaSource:
             except KafkaException as error:
                 self._tell(self._listener.trouble, f"Kafka's client refused a command: {said(error)}")
 
-    def _hand_over(self, messages: Sequence[Any]) -> None:
-        """Give the records to the loop, by partition; those of partitions that went in the meantime are dropped.
+    def _tell_of(self, messages: Sequence[Any]) -> None:
+        """Tell what came, then what was assigned meanwhile, of which no record can be among it, then the faults."""
+        faults = self._hand_over(messages)
+        self._tell_assigned()
+        for message in faults:
+            self._meet(message, message.error())
+
+    def _hand_over(self, messages: Sequence[Any]) -> list[Any]:
+        """Give records and ends to the loop, but not those of partitions that went in the meantime; return the rest.
 
         The messages are untyped because the stubs call everything optional that only error events lack.
         """
         found: dict[tuple[str, int], list[Record]] = {}
+        ended: dict[TopicPartition, int] = {}
+        faults = []
         for message in messages:
-            if (error := message.error()) is not None:
-                self._meet(message, error)
-                continue
             at = (message.topic(), message.partition())
+            if (error := message.error()) is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    ended[TopicPartition(*at)] = message.offset()
+                else:
+                    faults.append(message)
+                continue
             record = Record(message.offset(), message.timestamp()[1], message.key(), message.value(), message.headers())
             if at in found:
                 found[at].append(record)
@@ -256,6 +256,9 @@ class KafkaSource:
             size = sum(part.bytes for part in chunk)
             self._handed_over += size
             self._tell(self._take_over, chunk, size)
+        if at_end := {each: offset for each, offset in ended.items() if each in self._epochs}:
+            self._tell(self._listener.at_end, at_end)
+        return faults
 
     def _meet(self, message: Message, error: KafkaError) -> None:
         """React to an event that came in a record's place."""
@@ -279,52 +282,20 @@ class KafkaSource:
         else:
             consumer.assign(_kafka_offsets(self._positions))
 
-    # Commits
-
-    def _commit(self, wanted: dict[TopicPartition, tuple[int, int]], consumer: Consumer) -> None:
-        offsets = {each: offset for each, (epoch, offset) in wanted.items() if self._epochs.get(each) == epoch}
-        if not offsets:
-            self._tell(self._listener.committed, {}, None)
-            return
-        self._commit_sent = _Commit(offsets, time.monotonic() + COMMIT_DEADLINE_S)
-        try:
-            consumer.commit(offsets=_kafka_offsets(offsets), asynchronous=True)
-        except KafkaException as error:
-            self._answer_commit(said(error))
-
-    def _on_commit(self, error: KafkaError | None, partitions: list[KafkaPartition]) -> None:
-        """Judge an answer; one that came after its deadline is not taken for the next one's."""
-        answered = {named(each): each.offset for each in partitions}
-        if self._commit_sent is not None and self._commit_sent.offsets == answered:
-            faults = [each.error for each in partitions if each.error]
-            fault = error or (faults[0] if faults else None)
-            self._answer_commit(fault.str() if fault else None)
-
-    def _give_up_late_commit(self) -> None:
-        if self._commit_sent is not None and time.monotonic() > self._commit_sent.deadline:
-            self._answer_commit(f"no answer in {COMMIT_DEADLINE_S:.0f} s")
-
-    def _answer_commit(self, fault: str | None) -> None:
-        sent, self._commit_sent = self._commit_sent, None
-        if sent is not None:
-            self._tell(self._listener.committed, sent.offsets, fault)
-
     # Rebalances
 
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         if self._stopping.is_set():  # nothing is read of what goes back at once
             self._place(consumer, [KafkaPartition(each.topic, each.partition, OFFSET_END) for each in partitions])
             return
-        committed = self._offsets.committed(partitions)
-        starts = {
-            each: self._offsets.chosen_start(each) if offset is None else offset for each, offset in committed.items()
-        }
-        placed = _kafka_offsets(starts)
+        starts = self._offsets.starts(partitions)
+        positions = {each: start.offset for each, start in starts.items()}
+        placed = _kafka_offsets(positions)
         self._place(consumer, placed)
         if placed:
-            consumer.resume(placed)
-        self._positions |= starts
-        self._arrived = (self._arrived or {}) | {each: offset is None for each, offset in committed.items()}
+            consumer.pause(placed)
+        self._positions |= positions
+        self._arrived = (self._arrived or {}) | starts
 
     def _place(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         if self._settings.is_incremental:
@@ -338,9 +309,10 @@ class KafkaSource:
             return
         arrived, self._arrived = self._arrived, None
         self._has_joined = True
+        places = self._offsets.places(arrived)
         self._tell(
             self._listener.assigned,
-            [Assignment(each, self._begin_epoch(each), self._positions[each], arrived[each]) for each in arrived],
+            [Assignment(each, self._begin_epoch(each), *start, places[each]) for each, start in arrived.items()],
             self._offsets.partitions_in_topics(),
         )
 
@@ -350,26 +322,19 @@ class KafkaSource:
         return self._last_epoch
 
     def _on_revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-        if offsets := self._finish(self._owned(partitions)):
+        if commits := self._still_owned(self._finish(self._owned(partitions))):
             try:
-                self._commit_last(consumer, offsets)
+                self._commit_last(commits)
             except KafkaException as error:
                 self._tell(self._listener.trouble, f"the last commit of revoked partitions failed: {said(error)}")
         self._let_go(consumer, partitions)
 
-    def _commit_last(self, consumer: Consumer, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit, and wait until the group says what it has, which it is asked in the same line.
-
-        A synchronous commit has no deadline: while the coordinator is away it waits for minutes.
-        """
+    def _commit_last(self, commits: Mapping[TopicPartition, Commit]) -> None:
         if self._is_cut_off:
             raise KafkaException(KafkaError(KafkaError._WAIT_COORD))
-        consumer.commit(offsets=_kafka_offsets(offsets), asynchronous=True)
-        found = consumer.committed([KafkaPartition(*each) for each in offsets], timeout=LAST_COMMIT_S)
-        if {named(each): each.offset for each in found} != offsets:
-            raise KafkaException(KafkaError(KafkaError._FAIL, "the group has other offsets"))
+        self._commits.last(commits)
 
-    def _finish(self, going: list[TopicPartition]) -> dict[TopicPartition, int]:
+    def _finish(self, going: list[TopicPartition]) -> dict[TopicPartition, Commit]:
         """Let the loop finish what is in flight of these partitions; return what to commit of them."""
         if not going or self._loop.is_closed():
             return {}
@@ -400,10 +365,16 @@ class KafkaSource:
     def _owned(self, partitions: list[KafkaPartition]) -> list[TopicPartition]:
         return [each for each in map(named, partitions) if each in self._epochs]
 
+    def _still_owned(self, commits: Mapping[TopicPartition, Commit]) -> dict[TopicPartition, Commit]:
+        return {each: commit for each, commit in commits.items() if self._epochs.get(each) == commit.epoch}
+
     def _current(self, epochs: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
         return [KafkaPartition(*each) for each, epoch in epochs.items() if self._epochs.get(each) == epoch]
 
     # What librdkafka tells of itself
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[KafkaPartition]) -> None:
+        self._commits.judge(error, partitions)
 
     def _on_error(self, error: KafkaError) -> None:
         if is_fatal(error):

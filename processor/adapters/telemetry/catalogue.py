@@ -4,9 +4,11 @@ from enum import StrEnum
 from typing import get_args
 
 from processor.adapters.telemetry.instruments import Definition, Label, Type
+from processor.engine.journal import Fault
 from processor.engine.verdict import RetryReason
 from processor.model.errors import WriteFault
 from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind, PropertyRule, ReleaseReason
+from processor.runtime.notices import ResumedPart
 
 
 def _values(closed: type[StrEnum]) -> tuple[str, ...]:
@@ -188,6 +190,22 @@ COMMITS = Definition(
     "Commits of offsets; one that failed is made again.",
     (Label("outcome", ("ok", "failed")),),
 )
+JOURNAL_RESUMED = Definition(
+    "journal_resumed_total",
+    Type.COUNTER,
+    "entries",
+    "What the journals of assigned partitions told of: ranges settled already, jobs that are followed, requests that "
+    "are sent under the keys they had.",
+    (Label("part", get_args(ResumedPart)),),
+)
+JOURNAL_IGNORED = Definition(
+    "journal_ignored_total",
+    Type.COUNTER,
+    "journals",
+    "Journals of assigned partitions that could not be used, so that what was in flight is sent under new keys: damaged, "
+    "of another partition or destination, or of a release that came later.",
+    (Label("reason", get_args(Fault)),),
+)
 DEAD_LETTER_WRITES = Definition(
     "dead_letter_writes_total",
     Type.COUNTER,
@@ -231,6 +249,8 @@ CATALOGUE = (
     PARTITIONS_PAUSED,
     REBALANCES,
     COMMITS,
+    JOURNAL_RESUMED,
+    JOURNAL_IGNORED,
     DEAD_LETTER_WRITES,
     REGISTRY_REQUESTS,
     BUILD_INFO,

@@ -24,6 +24,8 @@ from processor.runtime.notices import (
     Gap,
     Halted,
     JobEnded,
+    JournalIgnored,
+    JournalResumed,
     Notice,
     Rebalanced,
     Redelivered,
@@ -119,6 +121,8 @@ class LogObserver:
             Rebalanced: self._rebalanced,
             Halted: self._halted,
             Resumed: self._resumed,
+            JournalResumed: self._journal_resumed,
+            JournalIgnored: self._journal_ignored,
             Gap: self._gap,
             Redelivered: self._redelivered,
             Released: self._released,
@@ -148,6 +152,12 @@ class LogObserver:
 
     def _resumed(self, notice: Resumed) -> None:
         self._say(logging.INFO, "delivery resumed", reason=notice.reason.value)
+
+    def _journal_resumed(self, notice: JournalResumed) -> None:
+        self._say(logging.INFO, "journal resumed", **{str(part): count for part, count in notice.parts.items()})
+
+    def _journal_ignored(self, notice: JournalIgnored) -> None:
+        self._say(logging.WARNING, "journal ignored", partition=str(notice.partition), reason=notice.fault)
 
     def _gap(self, notice: Gap) -> None:
         self._say(logging.ERROR, "records lost to retention", partition=str(notice.partition), records=notice.records)

@@ -20,6 +20,8 @@ from processor.runtime.notices import (
     Gap,
     Halted,
     JobEnded,
+    JournalIgnored,
+    JournalResumed,
     Notice,
     Rebalanced,
     Redelivered,
@@ -81,6 +83,8 @@ class Metrics(Collector):
             JobEnded: self._job_ended,
             Settled: self._settled,
             Redelivered: self._redelivered,
+            JournalResumed: self._journal_resumed,
+            JournalIgnored: self._journal_ignored,
             Gap: self._gap,
             Released: self._released,
             DeadLetterWrite: self._dead_letter_write,
@@ -150,6 +154,13 @@ class Metrics(Collector):
 
     def _redelivered(self, notice: Redelivered) -> None:
         self._count(catalogue.RECORDS_REDELIVERED, notice.records)
+
+    def _journal_resumed(self, notice: JournalResumed) -> None:
+        for part, count in notice.parts.items():
+            self._count(catalogue.JOURNAL_RESUMED, count, part)
+
+    def _journal_ignored(self, notice: JournalIgnored) -> None:
+        self._count(catalogue.JOURNAL_IGNORED, 1, notice.fault)
 
     def _gap(self, notice: Gap) -> None:
         self._count(catalogue.RECORDS_LOST_TO_RETENTION, notice.records)

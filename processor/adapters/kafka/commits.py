@@ -1,0 +1,114 @@
+"""Commits of offsets and metadata: one call at a time, each answered once. For the consumer's thread alone."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from processor.adapters.kafka.faults import said
+from processor.adapters.kafka.offsets import LOOK_S, Stored, committed, stored
+from processor.model.records import TopicPartition
+from processor.runtime.ports import Commit, CommitFault
+
+COMMIT_DEADLINE_S = 30.0
+"""A commit without an answer until then counts as unknown; the next one is made in its place."""
+
+LAST_COMMIT_S = 5.0
+"""For the last commit of partitions that go: the rest of the group waits for it."""
+
+Told = Callable[[Mapping[TopicPartition, Commit], Mapping[TopicPartition, CommitFault]], None]
+"""Told what a call committed, and where it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call that awaits its answer."""
+
+    commits: Mapping[TopicPartition, Commit]
+    deadline: float
+
+
+@final
+class Commits:
+    """The consumer's commits. Whose the partitions are, the caller knows: the broker would take any."""
+
+    def __init__(self, consumer: Consumer, tell: Told) -> None:
+        self._consumer = consumer
+        self._tell = tell
+        self._sent: _Call | None = None
+        self._given_up: list[dict[TopicPartition, Stored]] = []  # librdkafka answers them yet
+
+    def send(self, commits: Mapping[TopicPartition, Commit]) -> None:
+        """Commit; `tell` is told of the answer, at once where there is nothing to commit."""
+        self._sent = _Call(commits, time.monotonic() + COMMIT_DEADLINE_S)
+        if not commits:
+            self._answer({})
+            return
+        try:
+            self._consumer.commit(offsets=_offsets(commits), asynchronous=True)
+        except KafkaException as error:
+            self._answer_for_all(said(error))
+
+    def judge(self, error: KafkaError | None, partitions: Sequence[KafkaPartition]) -> None:
+        """Take an answer; one that came after its deadline is not taken for the next one's."""
+        answered = stored(partitions)
+        if answered in self._given_up:
+            self._given_up.remove(answered)
+        elif self._sent is not None and answered == _wanted(self._sent.commits):
+            self._judge_sent(self._sent.commits, error)
+
+    def _judge_sent(self, commits: Mapping[TopicPartition, Commit], error: KafkaError | None) -> None:
+        if error is None:
+            self._answer({})
+        elif error.code() == KafkaError.OFFSET_METADATA_TOO_LARGE:
+            self._find_too_large(commits, error)
+        else:
+            self._answer_for_all(error.str())
+
+    def give_up_late(self) -> None:
+        """Answer a call that the broker leaves without an answer."""
+        if self._sent is not None and time.monotonic() > self._sent.deadline:
+            self._given_up.append(_wanted(self._sent.commits))
+            self._answer_for_all(f"no answer in {COMMIT_DEADLINE_S:.0f} s")
+
+    def last(self, commits: Mapping[TopicPartition, Commit]) -> None:
+        """Commit, and wait until the group says what it has, which it is asked in the same line; raise if that differs.
+
+        A synchronous commit has no deadline: while the coordinator is away it waits for minutes.
+        """
+        self._consumer.commit(offsets=_offsets(commits), asynchronous=True)
+        if committed(self._consumer, commits, LAST_COMMIT_S) != _wanted(commits):
+            raise KafkaException(KafkaError(KafkaError._FAIL, "the group has something else"))
+
+    def _find_too_large(self, commits: Mapping[TopicPartition, Commit], error: KafkaError) -> None:
+        """Read back which commits were refused: librdkafka (2.16) gives the fault of one partition to all of the call.
+
+        The others took effect, and in this epoch, for the broker looks at metadata after it has let the member in.
+        """
+        try:
+            found = committed(self._consumer, commits, LOOK_S)
+        except KafkaException:
+            self._answer_for_all(error.str())
+            return
+        refused = [each for each, wanted in _wanted(commits).items() if found.get(each) != wanted]
+        self._answer(dict.fromkeys(refused, CommitFault(error.str(), is_too_large=True)))
+
+    def _answer_for_all(self, detail: str) -> None:
+        if self._sent is not None:
+            self._answer(dict.fromkeys(self._sent.commits, CommitFault(detail, is_too_large=False)))
+
+    def _answer(self, faults: Mapping[TopicPartition, CommitFault]) -> None:
+        sent, self._sent = self._sent, None
+        if sent is not None:
+            self._tell(sent.commits, faults)
+
+
+def _offsets(commits: Mapping[TopicPartition, Commit]) -> list[KafkaPartition]:
+    return [KafkaPartition(*each, commit.offset, commit.metadata) for each, commit in commits.items()]
+
+
+def _wanted(commits: Mapping[TopicPartition, Commit]) -> dict[TopicPartition, Stored]:
+    return {each: Stored(commit.offset, commit.metadata) for each, commit in commits.items()}

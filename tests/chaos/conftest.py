@@ -1,0 +1,18 @@
+"""Where chaos can be played."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.toxiproxy import missing
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a folder for the logs to a test that kills its broker and spoils connections; skips it where none can be."""
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        pytest.skip("an external cluster is neither killed nor restarted")
+    if (reason := missing()) is not None:
+        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+    return tmp_path

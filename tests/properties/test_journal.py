@@ -1,0 +1,107 @@
+"""The journal under any content: it fits, it is read as it was written, and nothing makes its reader raise."""
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from processor.engine.journal import (
+    JOB_ID_BYTES,
+    METADATA_BYTES,
+    NONCE_BYTES,
+    Entry,
+    Owner,
+    Plan,
+    Range,
+    Settled,
+    State,
+    Unplanned,
+    decode,
+    encode,
+)
+from processor.model.reasons import Kind
+from tests.unit.test_journal import plain
+
+names = st.text("abcABC019-_", min_size=11, max_size=11)
+owners = st.builds(Owner, names, names)
+bases = st.integers(0, 2**63 - 1)
+job_ids = st.none() | st.text(min_size=1, max_size=JOB_ID_BYTES // 4) | st.text("é€𐍈,;|%", min_size=1, max_size=600)
+entries = st.builds(
+    Entry,
+    kind=st.sampled_from(Kind),
+    items=st.integers(1, 50_000),
+    digest=names,
+    state=st.sampled_from(State),
+    attempt=st.integers(0, 1_000),
+    job_id=job_ids,
+)
+
+
+@st.composite
+def journals(draw: st.DrawFn, base: int) -> list[Range]:
+    """Return ranges that follow each other, of which Kafka holds the first few."""
+    lengths = draw(st.lists(st.integers(1, 100_000), max_size=12))
+    acknowledged = draw(st.integers(0, len(lengths)))
+    ranges: list[Range] = []
+    end = base
+    for number, length in enumerate(lengths):
+        end += length
+        match draw(st.integers(0, 3)):
+            case 0:
+                ranges.append(Settled(end))
+            case 1:
+                ranges.append(Unplanned(end))
+            case _:
+                nonce = draw(st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES))
+                seconds = draw(st.integers(0, 2**40))
+                own = draw(st.lists(entries, max_size=4))
+                for entry in own:
+                    entry.until = draw(st.none() | st.integers(end - length + 1, end))
+                    entry.job_id = entry.job_id if entry.state is State.ACCEPTED else None
+                plan = Plan(end, nonce, seconds, own)
+                plan.acknowledged = int(number < acknowledged)
+                ranges.append(plan)
+    return ranges
+
+
+@given(owner=owners, base=bases, limit=st.integers(100, METADATA_BYTES), data=st.data())
+def test_a_journal_fits_and_is_read_as_it_was_written(owner: Owner, base: int, limit: int, data: st.DataObject) -> None:
+    """Up to where it ends, and but for the job ids that did not fit; what Kafka holds is never left out."""
+    ranges = data.draw(journals(base))
+    written = encode(owner, base, ranges, limit)
+    assume(written is not None)
+    assert written is not None
+    assert len(written.text.encode()) <= limit
+    plans = [each for each in ranges if isinstance(each, Plan)]
+    assert list(written.plans) == plans[: len(written.plans)]
+    assert not any(plan.acknowledged for plan in plans[len(written.plans) :])
+
+    found = decode(written.text, owner, base)
+    assert isinstance(found, list)
+    read = [each for each in found if isinstance(each, Plan)]
+    for plan, copy in zip(written.plans, read, strict=True):
+        for entry, own in zip(plan.entries, copy.entries, strict=True):
+            assert own.job_id in (entry.job_id, None)
+            own.job_id = entry.job_id
+        assert plain(copy) == plain(plan)
+    settled = {each.end for each in ranges if isinstance(each, Settled)}
+    assert all(each.end in settled for each in found if isinstance(each, Settled))
+
+
+@given(owner=owners, base=bases, data=st.data())
+def test_damage_is_named_and_never_raises(owner: Owner, base: int, data: st.DataObject) -> None:
+    """A letter more, less or another anywhere in the text; what is still read has ranges that go on."""
+    written = encode(owner, base, data.draw(journals(base)), METADATA_BYTES)
+    assume(written is not None and written.text)
+    assert written is not None
+    at = data.draw(st.integers(0, len(written.text)))
+    text = written.text[:at] + data.draw(st.text(max_size=2)) + written.text[at + data.draw(st.integers(0, 2)) :]
+    found = decode(text, owner, base)
+    if isinstance(found, list):
+        ends = [base, *(each.end for each in found)]
+        assert ends == sorted(set(ends))
+
+
+@given(text=st.text(), owner=owners, base=bases)
+def test_any_text_is_read_or_named(text: str, owner: Owner, base: int) -> None:
+    """Other tools commit whatever they like."""
+    found = decode(text, owner, base)
+    assert isinstance(found, str) or not text
