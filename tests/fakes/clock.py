@@ -7,7 +7,10 @@ WALL_AT_ZERO_S = 1_700_000_000.0
 
 
 class FakeClock:
-    """Both readings follow the running loop."""
+    """Both readings follow the running loop; the wall clock may be put forward or back."""
+
+    def __init__(self) -> None:
+        self.shift_s = 0.0
 
     def monotonic(self) -> float:
         """Return the loop's time."""
@@ -15,4 +18,4 @@ class FakeClock:
 
     def wall(self) -> float:
         """Return the loop's time, moved to a plausible date."""
-        return WALL_AT_ZERO_S + self.monotonic()
+        return WALL_AT_ZERO_S + self.monotonic() + self.shift_s

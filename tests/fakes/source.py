@@ -65,6 +65,10 @@ class FakeBroker:
         """Delete the records before `first`, as retention does."""
         self.available[partition] = (first, max(first, self.available[partition][1]))
 
+    def compact(self, partition: TopicPartition, *offsets: int) -> None:
+        """Delete these records, as compaction does: the offsets go on."""
+        self._logs[partition] = [record for record in self._logs[partition] if record.offset not in offsets]
+
     def read(self, partition: TopicPartition, position: int, most: int) -> list[Record]:
         """Return records from a position on."""
         log = self._logs[partition]

@@ -82,7 +82,7 @@ class Member:
         self.observer = RecordingObserver()
         self.ledger = Ledger()
         observe = fan_out([self.observer, self.ledger])
-        clock = FakeClock()
+        clock = world.clock
         self.limits = Limits(plan.limits)
         self.gate = Gate(self.limits, clock, observe)
         self.source = FakeSource(world.broker, self.settings.drain_s)
@@ -164,6 +164,7 @@ class World:
         self.broker.on_commit = self.laws.at_commit
         self.members: list[Member] = []
         self.mapping = EventMapping(MappingRules())
+        self.clock = FakeClock()
         self.crash_at: tuple[str, int] | None = None
         """At which moment the worker ends as by a power cut: the name, and how often it has to come."""
         self.story: asyncio.Task[Any] | None = None
