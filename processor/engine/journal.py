@@ -25,8 +25,9 @@ from urllib.parse import quote, unquote
 
 from processor.model.reasons import Kind
 
-METADATA_BYTES = 4_096
-"""What Kafka takes with an offset unless its operator says otherwise (`offset.metadata.max.bytes`)."""
+METADATA_BYTES = 4_095
+"""What Kafka takes with an offset unless its operator says otherwise (`offset.metadata.max.bytes`), less a zero that the
+client sends at the end."""
 
 NONCE_BYTES = 16
 

@@ -14,6 +14,8 @@ class UsersTurn:
 
     start: int
     uids: frozenset[str]
+    waits: bool = False
+    """Whether it stands ready and only waits for those before it."""
     accepted: bool = False
 
 
@@ -32,6 +34,11 @@ class UserOrder:
     def leave(self, turn: UsersTurn) -> None:
         """The request is complete: its items took effect or never will."""
         self._open.remove(turn)
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether a request waits for its turn: what comes after it had better grow meanwhile."""
+        return any(turn.waits for turn in self._open)
 
     def may_post_users(self, turn: UsersTurn) -> bool:
         """Say whether no earlier request holds one of this one's uids."""

@@ -115,6 +115,11 @@ class Partition:
         return self._journal[0] if self._journal and isinstance(self._journal[0], Plan) else None
 
     @property
+    def is_recovering(self) -> bool:
+        """Whether the journal tells of offsets to come."""
+        return bool(self._journal)
+
+    @property
     def awaits_planned(self) -> bool:
         """Whether it needs more records before it can go on with what the journal tells."""
         return bool(self._journal) and not self._has(self._journal[0].end)

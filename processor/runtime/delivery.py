@@ -193,8 +193,12 @@ class Delivery:
             turn.accepted = True
             batch.changed.notify()
 
+        def may_post() -> bool:
+            turn.waits = not batch.order.may_post_users(turn)
+            return not turn.waits
+
         try:
-            await self._carry(part, lambda: batch.order.may_post_users(turn), accept)
+            await self._carry(part, may_post, accept)
         finally:
             batch.order.leave(turn)
             batch.changed.notify()

@@ -34,8 +34,8 @@ from processor.runtime.ports import Clock, Commit, CommitFault, Source
 COMMIT_EVERY_S = 1.0
 """How long offsets and job ids wait for a commit when no POST waits for one."""
 
-COMMIT_AGAIN_AFTER_S = 1.0
-"""A failed commit is normal while the group rebalances."""
+COMMIT_AGAIN_AFTER_S = (0.25, 0.5, 1.0, 2.0)
+"""After the first failure in a row, the second and so on: normal while the group rebalances, for a second or so."""
 
 
 class _Asked(NamedTuple):
@@ -62,6 +62,7 @@ class Journals:
         self._destination: str | None = None
         self._asked: dict[TopicPartition, _Asked] = {}
         self._may_commit_at = self._due_at = float("-inf")
+        self._failures = 0
         self._metadata_bytes = METADATA_BYTES
         self._job_id_bytes = JOB_ID_BYTES
 
@@ -111,7 +112,8 @@ class Journals:
             if not owned.is_recovered and owned.acknowledged is not None:
                 continue  # what its journal tells is not known yet
             written = self._write(owned, owned.partition.ranges())
-            if written is None:
+            if written is None or (owned.lease.waiting and not written.plans):
+                self._halt()
                 continue
             is_wanted = any(plan in written.plans for plan in owned.lease.waiting)
             if is_wanted or owned.acknowledged is None or (is_due and owned.has_moved):
@@ -137,7 +139,9 @@ class Journals:
         if too_large := [len(commits[each].metadata) for each, fault in faults.items() if fault.is_too_large]:
             self._metadata_bytes = min(self._metadata_bytes, *too_large) // 2
         elif faults:
-            self._may_commit_at = self._clock.monotonic() + COMMIT_AGAIN_AFTER_S
+            pause_s = COMMIT_AGAIN_AFTER_S[min(self._failures, len(COMMIT_AGAIN_AFTER_S) - 1)]
+            self._may_commit_at = self._clock.monotonic() + pause_s
+        self._failures = self._failures + 1 if faults else 0
         self._wake()
 
     def last_commit(self, owned: Owned) -> Commit | None:
@@ -169,16 +173,12 @@ class Journals:
         return Commit(owned.partition.epoch, owned.partition.first_unsettled, written.text)
 
     def _write(self, owned: Owned, ranges: Iterable[Range]) -> Written | None:
-        """Return the journal; None, and a halt, when the broker takes too little of it."""
+        """Return the journal; None when the broker takes less than it has to tell."""
         known = list(ranges)
         ids = [entry.job_id for each in known if isinstance(each, Plan) for entry in each.entries if entry.job_id]
         self._job_id_bytes = max([self._job_id_bytes, *map(len, ids)])
         base = owned.partition.first_unsettled
-        written = encode(self._owner(owned), base, known, self._metadata_bytes, self._job_id_bytes)
-        if written is None or (owned.lease.waiting and not written.plans):
-            self._halt()
-            return None
-        return written
+        return encode(self._owner(owned), base, known, self._metadata_bytes, self._job_id_bytes)
 
     def _halt(self) -> None:
         """Nothing may be sent that the journal cannot tell of; try from time to time whether the broker takes more."""

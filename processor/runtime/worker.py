@@ -266,10 +266,10 @@ class Worker:
     def _form_batches(self, now: float) -> None:
         """Form every batch that is due and has a slot, oldest partition first, one for each in turn.
 
-        What was planned before needs no slot: its jobs go on in any case.
+        What the journal tells of needs no slot: jobs that go on hold their part of the limits until they are followed.
         """
         for owned in self._owned.values():
-            while owned.partition.planned is not None and self._is_due(owned, now) and self._form_again(owned):
+            while owned.partition.is_recovering and self._is_due(owned, now) and self._form_next(owned):
                 pass
         waiting = sum(len(owned.lease.waiting) for owned in self._owned.values())
         room = 0 if self._is_draining else self._gate.room - waiting
@@ -284,7 +284,9 @@ class Worker:
                         room -= parts
 
     def _is_free(self, owned: Owned) -> bool:
-        return owned.partition.planned is None and owned.partition.open_ranges < self._settings.depth
+        partition = owned.partition
+        is_held_up = partition.is_recovering or owned.order.is_held_up
+        return not is_held_up and partition.open_ranges < self._settings.depth
 
     def _is_due(self, owned: Owned, now: float) -> bool:
         due_at = owned.partition.due_at(self._settings.limits)
@@ -304,10 +306,12 @@ class Worker:
         self._set_out(owned, payload, plan)
         return bool(payload.users) + bool(payload.events)
 
-    def _form_again(self, owned: Owned) -> bool:
+    def _form_next(self, owned: Owned) -> bool:
         """Make the batch that the journal tells of and do what is left to do of it; False while a schema is missing."""
         partition, plan = owned.partition, owned.partition.planned
-        if plan is None or not self._schemas.has_all(schema_ids(partition.buffered()), self._schedule_pump):
+        if plan is None:
+            return self._form(owned) is not None
+        if not self._schemas.has_all(schema_ids(partition.buffered()), self._schedule_pump):
             return False
         payload = self._builder(partition.position, WHOLE_RANGE).build(partition.buffered())
         told = set(plan.entries)

@@ -188,8 +188,8 @@ class Laws:
             return
         for each, owned in member.owned.items():
             due_at = owned.partition.due_at(member.settings.limits)
-            is_free = owned.partition.planned is None and owned.partition.open_ranges < member.settings.depth
-            is_free = is_free and not owned.is_going
+            is_free = not owned.partition.is_recovering and owned.partition.open_ranges < member.settings.depth
+            is_free = is_free and not owned.is_going and not owned.order.is_held_up
             if is_free and due_at is not None and due_at <= now:
                 self._break(f"{each} could send what is due since {due_at}")
 

@@ -264,7 +264,7 @@ def test_a_commit_that_fails_is_made_again_after_a_while(outcome: str) -> None:
         await world.settled()
         outcomes = [notice.outcome for notice in world.member.observer.of(Committed)]
         assert outcomes[:4] == ["ok", "failed", "failed", "ok"]
-        assert world.posts[0].at - begun >= 3.0
+        assert world.posts[0].at - begun >= 1.0 + 0.25 + 0.5
 
     simulate(story)
 
