@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 POM = Path(__file__).with_name("pom.xml")
@@ -92,7 +92,10 @@ class Cluster(ABC):
         """Commit an offset for a group that has no members."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         offsets = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
-        admin.alter_consumer_group_offsets([offsets])[group].result(ANSWER_DEADLINE_S)
+        deadline = time.monotonic() + START_DEADLINE_S
+        while fault := _fault_of(admin.alter_consumer_group_offsets([offsets])[group].result(ANSWER_DEADLINE_S)):
+            if time.monotonic() > deadline:
+                raise KafkaException(fault)
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         """Delete the records of a partition before an offset, as retention does."""
@@ -223,6 +226,12 @@ class KafkaCluster(Cluster):
 
     def _log_tail(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")[-2_000:]
+
+
+def _fault_of(committed: ConsumerGroupTopicPartitions) -> KafkaError | None:
+    """Return what kept an offset from being committed: a coordinator that is not known yet, say."""
+    faults: list[KafkaError] = [each.error for each in committed.topic_partitions if each.error]
+    return faults[0] if faults else None
 
 
 def _addresses(ports: Mapping[str, int]) -> str:

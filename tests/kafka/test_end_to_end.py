@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from processor.cli.account import Account, Balance, letter_of, uniques
+from processor.cli.account import Account, Balance, letter_of
 from processor.cli.generator import DeadLettered, Delivered, GeneratedRecord, Mix, generate
 from processor.model.reasons import DeadLetterReason
 from tests.kafka.cluster import Cluster
@@ -17,7 +17,6 @@ from tests.kafka.conftest import Names
 from tests.kafka.programs import (
     SandboxProgram,
     WorkerProgram,
-    arrival_of,
     environment_of,
     is_conserved,
     sandbox,
@@ -143,75 +142,45 @@ def assert_dead_letters_are_the_originals(traffic: Traffic) -> None:
         assert dict(letter.headers() or [])["fullstory.dlq.original.timestamp"] == b"%d" % source.timestamp()[1]
 
 
-class Kill(NamedTuple):
-    """What the world knew when a worker was killed."""
-
-    requests: int
-    """How many the sandbox had got by then."""
-    committed: dict[int, int]
-
-
 @pytest.mark.timeout(420)
-def test_nothing_is_lost_when_the_worker_is_killed(kafka: Cluster, names: Names, tmp_path: Path) -> None:
-    """After five kills with requests in flight everything arrived, and only what was in flight may have come twice."""
+def test_nothing_is_lost_or_repeated_when_the_worker_is_killed(kafka: Cluster, names: Names, tmp_path: Path) -> None:
+    """After five kills with jobs in flight everything arrived, and nothing took effect twice (law 10)."""
     traffic = produce(kafka, names, generate(SEED + 1, 40_000, SMALL))
     chance = random.Random(SEED)
     shares = [0.2 + 0.5 * (number + chance.random()) / KILLS for number in range(KILLS)]
     sys.stdout.write(f"seed {SEED}: kills at shares of {[round(share, 2) for share in shares]} settled\n")
     options = ("--max-body-bytes", str(SANDBOX_BODY_BYTES), "--job-seconds", "0.5", "3", "--latency", "0.1")
     settings = {"BATCH__MAX_RECORDS": 150, "BATCH__LINGER_S": 0.1, "KAFKA__PROPERTIES": SHORT_SESSION}
-    kills: list[Kill] = []
+    offsets: list[int] = []
 
     with sandbox(*options) as server:
         for number, share in enumerate(shares):
             with worker(environment(traffic, server, **settings), tmp_path / f"log-{number}") as program:
                 wait_until(partial(traffic.has_settled, share), f"{share:.0%} are settled")
-                requests = kill_in_flight(program, server)
-            kills.append(Kill(requests, committed(kafka, names.group, names.topic)))
+                kill_in_flight(program, server)
+            offsets.append(sum(committed(kafka, names.group, names.topic).values()))
             assert 0.2 <= traffic.settled_share() <= 0.8
         with worker(environment(traffic, server, **settings), tmp_path / "log-last") as program:
             wait_until(traffic.is_committed, "everything is committed", 240)
+            metrics = program.metrics()
             assert program.terminate(GRACE_S) == 0
         balance = traffic.balance(server)
-        first_requests, repeated = arrived_twice(server)
 
-    at_risk = {unique for unique, request in first_requests.items() if in_flight(kills, request, traffic.at[unique])}
-    sys.stdout.write(f"{len(repeated)} effects came twice, of {len(at_risk)} that were in flight at the kills\n")
     assert balance.faults == []
-    assert balance.lost == 0
-    offsets = [sum(kill.committed.values()) for kill in kills]
+    assert (balance.lost, balance.repeated) == (0, 0)
     assert offsets == sorted(set(offsets)), "committed offsets advance from kill to kill"
-    assert repeated <= at_risk
+    assert metrics["journal_resumed_total{part=job}"] > 0
+    assert metrics["records_redelivered_total"] == 0
 
 
-def kill_in_flight(program: WorkerProgram, server: SandboxProgram) -> int:
-    """Kill the worker between a job's acceptance and its completion; return how many requests there were until then."""
+def kill_in_flight(program: WorkerProgram, server: SandboxProgram) -> None:
+    """Kill the worker between a job's acceptance and its completion."""
     while True:
         program.suspend()
         if any(job["status"] == "PROCESSING" for job in server.jobs()):
             break
         program.go_on()
     program.kill()
-    requests: int = server.stats()["requests_total"]
-    return requests
-
-
-def arrived_twice(server: SandboxProgram) -> tuple[dict[Unique, int], set[Unique]]:
-    """Return the number of the request that first brought each record, and the records that came more than once."""
-    first: dict[Unique, int] = {}
-    again: set[Unique] = set()
-    for effect in server.truth():
-        for unique in uniques(arrival_of(effect)):
-            if unique in first:
-                again.add(unique)
-            first[unique] = min(first.get(unique, effect["request"]), effect["request"])
-    return first, again
-
-
-def in_flight(kills: list[Kill], request: int, at: tuple[int, int]) -> bool:
-    """Say whether a record had been sent and was not committed when some worker was killed."""
-    partition, offset = at
-    return any(request <= kill.requests and offset >= kill.committed.get(partition, 0) for kill in kills)
 
 
 @pytest.mark.timeout(420)
@@ -290,15 +259,14 @@ def test_a_revoked_key_halts_and_a_working_one_goes_on(kafka: Cluster, names: Na
 
 
 def test_a_stopped_worker_leaves_nothing_settled_to_be_repeated(kafka: Cluster, names: Names, tmp_path: Path) -> None:
-    """SIGTERM under load: it exits 0 within its grace time, and its successor repeats nothing that had settled."""
+    """SIGTERM under load: it exits 0 within its grace time, and its successor goes on with what was under way."""
     traffic = produce(kafka, names, generate(SEED + 4, 60_000, SMALL))
     options = ("--max-body-bytes", str(SANDBOX_BODY_BYTES), "--job-seconds", "0.3", "1", "--latency", "0.05")
-    grace_s = 45  # time for all that was sent, on a busy machine too: then nothing at all comes twice
 
     with sandbox(*options) as server:
-        with worker(environment(traffic, server, SHUTDOWN__GRACE_S=grace_s), tmp_path / "log-1") as program:
+        with worker(environment(traffic, server), tmp_path / "log-1") as program:
             wait_until(lambda: traffic.settled_share() > 0.2, "some are settled")
-            exit_code = program.terminate(grace_s)
+            exit_code = program.terminate(GRACE_S)
             share = traffic.settled_share()
         with worker(environment(traffic, server), tmp_path / "log-2") as program:
             wait_until(traffic.is_committed, "everything is committed", 240)
@@ -309,7 +277,7 @@ def test_a_stopped_worker_leaves_nothing_settled_to_be_repeated(kafka: Cluster, 
     assert share < 1
     assert balance.faults == []
     assert (balance.lost, balance.repeated) == (0, 0)
-    assert metrics["records_consumed_total"] == round((1 - share) * 60_000)
+    assert metrics["records_consumed_total"] <= round((1 - share) * 60_000)  # what settled since is passed over
 
 
 def test_missing_records_halt_their_partition_until_told_otherwise(

@@ -22,6 +22,8 @@ FETCH_WAIT_S = 0.05
 POLL_EVERY = 1_000
 """Delivery reports are served once for so many records: each call costs as much as a record."""
 
+NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+
 NO_GROUP = "nobody"
 """librdkafka wants a group's name even of a consumer that joins none."""
 
@@ -84,10 +86,19 @@ def read_all(cluster: Cluster, topic: str) -> list[Message]:
 def end_offsets(cluster: Cluster, topic: str) -> dict[int, int]:
     """Return each partition's end offset: that of the next message."""
     with _reader(cluster) as reader:
-        return {
-            partition.partition: reader.get_watermark_offsets(partition, DEADLINE_S)[1]
-            for partition in _partitions(reader, topic)
-        }
+        return {partition.partition: _end(reader, partition) for partition in _partitions(reader, topic)}
+
+
+def _end(reader: Consumer, partition: KafkaPartition) -> int:
+    """Ask for an end, and again while a broker that was just started knows of no leader yet."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            return int(reader.get_watermark_offsets(partition, DEADLINE_S)[1])
+        except KafkaException as error:
+            if error.args[0].code() not in NO_LEADER or time.monotonic() > deadline:
+                raise
+            reader.poll(FETCH_WAIT_S)
 
 
 def committed(cluster: Cluster, group: str, topic: str) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import signal
 import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -18,6 +19,9 @@ from tests.simulation.records import SCHEMA, SCHEMA_ID, as_avro, as_json
 from tests.simulation.world import Plan, World, simulate
 
 STEPS = 25
+
+SEED_TAKES_S = 120
+"""A hundred times what one takes, on a slow machine too."""
 
 FAULTS: tuple[WriteFault, ...] = ("retry", "refused", "too_large")
 
@@ -253,9 +257,17 @@ def run_seed(seed: int) -> World:
 
 
 def fault_of(seed: int) -> tuple[int, str | None]:
-    """Run a seed; return it with what was found wrong."""
+    """Run a seed, on the main thread; return it with what was found wrong: a law, or that it does not end."""
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(SEED_TAKES_S)
     try:
         run_seed(seed)
     except BaseException:  # noqa: BLE001 - whatever ends it is what was found
         return seed, traceback.format_exc()
+    finally:
+        signal.alarm(0)
     return seed, None
+
+
+def _give_up(_signal: int, _frame: object) -> None:
+    raise TimeoutError(f"the seed does not end within {SEED_TAKES_S} s")
