@@ -136,8 +136,8 @@ Fault = Literal["corrupt", "foreign", "newer"]
 def encode(owner: Owner, base: int, ranges: Iterable[Range], limit: int, reserve: int = JOB_ID_BYTES) -> Written | None:
     """Write down as many ranges as fit into `limit` bytes, oldest first; None when those that must be there do not.
 
-    Room is kept for the job ids to come. Plans that Kafka holds already are always written; the newest job ids are left
-    out where it takes that.
+    Room is kept for the job ids to come. Plans that Kafka holds already, and ranges that are settled, are always written;
+    the newest job ids are left out where it takes that.
     """
     head = _head(owner, base)
     merged = list(_merged(ranges))
@@ -218,9 +218,14 @@ def _head(owner: Owner, base: int) -> str:
 
 
 def _owed(ranges: Sequence[Range]) -> int:
-    """Count the ranges up to the last one that Kafka holds."""
-    held = [number for number, each in enumerate(ranges, 1) if isinstance(each, Plan) and each.acknowledged]
-    return held[-1] if held else 0
+    """Count the ranges up to the last one of which something may have been sent."""
+    sent = [number for number, each in enumerate(ranges, 1) if isinstance(each, Settled) or _is_held(each)]
+    return sent[-1] if sent else 0
+
+
+def _is_held(each: Range) -> bool:
+    """Say whether Kafka holds the plan of a range, so that it may have been sent."""
+    return isinstance(each, Plan) and each.acknowledged > 0
 
 
 def _merged(ranges: Iterable[Range]) -> Iterable[Range]:

@@ -268,11 +268,13 @@ class Worker:
 
         What the journal tells of needs no slot: jobs that go on hold their part of the limits until they are followed.
         """
+        if self._is_draining:
+            return
         for owned in self._owned.values():
             while owned.partition.is_recovering and self._is_due(owned, now) and self._form_next(owned):
                 pass
         waiting = sum(len(owned.lease.waiting) for owned in self._owned.values())
-        room = 0 if self._is_draining else self._gate.room - waiting
+        room = self._gate.room - waiting
         formed = True
         while formed and room > 0:
             formed = False

@@ -96,7 +96,8 @@ def _end(reader: Consumer, partition: KafkaPartition) -> int:
         try:
             return int(reader.get_watermark_offsets(partition, DEADLINE_S)[1])
         except KafkaException as error:
-            if error.args[0].code() not in NO_LEADER or time.monotonic() > deadline:
+            fault = error.args[0]
+            if not isinstance(fault, KafkaError) or fault.code() not in NO_LEADER or time.monotonic() > deadline:
                 raise
             reader.poll(FETCH_WAIT_S)
 

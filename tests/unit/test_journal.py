@@ -108,6 +108,14 @@ def test_what_kafka_holds_is_never_left_out() -> None:
     assert encode(OWNER, BASE, plans, 300) is None
 
 
+def test_what_settled_is_never_left_out() -> None:
+    """Its plan is gone, so nothing else tells that it was sent."""
+    ranges = [plan(5, entry(State.ACCEPTED, "x" * 100), acknowledged=1), Settled(BASE + 9), plan(12, entry())]
+    for limit in range(100, 300):
+        written = encode(OWNER, BASE, ranges, limit)
+        assert written is None or (Settled, BASE + 9) in told(written.text)
+
+
 def test_a_limit_below_one_plan_leaves_it_out() -> None:
     """Then nothing may be sent, which whoever asked has to notice."""
     written = encode(OWNER, BASE, [plan(5, entry())], 200)
