@@ -1,6 +1,6 @@
 """The journal: what was planned beyond a committed offset, as text that is committed together with it.
 
-Kafka keeps up to 4,096 bytes of metadata with a committed offset. The journal fills them with every range between that
+Kafka keeps some 4,000 bytes of metadata with a committed offset. The journal fills them with every range between that
 offset and the last planned one, in offset order, settled ones included, so that whoever takes the partition over forms
 the same requests again, sends them under the same keys, and follows the jobs that go on.
 
@@ -26,8 +26,7 @@ from urllib.parse import quote, unquote
 from processor.model.reasons import Kind
 
 METADATA_BYTES = 4_095
-"""What Kafka takes with an offset unless its operator says otherwise (`offset.metadata.max.bytes`), less a zero that the
-client sends at the end."""
+"""What Kafka takes with an offset by default (`offset.metadata.max.bytes`), less a zero that the client appends."""
 
 NONCE_BYTES = 16
 
@@ -136,8 +135,8 @@ Fault = Literal["corrupt", "foreign", "newer"]
 def encode(owner: Owner, base: int, ranges: Iterable[Range], limit: int, reserve: int = JOB_ID_BYTES) -> Written | None:
     """Write down as many ranges as fit into `limit` bytes, oldest first; None when those that must be there do not.
 
-    Room is kept for the job ids to come. Plans that Kafka holds already, and ranges that are settled, are always written;
-    the newest job ids are left out where it takes that.
+    Room is kept for the job ids to come. Plans that Kafka holds already and ranges that are settled are always written;
+    the newest job ids are left out where that takes it.
     """
     head = _head(owner, base)
     merged = list(_merged(ranges))

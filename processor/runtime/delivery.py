@@ -210,7 +210,7 @@ class Delivery:
         await self._carry(part, lambda: batch.order.may_post_events(start, uids), lambda: None)
 
     async def _carry(self, part: _Part, may_post: Callable[[], bool], accept: Callable[[], None]) -> None:
-        """Follow the jobs that go on already; POST the rest when its turn comes, say that it is accepted, and follow."""
+        """Follow the jobs that go on already; POST the rest when its turn comes, tell of its acceptance, and follow."""
         planned = part.planned
         unsent = [(entry, items) for entry, items in planned if not entry.is_out]
         async with asyncio.TaskGroup() as group:

@@ -40,7 +40,7 @@ class Assignment:
 
 
 class Commit(NamedTuple):
-    """What is committed of one partition in one epoch: the offset, and text of up to 4,096 bytes that goes with it."""
+    """What is committed of one partition in one epoch: the offset, and the text that goes with it."""
 
     epoch: int
     offset: int

@@ -110,7 +110,8 @@ def test_what_kafka_holds_is_never_left_out() -> None:
 
 def test_what_settled_is_never_left_out() -> None:
     """Its plan is gone, so nothing else tells that it was sent."""
-    ranges = [plan(5, entry(State.ACCEPTED, "x" * 100), acknowledged=1), Settled(BASE + 9), plan(12, entry())]
+    first = plan(5, entry(State.ACCEPTED, "x" * 100), acknowledged=1)
+    ranges: list[Range] = [first, Settled(BASE + 9), plan(12, entry())]
     for limit in range(100, 300):
         written = encode(OWNER, BASE, ranges, limit)
         assert written is None or (Settled, BASE + 9) in told(written.text)

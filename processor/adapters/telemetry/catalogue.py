@@ -202,8 +202,8 @@ JOURNAL_IGNORED = Definition(
     "journal_ignored_total",
     Type.COUNTER,
     "journals",
-    "Journals of assigned partitions that could not be used, so that what was in flight is sent under new keys: damaged, "
-    "of another partition or destination, or of a release that came later.",
+    "Journals of assigned partitions that could not be used, so that what was in flight is sent under new keys: "
+    "damaged ones, those of another partition or destination, and those of a release that came later.",
     (Label("reason", get_args(Fault)),),
 )
 DEAD_LETTER_WRITES = Definition(
