@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from processor.engine.journal import Plan, Settled, Unplanned
 from processor.engine.partition import BYTES_PER_RECORD_BYTE, BatchLimits, OpenRange, Partition
 from processor.model.records import OffsetRange, Record, TopicPartition, held_bytes
 
@@ -112,6 +113,64 @@ def test_demand_foresees_the_bodies_of_what_is_buffered() -> None:
     assert (partition.held_bytes, partition.demand_bytes) == (2 * size, 2 * size * BYTES_PER_RECORD_BYTE)
     partition.open(1, 50)
     assert (partition.held_bytes, partition.demand_bytes) == (2 * size + 50, size + 50 + BYTES_PER_RECORD_BYTE * size)
+
+
+def a_plan(end: int) -> Plan:
+    """Return a plan of a range that ends there."""
+    return Plan(end, b"", 0, [])
+
+
+def test_what_the_journal_tells_comes_first() -> None:
+    """Settled ranges are passed over, planned ones wait until they are whole, the rest is batched up to the next."""
+    partition = Partition(SOURCE, 1, 0)
+    plan = a_plan(6)
+    partition.recover([Settled(2), Unplanned(4), plan])
+    assert (partition.first_unsettled, partition.planned) == (2, None)
+    assert partition.append([record(offset) for offset in range(5)], 0, 0.0) == 3
+    assert partition.due_at(LIMITS) == float("-inf")
+    assert [each.offset for each in partition.buffered()] == [2, 3]
+    partition.settle(partition.open(4, 0))
+    assert (partition.planned, partition.awaits_planned, partition.due_at(LIMITS)) == (plan, True, None)
+    assert partition.append([record(5), record(6)], 0, 0.0) == 2
+    assert (partition.awaits_planned, partition.due_at(LIMITS)) == (False, float("-inf"))
+    assert [each.offset for each in partition.buffered()] == [4, 5]
+    partition.open(6, 0, plan)
+    assert (partition.is_recovering, [each.offset for each in partition.buffered()]) == (False, [6])
+    assert list(partition.ranges()) == [plan]
+
+
+def test_a_planned_range_whose_last_records_are_gone_is_whole_at_the_end_of_the_partition() -> None:
+    """No record would ever come to tell so; one that comes later is not of it."""
+    partition = Partition(SOURCE, 1, 0)
+    partition.recover([a_plan(5)])
+    partition.append([record(0), record(2)], 0, 0.0)
+    assert partition.due_at(LIMITS) is None
+    partition.at_end(5)
+    assert partition.due_at(LIMITS) == float("-inf")
+
+
+def test_a_range_that_was_never_sent_ends_where_the_next_one_begins() -> None:
+    """Also when its last records, or all of them, are gone."""
+    for offsets, end in (([0, 2], 3), ([], 0)):
+        partition = Partition(SOURCE, 1, 0)
+        partition.recover([Unplanned(5), a_plan(8)])
+        partition.append([record(offset) for offset in [*offsets, 6]], 0, 0.0)
+        assert partition.open(end, 0).range == OffsetRange(0, 5)
+        assert partition.planned is not None
+
+
+def test_records_of_ranges_that_settled_later_in_the_journal_are_passed_over() -> None:
+    """Whenever they come: before the range is reached, and after."""
+    partition = Partition(SOURCE, 1, 0)
+    plan = a_plan(2)
+    partition.recover([plan, Settled(4)])
+    assert partition.append([record(offset) for offset in range(3)], 0, 0.0) == 2
+    opened = partition.open(2, 0, plan)
+    assert (partition.position, partition.is_recovering) == (4, False)
+    assert partition.append([record(3), record(4)], 0, 0.0) == 1
+    assert list(partition.ranges()) == [plan, Settled(4)]
+    partition.settle(opened)
+    assert partition.first_unsettled == 4
 
 
 class PartitionMachine(RuleBasedStateMachine):
