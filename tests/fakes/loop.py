@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 START_S = 1_000.0
 """Not zero, so that no code takes the first moment for "never"."""
 
+ROUNDS_A_TICK, TICK_S = 10_000, 1e-6
+"""Work takes a little time, too: else a timer for the smallest fraction of a second, which asyncio takes for due, would
+be set again and again."""
+
 _T = TypeVar("_T")
 
 
@@ -25,6 +29,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.on_idle: list[Callable[[], None]] = []
         self._now = START_S
+        self._rounds = 0
         super().__init__(_JumpingSelector(self._jump))
 
     def time(self) -> float:
@@ -33,6 +38,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _jump(self, timeout: float | None) -> None:
         if timeout == 0:
+            self._rounds += 1
+            if self._rounds % ROUNDS_A_TICK == 0:
+                self._now += TICK_S
             return
         for each in self.on_idle:
             each()

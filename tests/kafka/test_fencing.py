@@ -10,6 +10,8 @@ from tests.kafka.test_end_to_end import SANDBOX_BODY_BYTES, SHORT_SESSION, SMALL
 from tests.kafka.topics import committed
 
 SEED = 20_261_125
+SESSION_S = 6
+"""As in SHORT_SESSION: what waits for half of it is due when the others have noticed."""
 
 
 def test_a_suspended_worker_posts_nothing_when_it_wakes_up(kafka: Cluster, names: Names, tmp_path: Path) -> None:
@@ -28,8 +30,8 @@ def test_a_suspended_worker_posts_nothing_when_it_wakes_up(kafka: Cluster, names
         worker(environment(traffic, its_server, **settings), tmp_path / "log-1") as suspended,
     ):
         suspended.wait_until_joined()
-        its_server.set_faults(outage_status=503)
-        wait_until(lambda: suspended.metrics()["retries_total"] > 3, "requests are tried again and again")
+        its_server.set_faults(outage_status=429, retry_after_s=SESSION_S // 2)
+        wait_until(lambda: suspended.metrics()["throttled_seconds_total"] > 0, "it waits with all that it has")
         suspended.suspend()
         before = its_server.stats()["requests_total"]
         with worker(environment(traffic, server, **settings), tmp_path / "log-2") as other:
