@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import final
@@ -23,19 +24,22 @@ from processor.adapters.telemetry.logs import LogObserver
 from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
 from processor.adapters.telemetry.server import TelemetryServer
 from processor.cli.settings import Settings
+from processor.engine.body_size import BodySize
+from processor.engine.dead_letter_ratio import DeadLetterRatio
 from processor.engine.digest import digest
 from processor.engine.limits import Limits, LimitSettings
 from processor.engine.partition import BatchLimits
-from processor.engine.retry import Backoff
 from processor.events.dead_letters import Stamp
 from processor.events.mapping import Mapping, MappingRules
 from processor.runtime.account import identify_account
 from processor.runtime.delivery import Delivery, DeliverySettings
 from processor.runtime.gate import Gate
+from processor.runtime.letters import Letters
 from processor.runtime.notices import Observer, fan_out
 from processor.runtime.ports import Schemas
-from processor.runtime.requests import Requests
+from processor.runtime.requests import Requests, RequestSettings
 from processor.runtime.schemas import SchemaCache
+from processor.runtime.watch import Watch
 from processor.runtime.worker import Worker, WorkerSettings
 
 NONCE_BYTES = 16
@@ -101,13 +105,18 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         )
         schemas = await _schemas(settings, stack)
         dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
-        gate = Gate(Limits(LimitSettings(settings.delivery.org_share)), clock, observe)
-        requests = Requests(destination, gate, clock, chance.random, observe, Backoff())
-        delivery_settings = DeliverySettings(unattributed=settings.delivery.unattributed)
+        delivery = settings.delivery
+        gate = Gate(Limits(LimitSettings(delivery.org_share), chance.random), clock, observe)
+        patience = RequestSettings(delivery.poison_after_s, delivery.stuck_job_after_s)
+        body_size = BodySize(settings.batch.max_bytes)
+        requests = Requests(destination, gate, clock, chance.random, observe, body_size, patience)
+        delivery_settings = DeliverySettings(unattributed=delivery.unattributed)
         stamp = Stamp(settings.kafka.group_id, __version__, fingerprint)
+        ratio = DeadLetterRatio(delivery.dead_letter_ratio)
+        letters = Letters(dead_letters, gate, clock, chance.random, observe, stamp, ratio)
         worker = Worker(
             KafkaSource(kafka, DRAIN_S),
-            Delivery(requests, dead_letters, gate, clock, chance.random, observe, stamp, delivery_settings),
+            Delivery(requests, letters, gate, clock, observe, delivery_settings),
             SchemaCache(schemas, gate, clock, chance.random, observe),
             gate,
             Mapping(rules),
@@ -116,22 +125,23 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
             observe,
             worker_settings(settings),
         )
+        watch = Watch(worker.state, clock, time.thread_time, observe)
         registry = new_registry()
         facts = Facts(__version__, fingerprint, settings.kafka.topics, settings.memory.budget_bytes)
-        told += [Metrics(registry, worker.state, clock, facts), LogObserver(log, clock), *observers]
+        told += [Metrics(registry, watch.state, clock, facts), LogObserver(log, clock), *observers]
         http, fail_on_halt = settings.http, settings.ready.fail_on_halt
         server = await stack.enter_async_context(
-            TelemetryServer(http.host, http.port, registry, worker.state, clock, fail_on_halt=fail_on_halt)
+            TelemetryServer(http.host, http.port, registry, watch.state, clock, fail_on_halt=fail_on_halt)
         )
 
         async def identify() -> None:
             account = await identify_account(destination, settings.fullstory.org_id, gate, chance.random, observe)
-            delivery_settings.is_batch = account.uses_batches(settings.delivery.mode)
+            delivery_settings.is_batch = account.uses_batches(delivery.mode)
             mode = "batch" if delivery_settings.is_batch else "single"
             log.info("the key is known", org=account.org_id, role=account.role, mode=mode)
             worker.open(digest(account.org_id.encode()))
 
-        yield Process(worker, server.port, identify)
+        yield Process(worker, server.port, (identify, watch.run))
 
 
 async def _schemas(settings: Settings, stack: AsyncExitStack) -> Schemas:
@@ -150,18 +160,21 @@ class Process:
     worker: Worker
     port: int
     """Where metrics and probes are served."""
-    _identify: Callable[[], Coroutine[None, None, None]]
+    _companions: Sequence[Callable[[], Coroutine[None, None, None]]]
+    """What goes on beside the worker."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; raise `SourceError` when Kafka's client cannot go on."""
-        identifying = asyncio.ensure_future(self._identify())
-        identifying.add_done_callback(self._identified)
+        companions = [asyncio.ensure_future(companion()) for companion in self._companions]
+        for each in companions:
+            each.add_done_callback(self._ended)
         try:
             await self.worker.run(stop)
         finally:
-            identifying.cancel()
+            for each in companions:
+                each.cancel()
 
-    def _identified(self, task: asyncio.Future[None]) -> None:
-        """Asking for the account never ends by an exception unless the program is wrong."""
+    def _ended(self, task: asyncio.Future[None]) -> None:
+        """None of them ends by an exception unless the program is wrong."""
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
             self.worker.failed(error)

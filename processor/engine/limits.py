@@ -1,4 +1,4 @@
-"""How much may be in flight, and when nothing may be sent at all.
+"""How much may be in flight, how fast requests may follow, and when nothing may be sent at all.
 
 Rules:
 
@@ -7,20 +7,39 @@ Rules:
    partitions that this process owns; so processes need no other way to agree.
 2. One request is always allowed, or a small share would never deliver anything.
 3. A `Retry-After` blocks every request of this process until then.
-4. Requests that await an answer are limited too: the limit grows by one for each limit's worth of good answers that
-   were given while it was in use, and shrinks by a fifth, at most once a second, when FullStory is overloaded.
-5. After a halt one request at a time is let through, each probe interval, until one is answered well.
+4. Requests that await an answer are limited (`concurrency`), and so is their rate (`pace`): FullStory's failures speak
+   of the one, its refusals of the other.
+5. After a halt, and while FullStory fails as a whole (`breaker`), one request at a time is let through, from time to
+   time, until one is answered well.
 """
 
 from dataclasses import dataclass
+from enum import Enum, auto
+
+from processor.engine.breaker import Breaker
+from processor.engine.concurrency import Concurrency
+from processor.engine.pace import Pace
+from processor.engine.retry import Chance
 
 PLANNED_JOBS = 100
 """Half of the 200 in progress at which FullStory refuses everything."""
 PLANNED_OPERATIONS = 250_000
 """Half of the 500,000 at which FullStory refuses everything."""
 
-_DECREASE = 0.8
-_DECREASE_AT_MOST_EVERY_S = 1.0
+_ROUNDING = 1e-6
+"""Of a token; without it a timer could end a moment before there is room."""
+
+
+class Load(Enum):
+    """What an answer says of FullStory's load."""
+
+    FINE = auto()
+    """It works, whatever it thinks of the request."""
+    REFUSED = auto()
+    """Too many requests, or too much in progress."""
+    FAILING = auto()
+    """It fails, or cannot be reached."""
+    UNKNOWN = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +54,48 @@ class LimitSettings:
 
 
 class Limits:
-    """The state of the limits of one process; owned by the event loop's thread."""
+    """The state of the limits of one process; owned by the event loop's thread.
 
-    def __init__(self, settings: LimitSettings) -> None:
+    `now` is monotonic. Each request, and each question, is told when it was sent and when it was answered.
+    """
+
+    def __init__(self, settings: LimitSettings, chance: Chance) -> None:
         self._settings = settings
         self._max_jobs = 1.0
         self._max_operations = 1.0
-        self._concurrency = float(min(settings.initial_concurrency, settings.max_concurrency))
-        self._good_answers = 0
-        self._last_decrease = float("-inf")
-        self._probe_at: float | None = None
+        self._concurrency = Concurrency(settings.initial_concurrency, settings.max_concurrency)
+        self._pace = Pace(chance)
+        self._breaker = Breaker(chance)
+        self._halt_probe_at: float | None = None
         self._probing = False
         self.blocked_until = float("-inf")
-        self.awaiting_answer = 0
         self.jobs = 0
         self.operations = 0
 
     @property
     def concurrency(self) -> int:
         """How many requests may await an answer."""
-        return int(self._concurrency)
+        return self._concurrency.limit
+
+    @property
+    def awaiting_answer(self) -> int:
+        """How many do."""
+        return self._concurrency.awaiting
+
+    @property
+    def rate(self) -> float:
+        """How many requests a second may follow; infinite before FullStory has refused one."""
+        return self._pace.rate
 
     @property
     def is_halted(self) -> bool:
-        """Whether only probes are let through."""
-        return self._probe_at is not None
+        """Whether only probes are let through until the cause of a halt is gone."""
+        return self._halt_probe_at is not None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether only probes are let through because FullStory fails as a whole."""
+        return self._breaker.probe_at is not None
 
     def share(self, owned: int, partitions: int) -> None:
         """Take the process's part of the organisation's allowance."""
@@ -71,34 +107,50 @@ class Limits:
         """Return how many requests may be sent now; large ones may find less, see `admits`."""
         if now < self.blocked_until:
             return 0
-        if self._probe_at is not None:
-            return int(now >= self._probe_at and not self._probing)
-        return max(min(int(self._max_jobs) - self.jobs, self.concurrency - self.awaiting_answer), 0)
+        probe_at = self._probe_at
+        if probe_at is not None:
+            return int(now >= probe_at and not self._probing)
+        return max(min(int(self._max_jobs) - self.jobs, self._concurrency.room, self._paced(now)), 0)
 
     def admits(self, now: float, operations: int) -> bool:
         """Say whether a request of so many operations may be sent now."""
         fits = self.jobs == 0 or self.operations + operations <= self._max_operations
         return fits and self.room(now) > 0
 
-    def next_chance(self, now: float) -> float | None:
-        """Return when time alone may let a request through; None when only an answer or a finished job can."""
-        if now < self.blocked_until:
-            return self.blocked_until
-        if self._probe_at is not None and now < self._probe_at:
-            return self._probe_at
-        return None
+    def may_ask(self, now: float) -> bool:
+        """Say whether a question for a job may be sent now: it counts for the pace alone."""
+        return now >= self.blocked_until and self._paced(now) > 0
 
-    def sent(self, operations: int) -> None:
+    def next_chance(self, now: float, *, asks: bool = False) -> float | None:
+        """Return when time alone may let a request through; None when only an answer or a finished job can.
+
+        With `asks` it is a question for a job that waits.
+        """
+        waits = [self.blocked_until]
+        if not asks and self._probe_at is not None:
+            waits.append(self._probe_at)
+        elif (paced := self._pace.next_chance(now)) is not None:
+            waits.append(paced)
+        chance = max(waits)
+        return chance if chance > now else None
+
+    def sent(self, now: float, operations: int) -> None:
         """Count a request that is about to be sent; the caller asked `admits` at this very moment."""
-        self.awaiting_answer += 1
+        self._concurrency.awaiting += 1
         self.jobs += 1
         self.operations += operations
-        self._probing = self.is_halted
+        self._probing = self._probe_at is not None
+        self._pace.sent(now)
+
+    def asked(self, now: float) -> None:
+        """Count a question; the caller asked `may_ask` at this very moment."""
+        self._pace.sent(now)
 
     def unsent(self, operations: int) -> None:
         """Take back what `sent` counted: the request was not sent after all."""
-        self.awaiting_answer -= 1
+        self._concurrency.awaiting -= 1
         self._probing = False
+        self._pace.unsent()
         self.finished(operations)
 
     def adopt(self, operations: int) -> None:
@@ -117,25 +169,29 @@ class Limits:
         self.blocked_until = max(self.blocked_until, until)
         return max(added, 0.0)
 
-    def answered(self, now: float, *, overloaded: bool | None) -> None:
+    def answered(self, now: float, sent_at: float, load: Load) -> None:
         """Count an answer, or its absence; what the request carries stays in flight until `finished`.
 
-        `overloaded` is None where the answer says nothing about FullStory's load.
+        A wait that the answer asked for was told by `block` already.
         """
-        if overloaded:
-            if now - self._last_decrease >= _DECREASE_AT_MOST_EVERY_S:
-                self._concurrency = max(1.0, self._concurrency * _DECREASE)
-                self._last_decrease = now
-            self._good_answers = 0
-        elif overloaded is False and self.awaiting_answer >= self.concurrency:
-            self._good_answers += 1
-            if self._good_answers >= self.concurrency:
-                self._concurrency = min(self._concurrency + 1, float(self._settings.max_concurrency))
-                self._good_answers = 0
-        self.awaiting_answer -= 1
+        if load is Load.FAILING:
+            self._concurrency.failed(now)
+        elif load is Load.FINE:
+            self._concurrency.succeeded()
+        self._concurrency.awaiting -= 1
+        if load is not Load.UNKNOWN:
+            self._breaker.answered(now, failed=load is Load.FAILING)
         if self._probing and self.is_halted:  # whatever it says: only a good answer, by `resume`, opens the gate
-            self._probe_at = now + self._settings.probe_interval_s
+            self._halt_probe_at = now + self._settings.probe_interval_s
         self._probing = False
+        self.told(now, sent_at, load)
+
+    def told(self, now: float, sent_at: float, load: Load) -> None:
+        """Count the answer to a question, or its absence."""
+        if load is Load.REFUSED:
+            self._pace.refused(now, sent_at, self.blocked_until)
+        elif load is Load.FINE:
+            self._pace.taken(now)
 
     def finished(self, operations: int) -> None:
         """Give back what a request held: its job ended, or it was answered for good without one."""
@@ -144,8 +200,16 @@ class Limits:
 
     def halt(self, now: float) -> None:
         """Let only probes through, the first one after the probe interval."""
-        self._probe_at = now + self._settings.probe_interval_s
+        self._halt_probe_at = now + self._settings.probe_interval_s
 
     def resume(self) -> None:
         """A request was answered as it should be: the cause of the halt is gone."""
-        self._probe_at = None
+        self._halt_probe_at = None
+
+    @property
+    def _probe_at(self) -> float | None:
+        probes = [each for each in (self._halt_probe_at, self._breaker.probe_at) if each is not None]
+        return max(probes, default=None)
+
+    def _paced(self, now: float) -> int:
+        return int(min(self._pace.room(now) + _ROUNDING, self._settings.max_concurrency))

@@ -245,6 +245,16 @@ class Partition:
         return len(self._open)
 
     @property
+    def arrived(self) -> int:
+        """Everything before this offset has arrived, as far as it will ever come."""
+        return max(self._arrived, self.position)
+
+    @property
+    def overtaken(self) -> OpenRange | None:
+        """The first range in flight, when one behind it has settled before it."""
+        return self._open[0] if any(opened.settled for opened in self._open) else None
+
+    @property
     def first_unsettled(self) -> int:
         """The lowest offset that is not settled: what may be committed."""
         return self._open[0].range.start if self._open else self.position

@@ -1,21 +1,34 @@
-"""When to ask for a job's state: often at first, then ever less, in proportion to how long it has run.
+"""When to ask for a job's state: first when such jobs use to end, then ever less, in proportion to how long it has run.
 
 FullStory names neither a typical duration nor a limit for questions; its own SDK asks every two seconds
-(docs/fullstory-api.md#jobs). Asking after a fixed share of the age keeps the number of questions logarithmic while no
-job is known to be complete more than that share later than it was.
+(docs/fullstory-api.md#jobs). Questions count for the rate of requests like everything else, so a job costs as few as
+can be while none is known to be complete much later than it was.
 """
 
-from dataclasses import dataclass
+from processor.model.reasons import Kind
+
+FIRST_S = 0.25
+"""Before any job has ended, and the least between two questions."""
+CAP_S = 10.0
+_SHARE = 0.25
+"""Of a job's age: so much later than it was it may be known to be complete."""
+_EARLY = 0.8
+"""The first question comes a little before the usual end, so that jobs that have become faster are found out."""
+_WEIGHT = 0.5
 
 
-@dataclass(frozen=True, slots=True)
 class PollSchedule:
-    """The waits between two questions for one job."""
+    """The waits between two questions for one job; learns from every job that ends."""
 
-    first_s: float = 0.25
-    share: float = 0.25
-    cap_s: float = 10.0
+    def __init__(self) -> None:
+        self._usual_s = dict.fromkeys(Kind, 0.0)
 
-    def wait_s(self, age_s: float) -> float:
+    def wait_s(self, kind: Kind, age_s: float) -> float:
         """Return how long to wait when the job was accepted so long ago."""
-        return min(self.cap_s, max(self.first_s, age_s * self.share))
+        until_usual = _EARLY * self._usual_s[kind] - age_s
+        return min(max(FIRST_S, until_usual, _SHARE * age_s), CAP_S)
+
+    def ended(self, kind: Kind, duration_s: float) -> None:
+        """Learn from a job that was known to be over after so long."""
+        usual = self._usual_s[kind]
+        self._usual_s[kind] = usual + _WEIGHT * (duration_s - usual) if usual else duration_s

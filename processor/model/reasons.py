@@ -81,6 +81,23 @@ class HaltReason(StrEnum):
     """The committed offset is no longer in the topic: records are missing."""
 
 
+class Bottleneck(StrEnum):
+    """What holds throughput back."""
+
+    DESTINATION = "destination"
+    """FullStory: its limits, its answers, its jobs, or a halt of delivery."""
+    CPU = "cpu"
+    """This process has no time left: more workers help."""
+    KAFKA = "kafka"
+    """Records or acknowledged commits do not come fast enough."""
+    REGISTRY = "registry"
+    """A schema is missing and the registry does not give it."""
+    DEAD_LETTERS = "dead_letters"
+    """The dead-letter topic does not take what is written."""
+    NONE = "none"
+    """Nothing: all that there is is on its way."""
+
+
 class ReleaseReason(StrEnum):
     """Why a process gave up records that it had consumed but not settled; their next owner reads them again."""
 

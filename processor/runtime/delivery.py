@@ -6,7 +6,7 @@ dead-lettered; the batch settles when every record is delivered or its dead lett
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, assert_never
 
@@ -15,7 +15,6 @@ from processor.engine.journal import Entry, Plan, State
 from processor.engine.order import UserOrder, UsersTurn
 from processor.engine.partition import OpenRange
 from processor.engine.planning import cut, new_entry, new_plan, resume
-from processor.engine.retry import Backoff, Chance
 from processor.engine.verdict import (
     Accepted,
     Completed,
@@ -28,26 +27,19 @@ from processor.engine.verdict import (
     error_code,
     is_passing,
 )
-from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
 from processor.events.payload import Item, Payload
-from processor.model.errors import DeadLetterError, WriteFault
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason, HaltReason, Kind
 from processor.model.records import Record, TopicPartition
 from processor.runtime.gate import Gate
 from processor.runtime.lease import Lease
-from processor.runtime.notices import DeadLetterWrite, Observer, Redelivered, Settled
-from processor.runtime.ports import Clock, DeadLetter, DeadLetters
+from processor.runtime.letters import Letters
+from processor.runtime.notices import Observer, Redelivered, Settled
+from processor.runtime.ports import Clock
 from processor.runtime.requests import Request, Requests, Sending
 from processor.runtime.signal import Signal
 
 Unattributed = Literal["halt", "dead_letter", "accept"]
-
-_HALTS_OF_LETTERS: Mapping[WriteFault, HaltReason] = {
-    "refused": HaltReason.DEAD_LETTER_TOPIC,
-    "too_large": HaltReason.DEAD_LETTER_TOO_LARGE,
-}
-"""Faults of the dead-letter topic that do not pass by themselves; the first halts everything."""
 
 
 @dataclass(slots=True)
@@ -76,8 +68,26 @@ class Batch:
     """Notified when the order of the partition changed."""
     rebuild: Callable[[Record], Item]
     """Makes the item of one record anew, without merging."""
+    since: float
+    """When it was formed, on the monotonic clock."""
     is_closing: bool = False
     """Whether nothing but dead letters is left to be written."""
+
+    @property
+    def waits_for(self) -> str:
+        """Say in words what the batch waits for at this moment."""
+        sending = self.sending
+        if self.is_closing:
+            return "the dead-letter topic"
+        if sending.exchanges:
+            return "an answer of FullStory"
+        if jobs := [entry.job_id for entry in sending.in_jobs if entry.job_id]:
+            return f"FullStory's job {jobs[0]}"
+        if self.turn is not None and self.turn.waits:
+            return "an earlier identify of one of its users"
+        if sending.plan in sending.lease.waiting:
+            return "a commit"
+        return "its turn to be sent"
 
 
 class _Failure(NamedTuple):
@@ -128,23 +138,23 @@ class Delivery:
     def __init__(
         self,
         requests: Requests,
-        dead_letters: DeadLetters,
+        letters: Letters,
         gate: Gate,
         clock: Clock,
-        chance: Chance,
         observe: Observer,
-        stamp: Stamp,
         settings: DeliverySettings,
     ) -> None:
         self._requests = requests
-        self._dead_letters = dead_letters
+        self._letters = letters
         self._gate = gate
         self._clock = clock
-        self._chance = chance
         self._observe = observe
-        self._stamp = stamp
         self._settings = settings
-        self._backoff = Backoff()
+
+    @property
+    def max_body_bytes(self) -> int:
+        """How large a request may become."""
+        return self._requests.body_size.max_bytes
 
     def plan(self, payload: Payload, nonce: bytes) -> Plan:
         """Plan the requests that a batch begins with."""
@@ -178,10 +188,12 @@ class Delivery:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._users(users))
             group.create_task(self._events(events))
-        batch.is_closing = True
         failures = [_Failure((offset,), rejected) for offset, rejected in batch.payload.rejected]
         failures += users.failures + events.failures
-        await self._write_dead_letters(batch, failures)
+        letters = [(batch.opened.records[offset], each.rejected) for each in failures for offset in each.records]
+        await self._letters.agree([rejected for _, rejected in letters], len(batch.opened.records))
+        batch.is_closing = True
+        await self._letters.write(batch.source, letters, batch.sending.attempts)
         return _settled(batch, failures)
 
     async def _users(self, part: _Part) -> None:
@@ -320,7 +332,7 @@ class Delivery:
         jobs, failed_rounds, sending = [job], 0, part.batch.sending
         while jobs:
             job = jobs.pop()
-            end = await self._requests.job_end(part.kind, job.id)
+            end = await self._requests.job_end(part.kind, job.id, str(part.batch.source))
             failed = await self._requests.failures(part.kind, job.id) if isinstance(end, Failed) else []
             self._requests.release(job.request.entry, sending)
             match end:
@@ -395,58 +407,6 @@ class Delivery:
                 pass
             case _:
                 assert_never(self._settings.unattributed)
-
-    # Dead letters
-
-    async def _write_dead_letters(self, batch: Batch, failures: Sequence[_Failure]) -> None:
-        sending, now = batch.sending, self._clock.wall()
-        attempts = Attempts(sending.count, sending.first or now, sending.last or now)
-        untried = Attempts(0, now, now)
-        async with asyncio.TaskGroup() as group:
-            for failure in failures:
-                tried = attempts if failure.rejected.http_status or failure.rejected.job_id else untried
-                for offset in failure.records:
-                    record = batch.opened.records[offset]
-                    headers = dead_letter_headers(self._stamp, batch.source, record, failure.rejected, tried)
-                    letter = DeadLetter(record.key, record.value, headers)
-                    group.create_task(self._write(letter, f"{batch.source} offset {offset}"))
-
-    async def _write(self, letter: DeadLetter, name: str) -> None:
-        """Write one dead letter, as often as it takes: nothing else may be done with its record."""
-        tries = 0
-        error = await self._try_write(letter)
-        while error is not None:
-            reason = _HALTS_OF_LETTERS.get(error.fault)
-            if reason is None:
-                tries += 1
-                await asyncio.sleep(self._backoff.delay_s(tries, self._chance))
-                error = await self._try_write(letter)
-            else:
-                error = await self._insist(letter, reason, error, f"{name}: {error}")
-
-    async def _insist(
-        self, letter: DeadLetter, reason: HaltReason, error: DeadLetterError | None, detail: str
-    ) -> DeadLetterError | None:
-        """Halt and try again from time to time, for somebody may mend the topic; return another fault, or None.
-
-        The halt ends with this task, too: whoever reads the record again finds out for himself.
-        """
-        with self._gate.held(reason, detail):
-            while error is not None and _HALTS_OF_LETTERS.get(error.fault, reason) is reason:
-                self._gate.halt(reason, detail)  # another letter may have been taken meanwhile
-                await asyncio.sleep(self._gate.limits.probe_interval_s)
-                error = await self._try_write(letter)
-        return error
-
-    async def _try_write(self, letter: DeadLetter) -> DeadLetterError | None:
-        try:
-            await self._dead_letters.write(letter)
-        except DeadLetterError as error:
-            self._observe(DeadLetterWrite(error.fault))
-            return error
-        self._observe(DeadLetterWrite("ok"))
-        self._gate.resume(HaltReason.DEAD_LETTER_TOPIC)
-        return None
 
 
 def _chains(kind: Kind, items: Sequence[Item]) -> Iterable[Sequence[Item]]:

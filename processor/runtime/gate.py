@@ -1,4 +1,4 @@
-"""Admission: who may send a request, and when; first come, first served.
+"""Admission: who may send a request, and when; first come, first served, and questions for jobs before all.
 
 Also the one place that knows why delivery stands still. A halt is raised by whoever meets its cause and ends with the
 first thing that shows the cause to be gone: an answer as it should be, or an acknowledged dead letter.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from processor.engine.limits import Limits
+from processor.engine.limits import Limits, Load
 from processor.model.reasons import HaltReason
 from processor.runtime.notices import Halted, Observer, Resumed
 from processor.runtime.ports import Clock
@@ -18,7 +18,7 @@ from processor.runtime.ports import Clock
 PROBED_HALTS = frozenset({HaltReason.UNAUTHORIZED, HaltReason.FORBIDDEN, HaltReason.UNEXPECTED_ANSWER})
 """Halts that a good answer of FullStory ends; while one lasts only probes are sent."""
 
-CLOSING_HALTS = frozenset({HaltReason.WRONG_ORG, HaltReason.DEAD_LETTER_TOPIC})
+CLOSING_HALTS = frozenset({HaltReason.WRONG_ORG, HaltReason.DEAD_LETTER_TOPIC, HaltReason.DEAD_LETTER_RATIO})
 """Halts under which nothing may be sent at all, not even a probe."""
 
 
@@ -41,6 +41,7 @@ class Gate:
         self._is_open = False
         self._held: defaultdict[HaltReason, list[str]] = defaultdict(list)
         self._queue: deque[_Turn] = deque()
+        self._asking: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._watcher: Callable[[], None] = lambda: None
 
@@ -56,12 +57,19 @@ class Gate:
     @property
     def room(self) -> int:
         """How many more requests could be sent at once; none while others wait already."""
-        return 0 if self._queue or self._is_closed else self.limits.room(self._clock.monotonic())
+        is_taken = self._queue or self._asking or self._is_closed
+        return 0 if is_taken else self.limits.room(self._clock.monotonic())
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a request waits for its right to be sent."""
+        return bool(self._queue)
 
     def is_blocked_for(self, seconds: float) -> bool:
         """Say whether nothing will be sent for so long: by a halt, or at FullStory's wish."""
         opens_at = self.limits.blocked_until
-        return self._is_closed or self.limits.is_halted or self._clock.monotonic() + seconds < opens_at
+        is_probing = self.limits.is_halted or self.limits.is_broken
+        return self._is_closed or is_probing or self._clock.monotonic() + seconds < opens_at
 
     async def admit(self, operations: int) -> None:
         """Wait for the right to send one request; it is counted as sent when this returns."""
@@ -78,14 +86,29 @@ class Gate:
                 self.serve()
             raise
 
+    async def ask(self) -> None:
+        """Wait for the right to ask for a job; it is counted as asked when this returns.
+
+        What is in progress is to end before more is begun, and a halt keeps nobody from asking.
+        """
+        turn = asyncio.get_running_loop().create_future()
+        self._asking.append(turn)
+        self.serve()
+        await turn
+
     def withdraw(self, operations: int) -> None:
         """Give back the right to send: the request was not sent."""
         self.limits.unsent(operations)
         self.serve()
 
-    def answered(self, *, overloaded: bool | None) -> None:
-        """Count an answer to a request that was admitted; None where it says nothing about FullStory's load."""
-        self.limits.answered(self._clock.monotonic(), overloaded=overloaded)
+    def answered(self, load: Load, sent_at: float) -> None:
+        """Count an answer to a request that was admitted."""
+        self.limits.answered(self._clock.monotonic(), sent_at, load)
+        self.serve()
+
+    def told(self, load: Load, sent_at: float) -> None:
+        """Count an answer to a question."""
+        self.limits.told(self._clock.monotonic(), sent_at, load)
         self.serve()
 
     def finished(self, operations: int) -> None:
@@ -137,14 +160,22 @@ class Gate:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        now = self._clock.monotonic()
+        while self._asking:
+            if not self.limits.may_ask(now):
+                self._look_again(now, self.limits.next_chance(now, asks=True))
+                return
+            asking = self._asking.popleft()
+            if not asking.done():
+                self.limits.asked(now)
+                asking.set_result(None)
         while self._queue and not self._is_closed:
-            now = self._clock.monotonic()
             if not self.limits.admits(now, self._queue[0].operations):
-                self._look_again(now)
+                self._look_again(now, self.limits.next_chance(now))
                 return
             turn = self._queue.popleft()
             if not turn.granted.done():
-                self.limits.sent(turn.operations)
+                self.limits.sent(now, turn.operations)
                 turn.granted.set_result(None)
         self._watcher()
 
@@ -152,8 +183,7 @@ class Gate:
     def _is_closed(self) -> bool:
         return not self._is_open or bool(CLOSING_HALTS & self.halts.keys())
 
-    def _look_again(self, now: float) -> None:
+    def _look_again(self, now: float, chance: float | None) -> None:
         """Come back when time alone may let the first one through."""
-        chance = self.limits.next_chance(now)
         if chance is not None:
             self._timer = asyncio.get_running_loop().call_later(chance - now, self.serve)

@@ -65,6 +65,26 @@ class JobEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class JobIsLate:
+    """A job has been running for very long; told once for each. `where` names its partition."""
+
+    kind: Kind
+    job_id: str
+    where: str
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldUp:
+    """A batch has been on its way for long while later ones of its partition settled; told once for each."""
+
+    partition: TopicPartition
+    offset: int
+    age_s: float
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A batch settled: what became of each of its records, and the Kafka timestamps of those delivered."""
 
@@ -175,6 +195,8 @@ Notice = (
     | Retried
     | Throttled
     | JobEnded
+    | JobIsLate
+    | HeldUp
     | Settled
     | Redelivered
     | JournalResumed

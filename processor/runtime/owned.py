@@ -11,7 +11,10 @@ from processor.engine.partition import Partition
 from processor.runtime.delivery import Batch
 from processor.runtime.lease import Lease
 from processor.runtime.signal import Signal
-from processor.runtime.state import PartitionState
+from processor.runtime.state import Blocked, PartitionState
+
+HELD_UP_S = 30.0
+"""A batch that has been on its way for longer, while later ones settled, holds its partition up."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +53,11 @@ class Owned:
             self.lease.is_behind or self.acknowledged is None or self.acknowledged[0] != self.partition.first_unsettled
         )
 
+    @property
+    def unconsumed(self) -> int:
+        """How many records Kafka still holds for it, as far as that is known."""
+        return 0 if self.end is None or self.partition.paused else max(self.end - self.partition.arrived, 0)
+
     def stop(self) -> set[asyncio.Task[Any]]:
         """Send nothing more; return what is worth its end: POSTs that await their answers, and last dead letters."""
         worth: set[asyncio.Task[Any]] = set()
@@ -70,7 +78,15 @@ class Owned:
             for exchange in batch.sending.exchanges:
                 exchange.cancel()
 
-    def state(self) -> PartitionState:
+    def blocked(self, now: float) -> Blocked | None:
+        """Return the batch that holds the partition up, if one does."""
+        first = self.partition.overtaken
+        batch = next((each for each in self.batches.values() if each.opened is first), None)
+        if first is None or batch is None or now - batch.since < HELD_UP_S:
+            return None
+        return Blocked(first.range.start, now - batch.since, batch.waits_for)
+
+    def state(self, now: float) -> PartitionState:
         """Return what the partition is doing at this moment."""
         partition = self.partition
         oldest = partition.oldest_unsettled
@@ -82,4 +98,5 @@ class Owned:
             position=partition.first_unsettled,
             end=self.end,
             oldest_unsettled_ms=oldest.timestamp_ms if oldest else None,
+            blocked=self.blocked(now),
         )

@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from typing import TypeVar, assert_never
 
+from processor.engine.body_size import BodySize
+from processor.engine.breaker import MAX_PROBE_S
 from processor.engine.journal import Entry, Plan, State
+from processor.engine.limits import Load
 from processor.engine.planning import KEY_TRUST_S
-from processor.engine.polling import PollSchedule
-from processor.engine.retry import Backoff, Chance
+from processor.engine.polling import CAP_S, FIRST_S, PollSchedule
+from processor.engine.retry import Backoff, Chance, RetryBudget
 from processor.engine.verdict import (
     Accepted,
     Answer,
@@ -31,12 +35,13 @@ from processor.engine.verdict import (
     of_job,
     of_post,
 )
+from processor.events.dead_letters import Attempts
 from processor.events.payload import Item, request_body
 from processor.model.outcomes import Rejected
-from processor.model.reasons import HaltReason, Kind
+from processor.model.reasons import DeadLetterReason, HaltReason, Kind
 from processor.runtime.gate import PROBED_HALTS, Gate
 from processor.runtime.lease import Lease
-from processor.runtime.notices import Answered, JobEnded, Observer, Redelivered, Retried, Throttled
+from processor.runtime.notices import Answered, JobEnded, JobIsLate, Observer, Redelivered, Retried, Throttled
 from processor.runtime.ports import Clock, Destination
 
 Final = Delivered | Accepted | Split | Rejected
@@ -45,8 +50,25 @@ JobEnd = Completed | Failed | Unknown
 SERVER_ERRORS_PER_KEY = 3
 """FullStory may replay a literal 500 for as long as it remembers the key (docs/fullstory-api.md#idempotency)."""
 
+TOO_LARGE = 413
+
+SUSPECT_PATIENCE_S = 60.0
+"""How long each part may fail of a request that has long failed alone."""
+
+LEAST_SUSPICIOUS_FAILURES = 20
+"""So often a request has to fail in a row: a service that fails often and not always is no fault of a record."""
+
+OTHERS_SUCCEED_S = 60.0
+"""How lately another request has to have succeeded, for a fault to be the record's."""
+
 UNKNOWN_JOB_PATIENCE_S = 60.0
 """How long a job that FullStory does not know is asked for: its own reads may lag behind its writes."""
+
+REFUSED_FOR_S = 1.0
+"""How long a 429 is obeyed that names no time, or less: FullStory counts in whole seconds."""
+
+LATE_JOB_S = 600.0
+"""FullStory tells no duration of a job; its own tests allow seconds (docs/fullstory-api.md#jobs)."""
 
 ENDED_BY_A_READ = PROBED_HALTS - {HaltReason.FORBIDDEN}
 """Halts that a good answer to a question for a job ends; whether the key may write it does not tell."""
@@ -72,6 +94,13 @@ class Sending:
     """POSTs that await their answers."""
     in_jobs: set[Entry] = field(default_factory=set)
     """Entries whose jobs go on: they hold their part of the limits."""
+    is_suspect: bool = False
+    """Whether one of its requests failed for so long, alone, that it was split."""
+
+    @property
+    def attempts(self) -> Attempts | None:
+        """How often and when its requests were POSTed; None when none was."""
+        return Attempts(self.count, self.first, self.last) if self.count else None
 
     def stamp(self, wall_s: float) -> None:
         """Count one POST."""
@@ -127,23 +156,64 @@ class Request:
         return f"{self.kind}s/batch" if self.is_batch else f"{self.kind}s"
 
 
+@dataclass(frozen=True, slots=True)
+class RequestSettings:
+    """For how long a fault is borne that does not pass."""
+
+    poison_after_s: float = 3_600.0
+    """How long a request may fail with 5xx while others succeed."""
+    stuck_job_after_s: float = 3_600.0
+    """How long a job may run before it is a halt."""
+
+
+@dataclass(slots=True)
+class Suspicion:
+    """How long a request has been failing with 5xx and nothing else."""
+
+    _since: float | None = None
+    _failures: int = 0
+
+    def grows(self, now: float, verdict: Retry) -> float:
+        """Count a failure; return for how many seconds it has lasted, 0 while that is no reason to suspect anything."""
+        if verdict.reason is not RetryReason.SERVER_ERROR:
+            self._since, self._failures = None, 0
+            return 0.0
+        self._since = now if self._since is None else self._since
+        self._failures += 1
+        return now - self._since if self._failures >= LEAST_SUSPICIOUS_FAILURES else 0.0
+
+
 class Requests:
     """Sends requests until FullStory has answered for good; shared by all batches of a process."""
 
     def __init__(
-        self, destination: Destination, gate: Gate, clock: Clock, chance: Chance, observe: Observer, backoff: Backoff
+        self,
+        destination: Destination,
+        gate: Gate,
+        clock: Clock,
+        chance: Chance,
+        observe: Observer,
+        body_size: BodySize,
+        settings: RequestSettings,
     ) -> None:
+        self.body_size = body_size
         self._destination = destination
         self._gate = gate
         self._clock = clock
         self._chance = chance
         self._observe = observe
-        self._backoff = backoff
+        self._settings = settings
+        self._backoff = Backoff()
+        self._budget = RetryBudget()
         self._polling = PollSchedule()
+        self._succeeded_at = float("-inf")
+        self._refusals = 0
+        """In a row, and without a time to wait for."""
 
     async def post(self, request: Request, sending: Sending) -> Final:
         """POST until the answer is final; an accepted job stays in flight until the caller calls `release`."""
         failures = server_errors = 0
+        suspicion = Suspicion()
         while True:
             if self._clock.monotonic() - request.since >= KEY_TRUST_S:
                 self.take_new_key(request, sending)
@@ -151,6 +221,8 @@ class Requests:
             if isinstance(verdict, Retry):
                 failures += 1
                 server_errors += verdict.status == 500
+                if self._is_poison(suspicion, verdict, sending):
+                    return self._give_up(request, sending, verdict)
                 if server_errors == SERVER_ERRORS_PER_KEY:
                     server_errors = 0
                     self.take_new_key(request, sending)
@@ -159,7 +231,38 @@ class Requests:
                 self._gate.halt(verdict.reason, verdict.detail)
             else:
                 self._gate.resume(*PROBED_HALTS)
+                self._learn(request, verdict)
                 return verdict
+
+    def _is_poison(self, suspicion: Suspicion, verdict: Retry, sending: Sending) -> bool:
+        """Say whether this request alone makes FullStory fail, as far as that can be known."""
+        now = self._clock.monotonic()
+        patience_s = self._settings.poison_after_s
+        if sending.is_suspect:
+            patience_s = min(patience_s, SUSPECT_PATIENCE_S)
+        others_succeed = now - self._succeeded_at <= OTHERS_SUCCEED_S
+        return suspicion.grows(now, verdict) >= patience_s and others_succeed
+
+    def _give_up(self, request: Request, sending: Sending, verdict: Retry) -> Split | Rejected:
+        """End a request that FullStory always fails on: of several items the culprit is to be found first."""
+        status = verdict.status or 500
+        if len(request.items) == 1:
+            detail = f"FullStory answered {status} for too long while it took other requests"
+            return Rejected(DeadLetterReason.DESTINATION_ERROR, detail, status)
+        sending.is_suspect = True
+        self._observe(Redelivered(request.records))  # whether it took effect is not known
+        return Split(status)
+
+    def _learn(self, request: Request, verdict: Final) -> None:
+        """Remember what an answer tells of other requests."""
+        if isinstance(verdict, Split | Rejected):
+            if isinstance(verdict, Split) and verdict.status == TOO_LARGE:
+                self.body_size.refused(len(request.body))
+            return
+        self._succeeded_at = self._clock.monotonic()
+        self._refusals = 0
+        self._budget.succeeded()
+        self.body_size.taken(len(request.body))
 
     def take_new_key(self, request: Request, sending: Sending) -> None:
         """Give up a key that leads nowhere: what was sent under it may have taken effect, and may do so once more."""
@@ -178,12 +281,29 @@ class Requests:
             sending.in_jobs.remove(entry)
             self._gate.finished(entry.items)
 
-    async def job_end(self, kind: Kind, job_id: str) -> JobEnd:
-        """Follow a job to its end; `Unknown` when FullStory has long denied to know it."""
+    async def job_end(self, kind: Kind, job_id: str, where: str) -> JobEnd:
+        """Follow a job to its end; `Unknown` when FullStory has long denied to know it.
+
+        One that does not end is told of, and then shown as a halt for as long as it goes on; `where` names its
+        partition.
+        """
+        with ExitStack() as late:
+            return await self._job_end(kind, job_id, where, late)
+
+    async def _job_end(self, kind: Kind, job_id: str, where: str, late: ExitStack) -> JobEnd:
         accepted_at = self._clock.monotonic()
         unknown_since: float | None = None
+        tell_at, halt_at = accepted_at + LATE_JOB_S, accepted_at + self._settings.stuck_job_after_s
         while True:
-            await asyncio.sleep(self._polling.wait_s(self._clock.monotonic() - accepted_at))
+            now = self._clock.monotonic()
+            if now >= tell_at:
+                tell_at = float("inf")
+                self._observe(JobIsLate(kind, job_id, where, now - accepted_at))
+            if now >= halt_at:
+                halt_at = float("inf")
+                detail = f"{where}: FullStory's job {job_id} does not end; ask its support, giving the job's id"
+                late.enter_context(self._gate.held(HaltReason.STUCK_JOB, detail))
+            await asyncio.sleep(self._polling.wait_s(kind, now - accepted_at))
             ask = partial(self._destination.job, kind, job_id)
             verdict: JobEnd | Running = await self._ask(ask, f"{kind}s/batch/job", of_job)
             if isinstance(verdict, Unknown):
@@ -192,7 +312,9 @@ class Requests:
                 if self._clock.monotonic() - unknown_since >= UNKNOWN_JOB_PATIENCE_S:
                     return verdict
             elif not isinstance(verdict, Running):
-                self._observe(JobEnded(kind, self._clock.monotonic() - accepted_at))
+                duration_s = self._clock.monotonic() - accepted_at
+                self._polling.ended(kind, duration_s)
+                self._observe(JobEnded(kind, duration_s))
                 return verdict
             else:
                 unknown_since = None
@@ -215,25 +337,35 @@ class Requests:
                     seen.add(next_token)
                     token = next_token
                 case Running():
-                    await asyncio.sleep(self._polling.first_s)
+                    await asyncio.sleep(FIRST_S)
                 case Unknown() if self._clock.monotonic() < patient_until:
-                    await asyncio.sleep(self._polling.cap_s)
+                    await asyncio.sleep(CAP_S)
                 case Unreadable() | Unknown():
                     return None
                 case _:
                     assert_never(verdict)
 
     async def back_off(self, verdict: Retry, failures: int) -> None:
-        """Wait before the next try, unless FullStory named a time: then the gate waits, for all."""
+        """Wait before anything is tried again, unless FullStory named a time: then the gate waits, for all.
+
+        While FullStory fails as a whole the gate lets few through, so the wait is short; it is one all the same, or a
+        request that always fails would take every chance from the others.
+        """
         self._observe(Retried(verdict.reason, verdict.detail))
-        if not verdict.after_s:
-            await asyncio.sleep(self._backoff.delay_s(failures, self._chance))
+        if verdict.after_s or verdict.reason is RetryReason.THROTTLED:
+            return
+        delay_s = self._backoff.delay_s(failures, self._chance)
+        if self._gate.limits.is_broken:
+            delay_s = min(delay_s, MAX_PROBE_S * self._chance())
+        else:
+            delay_s = max(delay_s, self._budget.wait_s(self._clock.monotonic()))
+        await asyncio.sleep(delay_s)
 
     async def _post_once(self, request: Request, sending: Sending) -> PostVerdict:
         await self._admit(request, sending)
         exchange = asyncio.get_running_loop().create_task(self._exchange(request, sending))
         sending.exchanges.add(exchange)
-        exchange.add_done_callback(partial(self._exchanged, request, sending))
+        exchange.add_done_callback(partial(self._exchanged, request, sending, self._clock.monotonic()))
         # A POST that was made is worth its answer even when nobody waits for it any more: the journal tells the next
         # owner what became of it.
         return await asyncio.shield(exchange)
@@ -256,12 +388,14 @@ class Requests:
         post = self._destination.post(request.kind, request.body, request.idempotency_key, batch=request.is_batch)
         return of_post(await self._timed(request.endpoint, post), batch=request.is_batch)
 
-    def _exchanged(self, request: Request, sending: Sending, exchange: asyncio.Task[PostVerdict]) -> None:
+    def _exchanged(
+        self, request: Request, sending: Sending, sent_at: float, exchange: asyncio.Task[PostVerdict]
+    ) -> None:
         """Note an answer in the journal, and give back what was admitted: also of a POST that was given up."""
         sending.exchanges.discard(exchange)
         verdict = None if exchange.cancelled() or exchange.exception() else exchange.result()
         self._note_throttle(verdict)
-        self._gate.answered(overloaded=_overloaded(verdict))
+        self._gate.answered(_load(verdict), sent_at)
         if isinstance(verdict, Accepted) and not sending.is_given_up:
             sending.in_jobs.add(request.entry)
         else:
@@ -278,14 +412,13 @@ class Requests:
         """GET until the answer says something about the job."""
         failures = 0
         while True:
-            wait_s = self._gate.limits.blocked_until - self._clock.monotonic()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
-                continue
+            await self._gate.ask()
+            asked_at = self._clock.monotonic()
             verdict = judge(await self._timed(endpoint, ask()))
+            self._note_throttle(verdict)
+            self._gate.told(_load(verdict), asked_at)
             if isinstance(verdict, Retry):
                 failures += 1
-                self._note_throttle(verdict)
                 await self.back_off(verdict, failures)
             elif isinstance(verdict, Halt):
                 self._gate.halt(verdict.reason, verdict.detail)
@@ -302,10 +435,16 @@ class Requests:
         return answer
 
     def _note_throttle(self, verdict: object) -> None:
-        if isinstance(verdict, Retry) and verdict.after_s is not None:
-            added = self._gate.block(verdict.after_s)
-            if added > 0:
-                self._observe(Throttled(added))
+        if not isinstance(verdict, Retry):
+            return
+        after_s = verdict.after_s or 0.0
+        if verdict.reason is RetryReason.THROTTLED and after_s < REFUSED_FOR_S:
+            if self._clock.monotonic() >= self._gate.limits.blocked_until:
+                self._refusals += 1
+            after_s = max(self._backoff.delay_s(self._refusals, self._chance), REFUSED_FOR_S)
+        added = self._gate.block(after_s)
+        if added > 0:
+            self._observe(Throttled(added))
 
 
 def _advance(request: Request, verdict: PostVerdict | None) -> bool:
@@ -321,8 +460,10 @@ def _advance(request: Request, verdict: PostVerdict | None) -> bool:
     return True
 
 
-def _overloaded(verdict: PostVerdict | None) -> bool | None:
-    """Say whether an answer shows FullStory overloaded; None where it does not speak of load."""
-    if verdict is None or isinstance(verdict, Halt):
-        return None
-    return isinstance(verdict, Retry) and verdict.reason is not RetryReason.CONFLICT
+def _load(verdict: object) -> Load:
+    """Say what a verdict tells of FullStory's load; None is a POST that was given up."""
+    if verdict is None:
+        return Load.UNKNOWN
+    if not isinstance(verdict, Retry) or verdict.reason is RetryReason.CONFLICT:
+        return Load.FINE
+    return Load.REFUSED if verdict.reason is RetryReason.THROTTLED else Load.FAILING

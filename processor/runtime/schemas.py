@@ -37,6 +37,11 @@ class SchemaCache:
                 self._fetching[each] = asyncio.get_running_loop().create_task(self._fetch(each, then))
         return not unknown
 
+    @property
+    def is_fetching(self) -> bool:
+        """Whether a schema is on its way."""
+        return bool(self._fetching)
+
     async def close(self) -> None:
         """Give up what is being fetched."""
         for task in self._fetching.values():

@@ -3,8 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from processor.model.reasons import HaltReason
+from processor.model.reasons import Bottleneck, HaltReason
 from processor.model.records import TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A batch that holds its partition up: later ones have settled."""
+
+    offset: int
+    """Of its first record."""
+    age_s: float
+    waits_for: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,8 @@ class PartitionState:
     """The log end offset as Kafka last told it."""
     oldest_unsettled_ms: int | None
     """Kafka's timestamp of the record at `position`; None when everything consumed is settled."""
+    blocked: Blocked | None = None
+    """What holds it up."""
 
     @property
     def lag(self) -> int | None:
@@ -39,7 +51,11 @@ class WorkerState:
     halts: Mapping[HaltReason, str]
     """Why delivery stands still, in words; empty while it does not."""
     bytes_held: int
+    bottleneck: Bottleneck
+    """What holds throughput back."""
     concurrency_limit: int
+    request_rate: float
+    """How many requests a second may be made; infinite while FullStory has refused none."""
     jobs_in_flight: int
     operations_in_flight: int
     polled_at: float

@@ -16,12 +16,14 @@ from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
+from processor.engine.bottleneck import bottleneck
+from processor.engine.demand import Demand, balance
 from processor.engine.journal import Plan
 from processor.engine.partition import BatchLimits, OpenRange, Partition
 from processor.events.avro import schema_ids
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.payload import WHOLE_RANGE, Item, Payload, PayloadBuilder, PayloadLimits
-from processor.model.reasons import HaltReason, Kind, ReleaseReason
+from processor.model.reasons import Bottleneck, HaltReason, Kind, ReleaseReason
 from processor.model.records import Record, TopicPartition
 from processor.runtime.delivery import Batch, Delivery
 from processor.runtime.gate import Gate
@@ -89,7 +91,6 @@ class Worker:
         self._nonce = nonce
         self._observe = observe
         self._settings = settings
-        self._payload_limits = PayloadLimits(settings.limits.max_records, settings.limits.max_bytes)
         self._owned: dict[TopicPartition, Owned] = {}
         self._partitions_in_topics = 0
         self._journals = Journals(source, gate, clock, observe, self._schedule_pump)
@@ -102,14 +103,16 @@ class Worker:
 
     def state(self) -> WorkerState:
         """Return what the worker is doing at this moment."""
-        limits = self._gate.limits
+        limits, now = self._gate.limits, self._clock.monotonic()
         return WorkerState(
             has_joined=self._has_joined,
             is_draining=self._is_draining,
-            partitions=[owned.state() for owned in self._owned.values()],
+            partitions=[owned.state(now) for owned in self._owned.values()],
             halts=dict(self._gate.halts),
             bytes_held=sum(owned.partition.held_bytes for owned in self._owned.values()),
+            bottleneck=self._bottleneck(),
             concurrency_limit=limits.concurrency,
+            request_rate=limits.rate,
             jobs_in_flight=limits.jobs,
             operations_in_flight=limits.operations,
             polled_at=self._source.polled_at,
@@ -353,7 +356,12 @@ class Worker:
             owned.order.enter(opened.range.start, uids) if has_users else None,
             owned.changed,
             self._rebuild,
+            self._clock.monotonic(),
         )
+
+    @property
+    def _payload_limits(self) -> PayloadLimits:
+        return PayloadLimits(self._settings.limits.max_records, self._delivery.max_body_bytes)
 
     def _rebuild(self, record: Record) -> Item:
         return self._builder(record.offset, self._payload_limits).build([record]).items(Kind.USER)[0]
@@ -377,33 +385,36 @@ class Worker:
             self.failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
         self._schedule_pump()
 
-    def _balance_demand(self) -> None:
-        """Pause partitions that hold their share of the budget, and all while it is used up; resume at half a share.
+    def _bottleneck(self) -> Bottleneck:
+        """Say what holds throughput back at this moment, as far as that can be seen without a clock of the CPU."""
+        now, gate = self._clock.monotonic(), self._gate
+        waiting = [owned for owned in self._owned.values() if self._is_due(owned, now)]
+        is_closing = [any(batch.is_closing for batch in owned.batches.values()) for owned in waiting]
+        return bottleneck(
+            gate.halts.keys(),
+            is_fetching_schemas=bool(waiting) and self._schemas.is_fetching,
+            is_closed_by_destination=gate.is_blocked_for(0) or gate.is_waited_for,
+            writes_dead_letters=bool(waiting) and all(is_closing),
+            awaits_commits=any(owned.lease.waiting for owned in waiting),
+            is_waiting=bool(waiting),
+            is_behind=any(owned.unconsumed > self._settings.limits.max_records for owned in self._owned.values()),
+        )
 
-        One partition that needs more records to go on with what the journal tells is read in any case.
-        """
-        ready = {each: owned for each, owned in self._owned.items() if owned.is_recovered}
-        if not ready:
-            return
-        demands = {each: owned.partition.demand_bytes for each, owned in ready.items()}
-        budget = self._settings.held_budget_bytes
-        high = budget // len(ready)
-        is_used_up = sum(demands.values()) >= budget
-        exempt = next((each for each, owned in ready.items() if owned.partition.awaits_planned), None)
-        pause: dict[TopicPartition, int] = {}
-        resume: dict[TopicPartition, int] = {}
-        for each, owned in ready.items():
-            is_held = each != exempt and (is_used_up or demands[each] >= high)
-            if not owned.partition.paused and is_held:
-                owned.partition.paused = True
-                pause[each] = owned.partition.epoch
-            elif owned.partition.paused and (each == exempt or not (is_used_up or demands[each] > high // 2)):
-                owned.partition.paused = False
-                resume[each] = owned.partition.epoch
-        if pause:
-            self._source.pause(pause)
-        if resume:
-            self._source.resume(resume)
+    def _balance_demand(self) -> None:
+        """Pause and resume; one partition that needs more to go on with what the journal tells is read in any case."""
+        ready = {each: owned.partition for each, owned in self._owned.items() if owned.is_recovered}
+        demands = {each: Demand(partition.demand_bytes, partition.paused) for each, partition in ready.items()}
+        exempt = next((each for each, partition in ready.items() if partition.awaits_planned), None)
+        changes = balance(demands, self._settings.held_budget_bytes, exempt)
+        for each, paused in changes.items():
+            ready[each].paused = paused
+        epochs = {
+            paused: {each: ready[each].epoch for each in changes if changes[each] is paused} for paused in (True, False)
+        }
+        if epochs[True]:
+            self._source.pause(epochs[True])
+        if epochs[False]:
+            self._source.resume(epochs[False])
 
     def _set_timer(self, now: float) -> None:
         """Look again when the next batch has lingered, when a commit is due, or when time alone opens the gate."""

@@ -1,5 +1,6 @@
 """A worker's state, to be varied with `dataclasses.replace`."""
 
+from processor.model.reasons import Bottleneck
 from processor.runtime.state import WorkerState
 
 IDLE = WorkerState(
@@ -8,7 +9,9 @@ IDLE = WorkerState(
     partitions=(),
     halts={},
     bytes_held=0,
+    bottleneck=Bottleneck.NONE,
     concurrency_limit=4,
+    request_rate=float("inf"),
     jobs_in_flight=0,
     operations_in_flight=0,
     polled_at=0.0,

@@ -15,8 +15,11 @@ from tests.simulation.world import Plan, World, simulate
 
 
 @pytest.mark.parametrize("is_batch", [True, False])
-def test_a_time_that_fullstory_names_holds_for_all_and_exactly(*, is_batch: bool) -> None:
-    """Nothing is asked of FullStory before that time, not even after a job, and the next request goes out then."""
+def test_a_time_that_fullstory_names_holds_for_all(*, is_batch: bool) -> None:
+    """Nothing is asked of FullStory before that time, not even after a job, and the next request goes out soon after.
+
+    Not in that very moment: other workers were told the same.
+    """
 
     async def story(world: World) -> None:
         world.fullstory.weather.job_duration_s = (5.0, 5.0)
@@ -32,7 +35,8 @@ def test_a_time_that_fullstory_names_holds_for_all_and_exactly(*, is_batch: bool
         assert [post.at for post in world.posts if post.at > refused.at] == others == []
         assert max(world.member.wire.polls, default=0.0) <= refused.at
         await world.settled()
-        assert next(post.at for post in world.posts if post.at > refused.at) == pytest.approx(refused.at + 90.0)
+        again = next(post.at for post in world.posts if post.at > refused.at)
+        assert refused.at + 90.0 <= again <= refused.at + 91.0
         assert world.member.observer.of(Throttled) == [Throttled(90.0)]
 
     simulate(story, Plan(partitions=2, is_batch=is_batch))

@@ -11,8 +11,8 @@ import pytest
 from processor.engine.journal import Owner, Plan, Range
 from processor.events.payload import WHOLE_RANGE
 from processor.runtime import journals
-from processor.runtime.delivery import Delivery
 from processor.runtime.lease import Lease
+from processor.runtime.letters import Letters
 from processor.runtime.owned import Owned
 from processor.runtime.ports import Commit, DeadLetter
 from processor.runtime.requests import Request
@@ -55,12 +55,12 @@ def no_drain(patch: pytest.MonkeyPatch) -> None:
 
 def no_wait_for_dead_letters(patch: pytest.MonkeyPatch) -> None:
     """A batch settles while its dead letters are on their way."""
-    write = Delivery._write
+    write = Letters._write
 
-    async def in_passing(delivery: Delivery, letter: DeadLetter, name: str) -> None:
-        asyncio.get_running_loop().create_task(write(delivery, letter, name))
+    async def in_passing(letters: Letters, letter: DeadLetter, name: str) -> None:
+        asyncio.get_running_loop().create_task(write(letters, letter, name))
 
-    patch.setattr(Delivery, "_write", in_passing)
+    patch.setattr(Letters, "_write", in_passing)
 
 
 def no_key(patch: pytest.MonkeyPatch) -> None:

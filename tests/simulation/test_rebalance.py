@@ -451,8 +451,7 @@ def test_a_batch_admitted_in_the_moment_of_its_revoke_is_not_sent() -> None:
         world.member.gate.block(5.0)
         await asyncio.sleep(1.5)
         world.member.gate.limits.blocked_until = world.now
-        world.member.gate.answered(overloaded=None)
-        world.member.gate.limits.awaiting_answer += 1
+        world.member.gate.serve()
         world.member.worker.lost([world.partitions[1]])
         await world.until(lambda: world.committed[0] == 1)
         assert len(world.posts) == 1

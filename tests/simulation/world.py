@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from processor.engine.body_size import BodySize
+from processor.engine.dead_letter_ratio import DeadLetterRatio
 from processor.engine.limits import Limits, LimitSettings
 from processor.engine.partition import BatchLimits
-from processor.engine.retry import Backoff
 from processor.events.avro import SchemaId
 from processor.events.dead_letters import Stamp
 from processor.events.mapping import Mapping as EventMapping
@@ -18,9 +19,10 @@ from processor.model.outcomes import Event
 from processor.model.records import TopicPartition
 from processor.runtime.delivery import Delivery, DeliverySettings, Unattributed
 from processor.runtime.gate import Gate
+from processor.runtime.letters import Letters
 from processor.runtime.notices import fan_out
 from processor.runtime.owned import Owned
-from processor.runtime.requests import Requests
+from processor.runtime.requests import Requests, RequestSettings
 from processor.runtime.schemas import SchemaCache
 from processor.runtime.worker import Worker, WorkerSettings
 from tests.fakes.clock import FakeClock
@@ -58,6 +60,8 @@ class Plan:
     is_batch: bool = True
     unattributed: Unattributed = "halt"
     limits: LimitSettings = field(default_factory=LimitSettings)
+    patience: RequestSettings = field(default_factory=RequestSettings)
+    dead_letter_ratio: float = 1.0
     schemas: Mapping[SchemaId, str] = field(default_factory=dict)
 
     @property
@@ -83,7 +87,7 @@ class Member:
         self.ledger = Ledger()
         observe = fan_out([self.observer, self.ledger])
         clock = world.clock
-        self.limits = Limits(plan.limits)
+        self.limits = Limits(plan.limits, chance.random)
         self.gate = Gate(self.limits, clock, observe)
         self.source = FakeSource(world.broker, self.settings.drain_s)
         self.source.moment = partial(world.pass_moment, self)
@@ -91,11 +95,15 @@ class Member:
             world.fullstory, partial(world.laws.at_post, self), world.laws.at_answer, partial(world.pass_moment, self)
         )
         self._schemas = SchemaCache(world.schemas, self.gate, clock, chance.random, observe)
-        requests = Requests(self.wire, self.gate, clock, chance.random, observe, Backoff())
+        body_size = BodySize(plan.max_bytes)
+        requests = Requests(self.wire, self.gate, clock, chance.random, observe, body_size, plan.patience)
+        letters = Letters(
+            world.letters, self.gate, clock, chance.random, observe, STAMP, DeadLetterRatio(plan.dead_letter_ratio)
+        )
         delivery = DeliverySettings(plan.is_batch, plan.unattributed)
         self.worker = Worker(
             self.source,
-            Delivery(requests, world.letters, self.gate, clock, chance.random, observe, STAMP, delivery),
+            Delivery(requests, letters, self.gate, clock, observe, delivery),
             self._schemas,
             self.gate,
             world.mapping,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processor.engine.limits import Limits, LimitSettings
+from processor.engine.limits import Limits, LimitSettings, Load
 from processor.model.reasons import HaltReason
 from processor.runtime.gate import Gate
 from processor.runtime.notices import Halted, Resumed
@@ -19,7 +19,7 @@ class Scene:
     """A gate with room for two requests at a time, and who was let through when."""
 
     def __init__(self, *, is_open: bool = True) -> None:
-        limits = Limits(LimitSettings(initial_concurrency=2))
+        limits = Limits(LimitSettings(initial_concurrency=2), lambda: 0.5)
         limits.share(1, 1)
         self.observer = RecordingObserver()
         self.gate = Gate(limits, FakeClock(), self.observer)
@@ -47,7 +47,7 @@ class Scene:
 
     def end(self, operations: int = 1) -> None:
         """One of those let through is answered for good."""
-        self.gate.answered(overloaded=None)
+        self.gate.answered(Load.UNKNOWN, 0.0)
         self.gate.finished(operations)
 
 
@@ -241,7 +241,7 @@ def test_the_end_of_one_halt_is_not_the_end_of_another() -> None:
     play(story)
 
 
-@pytest.mark.parametrize("reason", [HaltReason.WRONG_ORG, HaltReason.DEAD_LETTER_TOPIC])
+@pytest.mark.parametrize("reason", [HaltReason.WRONG_ORG, HaltReason.DEAD_LETTER_TOPIC, HaltReason.DEAD_LETTER_RATIO])
 def test_some_halts_let_nothing_through_at_all(reason: HaltReason) -> None:
     """A probe would do harm, or help nobody."""
 

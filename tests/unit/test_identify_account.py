@@ -39,7 +39,7 @@ def identify(*answers: Answer | NoAnswer, org_id: str | None = None) -> tuple[Ac
 
     async def ask() -> tuple[Account, Scripted, RecordingObserver]:
         observer, fullstory = RecordingObserver(), Scripted(*answers)
-        gate = Gate(Limits(LimitSettings()), FakeClock(), observer)
+        gate = Gate(Limits(LimitSettings(), lambda: 0.5), FakeClock(), observer)
         account = await identify_account(fullstory, org_id, gate, lambda: 1.0, observer)
         assert not gate.halts
         assert not gate.limits.is_halted
@@ -122,7 +122,7 @@ def test_the_halt_is_seen_while_it_lasts() -> None:
 
     async def story() -> Any:
         observer = RecordingObserver()
-        gate = Gate(Limits(LimitSettings()), FakeClock(), observer)
+        gate = Gate(Limits(LimitSettings(), lambda: 0.5), FakeClock(), observer)
         asking = asyncio.ensure_future(identify_account(Scripted(Answer(401), ME), None, gate, lambda: 1.0, observer))
         await asyncio.sleep(1.0)
         seen = dict(gate.halts)

@@ -7,12 +7,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from processor.engine.limits import PLANNED_JOBS, PLANNED_OPERATIONS, Limits, LimitSettings
+from processor.engine.limits import PLANNED_JOBS, PLANNED_OPERATIONS, Limits, LimitSettings, Load
 
 
 def limits_of(**values: float) -> Limits:
     """Return limits of a process that owns everything."""
-    limits = Limits(LimitSettings(**values))  # type: ignore[arg-type]
+    limits = Limits(LimitSettings(**values), lambda: 0.5)  # type: ignore[arg-type]
     limits.share(1, 1)
     return limits
 
@@ -21,7 +21,7 @@ def send(limits: Limits, count: int = 1, operations: int = 1) -> None:
     """Send requests, each allowed."""
     for _ in range(count):
         assert limits.admits(0.0, operations)
-        limits.sent(operations)
+        limits.sent(0.0, operations)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_process_has_its_part_of_the_organisations_allowance(
     limits.share(owned, partitions)
     for _ in range(jobs):
         send(limits, 1)
-        limits.answered(0.0, overloaded=None)
+        limits.answered(0.0, 0.0, Load.UNKNOWN)
     assert limits.room(0.0) == 0
 
 
@@ -54,7 +54,7 @@ def test_operations_are_counted_as_jobs_are() -> None:
     send(limits, 1, 20_000)
     assert limits.admits(0.0, 5_000)
     assert not limits.admits(0.0, 5_001)
-    limits.answered(0.0, overloaded=False)
+    limits.answered(0.0, 0.0, Load.FINE)
     assert not limits.admits(0.0, 5_001)
     limits.finished(20_000)
     assert limits.admits(0.0, 5_001)
@@ -84,7 +84,7 @@ def test_concurrency_grows_with_evidence() -> None:
     limits = limits_of(initial_concurrency=2, max_concurrency=3)
     for expected in (2, 3, 3, 3, 3, 3):
         send(limits, limits.room(0.0))
-        limits.answered(0.0, overloaded=False)
+        limits.answered(0.0, 0.0, Load.FINE)
         assert limits.concurrency == expected
 
 
@@ -93,7 +93,7 @@ def test_concurrency_does_not_grow_while_it_is_not_used() -> None:
     limits = limits_of(initial_concurrency=2)
     for _ in range(20):
         send(limits)
-        limits.answered(0.0, overloaded=False)
+        limits.answered(0.0, 0.0, Load.FINE)
         limits.finished(1)
     assert limits.concurrency == 2
 
@@ -103,8 +103,8 @@ def test_concurrency_shrinks_by_a_fifth_at_most_once_a_second() -> None:
     limits = limits_of(initial_concurrency=10)
     seen = []
     for now in (0.0, 0.5, 1.0, 1.5, *range(2, 30)):
-        limits.sent(1)
-        limits.answered(now, overloaded=True)
+        limits.sent(0.0, 1)
+        limits.answered(now, 0.0, Load.FAILING)
         seen.append(limits.concurrency)
     assert seen[:5] == [8, 8, 6, 6, 5]
     assert seen[-1] == 1
@@ -114,11 +114,11 @@ def test_an_answer_that_says_nothing_of_load_changes_no_concurrency() -> None:
     """Neither way, and the evidence gathered stays."""
     limits = limits_of(initial_concurrency=2)
     send(limits, 2)
-    limits.answered(0.0, overloaded=False)
-    limits.sent(1)
-    limits.answered(0.0, overloaded=None)
-    limits.sent(1)
-    limits.answered(0.0, overloaded=False)
+    limits.answered(0.0, 0.0, Load.FINE)
+    limits.sent(0.0, 1)
+    limits.answered(0.0, 0.0, Load.UNKNOWN)
+    limits.sent(0.0, 1)
+    limits.answered(0.0, 0.0, Load.FINE)
     assert limits.concurrency == 3
 
 
@@ -134,9 +134,9 @@ def test_a_halt_lets_one_probe_through_each_interval() -> None:
     assert (limits.is_halted, limits.probe_interval_s) == (True, 15.0)
     assert (limits.room(114.9), limits.next_chance(114.9)) == (0, 115.0)
     assert limits.room(115.0) == 1
-    limits.sent(1)
+    limits.sent(115.0, 1)
     assert (limits.room(116.0), limits.next_chance(116.0)) == (0, None)
-    limits.answered(116.0, overloaded=True)
+    limits.answered(116.0, 0.0, Load.FAILING)
     assert (limits.room(130.9), limits.next_chance(130.9)) == (0, 131.0)
     assert limits.room(131.0) == 1
     limits.resume()
@@ -160,9 +160,9 @@ class LimitsMachine(RuleBasedStateMachine):
     def begin(self, org_share: float, initial: int, highest: int, probe: float) -> None:
         """Choose the settings."""
         self.settings = LimitSettings(org_share, initial, highest, probe)
-        self.limits = Limits(self.settings)
+        self.limits = Limits(self.settings, lambda: 0.5)
         self.now = 1_000.0
-        self.awaiting: list[int] = []
+        self.awaiting: list[tuple[float, int]] = []
         self.in_job: list[int] = []
         self.share(1, 1)
 
@@ -188,21 +188,23 @@ class LimitsMachine(RuleBasedStateMachine):
         assert limits.room(self.now) > 0
         assert self.now >= limits.blocked_until
         is_alone = limits.jobs == 0
-        limits.sent(operations)
-        assert limits.awaiting_answer <= limits.concurrency or limits.is_halted
-        assert limits.jobs <= self.max_jobs or limits.is_halted
+        limits.sent(self.now, operations)
+        assert limits.awaiting_answer <= limits.concurrency or limits.is_halted or limits.is_broken
+        assert limits.jobs <= self.max_jobs or limits.is_halted or limits.is_broken
         assert is_alone or limits.operations <= self.max_operations
-        self.awaiting.append(operations)
+        self.awaiting.append((self.now, operations))
 
     @precondition(lambda self: self.awaiting)
-    @rule(data=st.data(), overloaded=st.sampled_from([True, False, None]), is_job=st.booleans())
-    def answer(self, data: st.DataObject, overloaded: bool | None, is_job: bool) -> None:  # noqa: FBT001 - hypothesis calls it
+    @rule(data=st.data(), load=st.sampled_from(Load), is_job=st.booleans())
+    def answer(self, data: st.DataObject, load: Load, is_job: bool) -> None:  # noqa: FBT001 - hypothesis calls it
         """Any request is answered; a job goes on, other answers are final."""
-        operations = self.awaiting.pop(data.draw(st.integers(0, len(self.awaiting) - 1)))
+        sent_at, operations = self.awaiting.pop(data.draw(st.integers(0, len(self.awaiting) - 1)))
         before = self.limits.concurrency
-        self.limits.answered(self.now, overloaded=overloaded)
+        if load is Load.REFUSED:
+            self.limits.block(self.now + 1, self.now)
+        self.limits.answered(self.now, sent_at, load)
         after = self.limits.concurrency
-        assert {True: after <= before, False: after - before in (0, 1), None: after == before}[overloaded]
+        assert {Load.FAILING: after <= before, Load.FINE: after - before in (0, 1)}.get(load, after == before)
         if is_job:
             self.in_job.append(operations)
         else:
@@ -238,7 +240,7 @@ class LimitsMachine(RuleBasedStateMachine):
         limits = self.limits
         assert limits.awaiting_answer == len(self.awaiting)
         assert limits.jobs == len(self.awaiting) + len(self.in_job)
-        assert limits.operations == sum(self.awaiting) + sum(self.in_job)
+        assert limits.operations == sum(operations for _, operations in self.awaiting) + sum(self.in_job)
         assert 1 <= limits.concurrency <= self.settings.max_concurrency
 
     @invariant()

@@ -23,7 +23,9 @@ from processor.runtime.notices import (
     DeadLetterWrite,
     Gap,
     Halted,
+    HeldUp,
     JobEnded,
+    JobIsLate,
     JournalIgnored,
     JournalResumed,
     Notice,
@@ -102,6 +104,21 @@ TOLD: list[tuple[Notice, dict[str, Any]]] = [
         {"level": "error", "event": "delivery halted", "reason": "gap", "detail": "why"},
     ),
     (Resumed(HaltReason.GAP), {"level": "info", "event": "delivery resumed", "reason": "gap"}),
+    (
+        JobIsLate(Kind.EVENT, "j1", "t[1]", 600.2),
+        {"level": "warning", "event": "job is late", "partition": "t[1]", "kind": "event", "job": "j1", "seconds": 600},
+    ),
+    (
+        HeldUp(P, 7, 31.5, "a commit"),
+        {
+            "level": "warning",
+            "event": "partition held up",
+            "partition": "t[1]",
+            "offset": 7,
+            "waits_for": "a commit",
+            "seconds": 32,
+        },
+    ),
     (Gap(P, 5), {"level": "error", "event": "records lost to retention", "partition": "t[1]", "records": 5}),
     (
         JournalResumed(Counter({"job": 2, "settled": 1})),

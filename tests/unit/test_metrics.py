@@ -16,7 +16,15 @@ from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import PREFIX, Definition, Distribution, Type
 from processor.adapters.telemetry.metrics import UNCOUNTED, Facts, Metrics, exposition, new_registry
 from processor.engine.verdict import RetryReason
-from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind, PropertyRule, ReleaseReason
+from processor.model.reasons import (
+    Bottleneck,
+    DeadLetterReason,
+    FilterReason,
+    HaltReason,
+    Kind,
+    PropertyRule,
+    ReleaseReason,
+)
 from processor.model.records import TopicPartition
 from processor.runtime.notices import (
     Answered,
@@ -26,7 +34,9 @@ from processor.runtime.notices import (
     DeadLetterWrite,
     Gap,
     Halted,
+    HeldUp,
     JobEnded,
+    JobIsLate,
     JournalIgnored,
     JournalResumed,
     Notice,
@@ -53,6 +63,7 @@ class World:
 
     partitions: Sequence[PartitionState] = ()
     halts: dict[HaltReason, str] = field(default_factory=dict)
+    bottleneck: Bottleneck = Bottleneck.NONE
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
@@ -66,7 +77,9 @@ class World:
             partitions=self.partitions,
             halts=self.halts,
             bytes_held=77,
+            bottleneck=self.bottleneck,
             concurrency_limit=4,
+            request_rate=12.5,
             jobs_in_flight=3,
             operations_in_flight=250,
             polled_at=0.0,
@@ -98,7 +111,9 @@ def partition(number: int, *, buffered: int = 0, in_flight: int = 0, **changes: 
     values = {"position": 10, "end": 30, "oldest_unsettled_ms": None, **changes}
     position, end, oldest = values["position"], values["end"], values["oldest_unsettled_ms"]
     assert position is not None
-    return PartitionState(TopicPartition(TOPIC, number), buffered, in_flight, number % 2 == 1, position, end, oldest)
+    return PartitionState(
+        TopicPartition(TOPIC, number), buffered, in_flight, number % 2 == 1, position, end, oldest, None
+    )
 
 
 def settled(
@@ -159,6 +174,8 @@ EVERY_NOTICE: list[tuple[Notice, dict[tuple[str, ...], float]]] = [
     (Redelivered(6), {("records_redelivered_total",): 6}),
     (JournalResumed(Counter({"job": 2})), {("journal_resumed_total", "job"): 2}),
     (JournalIgnored(TopicPartition(TOPIC, 0), "newer"), {("journal_ignored_total", "newer"): 1}),
+    (JobIsLate(Kind.EVENT, "j1", "t[0]", 600.0), {}),
+    (HeldUp(TopicPartition(TOPIC, 0), 7, 31.0, "a commit"), {}),
     (Gap(TopicPartition(TOPIC, 0), 7), {("records_lost_to_retention_total",): 7}),
     (Released(ReleaseReason.LOST, 8), {("records_released_total", "lost"): 8}),
     (DeadLetterWrite("too_large"), {("dead_letter_writes_total", "too_large"): 1}),

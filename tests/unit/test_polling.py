@@ -3,6 +3,7 @@
 import pytest
 
 from processor.engine.polling import PollSchedule
+from processor.model.reasons import Kind
 
 
 @pytest.mark.parametrize(
@@ -10,14 +11,49 @@ from processor.engine.polling import PollSchedule
 )
 def test_a_job_is_asked_for_after_a_share_of_its_age(age_s: float, expected: float) -> None:
     """Often at first, then ever less, and never less than once in ten seconds."""
-    assert PollSchedule().wait_s(age_s) == pytest.approx(expected)
+    assert PollSchedule().wait_s(Kind.USER, age_s) == pytest.approx(expected)
+
+
+def questions(schedule: PollSchedule, duration_s: float) -> tuple[int, float]:
+    """Return how many questions find out that a job has ended, and after which time; the schedule learns of it."""
+    age_s, count = 0.0, 0
+    while age_s < duration_s:
+        age_s += schedule.wait_s(Kind.EVENT, age_s)
+        count += 1
+    schedule.ended(Kind.EVENT, age_s)
+    return count, age_s
 
 
 def test_questions_are_few() -> None:
     """A job of half an hour is asked for less than two hundred times, and known to be complete ten seconds late."""
-    age_s, questions = 0.0, 0
-    while age_s < 1_800.0:
-        age_s += PollSchedule().wait_s(age_s)
-        questions += 1
-    assert questions < 200
-    assert age_s <= 1_810.0
+    count, known_at = questions(PollSchedule(), 1_800.0)
+    assert count < 200
+    assert known_at <= 1_810.0
+
+
+@pytest.mark.parametrize("duration_s", [0.3, 1.0, 2.0, 5.0, 9.0])
+def test_the_schedule_learns_how_long_jobs_take(duration_s: float) -> None:
+    """After some that took as long, at most three questions are asked, and the end is known within a quarter."""
+    schedule = PollSchedule()
+    for _ in range(20):
+        count, known_at = questions(schedule, duration_s)
+    assert count <= 3
+    assert known_at <= max(1.25 * duration_s, duration_s + 0.25)
+
+
+def test_the_schedule_finds_out_that_jobs_have_become_faster() -> None:
+    """By asking a little before the usual end."""
+    schedule = PollSchedule()
+    for _ in range(10):
+        questions(schedule, 8.0)
+    for _ in range(40):
+        _, known_at = questions(schedule, 1.0)
+    assert known_at <= 1.25
+
+
+def test_each_kind_has_durations_of_its_own() -> None:
+    """Users and events are different work."""
+    schedule = PollSchedule()
+    schedule.ended(Kind.USER, 8.0)
+    assert schedule.wait_s(Kind.EVENT, 0.0) == 0.25
+    assert schedule.wait_s(Kind.USER, 0.0) == pytest.approx(6.4)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from processor.engine.retry import Backoff
+from processor.engine.retry import Backoff, RetryBudget
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,23 @@ def test_the_jitter_is_full_also_at_the_cap() -> None:
     assert min(delays) < 1.0
     assert max(delays) > 29.0
     assert sum(delays) / len(delays) == pytest.approx(15.0, abs=1.0)
+
+
+def test_the_budget_grants_some_repeats_at_once() -> None:
+    """Then they come no faster than half a one a second."""
+    budget = RetryBudget()
+    waits = [budget.wait_s(1_000.0) for _ in range(23)]
+    assert waits == [0.0] * 20 + [2.0, 4.0, 6.0]
+
+
+def test_successes_earn_repeats() -> None:
+    """A fifth each, and no more than the reserve."""
+    budget = RetryBudget()
+    for _ in range(20):
+        budget.wait_s(1_000.0)
+    for _ in range(5):
+        budget.succeeded()
+    assert [budget.wait_s(1_000.0) for _ in range(2)] == [0.0, 2.0]
+    for _ in range(1_000):
+        budget.succeeded()
+    assert [budget.wait_s(1_000.0) for _ in range(21)] == [0.0] * 20 + [2.0]

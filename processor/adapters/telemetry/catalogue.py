@@ -7,7 +7,15 @@ from processor.adapters.telemetry.instruments import Definition, Label, Type
 from processor.engine.journal import Fault
 from processor.engine.verdict import RetryReason
 from processor.model.errors import WriteFault
-from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind, PropertyRule, ReleaseReason
+from processor.model.reasons import (
+    Bottleneck,
+    DeadLetterReason,
+    FilterReason,
+    HaltReason,
+    Kind,
+    PropertyRule,
+    ReleaseReason,
+)
 from processor.runtime.notices import ResumedPart
 
 
@@ -145,6 +153,27 @@ THROTTLED = Definition(
 CONCURRENCY_LIMIT = Definition(
     "concurrency_limit", Type.GAUGE, "requests", "Requests that may await an answer at once; adapts to FullStory."
 )
+REQUEST_RATE_LIMIT = Definition(
+    "request_rate_limit",
+    Type.GAUGE,
+    "requests per second",
+    "How fast requests may follow each other, learned from FullStory's refusals; +Inf before the first.",
+)
+BOTTLENECK = Definition(
+    "bottleneck",
+    Type.GAUGE,
+    "",
+    "1 for what held throughput back over the last 15 s, else 0. More workers help against `cpu` alone.",
+    (Label("kind", _values(Bottleneck)),),
+)
+HEAD_OF_LINE = Definition(
+    "head_of_line_offset",
+    Type.GAUGE,
+    "",
+    "First offset of a batch that has been on its way for more than 30 s while later ones of its partition settled; "
+    "absent without one. The log says what it waits for.",
+    _PARTITION,
+)
 JOBS_IN_FLIGHT = Definition("jobs_in_flight", Type.GAUGE, "jobs", "Requests and jobs that are not finished.")
 OPERATIONS_IN_FLIGHT = Definition(
     "operations_in_flight", Type.GAUGE, "items", "Items in requests and jobs that are not finished."
@@ -240,8 +269,11 @@ CATALOGUE = (
     RETRIES,
     THROTTLED,
     CONCURRENCY_LIMIT,
+    REQUEST_RATE_LIMIT,
     JOBS_IN_FLIGHT,
     OPERATIONS_IN_FLIGHT,
+    BOTTLENECK,
+    HEAD_OF_LINE,
     HALTED,
     BYTES_HELD,
     MEMORY_BUDGET,

@@ -23,7 +23,9 @@ from processor.runtime.notices import (
     DeadLetterWrite,
     Gap,
     Halted,
+    HeldUp,
     JobEnded,
+    JobIsLate,
     JournalIgnored,
     JournalResumed,
     Notice,
@@ -124,6 +126,8 @@ class LogObserver:
             JournalResumed: self._journal_resumed,
             JournalIgnored: self._journal_ignored,
             Gap: self._gap,
+            JobIsLate: self._job_is_late,
+            HeldUp: self._held_up,
             Redelivered: self._redelivered,
             Released: self._released,
             SourceTrouble: self._source_trouble,
@@ -161,6 +165,26 @@ class LogObserver:
 
     def _gap(self, notice: Gap) -> None:
         self._say(logging.ERROR, "records lost to retention", partition=str(notice.partition), records=notice.records)
+
+    def _job_is_late(self, notice: JobIsLate) -> None:
+        self._say(
+            logging.WARNING,
+            "job is late",
+            partition=notice.where,
+            kind=notice.kind.value,
+            job=notice.job_id,
+            seconds=round(notice.age_s),
+        )
+
+    def _held_up(self, notice: HeldUp) -> None:
+        self._say(
+            logging.WARNING,
+            "partition held up",
+            partition=str(notice.partition),
+            offset=notice.offset,
+            waits_for=notice.waits_for,
+            seconds=round(notice.age_s),
+        )
 
     def _released(self, notice: Released) -> None:
         level = logging.WARNING if notice.reason is ReleaseReason.LOST else logging.INFO

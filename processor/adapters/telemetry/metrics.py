@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from processor.adapters.telemetry import catalogue
 from processor.adapters.telemetry.instruments import Definition, Distribution, Tally, Type, gauge
-from processor.model.reasons import HaltReason, Kind
+from processor.model.reasons import Bottleneck, HaltReason, Kind
 from processor.runtime.notices import (
     Answered,
     Built,
@@ -19,7 +19,9 @@ from processor.runtime.notices import (
     DeadLetterWrite,
     Gap,
     Halted,
+    HeldUp,
     JobEnded,
+    JobIsLate,
     JournalIgnored,
     JournalResumed,
     Notice,
@@ -36,8 +38,8 @@ from processor.runtime.notices import (
 from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf, WorkerState
 
-UNCOUNTED = (Halted, Resumed, SourceTrouble)
-"""Notices for logs only: the state says what is halted."""
+UNCOUNTED = (Halted, Resumed, SourceTrouble, JobIsLate, HeldUp)
+"""Notices for logs only: the state says what is halted or held up."""
 
 
 def new_registry() -> CollectorRegistry:
@@ -192,6 +194,9 @@ class Metrics(Collector):
             ],
             catalogue.CONSUMER_LAG: [(labels, each.lag) for labels, each in owned if each.lag is not None],
             catalogue.CONCURRENCY_LIMIT: _one(state.concurrency_limit),
+            catalogue.REQUEST_RATE_LIMIT: _one(state.request_rate),
+            catalogue.BOTTLENECK: [((kind.value,), float(kind is state.bottleneck)) for kind in Bottleneck],
+            catalogue.HEAD_OF_LINE: [(labels, found.offset) for labels, each in owned if (found := each.blocked)],
             catalogue.JOBS_IN_FLIGHT: _one(state.jobs_in_flight),
             catalogue.OPERATIONS_IN_FLIGHT: _one(state.operations_in_flight),
             catalogue.HALTED: [((reason.value,), float(reason in state.halts)) for reason in HaltReason],

@@ -12,6 +12,7 @@ from processor.engine.partition import BatchLimits
 from processor.events.mapping import MappingRules
 from processor.runtime.account import Mode
 from processor.runtime.delivery import DeliverySettings, Unattributed
+from processor.runtime.requests import RequestSettings
 
 _BATCH = BatchLimits()
 
@@ -50,6 +51,35 @@ class Delivery(Group):
             "dead_letter",
         ),
     ] = DeliverySettings().unattributed
+    poison_after_s: Annotated[
+        float,
+        Field(ge=60, allow_inf_nan=False),
+        About(
+            "Seconds for which FullStory may fail with 5xx on one item alone, while it takes others, before the record "
+            "is dead-lettered as `destination_error`.",
+            "Longer than most of FullStory's own troubles last.",
+            "21600",
+        ),
+    ] = RequestSettings().poison_after_s
+    stuck_job_after_s: Annotated[
+        float,
+        Field(ge=60, allow_inf_nan=False),
+        About(
+            "Seconds for which a job may run before its partition shows a halt. It is followed all the same.",
+            "FullStory names no duration; jobs usually take seconds.",
+            "7200",
+        ),
+    ] = RequestSettings().stuck_job_after_s
+    dead_letter_ratio: Annotated[
+        float,
+        Field(gt=0, le=1, allow_inf_nan=False),
+        About(
+            "Part of the last 1,000 records above which nothing more is dead-lettered and delivery halts; 1 means no "
+            "limit.",
+            "So many bad records speak of a bad release or a wrong setting, not of the records.",
+            "0.9",
+        ),
+    ] = 0.5
 
 
 @final

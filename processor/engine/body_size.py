@@ -1,0 +1,23 @@
+"""How large a request's body may be: as configured, and after a 413 as large as FullStory has shown to take.
+
+FullStory documents no limit (docs/fullstory-api.md#limits), so it is learned, and kept for the life of the process.
+"""
+
+LEAST_BYTES = 1_024
+
+
+class BodySize:
+    """The limit of one process."""
+
+    def __init__(self, configured: int) -> None:
+        self.max_bytes = configured
+        self._taken = LEAST_BYTES
+
+    def taken(self, size: int) -> None:
+        """A body of so many bytes was taken."""
+        self._taken = max(self._taken, size)
+
+    def refused(self, size: int) -> None:
+        """A body of so many bytes was refused as too large: half of it, unless more is known to be taken."""
+        known = self._taken if self._taken < size else LEAST_BYTES
+        self.max_bytes = min(self.max_bytes, max(size // 2, known))

@@ -1,0 +1,112 @@
+"""Dead letters: written as often as it takes, unless they are so many that something else is wrong."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from processor.engine.dead_letter_ratio import WINDOW_RECORDS, DeadLetterRatio
+from processor.engine.retry import Backoff, Chance
+from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
+from processor.model.errors import DeadLetterError, WriteFault
+from processor.model.outcomes import Rejected
+from processor.model.reasons import HaltReason
+from processor.model.records import Record, TopicPartition
+from processor.runtime.gate import Gate
+from processor.runtime.notices import DeadLetterWrite, Observer
+from processor.runtime.ports import Clock, DeadLetter, DeadLetters
+
+_HALTS: Mapping[WriteFault, HaltReason] = {
+    "refused": HaltReason.DEAD_LETTER_TOPIC,
+    "too_large": HaltReason.DEAD_LETTER_TOO_LARGE,
+}
+"""Faults of the dead-letter topic that do not pass by themselves; the first halts everything."""
+
+
+class Letters:
+    """Writes the dead letters of all batches of a process."""
+
+    def __init__(
+        self,
+        dead_letters: DeadLetters,
+        gate: Gate,
+        clock: Clock,
+        chance: Chance,
+        observe: Observer,
+        stamp: Stamp,
+        ratio: DeadLetterRatio,
+    ) -> None:
+        self._dead_letters = dead_letters
+        self._gate = gate
+        self._clock = clock
+        self._chance = chance
+        self._observe = observe
+        self._stamp = stamp
+        self._ratio = ratio
+        self._backoff = Backoff()
+
+    async def agree(self, rejected: Sequence[Rejected], records: int) -> None:
+        """Return unless too much is being dead-lettered; then nothing goes on until the process starts anew.
+
+        `rejected` are those of a batch of so many records.
+        """
+        ratio = self._ratio.settling(records, len(rejected))
+        if not rejected or ratio is None:
+            return
+        most, _ = Counter(each.reason for each in rejected).most_common(1)[0]
+        detail = (
+            f"{ratio:.0%} of the last {WINDOW_RECORDS} records or so would be dead-lettered, most as {most}: mend the "
+            "cause, or raise PROCESSOR_DELIVERY__DEAD_LETTER_RATIO if that is right, and start the worker again"
+        )
+        with self._gate.held(HaltReason.DEAD_LETTER_RATIO, detail):
+            await asyncio.Event().wait()
+
+    async def write(
+        self, source: TopicPartition, letters: Sequence[tuple[Record, Rejected]], attempts: Attempts | None
+    ) -> None:
+        """Return when the broker has acknowledged all of them; `attempts` were those of their batch, if any."""
+        now = self._clock.wall()
+        untried = Attempts(0, now, now)
+        async with asyncio.TaskGroup() as group:
+            for record, rejected in letters:
+                was_tried = rejected.http_status or rejected.job_id
+                tried = attempts if attempts and was_tried else untried
+                headers = dead_letter_headers(self._stamp, source, record, rejected, tried)
+                letter = DeadLetter(record.key, record.value, headers)
+                group.create_task(self._write(letter, f"{source} offset {record.offset}"))
+
+    async def _write(self, letter: DeadLetter, name: str) -> None:
+        """Write one dead letter, as often as it takes: nothing else may be done with its record."""
+        tries = 0
+        error = await self._try_write(letter)
+        while error is not None:
+            reason = _HALTS.get(error.fault)
+            if reason is None:
+                tries += 1
+                await asyncio.sleep(self._backoff.delay_s(tries, self._chance))
+                error = await self._try_write(letter)
+            else:
+                error = await self._insist(letter, reason, error, f"{name}: {error}")
+
+    async def _insist(
+        self, letter: DeadLetter, reason: HaltReason, error: DeadLetterError | None, detail: str
+    ) -> DeadLetterError | None:
+        """Halt and try again from time to time, for somebody may mend the topic; return another fault, or None.
+
+        The halt ends with this task, too: whoever reads the record again finds out for himself.
+        """
+        with self._gate.held(reason, detail):
+            while error is not None and _HALTS.get(error.fault, reason) is reason:
+                self._gate.halt(reason, detail)  # another letter may have been taken meanwhile
+                await asyncio.sleep(self._gate.limits.probe_interval_s)
+                error = await self._try_write(letter)
+        return error
+
+    async def _try_write(self, letter: DeadLetter) -> DeadLetterError | None:
+        try:
+            await self._dead_letters.write(letter)
+        except DeadLetterError as error:
+            self._observe(DeadLetterWrite(error.fault))
+            return error
+        self._observe(DeadLetterWrite("ok"))
+        self._gate.resume(HaltReason.DEAD_LETTER_TOPIC)
+        return None

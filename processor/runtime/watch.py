@@ -1,0 +1,51 @@
+"""Looks at the worker each second: what holds throughput back over some time, and which batch holds a partition up."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from processor.engine.bottleneck import Majority
+from processor.model.records import TopicPartition
+from processor.runtime.notices import HeldUp, Observer
+from processor.runtime.ports import Clock
+from processor.runtime.state import Blocked, StateOf, WorkerState
+
+EVERY_S = 1.0
+
+
+class Watch:
+    """Owned by the event loop's thread. A moment's state says little about throughput; many say more."""
+
+    def __init__(self, state_of: StateOf, clock: Clock, worked_s: Callable[[], float], observe: Observer) -> None:
+        """`worked_s` returns the seconds of CPU that the event loop's thread has used; called on that thread."""
+        self._state_of = state_of
+        self._clock = clock
+        self._worked_s = worked_s
+        self._observe = observe
+        self._majority = Majority()
+        self._told: dict[TopicPartition, int] = {}
+
+    def state(self) -> WorkerState:
+        """Return the worker's state, with what has lately held it back."""
+        return replace(self._state_of(), bottleneck=self._majority.verdict)
+
+    async def run(self) -> None:
+        """Look each second, until cancelled."""
+        at, worked_s = self._clock.monotonic(), self._worked_s()
+        while True:
+            await asyncio.sleep(EVERY_S)
+            now, worked_by_now_s = self._clock.monotonic(), self._worked_s()
+            self._look((worked_by_now_s - worked_s) / (now - at))
+            at, worked_s = now, worked_by_now_s
+
+    def _look(self, busy: float) -> None:
+        state = self._state_of()
+        self._majority.add(state.bottleneck, busy)
+        self._tell({each.id: each.blocked for each in state.partitions if each.blocked is not None})
+
+    def _tell(self, found: Mapping[TopicPartition, Blocked]) -> None:
+        """Tell once of each batch that holds its partition up."""
+        for partition, blocked in found.items():
+            if self._told.get(partition) != blocked.offset:
+                self._observe(HeldUp(partition, blocked.offset, blocked.age_s, blocked.waits_for))
+        self._told = {partition: blocked.offset for partition, blocked in found.items()}

@@ -1,0 +1,38 @@
+"""How large a request may become."""
+
+from processor.engine.body_size import LEAST_BYTES, BodySize
+
+
+def test_a_refusal_halves_it() -> None:
+    """And it is kept: what is taken afterwards does not bring the old one back."""
+    size = BodySize(1_000_000)
+    size.refused(800_000)
+    assert size.max_bytes == 400_000
+    size.taken(399_000)
+    assert size.max_bytes == 400_000
+
+
+def test_what_was_taken_is_no_less_than_the_limit() -> None:
+    """A refusal of a little more says nothing about half of it."""
+    size = BodySize(1_000_000)
+    size.taken(700_000)
+    size.refused(800_000)
+    assert size.max_bytes == 700_000
+
+
+def test_a_refusal_of_what_was_taken_before_counts() -> None:
+    """FullStory's limit may shrink."""
+    size = BodySize(1_000_000)
+    size.taken(900_000)
+    size.refused(800_000)
+    assert size.max_bytes == 400_000
+
+
+def test_it_has_a_floor_and_never_grows_beyond_the_setting() -> None:
+    """A lone record that is larger makes a request all the same."""
+    size = BodySize(5_000)
+    size.refused(100_000)
+    assert size.max_bytes == 5_000
+    for _ in range(20):
+        size.refused(size.max_bytes)
+    assert size.max_bytes == LEAST_BYTES

@@ -1,0 +1,75 @@
+"""What holds throughput back."""
+
+from typing import Any
+
+import pytest
+
+from processor.engine.bottleneck import Majority, bottleneck
+from processor.model.reasons import Bottleneck, HaltReason
+
+QUIET = {
+    "is_fetching_schemas": False,
+    "is_closed_by_destination": False,
+    "writes_dead_letters": False,
+    "awaits_commits": False,
+    "is_waiting": False,
+    "is_behind": False,
+}
+
+
+def judge(*halts: HaltReason, **facts: Any) -> Bottleneck:
+    """Judge a moment of which nothing else is to be said."""
+    return bottleneck(set(halts), **{**QUIET, **facts})
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, Bottleneck.NONE),
+        ({"is_behind": True}, Bottleneck.KAFKA),
+        ({"is_waiting": True, "is_behind": True}, Bottleneck.DESTINATION),
+        ({"is_waiting": True, "awaits_commits": True}, Bottleneck.KAFKA),
+        ({"is_closed_by_destination": True, "is_waiting": True, "awaits_commits": True}, Bottleneck.DESTINATION),
+        ({"writes_dead_letters": True, "is_waiting": True}, Bottleneck.DEAD_LETTERS),
+        ({"is_fetching_schemas": True, "is_waiting": True}, Bottleneck.REGISTRY),
+    ],
+)
+def test_the_more_particular_cause_goes_first(facts: dict[str, bool], expected: Bottleneck) -> None:
+    """FullStory is what is left when records wait and nothing else explains it."""
+    assert judge(**facts) is expected
+
+
+@pytest.mark.parametrize("reason", HaltReason)
+def test_every_halt_holds_something_back(reason: HaltReason) -> None:
+    """And has a cause that is told."""
+    assert judge(reason) is {
+        HaltReason.SCHEMA_REGISTRY: Bottleneck.REGISTRY,
+        HaltReason.DEAD_LETTER_TOPIC: Bottleneck.DEAD_LETTERS,
+        HaltReason.DEAD_LETTER_TOO_LARGE: Bottleneck.DEAD_LETTERS,
+        HaltReason.DEAD_LETTER_RATIO: Bottleneck.DEAD_LETTERS,
+        HaltReason.GAP: Bottleneck.KAFKA,
+        HaltReason.OFFSET_METADATA: Bottleneck.KAFKA,
+    }.get(reason, Bottleneck.DESTINATION)
+
+
+def test_most_of_the_last_samples_decide() -> None:
+    """A moment's wait is none; what lasts is told, and forgotten when it is over."""
+    majority = Majority()
+    assert majority.verdict is Bottleneck.NONE
+    for _ in range(15):
+        majority.add(Bottleneck.NONE, 0.1)
+    for _ in range(7):
+        majority.add(Bottleneck.DESTINATION, 0.1)
+    assert majority.verdict is Bottleneck.NONE
+    majority.add(Bottleneck.DESTINATION, 0.1)
+    assert majority.verdict is Bottleneck.DESTINATION
+    for _ in range(8):
+        majority.add(Bottleneck.NONE, 0.1)
+    assert majority.verdict is Bottleneck.NONE
+
+
+def test_a_thread_without_a_pause_is_the_bottleneck_whatever_waits() -> None:
+    """Everything waits for it."""
+    majority = Majority()
+    majority.add(Bottleneck.DESTINATION, 0.9)
+    assert majority.verdict is Bottleneck.CPU

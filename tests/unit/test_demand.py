@@ -1,0 +1,41 @@
+"""Which partitions are paused, so that what is held stays within the budget."""
+
+import pytest
+
+from processor.engine.demand import Demand, balance
+from processor.model.records import TopicPartition
+
+A, B, C = (TopicPartition("t", number) for number in range(3))
+
+
+@pytest.mark.parametrize(
+    ("held", "paused", "expected"),
+    [
+        ((49, 0), (False, False), {}),
+        ((50, 0), (False, False), {A: True}),
+        ((50, 0), (True, False), {}),
+        ((26, 0), (True, False), {}),
+        ((25, 0), (True, False), {A: False}),
+        ((90, 10), (True, False), {B: True}),
+        ((90, 9), (True, True), {B: False}),
+        ((90, 10), (True, True), {}),
+    ],
+)
+def test_a_partition_pauses_at_its_share_and_resumes_at_half(
+    held: tuple[int, int], paused: tuple[bool, bool], expected: dict[TopicPartition, bool]
+) -> None:
+    """All pause while the budget of 100 is used up, even those that hold little."""
+    demands = {each: Demand(*of) for each, of in zip((A, B), zip(held, paused, strict=True), strict=True)}
+    assert balance(demands, 100, None) == expected
+
+
+def test_one_may_be_exempt() -> None:
+    """It is resumed when it is paused, and never paused."""
+    demands = {A: Demand(500, is_paused=True), B: Demand(500, is_paused=False)}
+    assert balance(demands, 100, A) == {A: False, B: True}
+    assert balance(demands, 100, B) == {}
+
+
+def test_nothing_is_owned() -> None:
+    """And nothing is to be done."""
+    assert balance({}, 100, None) == {}

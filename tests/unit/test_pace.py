@@ -1,0 +1,176 @@
+"""How many requests a second, learned from refusals."""
+
+import math
+
+import pytest
+
+from processor.engine.pace import Pace
+
+BLOCK_S = 1.0
+
+
+class Server:
+    """A bucket of tokens, as FullStory's limit of requests is one, and a process that always has more to send."""
+
+    def __init__(self, rate: float, burst_s: float = 2.0, wanted: float = math.inf) -> None:
+        self.rate = rate
+        self.burst_s = burst_s
+        self.wanted = wanted
+        """How many requests a second the process has to send."""
+        self.pace = Pace(lambda: 0.5)
+        self.now = 1_000.0
+        self.taken: list[float] = []
+        self.refused: list[float] = []
+        self._tokens = rate * burst_s
+        self._wished = 0.0
+
+    def live(self, seconds: float, step_s: float = 0.01) -> None:
+        """Let time pass; every request is answered at once."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now += step_s
+            self._tokens = min(self._tokens + self.rate * step_s, self.rate * self.burst_s)
+            self._wished = min(self._wished + min(self.wanted, 1e6) * step_s, 20.0)
+            while self._wished >= 1 and self.pace.room(self.now) >= 1:
+                self._wished -= 1
+                self._request()
+
+    def _request(self) -> None:
+        self.pace.sent(self.now)
+        if self._tokens >= 1:
+            self._tokens -= 1
+            self.taken.append(self.now)
+            self.pace.taken(self.now)
+        else:
+            self.refused.append(self.now)
+            self.pace.refused(self.now, self.now, self.now + BLOCK_S)
+
+    def used(self, since: float) -> float:
+        """Return the part of the allowance that was taken since then."""
+        return sum(at >= since for at in self.taken) / (self.now - since) / self.rate
+
+
+def test_there_is_no_rate_before_the_first_refusal() -> None:
+    """Nobody told of any."""
+    pace = Pace(lambda: 0.5)
+    assert (pace.rate, pace.room(0.0), pace.next_chance(0.0)) == (math.inf, math.inf, None)
+    for second in range(100):
+        pace.sent(second)
+        pace.taken(second)
+    assert pace.rate == math.inf
+
+
+@pytest.mark.parametrize("rate", [5.0, 20.0, 100.0, 500.0])
+def test_the_allowance_is_used_and_refusals_are_rare(rate: float) -> None:
+    """At least 95 % of it, with less than one refusal in a hundred requests, once the rate is known."""
+    server = Server(rate)
+    server.live(30.0)
+    since, refused = server.now, len(server.refused)
+    server.live(300.0)
+    assert server.used(since) > 0.95
+    assert len(server.refused) - refused < 0.01 * 300.0 * rate
+
+
+def test_a_limit_that_halves_is_found_at_once() -> None:
+    """And costs few refusals."""
+    server = Server(100.0)
+    server.live(60.0)
+    server.rate /= 2
+    refused = len(server.refused)
+    server.live(60.0)
+    assert len(server.refused) - refused < 20
+    assert 45.0 < server.pace.rate < 75.0
+
+
+def test_a_limit_that_doubles_is_used_within_half_a_minute() -> None:
+    """The growth is slow near what is known, and ever faster beyond it."""
+    server = Server(100.0)
+    server.live(60.0)
+    server.rate *= 2
+    server.live(30.0)
+    since = server.now
+    server.live(30.0)
+    assert server.used(since) > 0.9
+
+
+def test_idle_time_tells_nothing() -> None:
+    """A process that wants little keeps the rate that it has learned, and neither raises nor lowers it."""
+    server = Server(100.0)
+    server.live(60.0)
+    server.wanted = 5.0
+    server.live(1.0)
+    rate, refused = server.pace.rate, len(server.refused)
+    server.live(3_600.0, step_s=0.1)
+    assert server.pace.rate == pytest.approx(rate, rel=0.01)
+    assert len(server.refused) == refused
+
+
+def test_refusals_of_requests_that_were_on_their_way_count_once() -> None:
+    """All that was sent before the wait was announced belongs together."""
+    pace = Pace(lambda: 0.5)
+    for _ in range(10):
+        pace.sent(100.0)
+        pace.taken(100.5)
+    pace.refused(104.0, 103.9, 105.0)
+    rate = pace.rate
+    for _ in range(5):
+        pace.refused(104.1, 103.95, 105.1)
+    assert pace.rate == rate
+    assert pace.room(105.0) == 0.0
+
+
+def test_refusals_alone_say_nothing_about_the_rate() -> None:
+    """FullStory refuses everything while too much is in progress: the rate outlives that."""
+    server = Server(100.0)
+    server.live(60.0)
+    tokens = server._tokens
+    server.rate, rate = 0.0, server.pace.rate
+    server._tokens = 0.0
+    server.live(600.0, step_s=0.1)
+    server.rate, server._tokens = 100.0, tokens
+    server.live(2.0)
+    assert server.pace.rate > 0.7 * min(rate, 100.0)
+    since = server.now
+    server.live(60.0)
+    assert server.used(since) > 0.95
+
+
+def test_next_chance_is_when_there_is_room() -> None:
+    """Not before, and not after."""
+    pace = Pace(lambda: 0.0)
+    for second in range(100, 110):
+        for _ in range(10):
+            pace.sent(second)
+            pace.taken(second)
+    pace.refused(110.0, 110.0, 111.0)
+    chance = pace.next_chance(110.5)
+    assert chance is not None
+    assert chance == pytest.approx(111.0 + 1 / pace.rate)
+    assert pace.room(chance - 0.001) < 1
+    assert pace.room(chance + 1e-6) >= 1
+    assert pace.next_chance(chance + 1e-6) is None
+
+
+def test_what_was_not_sent_after_all_costs_nothing() -> None:
+    """The right is given back."""
+    pace = Pace(lambda: 0.5)
+    pace.sent(100.0)
+    pace.taken(105.0)
+    pace.refused(105.0, 105.0, 106.0)
+    room = pace.room(110.0)
+    pace.sent(110.0)
+    pace.unsent()
+    assert pace.room(110.0) == room
+
+
+def test_a_quiet_night_does_not_lower_the_rate_of_the_morning() -> None:
+    """What was taken while little was wanted tells nothing when the limit is met again."""
+    server = Server(100.0)
+    server.live(60.0)
+    server.wanted = 1.0
+    server.live(8 * 3_600.0, step_s=0.5)
+    server.wanted = math.inf
+    server.live(20.0)
+    since = server.now
+    server.live(30.0)
+    assert server.used(since) > 0.95
