@@ -80,6 +80,11 @@ def worker_settings(settings: Settings) -> WorkerSettings:
     )
 
 
+def mapping_rules(settings: Settings) -> MappingRules:
+    """Return what shapes mapping."""
+    return settings.mapping.rules()
+
+
 def mapping_fingerprint(rules: MappingRules) -> str:
     """Return what changes whenever the same record may become another item: by its settings, or by a release."""
     text = json.dumps([__version__, asdict(rules)], sort_keys=True)
@@ -95,7 +100,7 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
     clock, chance = SystemClock(), random.SystemRandom()
     told: list[Observer] = []
     observe = fan_out(told)
-    rules = MappingRules(settings.mapping.integration_names)
+    rules = mapping_rules(settings)
     fingerprint = mapping_fingerprint(rules)
     kafka = kafka_settings(settings)
     async with AsyncExitStack() as stack:

@@ -21,7 +21,10 @@ SchemaId = int
 """Confluent's schema id: unique within one registry, four bytes."""
 
 MAPPED_FIELDS = frozenset(
-    {"type", "userId", "anonymousId", "timestamp", "event", "properties", "traits", "integrations"}
+    {
+        *("type", "userId", "anonymousId", "event", "name", "category", "properties", "traits", "integrations"),
+        *("context", "timestamp", "originalTimestamp", "sentAt", "receivedAt"),
+    }
 )
 """Fields that mapping reads; the others are not decoded."""
 

@@ -4,13 +4,22 @@ Any decoded event gives an item, a filter reason or a rejection; nothing that an
 behaviour is described in docs/mapping.md, FullStory's limits in docs/fullstory-api.md#users and #events.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from processor.events.properties import Note, PropertyCleaner
-from processor.events.timestamps import iso, iso_of_ms
-from processor.model.outcomes import Event, Filtered, Mapped, Outcome, Rejected
+from processor.events.context import event_context
+from processor.events.declarations import declare
+from processor.events.filters import forwards
+from processor.events.json_text import parse_json
+from processor.events.privacy import Privacy, PropertyLists
+from processor.events.properties import PropertyCleaner
+from processor.events.rules import MappingRules
+from processor.events.sessions import identification
+from processor.events.timestamps import event_time
+from processor.model.outcomes import Event, Filtered, Mapped, Note, Outcome, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind, PropertyRule
+
+__all__ = ["Mapping", "MappingRules"]
 
 MAX_UID_CHARACTERS = 256
 MAX_DISPLAY_NAME_CHARACTERS = 256
@@ -20,22 +29,11 @@ MAX_EVENT_NAME_CHARACTERS = 250
 SEGMENT_TYPES = frozenset({"identify", "track", "page", "screen", "group", "alias", "delete"})
 
 ANONYMOUS_ID_PROPERTY = "segmentAnonymousId"
-"""The user property that keeps an anonymousId beside a userId, named as Segment's cloud destination names it."""
+"""The property that keeps an anonymousId which is not the uid, named as Segment's cloud destination names it."""
 
-_EPOCH = "1970-01-01T00:00:00.000Z"
-
-
-@dataclass(frozen=True, slots=True)
-class MappingRules:
-    """The settings that shape mapping."""
-
-    integration_names: tuple[str, ...] = (
-        "FullStory",
-        "Fullstory",
-        "Fullstory (Actions)",
-        "Fullstory Cloud Mode (Actions)",
-    )
-    """Names under which an event's `integrations` object may speak of FullStory; case matters, as in Segment."""
+DISPLAY_NAMES = ("displayName", "display_name")
+FULL_NAME = "name"
+FIRST_AND_LAST_NAMES = (("firstName", "first_name"), ("lastName", "last_name"))
 
 
 class Mapping:
@@ -43,7 +41,20 @@ class Mapping:
 
     def __init__(self, rules: MappingRules) -> None:
         self._rules = rules
-        self._cleaner = PropertyCleaner()
+        self._message_types = frozenset(rules.message_types)
+        self._honours_integrations = rules.integrations == "honour"
+        self._forwards_library = forwards(rules.libraries_allow, rules.libraries_deny)
+        self._forwards_event = forwards(rules.events_allow, rules.events_deny)
+        self._takes_anonymous_id = rules.anonymous == "uid"
+        self._takes_context = rules.context
+        self._takes_most_recent = rules.session == "most_recent"
+        self._traits = _privacy(rules.traits, rules.hash_salt)
+        self._properties = _privacy(rules.properties, rules.hash_salt)
+        self._altered_traits = self._traits.altered if self._traits else frozenset[str]()
+        self._cleaner = PropertyCleaner(
+            replacement="_" if rules.names == "underscore" else "", sends_nulls=rules.nulls == "send"
+        )
+        self._declares = rules.schema == "declare"
 
     def map(self, event: Event, record_timestamp_ms: int, note: Note) -> Outcome:
         """Return what becomes of the event; `record_timestamp_ms` is Kafka's, for an event without a time."""
@@ -51,70 +62,139 @@ class Mapping:
         kind = kind.lower() if type(kind) is str else None
         if kind not in SEGMENT_TYPES:
             return Rejected(DeadLetterReason.UNKNOWN_TYPE, "`type` is absent or no Segment message type")
-        if kind not in ("identify", "track"):
+        if kind not in self._message_types:
             return Filtered(FilterReason.MESSAGE_TYPE)
         integrations = _object(event, "integrations")
         if integrations is None:
             return _no_object("integrations")
-        if integrations and not self._is_routed_here(integrations):
+        own = self._own(integrations) if integrations else ()
+        if integrations and self._honours_integrations and not _is_routed_here(integrations, own):
             return Filtered(FilterReason.INTEGRATIONS)
+        if self._forwards_library is not None and not self._forwards_library(_library(event)):
+            return Filtered(FilterReason.LIBRARY)
+        return self._of_user(kind, event, own, record_timestamp_ms, note)
+
+    def _of_user(self, kind: str, event: Event, own: Sequence[Any], record_timestamp_ms: int, note: Note) -> Outcome:
         user_id, anonymous_id = _id(event.get("userId")), _id(event.get("anonymousId"))
-        uid = user_id or anonymous_id
+        has_user = user_id is not None or not self._takes_anonymous_id
+        uid, kept_id = (user_id, anonymous_id) if has_user else (anonymous_id, None)
         if uid is None:
-            return Rejected(DeadLetterReason.MISSING_USER, "neither `userId` nor `anonymousId` holds a usable id")
-        if len(uid) > MAX_UID_CHARACTERS:
+            if kept_id is None:
+                return Rejected(DeadLetterReason.MISSING_USER, "neither `userId` nor `anonymousId` holds a usable id")
+            if self._rules.anonymous == "filter":
+                return Filtered(FilterReason.ANONYMOUS)
+        elif len(uid) > MAX_UID_CHARACTERS:
             field = "userId" if user_id else "anonymousId"
             detail = f"`{field}` has {len(uid)} characters, FullStory takes {MAX_UID_CHARACTERS}"
             return Rejected(DeadLetterReason.UID_TOO_LONG, detail)
-        if kind == "track":
-            return self._track(event, uid, record_timestamp_ms, note)
-        return self._identify(event, uid, anonymous_id if user_id else None, note)
+        if kind == "identify":
+            return self._identify(event, uid, kept_id, note)
+        return self._event(kind, event, uid, kept_id, own, record_timestamp_ms, note)
 
-    def _identify(self, event: Event, uid: str, anonymous_id: str | None, note: Note) -> Outcome:
+    def _identify(self, event: Event, uid: str | None, kept_id: str | None, note: Note) -> Outcome:
         given = _object(event, "traits")
         if given is None:
             return _no_object("traits")
+        if not given and type(of_context := _context(event).get("traits")) is dict and of_context:
+            given = of_context
+            note(PropertyRule.TRAITS_FROM_CONTEXT, "context.traits")
         traits = dict(given)
-        item: dict[str, Any] = {"uid": uid}
-        display_name = _display_name(traits)
+        if kept_id is not None:
+            traits[ANONYMOUS_ID_PROPERTY] = kept_id
+        if self._traits is not None:
+            traits = self._traits.apply(traits, note)
+        item: dict[str, Any] = {} if uid is None else {"uid": uid}
+        display_name = self._display_name(traits)
         if display_name is not None:
             if len(display_name) > MAX_DISPLAY_NAME_CHARACTERS:
                 note(PropertyRule.DISPLAY_NAME_CUT, "displayName")
             item["display_name"] = display_name[:MAX_DISPLAY_NAME_CHARACTERS]
         email = traits.get("email")
-        if type(email) is str and email:
+        if type(email) is str and email and "email" not in self._altered_traits:
             del traits["email"]
             if len(email) > MAX_EMAIL_CHARACTERS:
                 note(PropertyRule.EMAIL_DROPPED, "email")
             else:
                 item["email"] = email
-        if anonymous_id is not None:
-            traits[ANONYMOUS_ID_PROPERTY] = anonymous_id
-        item["properties"] = self._cleaner.clean(traits, note)
-        return Mapped(Kind.USER, uid, item)
+        self._add_properties(item, traits, note)
+        return Mapped(Kind.USER, uid or kept_id or "", item)
 
-    def _track(self, event: Event, uid: str, record_timestamp_ms: int, note: Note) -> Outcome:
-        name = event.get("event")
+    def _event(
+        self,
+        kind: str,
+        event: Event,
+        uid: str | None,
+        kept_id: str | None,
+        own: Sequence[Any],
+        record_timestamp_ms: int,
+        note: Note,
+    ) -> Outcome:
+        name = event.get("event") if kind == "track" else _view_name(kind, event)
         if type(name) is not str or not name or name.isspace():
             return Rejected(DeadLetterReason.MISSING_EVENT_NAME, "`event` is no text or empty")
+        if self._forwards_event is not None and not self._forwards_event(name):
+            return Filtered(FilterReason.EVENT_NAME)
         properties = _object(event, "properties")
         if properties is None:
             return _no_object("properties")
         if len(name) > MAX_EVENT_NAME_CHARACTERS:
             note(PropertyRule.NAME_CUT, "event")
             name = name[:MAX_EVENT_NAME_CHARACTERS]
+        if kind != "track":
+            properties = {**{key: event[key] for key in _VIEW_FIELDS if event.get(key) is not None}, **properties}
+        if uid is None:
+            properties = {**properties, ANONYMOUS_ID_PROPERTY: kept_id}
+        if self._properties is not None:
+            properties = self._properties.apply(properties, note)
+        options = next((entry for entry in own if type(entry) is dict), None)
         item = {
             "name": name,
-            "timestamp": _timestamp(event, record_timestamp_ms, note),
-            "user": {"uid": uid},
-            "properties": self._cleaner.clean(properties, note),
+            "timestamp": event_time(event, record_timestamp_ms, note),
+            **identification(uid, options, note, most_recent=self._takes_most_recent),
         }
-        return Mapped(Kind.EVENT, uid, item)
+        if self._takes_context and event.get("context") and (taken := event_context(_context(event, note), note)):
+            item["context"] = taken
+        self._add_properties(item, properties, note)
+        return Mapped(Kind.EVENT, uid or kept_id or "", item)
 
-    def _is_routed_here(self, integrations: dict[str, Any]) -> bool:
-        """Segment's rule: an entry for the destination decides, else `All`, which is true unless it says false."""
-        own = [integrations[name] for name in self._rules.integration_names if integrations.get(name) is not None]
-        return any(map(_includes, own)) if own else _includes(integrations.get("All"))
+    def _add_properties(self, item: dict[str, Any], properties: dict[str, Any], note: Note) -> None:
+        item["properties"] = cleaned = self._cleaner.clean(properties, note)
+        if self._declares and (declared := declare(cleaned)):
+            item["schema"] = {"properties": declared}
+
+    def _own(self, integrations: dict[str, Any]) -> list[Any]:
+        """Return what the message says of FullStory, by each of its names."""
+        names = self._rules.integration_names
+        return [entry for name in names if (entry := integrations.get(name)) is not None]
+
+    def _display_name(self, traits: dict[str, Any]) -> str | None:
+        """Take the display name out of the traits; without one, `name` or first and last name supply it and stay."""
+        for key in DISPLAY_NAMES:
+            given = traits.get(key)
+            if type(given) is str and given and key not in self._altered_traits:
+                del traits[key]
+                return given
+            if given not in (None, ""):
+                return None
+        if (name := self._name(traits, FULL_NAME)) is not None:
+            return name
+        parts = [self._name(traits, *keys) for keys in FIRST_AND_LAST_NAMES]
+        return " ".join(part for part in parts if part) or None
+
+    def _name(self, traits: dict[str, Any], *keys: str) -> str | None:
+        for key in keys:
+            if type(given := traits.get(key)) is str and given and key not in self._altered_traits:
+                return given
+        return None
+
+
+def _privacy(lists: PropertyLists, salt: str) -> Privacy | None:
+    return None if lists == PropertyLists() else Privacy(lists, salt)
+
+
+def _is_routed_here(integrations: dict[str, Any], own: Sequence[Any]) -> bool:
+    """Segment's rule: an entry for the destination decides, else `All`, which is true unless it says false."""
+    return any(map(_includes, own)) if own else _includes(integrations.get("All"))
 
 
 def _includes(entry: Any) -> bool:
@@ -137,34 +217,36 @@ def _no_object(name: str) -> Rejected:
     return Rejected(DeadLetterReason.MALFORMED, f"the field `{name}` holds no object")
 
 
+def _context(event: Event, note: Note | None = None) -> dict[str, Any]:
+    """Return the context, which is JSON text as long as nobody asks for it; it is no reason to lose a message."""
+    context = event.get("context")
+    if type(context) is str:
+        context = parse_json(context) if context else None
+    if type(context) is dict:
+        return context
+    if note is not None and context not in (None, []):
+        note(PropertyRule.CONTEXT_DROPPED, "context")
+    return {}
+
+
+def _library(event: Event) -> str:
+    library = _context(event).get("library")
+    name = library.get("name") if type(library) is dict else None
+    return name if type(name) is str else ""
+
+
+_VIEW_FIELDS = ("name", "category")
+_VIEWS = {"page": "Page", "screen": "Screen"}
+
+
+def _view_name(kind: str, event: Event) -> str:
+    """Return the event's name of a page or screen, as Segment's own destinations name it."""
+    words = [word for field in ("category", "name") if type(word := event.get(field)) is str and word.strip()]
+    return f"Viewed {' '.join(words)} {_VIEWS[kind]}" if words else f"Loaded a {_VIEWS[kind]}"
+
+
 def _id(value: Any) -> str | None:
     """Return a usable id: text that is not blank, or a whole number as some clients send it."""
     if type(value) is str:
         return value if value and not value.isspace() else None
     return str(value) if type(value) is int else None
-
-
-def _display_name(traits: dict[str, Any]) -> str | None:
-    """Take `displayName` out of the traits; without one, `name` or first and last name supply it and stay."""
-    given = traits.get("displayName")
-    if type(given) is str and given:
-        del traits["displayName"]
-        return given
-    if given not in (None, ""):
-        return None
-    if type(traits.get("name")) is str and traits["name"]:
-        name: str = traits["name"]
-        return name
-    parts = [part for key in ("firstName", "lastName") if type(part := traits.get(key)) is str and part]
-    return " ".join(parts) if parts else None
-
-
-def _timestamp(event: Event, record_timestamp_ms: int, note: Note) -> str:
-    given = event.get("timestamp")
-    if given is not None:
-        written = iso(given)
-        if written is not None:
-            return written
-        note(PropertyRule.TIMESTAMP_INVALID, "timestamp")
-    # Kafka gives -1 for a record without a timestamp.
-    return (iso_of_ms(record_timestamp_ms) if record_timestamp_ms >= 0 else None) or _EPOCH

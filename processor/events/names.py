@@ -1,8 +1,8 @@
 """Property names that FullStory takes: letters, digits, underscore, a letter first.
 
-Source: docs/fullstory-api.md#properties. Illegal characters are deleted, as Segment's cloud destination does; what is
-left gets a letter in front when it does not start with one. The result of a name does not depend on the order of its
-siblings, and depends on their presence only when two names would become one.
+Source: docs/fullstory-api.md#properties. Illegal characters are deleted, as Segment's cloud destination does, or become
+underscores; what is left gets a letter in front when it does not start with one. The result of a name does not depend
+on the order of its siblings, and depends on their presence only when two names would become one.
 """
 
 import re
@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable
 from zlib import crc32
 
 _LEGAL = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
-_ILLEGAL_CHARACTERS = re.compile(r"[^A-Za-z0-9_]")
+_LEGAL_CHARACTER = re.compile(r"[A-Za-z0-9_]")
+_ILLEGAL_CHARACTER = re.compile(r"[^A-Za-z0-9_]")
 _CACHED_NAMES = 8_192
 MAX_CACHED_CHARACTERS = 128
 
@@ -26,15 +27,16 @@ class NameCache(dict[str, str]):
     not kept: an attacker who sends ever new names costs time, not memory.
     """
 
-    __slots__ = ("unchanged",)
+    __slots__ = ("_replacement", "unchanged")
 
-    def __init__(self) -> None:
+    def __init__(self, replacement: str = "") -> None:
         super().__init__()
+        self._replacement = replacement
         self.unchanged: set[str] = set()
         """The names in the cache that are legal as they are."""
 
     def __missing__(self, name: str) -> str:
-        cleaned = clean(name)
+        cleaned = clean(name, self._replacement)
         if len(name) <= MAX_CACHED_CHARACTERS:
             if len(self) >= _CACHED_NAMES:
                 self.clear()
@@ -50,17 +52,17 @@ class NameCache(dict[str, str]):
         return names if len(set(names)) == len(names) else _resolve(originals, names)
 
 
-def clean(name: str) -> str:
-    """Return the legal form of one name, without regard to its siblings.
+def clean(name: str, replacement: str = "") -> str:
+    """Return the legal form of one name, without regard to its siblings; `replacement` stands for illegal characters.
 
     A name without any legal character (all of another script, say) is known by its checksum alone, so that two of
     them never meet.
     """
     if _LEGAL.match(name):
         return name
-    cleaned = _ILLEGAL_CHARACTERS.sub("", name)
-    if not cleaned:
+    if not _LEGAL_CHARACTER.search(name):
         return with_checksum(LEADING_LETTER, name)
+    cleaned = _ILLEGAL_CHARACTER.sub(replacement, name)
     return cleaned if cleaned[0].isalpha() else LEADING_LETTER + cleaned
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as ReadMapping
 from dataclasses import dataclass, field
 from itertools import islice
+from types import NoneType
 from typing import Any, NamedTuple
 
 import orjson
@@ -78,16 +79,24 @@ class _User:
     def absorb(self, later: dict[str, Any], offset: int) -> bool:
         """Merge a later identify; False, and nothing changed, when one upsert could not do what two would.
 
-        How FullStory merges a nested object with the one it holds is not documented, so two that differ never meet.
+        How FullStory merges a nested object with the one it holds is not documented, nor is what a null does to a
+        value, so two that differ never meet. Nor do a user with a uid and a visitor whose anonymousId is the same text.
         """
         mine, theirs = self._body["properties"], later["properties"]
+        if ("uid" in self._body) != ("uid" in later):
+            return False
         for name, value in theirs.items():
-            if name in mine and dict in (type(value), type(mine[name])) and value != mine[name]:
+            if name in mine and not _NO_PLAIN_VALUE.isdisjoint((type(value), type(mine[name]))) and value != mine[name]:
                 return False
         merged = {**mine, **theirs}
         if count_names(merged) > MAX_NAMES:
             return False
+        declared = _merged_declarations(self._body, later)
         self._body = {**self._body, **later, "properties": merged}
+        if declared:
+            self._body["schema"] = {"properties": declared}
+        else:
+            self._body.pop("schema", None)
         self._encoded = None
         self._offsets.append(offset)
         return True
@@ -97,8 +106,18 @@ class _User:
         return Item(body, tuple(self._offsets), self._uid)
 
 
-_USER_FIELDS = ("uid", "display_name", "email", "properties")
+_USER_FIELDS = ("uid", "display_name", "email", "properties", "schema")
 """In the order of a single identify, so that merging never changes the order of what it does not change."""
+
+_NO_PLAIN_VALUE = frozenset({dict, NoneType})
+
+
+def _merged_declarations(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, str]:
+    """Return the types of the merged properties: each goes with the value that won."""
+    declared: dict[str, str] = earlier["schema"]["properties"] if "schema" in earlier else {}
+    won = later["properties"]
+    kept = {path: kind for path, kind in declared.items() if path.partition(".")[0] not in won}
+    return kept | later["schema"]["properties"] if "schema" in later else kept
 
 
 class PayloadBuilder:

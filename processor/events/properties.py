@@ -4,13 +4,13 @@ Rules and limits: docs/fullstory-api.md#properties. Every change is noted by its
 path may name a property, never show its value.
 """
 
-from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
 import orjson
 
 from processor.events.names import MAX_CACHED_CHARACTERS, NameCache
+from processor.model.outcomes import Note
 from processor.model.reasons import PropertyRule
 
 MAX_PATH_CHARACTERS = 512
@@ -24,9 +24,6 @@ _SURELY_SHORT_CHARACTERS = MAX_VALUE_BYTES // 4
 
 _INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1
 
-Note = Callable[[PropertyRule, str], None]
-"""Told of each rule applied and the dotted path it was applied to."""
-
 
 class _Dropped:
     """The value is not sent."""
@@ -38,8 +35,9 @@ _DROPPED = _Dropped()
 class PropertyCleaner:
     """Cleans property objects; keeps a bounded cache of cleaned names, so one cleaner serves a whole process."""
 
-    def __init__(self) -> None:
-        self._names = NameCache()
+    def __init__(self, *, replacement: str = "", sends_nulls: bool = False) -> None:
+        self._names = NameCache(replacement)
+        self._sends_nulls = sends_nulls
 
     def clean(self, properties: dict[str, Any], note: Note) -> dict[str, Any]:
         """Return the properties to send, none of them an empty object. Total: no JSON value raises."""
@@ -94,7 +92,7 @@ class PropertyCleaner:
         if kind is list:
             return _array(value, path, note)
         if value is None:
-            return _drop(PropertyRule.NULL_OMITTED, path, note)
+            return None if self._sends_nulls else _drop(PropertyRule.NULL_OMITTED, path, note)
         if path.count(".") >= MAX_DEPTH:
             return _drop(PropertyRule.TOO_DEEP, path, note)
         # An empty object holds nothing to send, and what it would do to an object that FullStory has is not documented.

@@ -1,8 +1,9 @@
 """What becomes of a record: an item for FullStory, a rule that filters it, or a reason to dead-letter it."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from processor.model.reasons import DeadLetterReason, FilterReason, Kind
+from processor.model.reasons import DeadLetterReason, FilterReason, Kind, PropertyRule
 
 
 class Filtered(NamedTuple):
@@ -24,11 +25,23 @@ class Rejected(NamedTuple):
 
 
 class Mapped(NamedTuple):
-    """The FullStory item made of one record: `body` is the request object, in its fixed key order."""
+    """The FullStory item made of one record: `body` is the request object, in its fixed key order.
+
+    `uid` says whose items keep their order: the user's, or the anonymousId where the body names no user.
+    """
 
     kind: Kind
     uid: str
     body: dict[str, Any]
+
+
+Note = Callable[[PropertyRule, str], None]
+"""Told of each rule that mapping applies, in the order of application, and where: once for each place.
+
+The place is a dotted path from where the rule works: a trait or property by its path within `traits` or `properties`
+(as sent; as given for what the settings deny, hash or cut), else a field of the message, as `event`, `timestamp`,
+`context.ip` or `integrations.FullStory.sessionId`. A place may name a property, but never shows a value.
+"""
 
 
 Event = dict[str, Any]

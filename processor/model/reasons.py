@@ -50,6 +50,12 @@ class FilterReason(StrEnum):
     """A Segment message type that the settings do not forward."""
     INTEGRATIONS = "integrations"
     """The event's `integrations` object excludes FullStory."""
+    ANONYMOUS = "anonymous"
+    """The message has no `userId`, and the settings forward no visitors."""
+    EVENT_NAME = "event_name"
+    """The event's name is denied, or not among those allowed."""
+    LIBRARY = "library"
+    """The name of the library that made the message is denied, or not among those allowed."""
 
 
 class HaltReason(StrEnum):
@@ -107,8 +113,14 @@ class ReleaseReason(StrEnum):
 
 
 class PropertyRule(StrEnum):
-    """Each way in which mapping may change or drop a property, an id or a name."""
+    """Each way in which mapping may change, drop or replace something of a message."""
 
+    DENIED = "denied"
+    """The settings deny the property, or do not allow it: dropped."""
+    HASHED = "hashed"
+    """The settings have the property hashed."""
+    TRUNCATED = "truncated"
+    """The settings have the property cut, and it was longer."""
     RENAMED = "renamed"
     """The name held characters that FullStory does not take."""
     COLLIDED = "collided"
@@ -132,5 +144,15 @@ class PropertyRule(StrEnum):
     """The display name was cut to 256 characters."""
     EMAIL_DROPPED = "email_dropped"
     """The email was longer than 128 characters: a cut address would be another's."""
+    TRAITS_FROM_CONTEXT = "traits_from_context"
+    """The identify holds no traits: those of its context are used."""
     TIMESTAMP_INVALID = "timestamp_invalid"
-    """The event's timestamp could not be read: Kafka's is used."""
+    """One of the event's times could not be read: it counts as absent."""
+    TIMESTAMP_CORRECTED = "timestamp_corrected"
+    """There is no `timestamp`: `originalTimestamp` is used, corrected by `receivedAt` - `sentAt` where both stand."""
+    TIMESTAMP_OF_KAFKA = "timestamp_of_kafka"
+    """The event has no time of its own: Kafka's is used."""
+    SESSION_INVALID = "session_invalid"
+    """The session that the event names is none of FullStory's: it counts as absent."""
+    CONTEXT_DROPPED = "context_dropped"
+    """A part of the context is not of the type or form that FullStory takes: dropped."""

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from processor.cli.settings.mapping import Mapping as Settings
 from processor.events.avro import decode
 from processor.events.mapping import Mapping, MappingRules
 from processor.model.outcomes import Filtered, Mapped, Outcome, Rejected
@@ -30,10 +31,13 @@ READERS = shipped_readers()
 PATHS = {Kind.USER: "POST /v2/users", Kind.EVENT: "POST /v2/events"}
 
 EXAMPLE = re.compile(
-    r"(?s)```json segment\n(?P<given>.+?)```\n\n"
+    r"(?s)(?:\nWith (?P<settings>`PROCESSOR(?:(?!\n\n).)+):\n\n)?```json segment\n(?P<given>.+?)```\n\n"
     r"```(?P<kind>[^\n]+)\n(?P<outcome>.+?)```"
     r"(?:\n\nCounted: (?P<rules>[^\n]+))?"
 )
+
+
+ALLOWED = ("nulls", "nobody", "session")
 
 
 def mapped(event: Json, rules: MappingRules | None = None) -> tuple[Outcome, Counter[PropertyRule]]:
@@ -44,7 +48,7 @@ def mapped(event: Json, rules: MappingRules | None = None) -> tuple[Outcome, Cou
     )
     if isinstance(outcome, Mapped):
         check = user_violations if outcome.kind is Kind.USER else event_violations
-        assert check(outcome.body) == []
+        assert check(outcome.body, allows=ALLOWED) == []
     return outcome, changes
 
 
@@ -148,11 +152,11 @@ def test_an_anonymous_id_beside_a_user_id_becomes_a_property() -> None:
     [
         ({"email": "a@b.c"}, {"email": "a@b.c", "properties": {}}),
         ({"email": ""}, {"properties": {"email": ""}}),
-        ({"email": 5}, {"properties": {"email": 5}}),
+        ({"email": 1.5}, {"properties": {"email": 1.5}}),
         ({"email": ["a@b.c"]}, {"properties": {"email": ["a@b.c"]}}),
         ({"displayName": "J"}, {"display_name": "J", "properties": {}}),
         ({"displayName": "J", "name": "K"}, {"display_name": "J", "properties": {"name": "K"}}),
-        ({"displayName": 5, "name": "K"}, {"properties": {"displayName": 5, "name": "K"}}),
+        ({"displayName": 1.5, "name": "K"}, {"properties": {"displayName": 1.5, "name": "K"}}),
         ({"displayName": "", "name": "K"}, {"display_name": "K", "properties": {"displayName": "", "name": "K"}}),
         ({"name": "K", "firstName": "J"}, {"display_name": "K", "properties": {"name": "K", "firstName": "J"}}),
         (
@@ -161,7 +165,19 @@ def test_an_anonymous_id_beside_a_user_id_becomes_a_property() -> None:
         ),
         ({"firstName": "J", "lastName": ""}, {"display_name": "J", "properties": {"firstName": "J", "lastName": ""}}),
         ({"lastName": "D"}, {"display_name": "D", "properties": {"lastName": "D"}}),
-        ({"name": 5, "firstName": 6}, {"properties": {"name": 5, "firstName": 6}}),
+        ({"name": True, "firstName": False}, {"properties": {"name": True, "firstName": False}}),
+        ({"display_name": "J"}, {"display_name": "J", "properties": {}}),
+        ({"display_name": "J", "displayName": "K"}, {"display_name": "K", "properties": {"display_name": "J"}}),
+        ({"display_name": "J", "displayName": ""}, {"display_name": "J", "properties": {"displayName": ""}}),
+        ({"display_name": True, "name": "K"}, {"properties": {"display_name": True, "name": "K"}}),
+        (
+            {"first_name": "J", "last_name": "D"},
+            {"display_name": "J D", "properties": {"first_name": "J", "last_name": "D"}},
+        ),
+        (
+            {"firstName": "", "first_name": "J", "lastName": "D"},
+            {"display_name": "J D", "properties": {"firstName": "", "first_name": "J", "lastName": "D"}},
+        ),
     ],
 )
 def test_special_traits(traits: Json, body: Json) -> None:
@@ -196,30 +212,58 @@ def test_a_track_without_a_name_is_rejected(name: Any) -> None:
 
 def test_a_long_event_name_is_cut() -> None:
     """At 250 characters, and counted."""
-    assert event(event="é" * 250)[1] == {}
-    body, changes = event(event="é" * 251)
+    assert event(event="é" * 250, timestamp=KAFKA_TIMESTAMP)[1] == {}
+    body, changes = event(event="é" * 251, timestamp=KAFKA_TIMESTAMP)
 
     assert body["name"] == "é" * 250
     assert changes == {PropertyRule.NAME_CUT: 1}
 
 
 @pytest.mark.parametrize(
-    ("given", "sent", "is_valid"),
+    ("times", "sent", "rules"),
     [
-        ("2015-02-23T22:28:55.111Z", "2015-02-23T22:28:55.111Z", True),
-        (1_424_730_535_111, "2015-02-23T22:28:55.111Z", True),
-        (None, KAFKA_TIMESTAMP, True),
-        ("yesterday", KAFKA_TIMESTAMP, False),
-        (2**70, KAFKA_TIMESTAMP, False),
-        ({}, KAFKA_TIMESTAMP, False),
+        ({"timestamp": "2015-02-23T22:28:55.111Z"}, "2015-02-23T22:28:55.111Z", []),
+        ({"timestamp": 1_424_730_535_111}, "2015-02-23T22:28:55.111Z", []),
+        ({"timestamp": 1_424_730_535_111, "originalTimestamp": 5, "sentAt": {}}, "2015-02-23T22:28:55.111Z", []),
+        ({}, KAFKA_TIMESTAMP, [PropertyRule.TIMESTAMP_OF_KAFKA]),
+        ({"sentAt": 1, "receivedAt": 2}, KAFKA_TIMESTAMP, [PropertyRule.TIMESTAMP_OF_KAFKA]),
+        (
+            {"originalTimestamp": "2015-02-23T22:28:55Z", "sentAt": 1_000, "receivedAt": "1970-01-01T00:01:01Z"},
+            "2015-02-23T22:29:55.000Z",
+            [PropertyRule.TIMESTAMP_CORRECTED],
+        ),
+        (
+            {"originalTimestamp": "2015-02-23T22:28:55.111Z", "sentAt": 60_000, "receivedAt": 0},
+            "2015-02-23T22:27:55.111Z",
+            [PropertyRule.TIMESTAMP_CORRECTED],
+        ),
+        (
+            {"originalTimestamp": 1_424_730_535_111, "sentAt": 1_000},
+            "2015-02-23T22:28:55.111Z",
+            [PropertyRule.TIMESTAMP_CORRECTED],
+        ),
+        (
+            {"timestamp": "yesterday", "originalTimestamp": 1_424_730_535_111, "sentAt": 1, "receivedAt": "today"},
+            "2015-02-23T22:28:55.111Z",
+            [PropertyRule.TIMESTAMP_INVALID, PropertyRule.TIMESTAMP_INVALID, PropertyRule.TIMESTAMP_CORRECTED],
+        ),
+        (
+            {"originalTimestamp": "9999-12-31T23:59:59Z", "sentAt": 0, "receivedAt": 1_000},
+            KAFKA_TIMESTAMP,
+            [PropertyRule.TIMESTAMP_OF_KAFKA],
+        ),
+        *(
+            ({"timestamp": bad}, KAFKA_TIMESTAMP, [PropertyRule.TIMESTAMP_INVALID, PropertyRule.TIMESTAMP_OF_KAFKA])
+            for bad in ("yesterday", "", 2**70, {}, 1.5, True)
+        ),
     ],
 )
-def test_an_event_without_a_time_has_kafkas(given: Any, sent: str, is_valid: bool) -> None:  # noqa: FBT001
-    """The current time would make the same record another event; a time that cannot be read is counted."""
-    body, changes = event(timestamp=given)
+def test_when_an_event_happened(times: Json, sent: str, rules: list[PropertyRule]) -> None:
+    """Its timestamp, else the client's clock corrected, else Kafka's: never the current time, which would differ."""
+    body, changes = event(**times)
 
     assert body["timestamp"] == sent
-    assert changes == ({} if is_valid else {PropertyRule.TIMESTAMP_INVALID: 1})
+    assert changes == Counter(rules)
 
 
 @pytest.mark.parametrize("kafka_ms", [-1, 2**62])
@@ -312,33 +356,35 @@ def test_mapping_leaves_the_event_as_it_was() -> None:
 
 
 def examples() -> list[Any]:
-    """Return the examples of docs/mapping.md: the message, the kind of outcome, the outcome, the rules counted."""
+    """Return the examples of docs/mapping.md: settings, message, kind of outcome, outcome, rules counted."""
     text = PAGE.read_text(encoding="utf-8")
     found = list(EXAMPLE.finditer(text))
     assert len(found) == text.count("```json segment"), "an example has no outcome"
     return [
-        pytest.param(json.loads(each["given"]), each["kind"], each["outcome"], labels(each["rules"]), id=str(number))
+        pytest.param(rules_of(each["settings"]), *each.group("given", "kind", "outcome", "rules"), id=str(number))
         for number, each in enumerate(found, 1)
     ]
 
 
-def labels(line: str | None) -> Counter[str]:
-    """Return the labels in a line of the page."""
-    return Counter(re.findall(r"`(\w+)`", line or ""))
+def rules_of(settings: str | None) -> MappingRules:
+    """Return what the settings in a line of the page make of mapping."""
+    given = re.findall(r"`PROCESSOR_MAPPING__(\w+)=([^`]+)`", settings or "")
+    return Settings(**{name.lower(): value for name, value in given}).rules()
 
 
-@pytest.mark.parametrize(("message", "kind", "expected", "rules"), examples())
+@pytest.mark.parametrize(("settings", "message", "kind", "expected", "counted"), examples())
 @pytest.mark.parametrize("write", [as_avro, as_json])
 def test_the_documented_examples_are_true(
-    write: Any, message: Json, kind: str, expected: str, rules: Counter[str]
+    write: Any, settings: MappingRules, message: str, kind: str, expected: str, counted: str | None
 ) -> None:
     """Each message of docs/mapping.md, as Avro and as JSON, has the outcome that stands below it."""
-    decoded = decode(record(write(message)), READERS)
+    decoded = decode(record(write(json.loads(message))), READERS)
     assert isinstance(decoded, dict)
 
-    outcome, changes = mapped(decoded)
+    outcome, changes = mapped(decoded, settings)
 
-    assert changes == rules
+    if not isinstance(outcome, Rejected):
+        assert changes == Counter(re.findall(r"`(\w+)`", counted or ""))
     match outcome:
         case Mapped(to, _, body):
             assert kind == f"json {PATHS[to]}"

@@ -25,7 +25,7 @@ def identify(uid: str, /, **traits: Any) -> Json:
 
 def track(uid: str, event: str = "E") -> Json:
     """Return a track of one user."""
-    return {"type": "track", "userId": uid, "event": event}
+    return {"type": "track", "userId": uid, "event": event, "timestamp": KAFKA_TIMESTAMP_MS}
 
 
 def records(messages: Iterable[Json | bytes | None]) -> list[Record]:
@@ -115,14 +115,62 @@ def test_identifies_of_one_user_become_one_item() -> None:
         "display_name": "New",
         "email": "new@b.c",
         "properties": {"plan": "premium", "seats": 1, "logins": 5},
+        "schema": {"properties": {"seats": "int", "logins": "int"}},
     }
 
 
 def test_a_merged_item_has_the_key_order_of_a_single_one() -> None:
     """Whichever identify brought a field first."""
-    body = merged(identify("a", email="a@b.c"), identify("a", displayName="J"), identify("a", plan="free"))
+    body = merged(identify("a", email="a@b.c", n=1), identify("a", displayName="J"), identify("a", plan="free"))
 
-    assert list(body) == ["uid", "display_name", "email", "properties"]
+    assert list(body) == ["uid", "display_name", "email", "properties", "schema"]
+
+
+@pytest.mark.parametrize(
+    ("traits", "declared"),
+    [
+        ([{"a": 1}, {"b": "x"}], {"a": "int"}),
+        ([{"a": 1}, {"a": 2}], {"a": "int"}),
+        ([{"a": 1}, {"a": "x"}], None),
+        ([{"a": 1}, {"a": [1]}], {"a": "ints"}),
+        ([{"a": "x"}, {"a": 1}, {"b": 1.5}], {"a": "int"}),
+        ([{"a": {"b": 1, "c": 1.5}}, {"a": {"b": 1.0, "c": 1.5}}], None),
+        ([{"a": {"b": 1, "c": 1.5}, "ab": 1}, {"a": {"b": 1.0, "c": 1.5}}], {"ab": "int"}),
+        ([{"a": {"b": 1.0}}, {"a": {"b": 1}}], {"a.b": "int"}),
+    ],
+)
+def test_a_declared_type_goes_with_the_value_that_won(traits: list[Json], declared: Json | None) -> None:
+    """The merged item declares of each property what the identify declared that gave it."""
+    body = merged(*(identify("a", **each) for each in traits))
+
+    assert body.get("schema") == (None if declared is None else {"properties": declared})
+
+
+def test_a_null_that_is_sent_is_merged_with_no_value() -> None:
+    """Whether it clears is not documented, so the batch closes before it; a null for a null changes nothing."""
+    mapping = Mapping(MappingRules(nulls="send"))
+
+    def taken(*traits: Json) -> int:
+        given = records(identify("a", **each) for each in traits)
+        return PayloadBuilder(START, mapping, {}, ROOMY).build(given).range.end - START
+
+    assert taken({"x": 1}, {"x": None}) == 1
+    assert taken({"x": None}, {"x": 1}) == 1
+    assert taken({"x": None}, {"x": None}, {"y": 1}) == 3
+
+
+def test_visitors_without_a_uid_are_merged_only_with_themselves() -> None:
+    """Not with a user whose id is the same text, nor with another visitor."""
+    mapping = Mapping(MappingRules(anonymous="property"))
+    visits = [{"type": "identify", "anonymousId": each, "traits": {"t": each}} for each in ("a", "b", "a")]
+
+    built = PayloadBuilder(START, mapping, {}, ROOMY).build(records([*visits, identify("a")]))
+
+    assert [(orjson.loads(item.body), item.records) for item in built.users] == [
+        ({"properties": {"t": "a", "segmentAnonymousId": "a"}}, (START, START + 2)),
+        ({"properties": {"t": "b", "segmentAnonymousId": "b"}}, (START + 1,)),
+    ]
+    assert built.range.end == START + 3
 
 
 def test_users_are_merged_by_uid_wherever_it_came_from() -> None:
@@ -165,9 +213,9 @@ def test_a_batch_closes_before_more_names_than_a_user_may_have() -> None:
 
 def test_a_record_that_is_left_to_the_next_batch_leaves_no_trace() -> None:
     """Nothing of it is merged or counted, and the next batch begins with it."""
-    built = payload(identify("a", x={"y": 1}), identify("a", x={"y": 2}, **{"a b": None}))
+    built = payload(identify("a", x={"y": "1"}), identify("a", x={"y": "2"}, **{"a b": None}))
 
-    assert built.users == [Item(b'{"uid":"a","properties":{"x":{"y":1}}}', (START,), "a")]
+    assert built.users == [Item(b'{"uid":"a","properties":{"x":{"y":"1"}}}', (START,), "a")]
     assert built.changes == {}
 
 

@@ -14,6 +14,8 @@ from processor.cli.settings.connections import FullStory, Kafka, SchemaRegistry
 from processor.cli.settings.loading import Variable, variables
 from processor.cli.settings.memory import HELD_PER_BATCH_BYTE, MIB, budget_for, largest_batch
 from processor.cli.settings.properties import KAFKA_RESERVED
+from processor.events.privacy import PropertyLists
+from processor.events.rules import MappingRules
 from processor.model.errors import ConfigurationError
 
 SECRET = "hunter2"
@@ -143,6 +145,21 @@ def test_every_wrong_value_is_told_at_once() -> None:
         ("HTTP__HOST", " ", "at least 1 character"),
         ("HTTP__PORT", "65536", "65535"),
         ("MAPPING__INTEGRATION_NAMES", ",", "at least 1 item"),
+        ("MAPPING__INTEGRATION_NAMES", "a,a", "holds 'a' twice"),
+        ("MAPPING__INTEGRATIONS", "obey", "'honour' or 'ignore'"),
+        ("MAPPING__MESSAGE_TYPES", ",", "at least 1 item"),
+        ("MAPPING__MESSAGE_TYPES", "track,group", "holds 'group': it takes identify, track, page and screen"),
+        ("MAPPING__MESSAGE_TYPES", "track,Track", "holds 'track' twice"),
+        ("MAPPING__ANONYMOUS", "drop", "'uid', 'property' or 'filter'"),
+        ("MAPPING__NAMES", "snake", "'segment' or 'underscore'"),
+        ("MAPPING__SCHEMA", "yes", "'declare' or 'infer'"),
+        ("MAPPING__NULLS", "keep", "'omit' or 'send'"),
+        ("MAPPING__SESSION", "latest", "'none' or 'most_recent'"),
+        ("MAPPING__CONTEXT", "perhaps", "boolean"),
+        ("MAPPING__TRAITS_TRUNCATE", "name", "holds 'name': a path stands with its most characters"),
+        ("MAPPING__TRAITS_TRUNCATE", "name:0", "from 1 to 9999"),
+        ("MAPPING__PROPERTIES_TRUNCATE", ":5", "from 1 to 9999"),
+        ("MAPPING__HASH_SALT", "x" * 16, "has no effect, as nothing is hashed"),
     ],
 )
 def test_a_wrong_value_is_named_and_explained(name: str, value: str, expected: str) -> None:
@@ -161,8 +178,121 @@ def test_every_example_is_valid(variable: Variable, tmp_path: Path) -> None:
         del environ["PROCESSOR_FULLSTORY__API_KEY"]
         environ[variable.name] = str(tmp_path / "key")
         (tmp_path / "key").write_text("na1.abc")
+    if variable.field.startswith("hash_salt"):
+        environ["PROCESSOR_MAPPING__TRAITS_HASH"] = "phone"
+    if variable.field == "hash_salt_file":
+        environ[variable.name] = str(tmp_path / "salt")
+        (tmp_path / "salt").write_text("correct-horse-battery-staple")
 
     load(environ)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"TRAITS_ALLOW": "plan", "TRAITS_DENY": "plan"}, "TRAITS_DENY: `plan` contradicts what stands in"),
+        ({"TRAITS_ALLOW": "a.b", "TRAITS_DENY": "a"}, "TRAITS_DENY: `a` contradicts what stands in"),
+        ({"TRAITS_ALLOW": "a.b", "TRAITS_HASH": "a"}, "TRAITS_HASH: `a` contradicts what stands in"),
+        (
+            {"PROPERTIES_DENY": "a", "PROPERTIES_HASH": "a.b"},
+            "`a.b` contradicts what stands in PROCESSOR_MAPPING__PROP",
+        ),
+        ({"PROPERTIES_HASH": "a.b", "PROPERTIES_TRUNCATE": "a:3"}, "`a` contradicts what stands in"),
+        ({"EVENTS_ALLOW": "A,B", "EVENTS_DENY": "B"}, "`B` contradicts what stands in PROCESSOR_MAPPING__EVENTS_ALLOW"),
+        ({"LIBRARIES_ALLOW": "A", "LIBRARIES_DENY": "A"}, "`A` contradicts what stands in"),
+        ({"MESSAGE_TYPES": "identify", "EVENTS_DENY": "A"}, "does not forward page or screen or track"),
+        ({"MESSAGE_TYPES": "identify", "PROPERTIES_HASH": "a"}, "does not forward page or screen or track"),
+        ({"MESSAGE_TYPES": "identify", "SESSION": "most_recent"}, "SESSION: has no effect, as PROCESSOR_MAPPING__MESS"),
+        ({"MESSAGE_TYPES": "track", "TRAITS_DENY": "a"}, "TRAITS_DENY: has no effect, as PROCESSOR_MAPPING__MESSAGE_"),
+        ({"TRAITS_HASH": "a", "HASH_SALT": f"{SECRET}-short"}, "HASH_SALT: has fewer than 16 characters"),
+        ({"TRAITS_HASH": "a", "HASH_SALT_FILE": "missing"}, "HASH_SALT_FILE: the file cannot be read"),
+    ],
+)
+def test_mapping_settings_that_contradict_each_other_are_refused(given: dict[str, str], expected: str) -> None:
+    """What can have no effect, or could have two, is not left to an order of precedence."""
+    [only] = problems(REQUIRED | {f"PROCESSOR_MAPPING__{name}": value for name, value in given.items()})
+
+    assert expected in only
+    assert "for example" in only
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"TRAITS_ALLOW": "a", "TRAITS_DENY": "a.b", "TRAITS_HASH": "a.c", "TRAITS_TRUNCATE": "a.d:3"},
+        {"TRAITS_ALLOW": "a", "TRAITS_HASH": "a"},
+        {"TRAITS_DENY": "ab", "TRAITS_HASH": "a"},
+        {"TRAITS_DENY": "a", "PROPERTIES_ALLOW": "a"},
+        {"EVENTS_ALLOW": "Order *", "EVENTS_DENY": "Order Debugged"},
+        {"MESSAGE_TYPES": "Screen", "EVENTS_DENY": "A"},
+    ],
+)
+def test_lists_that_agree_are_accepted(given: dict[str, str]) -> None:
+    """A list may name what is below an entry of another one, where both have their effect."""
+    load(REQUIRED | {f"PROCESSOR_MAPPING__{name}": value for name, value in given.items()})
+
+
+def test_the_salt_comes_from_one_place(tmp_path: Path) -> None:
+    """Directly or as a file; the environment outranks the file of settings in whichever form."""
+    file, salt = tmp_path / "settings.toml", tmp_path / "salt"
+    salt.write_text(f"{SECRET}-and-longer\n")
+    file.write_text('[mapping]\ntraits_hash = ["phone"]\nhash_salt = "the-salt-of-the-file"\n')
+
+    rules = load({**REQUIRED, "PROCESSOR_MAPPING__HASH_SALT_FILE": str(salt)}, file).mapping.rules()
+
+    assert rules.hash_salt == f"{SECRET}-and-longer"
+    assert SECRET not in repr(rules)
+    both = {"PROCESSOR_MAPPING__HASH_SALT": f"{SECRET}-and-longer", "PROCESSOR_MAPPING__HASH_SALT_FILE": str(salt)}
+    [only] = problems({**REQUIRED, **both, "PROCESSOR_MAPPING__TRAITS_HASH": "phone"})
+    assert "remove one of them" in only
+
+
+def test_mapping_settings_become_rules() -> None:
+    """Every setting reaches mapping under its own name, and the defaults are mapping's own."""
+    given = {
+        "MESSAGE_TYPES": "Track, screen",
+        "ANONYMOUS": "Filter",
+        "NAMES": "underscore",
+        "SCHEMA": "infer",
+        "NULLS": "send",
+        "SESSION": "most_recent",
+        "CONTEXT": "false",
+        "INTEGRATIONS": "ignore",
+        "INTEGRATION_NAMES": "Ours",
+        "EVENTS_ALLOW": "A *",
+        "EVENTS_DENY": "A b",
+        "LIBRARIES_ALLOW": "c",
+        "LIBRARIES_DENY": "d",
+        "PROPERTIES_ALLOW": "e",
+        "PROPERTIES_DENY": "e.f",
+        "PROPERTIES_HASH": "e.g",
+        "PROPERTIES_TRUNCATE": "e.h:3, e.i : 12",
+        "HASH_SALT": "correct-horse-battery-staple",
+    }
+
+    rules = load(REQUIRED | {f"PROCESSOR_MAPPING__{name}": value for name, value in given.items()}).mapping.rules()
+
+    assert rules == MappingRules(
+        integration_names=("Ours",),
+        integrations="ignore",
+        message_types=("track", "screen"),
+        anonymous="filter",
+        names="underscore",
+        schema="infer",
+        nulls="send",
+        session="most_recent",
+        context=False,
+        events_allow=("A *",),
+        events_deny=("A b",),
+        libraries_allow=("c",),
+        libraries_deny=("d",),
+        properties=PropertyLists(("e",), ("e.f",), ("e.g",), (("e.h", 3), ("e.i", 12))),
+        hash_salt="correct-horse-battery-staple",
+    )
+    traits = {"TRAITS_ALLOW": "e", "TRAITS_DENY": "e.f", "TRAITS_HASH": "e.g", "TRAITS_TRUNCATE": "e.h:3"}
+    lists = load(REQUIRED | {f"PROCESSOR_MAPPING__{name}": value for name, value in traits.items()}).mapping.rules()
+    assert lists == MappingRules(traits=PropertyLists(("e",), ("e.f",), ("e.g",), (("e.h", 3),)))
+    assert load(REQUIRED).mapping.rules() == MappingRules()
 
 
 @pytest.mark.parametrize("variable", variables(), ids=lambda variable: variable.key)

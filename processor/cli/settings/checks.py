@@ -4,6 +4,8 @@ No message repeats a text that may hold a secret.
 """
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,8 +14,10 @@ from processor.adapters.fullstory import ApiKey, base_url_of
 from processor.model.errors import ConfigurationError
 
 MAX_PORT = 65_535
+MIN_SALT_CHARACTERS = 16
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
+_CHARACTERS = re.compile(r"[1-9][0-9]{0,3}\Z")
 _SERVER = re.compile(r"(?:[A-Za-z_]+://)?(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?\Z")
 
 
@@ -22,6 +26,34 @@ def comma_list(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return [part for each in value.split(",") if (part := each.strip())]
+
+
+def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Check that no name stands twice."""
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise ValueError(f"holds {twice[0]!r} twice")
+    return names
+
+
+def members(names: Any, known: Sequence[str]) -> Any:
+    """Check words of a closed list, in which case does not matter; anything but a list passes as it is."""
+    if not isinstance(names, list):
+        return names
+    given = [name.lower() if isinstance(name, str) else name for name in names]
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(f"holds {unknown[0]!r}: it takes {', '.join(known[:-1])} and {known[-1]}")
+    return given
+
+
+def lengths(entries: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """Split entries of the form PATH:CHARACTERS."""
+    split: list[tuple[str, int]] = []
+    for entry in entries:
+        path, _, characters = (part.strip() for part in entry.rpartition(":"))
+        if not path or not _CHARACTERS.match(characters):
+            raise ValueError(f"holds {entry!r}: a path stands with its most characters, from 1 to 9999, as name:100")
+        split.append((path, int(characters)))
+    return tuple(split)
 
 
 def topic(name: str) -> str:
@@ -93,17 +125,35 @@ def key(text: str) -> str:
 
 
 def read_key(path: Path) -> str:
-    """Return the API key that a file holds; the messages leave out the path, which may be the key by mistake."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"the file cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError("the file is no text") from None
+    """Return the API key that a file holds."""
+    text = _secret_in(path)
     try:
         return key(text)
     except ValueError as error:
         raise ValueError(f"what the file holds is no key: {error}") from None
+
+
+def salt(text: str) -> str:
+    """Check a salt; return it without the white space around it."""
+    text = text.strip()
+    if len(text) < MIN_SALT_CHARACTERS:
+        raise ValueError(f"has fewer than {MIN_SALT_CHARACTERS} characters, so it could be guessed")
+    return text
+
+
+def read_salt(path: Path) -> str:
+    """Return the salt that a file holds."""
+    return salt(_secret_in(path))
+
+
+def _secret_in(path: Path) -> str:
+    """Return what a file holds; the messages leave out the path, which may be the secret by mistake."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("the file is no text") from None
 
 
 def base_url(value: str, api_key: str) -> str:

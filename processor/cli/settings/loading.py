@@ -19,7 +19,8 @@ from processor.model.errors import ConfigurationError
 
 PREFIX = "PROCESSOR_"
 
-_KEY_SETTINGS = frozenset({"api_key", "api_key_file"})
+_SECRETS = {"fullstory": {"api_key", "api_key_file"}, "mapping": {"hash_salt", "hash_salt_file"}}
+"""Settings that say one thing in two ways, by group."""
 
 _KUBERNETES = re.compile(r"PROCESSOR_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)\Z")
 _KUBERNETES_PORT = re.compile(r"PROCESSOR_(\w+_)?PORT\Z")
@@ -60,7 +61,7 @@ def groups() -> dict[str, type[Group]]:
 def variables() -> list[Variable]:
     """Return every setting, in order."""
     return [
-        Variable(group_name, name, info)
+        Variable(group_name, info.alias or name, info)
         for group_name, group in groups().items()
         for name, info in group.model_fields.items()
     ]
@@ -106,8 +107,9 @@ def _of_file(table: Mapping[str, Any], group: str, environment: Mapping[str, dic
     content = table.get(group)
     if not isinstance(content, dict):
         return {}
-    if group == "fullstory" and environment.get(group, {}).keys() & _KEY_SETTINGS:
-        return {name: value for name, value in content.items() if name not in _KEY_SETTINGS}
+    secret = _SECRETS.get(group, set())
+    if environment.get(group, {}).keys() & secret:
+        return {name: value for name, value in content.items() if name not in secret}
     return content
 
 

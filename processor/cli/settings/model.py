@@ -6,8 +6,9 @@ from pydantic import ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from processor.cli.settings.connections import FullStory, Kafka, SchemaRegistry
+from processor.cli.settings.mapping import Mapping
 from processor.cli.settings.memory import budget_for, largest_batch
-from processor.cli.settings.operation import Batch, Delivery, Http, Log, Mapping, Memory, Ready, Shutdown
+from processor.cli.settings.operation import Batch, Delivery, Http, Log, Memory, Ready, Shutdown
 
 
 @final

@@ -2,14 +2,13 @@
 
 from typing import Annotated, Literal, final
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from processor.cli.settings import checks
 from processor.cli.settings.definitions import About, Group, Line, Word
 from processor.cli.settings.memory import MIB, MemorySplit
 from processor.engine.limits import LimitSettings
 from processor.engine.partition import BatchLimits
-from processor.events.mapping import MappingRules
 from processor.runtime.account import Mode
 from processor.runtime.delivery import DeliverySettings, Unattributed
 from processor.runtime.requests import RequestSettings
@@ -148,23 +147,6 @@ class Shutdown(Group):
             "55",
         ),
     ] = 25.0
-
-
-@final
-class Mapping(Group):
-    """How an event becomes an item."""
-
-    integration_names: Annotated[
-        tuple[Line, ...],
-        BeforeValidator(checks.comma_list),
-        Field(min_length=1),
-        About(
-            "Names, separated by commas, under which an event's `integrations` object speaks of FullStory; "
-            "case matters.",
-            "The names of Segment's own FullStory destinations.",
-            "FullStory,Fullstory (Actions)",
-        ),
-    ] = MappingRules().integration_names
 
 
 @final

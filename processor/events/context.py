@@ -1,0 +1,120 @@
+"""Segment's context of an event to FullStory's (docs/fullstory-api.md#events).
+
+Only what means the same in both is taken over: Segment's `app.build` is a number, FullStory's `build_variant` is none;
+the `page.referrer` of Segment is the page before, FullStory's `initial_referrer` is where the visit came from.
+"""
+
+import re
+from collections.abc import Callable
+from math import isfinite
+from typing import Any
+
+from processor.events.properties import MAX_VALUE_BYTES
+from processor.model.outcomes import Note
+from processor.model.reasons import PropertyRule
+
+_INT32_MAX = 2**31 - 1
+_COUNTRY = re.compile(r"[A-Za-z]{2}\Z")
+_REGION = re.compile(r"[A-Za-z]{2}-[A-Za-z0-9]{1,3}\Z")
+_SUBDIVISION = re.compile(r"[A-Za-z0-9]{1,3}\Z")
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
+_IP_ADDRESS = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}\Z|(?=.{{2,45}}\Z)[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\Z")
+"""Version 4 exactly, version 6 by its characters."""
+
+Part = dict[str, Any]
+
+
+def event_context(context: Part, note: Note) -> dict[str, Part]:
+    """Return FullStory's context, in a fixed order; empty when Segment's holds nothing of it.
+
+    Total. What has not the type or form that FullStory takes is left out and noted; what is empty is left out.
+    """
+    taken: dict[str, Part] = {}
+    for source, fields in _SOURCES:
+        part = context if source is None else context.get(source)
+        if type(part) is not dict:
+            if part:
+                note(PropertyRule.CONTEXT_DROPPED, f"context.{source}")
+            continue
+        for name, group, target, check in fields:
+            given = part.get(name)
+            if given is None or given == "":
+                continue
+            value = check(given, part)
+            if value is None:
+                note(PropertyRule.CONTEXT_DROPPED, f"context.{source}.{name}" if source else f"context.{name}")
+            elif group in taken:
+                taken[group].setdefault(target, value)
+            else:
+                taken[group] = {target: value}
+    return taken
+
+
+def _text(value: Any, _part: Part) -> str | None:
+    return value if type(value) is str and len(value.encode()) <= MAX_VALUE_BYTES else None
+
+
+def _pixels(value: Any, _part: Part) -> int | None:
+    """A size is a 32-bit whole number for FullStory; some clients send it as a real."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= _INT32_MAX else None
+
+
+def _degrees(limit: float) -> Callable[[Any, Part], float | None]:
+    def check(value: Any, _part: Part) -> float | None:
+        is_number = type(value) is float or type(value) is int
+        return value if is_number and isfinite(value) and -limit <= value <= limit else None
+
+    return check
+
+
+def _ip_address(value: Any, _part: Part) -> str | None:
+    return value if type(value) is str and _IP_ADDRESS.match(value) else None
+
+
+def _country(value: Any, _part: Part) -> str | None:
+    """ISO 3166-1 alpha-2, so no country's name."""
+    return value.upper() if type(value) is str and _COUNTRY.match(value) else None
+
+
+def _region(value: Any, part: Part) -> str | None:
+    """ISO 3166-2, which begins with the country; a subdivision alone is completed by the country beside it."""
+    if type(value) is not str:
+        return None
+    if _REGION.match(value):
+        return value.upper()
+    country = _country(part.get("country"), part)
+    return f"{country}-{value.upper()}" if country and _SUBDIVISION.match(value) else None
+
+
+_Field = tuple[str, str, str, Callable[[Any, Part], Any]]
+"""Segment's name, FullStory's group and name, and what returns the value to send or None."""
+
+_SOURCES: tuple[tuple[str | None, tuple[_Field, ...]], ...] = (
+    ("page", (("url", "browser", "url", _text), ("initial_referrer", "browser", "initial_referrer", _text))),
+    ("referrer", (("url", "browser", "initial_referrer", _text),)),
+    (None, (("userAgent", "browser", "user_agent", _text),)),
+    (
+        "app",
+        (
+            ("namespace", "mobile", "app_id", _text),
+            ("version", "mobile", "app_version", _text),
+            ("name", "mobile", "app_name", _text),
+        ),
+    ),
+    ("device", (("manufacturer", "device", "manufacturer", _text), ("model", "device", "model", _text))),
+    ("screen", (("width", "device", "screen_width", _pixels), ("height", "device", "screen_height", _pixels))),
+    (
+        "location",
+        (
+            ("country", "location", "country", _country),
+            ("region", "location", "region", _region),
+            ("city", "location", "city", _text),
+            ("latitude", "location", "latitude", _degrees(90)),
+            ("longitude", "location", "longitude", _degrees(180)),
+        ),
+    ),
+    (None, (("ip", "location", "ip_address", _ip_address),)),
+)
+"""In the order of FullStory's groups; where two sources give one field, the first outranks."""

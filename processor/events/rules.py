@@ -1,0 +1,44 @@
+"""The settings that shape mapping: docs/configuration.md#mapping says what each does, docs/mapping.md shows it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from processor.events.privacy import PropertyLists
+
+MessageType = Literal["identify", "track", "page", "screen"]
+Anonymous = Literal["uid", "property", "filter"]
+Names = Literal["segment", "underscore"]
+SchemaRule = Literal["declare", "infer"]
+Nulls = Literal["omit", "send"]
+Session = Literal["none", "most_recent"]
+Integrations = Literal["honour", "ignore"]
+
+
+@dataclass(frozen=True, slots=True)
+class MappingRules:
+    """What of a message becomes what; compared and hashed as a whole by the mapping fingerprint."""
+
+    integration_names: tuple[str, ...] = (
+        "FullStory",
+        "Fullstory",
+        "Fullstory (Actions)",
+        "Fullstory Cloud Mode (Actions)",
+    )
+    """Names under which an event's `integrations` object may speak of FullStory; case matters, as in Segment."""
+    integrations: Integrations = "honour"
+    message_types: tuple[MessageType, ...] = ("identify", "track")
+    anonymous: Anonymous = "uid"
+    names: Names = "segment"
+    schema: SchemaRule = "declare"
+    nulls: Nulls = "omit"
+    session: Session = "none"
+    context: bool = True
+    events_allow: tuple[str, ...] = ()
+    """Globs of event names, as the libraries below."""
+    events_deny: tuple[str, ...] = ()
+    libraries_allow: tuple[str, ...] = ()
+    libraries_deny: tuple[str, ...] = ()
+    traits: PropertyLists = field(default_factory=PropertyLists)
+    properties: PropertyLists = field(default_factory=PropertyLists)
+    hash_salt: str = field(default="", repr=False)
+    """A secret."""
