@@ -6,7 +6,6 @@ the `page.referrer` of Segment is the page before, FullStory's `initial_referrer
 
 import re
 from collections.abc import Callable
-from math import isfinite
 from typing import Any
 
 from processor.events.properties import MAX_VALUE_BYTES
@@ -64,7 +63,7 @@ def _pixels(value: Any, _part: Part) -> int | None:
 def _degrees(limit: float) -> Callable[[Any, Part], float | None]:
     def check(value: Any, _part: Part) -> float | None:
         is_number = type(value) is float or type(value) is int
-        return value if is_number and isfinite(value) and -limit <= value <= limit else None
+        return value if is_number and -limit <= value <= limit else None
 
     return check
 

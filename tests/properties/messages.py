@@ -1,8 +1,21 @@
 """Strategies for Segment messages: mostly sensible, and as strange as JSON allows."""
 
-from typing import Any
+import json
+from typing import Any, get_args
 
 from hypothesis import strategies as st
+
+from processor.events.privacy import PropertyLists
+from processor.events.rules import (
+    Anonymous,
+    Integrations,
+    MappingRules,
+    MessageType,
+    Names,
+    Nulls,
+    SchemaRule,
+    Session,
+)
 
 NAMES = st.sampled_from(["plan", "email", "name", "displayName", "a b", "a-b", "ab", "1", "_x", "größe", ""]) | st.text(
     max_size=6
@@ -37,16 +50,79 @@ def messages() -> st.SearchStrategy[dict[str, Any]]:
     return identify | track
 
 
+CONTEXTS = st.dictionaries(
+    st.sampled_from(
+        ["page", "referrer", "userAgent", "app", "device", "screen", "location", "ip", "traits", "library"]
+    ),
+    st.dictionaries(
+        st.sampled_from(
+            ["url", "name", "version", "model", "width", "height", "country", "region", "city", "latitude", "plan"]
+        ),
+        JSON | st.sampled_from(["PL", "PL-12", "12", 390, 390.0, 50.06, "https://shop.example/"]),
+        max_size=4,
+    )
+    | JSON
+    | st.sampled_from(["192.0.2.7", "::1"]),
+    max_size=6,
+)
+OPTIONS = st.dictionaries(
+    st.sampled_from(["sessionId", "session_url", "useMostRecent"]),
+    st.sampled_from(["1:2", "https://app.fullstory.com/ui/O/session/1%3A2", True, False, "true"]) | JSON,
+)
+TIMES = JSON | st.integers(-(10**14), 10**15) | st.datetimes().map(str)
+
+
 def strange_messages() -> st.SearchStrategy[dict[str, Any]]:
     """Return events of which every field may be anything, but which mostly get far into mapping."""
     kinds = st.sampled_from(["identify", "track"])
     return st.fixed_dictionaries(
-        {"type": kinds | kinds | JSON, "userId": IDS | JSON, "event": st.just("E") | st.text(min_size=240) | JSON},
+        {
+            "type": kinds | kinds | st.sampled_from(["page", "screen"]) | JSON,
+            "userId": IDS | JSON,
+            "event": st.just("E") | st.text(min_size=240) | JSON,
+        },
         optional={
-            "anonymousId": JSON,
-            "timestamp": JSON | st.integers(-(10**14), 10**15) | st.datetimes().map(str),
+            "anonymousId": JSON | IDS,
+            "name": JSON,
+            "category": JSON,
+            "timestamp": TIMES,
+            "originalTimestamp": TIMES,
+            "sentAt": TIMES,
+            "receivedAt": TIMES,
+            "context": CONTEXTS | CONTEXTS.map(json.dumps) | JSON,
             "traits": OBJECTS | OBJECTS | JSON,
             "properties": OBJECTS | OBJECTS | JSON,
-            "integrations": JSON | st.just({"All": True}),
+            "integrations": JSON | st.just({"All": True}) | st.fixed_dictionaries({"FullStory": OPTIONS}),
         },
     )
+
+
+_PATHS = st.lists(
+    st.sampled_from(["plan", "email", "name", "displayName", "a b", "1", "ab.plan", "a b.1.plan"]), max_size=3
+)
+_GLOBS = st.lists(st.sampled_from(["*", "E", "E*", "Viewed*", "?", ""]), max_size=2).map(tuple)
+_LISTS = st.builds(
+    PropertyLists,
+    _PATHS.map(tuple) | st.just(()),
+    _PATHS.map(tuple),
+    _PATHS.map(tuple),
+    _PATHS.map(lambda paths: tuple((path, 2) for path in paths)),
+)
+RULES = st.builds(
+    MappingRules,
+    integrations=st.sampled_from(get_args(Integrations)),
+    message_types=st.just(get_args(MessageType)),
+    anonymous=st.sampled_from(get_args(Anonymous)),
+    names=st.sampled_from(get_args(Names)),
+    schema=st.sampled_from(get_args(SchemaRule)),
+    nulls=st.sampled_from(get_args(Nulls)),
+    session=st.sampled_from(get_args(Session)),
+    context=st.booleans(),
+    events_allow=st.just(()) | _GLOBS,
+    events_deny=st.just(()) | _GLOBS,
+    libraries_deny=st.just(()) | _GLOBS,
+    traits=st.just(PropertyLists()) | _LISTS,
+    properties=st.just(PropertyLists()) | _LISTS,
+    hash_salt=st.sampled_from(["", "correct-horse-battery-staple"]),
+)
+"""Any settings, those included that are refused at the start because they contradict each other."""

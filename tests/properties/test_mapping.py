@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.events.mapping import Mapping, MappingRules
+from processor.events.privacy import PropertyLists
 from processor.events.properties import PropertyCleaner, count_names
 from processor.model.outcomes import Filtered, Mapped, Outcome, Rejected
 from processor.model.reasons import Kind, PropertyRule
 from tests.properties.limits import event_violations, property_violations, user_violations
-from tests.properties.messages import JSON, NAMES, OBJECTS, strange_messages
+from tests.properties.messages import JSON, NAMES, OBJECTS, RULES, strange_messages
 from tests.properties.segment import KAFKA_TIMESTAMP_MS
 
 WARM = Mapping(MappingRules())
@@ -40,20 +41,61 @@ def test_any_event_has_an_outcome_within_every_limit(event: dict[str, Any]) -> N
             assert user_violations(body) == []
             assert body["uid"] == uid
         case Mapped(Kind.EVENT, uid, body):
-            assert event_violations(body) == []
-            assert body["user"] == {"uid": uid}
+            assert event_violations(body, allows=["session"]) == []
+            assert body.get("user", {"uid": uid}) == {"uid": uid}
         case _:
             assert isinstance(outcome, Filtered | Rejected)
 
 
-@given(strange_messages())
-def test_the_same_event_gives_the_same_bytes(event: dict[str, Any]) -> None:
+@given(RULES, strange_messages())
+def test_so_it_has_under_any_settings(rules: MappingRules, event: dict[str, Any]) -> None:
+    """What they ask for, and nothing beyond; a body can always be written."""
+    asked = {"nulls": rules.nulls == "send", "nobody": rules.anonymous == "property", "session": True}
+    allows = [name for name, is_asked in asked.items() if is_asked]
+    before = json.dumps(event)
+
+    outcome, _ = mapped(Mapping(rules), event)
+
+    assert json.dumps(event) == before
+    if isinstance(outcome, Mapped):
+        orjson.dumps(outcome.body)
+        violations = user_violations if outcome.kind is Kind.USER else event_violations
+        assert violations(outcome.body, allows=allows) == []
+        assert outcome.uid
+        assert rules.context or "context" not in outcome.body
+        assert rules.schema == "declare" or "schema" not in outcome.body
+
+
+@given(RULES, strange_messages())
+def test_the_same_event_gives_the_same_bytes(rules: MappingRules, event: dict[str, Any]) -> None:
     """Whatever a process has seen before, and however often it maps the event."""
-    outcomes = [mapped(mapping, event) for mapping in (Mapping(MappingRules()), WARM, WARM)]
+    fresh, seasoned = Mapping(rules), Mapping(rules)
+    outcomes = [mapped(mapping, event) for mapping in (fresh, seasoned, seasoned)]
+    outcomes += [mapped(mapping, event) for mapping in (WARM, Mapping(MappingRules()))]
 
     assert outcomes[0] == outcomes[1] == outcomes[2]
-    bodies = {orjson.dumps(outcome.body) for outcome, _ in outcomes if isinstance(outcome, Mapped)}
-    assert len(bodies) <= 1
+    assert outcomes[3] == outcomes[4]
+    for same in (outcomes[:3], outcomes[3:]):
+        assert len({orjson.dumps(outcome.body) for outcome, _ in same if isinstance(outcome, Mapped)}) <= 1
+
+
+@given(strange_messages(), st.sampled_from(["plan", "email", "name", "displayName", "a b"]))
+def test_what_is_denied_or_hashed_is_nowhere_in_the_item(event: dict[str, Any], name: str) -> None:
+    """Under no name, and in no field of its own."""
+    secret = "S3CR3T"
+    event = {**event, "type": "identify", "userId": "u", "integrations": None}
+    others = event["traits"] if isinstance(event.get("traits"), dict) else {}
+    event["traits"] = {name: None, **others} | {name: [secret, {"x": secret}]}  # first, or the limit of 500 drops it
+    shown, _ = mapped(WARM, event)
+    assert isinstance(shown, Mapped)
+    assert secret in json.dumps(shown.body)
+
+    for value in (secret, [secret, {"x": secret}]):
+        event["traits"][name] = value
+        for lists in (PropertyLists(deny=(name,)), PropertyLists(hash=(name,)), PropertyLists(allow=("other",))):
+            outcome, _ = mapped(Mapping(MappingRules(traits=lists)), event)
+            assert isinstance(outcome, Mapped)
+            assert secret not in json.dumps(outcome.body)
 
 
 @given(OBJECTS)

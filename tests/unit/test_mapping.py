@@ -12,6 +12,7 @@ import pytest
 from processor.cli.settings.mapping import Mapping as Settings
 from processor.events.avro import decode
 from processor.events.mapping import Mapping, MappingRules
+from processor.events.privacy import PropertyLists
 from processor.model.outcomes import Filtered, Mapped, Outcome, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind, PropertyRule
 from tests.properties.limits import event_violations, user_violations
@@ -332,6 +333,243 @@ def test_the_names_of_the_destination_are_a_setting() -> None:
 
     assert outcome == Filtered(FilterReason.INTEGRATIONS)
     assert isinstance(other, Mapped)
+
+
+def test_integrations_may_be_ignored() -> None:
+    """Except for what they say of the session; an object they must be all the same."""
+    given = {"type": "track", "userId": "u", "event": "E", "integrations": {"All": False, "FullStory": False}}
+    rules = MappingRules(integrations="ignore")
+
+    assert isinstance(mapped(given, rules)[0], Mapped)
+    named, _ = mapped({**given, "integrations": {"All": False, "FullStory": {"sessionId": "1:2"}}}, rules)
+    assert isinstance(named, Mapped)
+    assert named.body["session"] == {"id": "1:2"}
+    assert isinstance(mapped({**given, "integrations": 5}, rules)[0], Rejected)
+
+
+@pytest.mark.parametrize(
+    ("integrations", "options"),
+    [
+        ({"FullStory": {"sessionId": "1:2"}}, True),
+        ({"Fullstory Cloud Mode (Actions)": {"sessionId": "1:2"}}, True),
+        ({"Fullstory (Actions)": True, "FullStory": {"sessionId": "1:2"}}, True),
+        ({"Mixpanel": {"sessionId": "1:2"}}, False),
+        ({"FullStory": "1:2"}, False),
+    ],
+)
+def test_options_stand_under_any_name_of_the_destination(integrations: Json, options: bool) -> None:  # noqa: FBT001
+    """The first one that holds an object; an identify has no use for them."""
+    body, _ = event(integrations=integrations, timestamp=KAFKA_TIMESTAMP)
+
+    assert body.get("session") == ({"id": "1:2"} if options else None)
+    assert ("user" in body) != options
+    assert user(integrations=integrations)[0] == {"uid": "u", "properties": {}}
+
+
+@pytest.mark.parametrize("kind", ["page", "screen"])
+@pytest.mark.parametrize(
+    ("fields", "name", "properties"),
+    [
+        ({}, "Loaded a {}", {}),
+        ({"name": "Cart"}, "Viewed Cart {}", {"name": "Cart"}),
+        ({"category": "Shop"}, "Viewed Shop {}", {"category": "Shop"}),
+        ({"category": "Shop", "name": "Cart"}, "Viewed Shop Cart {}", {"name": "Cart", "category": "Shop"}),
+        ({"name": " ", "category": True}, "Loaded a {}", {"name": " ", "category": True}),
+        ({"name": "Cart", "properties": {"name": "Basket"}}, "Viewed Cart {}", {"name": "Basket"}),
+    ],
+)
+def test_pages_and_screens_may_be_events(kind: str, fields: Json, name: str, properties: Json) -> None:
+    """Named as Segment's own destinations name them; what the message calls itself is a property too."""
+    rules = MappingRules(message_types=("page", "screen"))
+    message = {"type": kind, "userId": "u", "timestamp": KAFKA_TIMESTAMP, **fields}
+
+    outcome, changes = mapped(message, rules)
+
+    assert not changes
+    assert isinstance(outcome, Mapped)
+    assert (outcome.body["name"], outcome.body["properties"]) == (name.format(kind.capitalize()), properties)
+    assert mapped({**message, "type": "track"}, rules)[0] == Filtered(FilterReason.MESSAGE_TYPE)
+    long, changes = mapped({**message, "name": "n" * 250}, rules)
+    assert isinstance(long, Mapped)
+    assert len(long.body["name"]) == 250
+    assert changes[PropertyRule.NAME_CUT] == 1
+
+
+@pytest.mark.parametrize(
+    ("ids", "anonymous", "uid"),
+    [
+        ({"userId": "u", "anonymousId": "a"}, "uid", "u"),
+        ({"userId": "u", "anonymousId": "a"}, "property", "u"),
+        ({"userId": "u", "anonymousId": "a"}, "filter", "u"),
+        ({"anonymousId": "a"}, "uid", "a"),
+        ({"anonymousId": "a"}, "property", None),
+        ({"anonymousId": 7}, "property", None),
+    ],
+)
+def test_what_a_visitors_id_becomes(ids: Json, anonymous: Any, uid: str | None) -> None:
+    """The user's id or a property; order is kept by it in either case."""
+    rules = MappingRules(anonymous=anonymous)
+    kept = {"segmentAnonymousId": str(ids["anonymousId"])}
+    who, _ = mapped({"type": "identify", **ids}, rules)
+    what, _ = mapped({"type": "track", "event": "E", **ids}, rules)
+
+    assert isinstance(who, Mapped)
+    assert isinstance(what, Mapped)
+    assert who.body.get("uid") == uid
+    assert who.body["properties"] == ({} if uid == "a" else kept)
+    assert what.body.get("user") == (None if uid is None else {"uid": uid})
+    assert what.body["properties"] == (kept if uid is None else {})
+    assert who.uid == what.uid == (uid or str(ids["anonymousId"]))
+
+
+def test_visitors_may_be_filtered() -> None:
+    """A message of nobody is a fault all the same."""
+    rules = MappingRules(anonymous="filter")
+
+    for kind in ("identify", "track"):
+        outcome, _ = mapped({"type": kind, "anonymousId": "a", "event": "E"}, rules)
+        assert outcome == Filtered(FilterReason.ANONYMOUS)
+    assert isinstance(mapped({"type": "track", "event": "E"}, rules)[0], Rejected)
+
+
+def test_a_long_anonymous_id_that_is_no_uid_is_no_fault() -> None:
+    """It is a property like others."""
+    outcome, _ = mapped({"type": "identify", "anonymousId": "a" * 300}, MappingRules(anonymous="property"))
+
+    assert isinstance(outcome, Mapped)
+    assert outcome.body == {"properties": {"segmentAnonymousId": "a" * 300}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "traits", "is_from_context"),
+    [
+        ({"traits": {"a": "x"}, "context": {"traits": {"b": "y"}}}, {"a": "x"}, False),
+        ({"context": {"traits": {"b": "y"}}}, {"b": "y"}, True),
+        ({"traits": {}, "context": {"traits": {"b": "y"}}}, {"b": "y"}, True),
+        ({"traits": [], "context": '{"traits": {"b": "y"}}'}, {"b": "y"}, True),
+        ({"context": {"traits": {}}}, {}, False),
+        ({"context": {"traits": "text"}}, {}, False),
+        ({"context": "no JSON"}, {}, False),
+        ({"context": ""}, {}, False),
+        ({"context": [1]}, {}, False),
+    ],
+)
+def test_an_identify_without_traits_has_those_of_its_context(fields: Json, traits: Json, is_from_context: bool) -> None:  # noqa: FBT001
+    """Libraries that keep a user's traits put them there; a track has no use for them."""
+    body, changes = user(**fields)
+
+    assert body["properties"] == traits
+    assert changes == ({PropertyRule.TRAITS_FROM_CONTEXT: 1} if is_from_context else {})
+    assert event(**{**fields, "traits": None})[0]["properties"] == {}
+
+
+@pytest.mark.parametrize("context", ["no JSON", '"text"', 5, [1], True])
+def test_a_context_that_is_no_object_is_left_out(context: Any) -> None:
+    """The event itself is sound; the loss is counted."""
+    body, changes = event(context=context, timestamp=KAFKA_TIMESTAMP)
+
+    assert "context" not in body
+    assert changes == {PropertyRule.CONTEXT_DROPPED: 1}
+
+
+def test_context_may_be_left_out() -> None:
+    """By a setting; then nobody looks at it, so nothing is counted either."""
+    given = {"type": "track", "userId": "u", "event": "E", "timestamp": KAFKA_TIMESTAMP}
+
+    for context in ({"ip": "192.0.2.7"}, "no JSON"):
+        outcome, changes = mapped({**given, "context": context}, MappingRules(context=False))
+        assert isinstance(outcome, Mapped)
+        assert "context" not in outcome.body
+        assert not changes
+
+
+@pytest.mark.parametrize(
+    ("context", "is_forwarded"),
+    [
+        ({"library": {"name": "analytics-python"}}, True),
+        ('{"library": {"name": "analytics-python"}}', True),
+        ({"library": {"name": "analytics.js"}}, False),
+        ({"library": {"name": 5}}, False),
+        ({"library": "analytics-python"}, False),
+        ({}, False),
+        (None, False),
+        ("no JSON", False),
+    ],
+)
+def test_messages_may_be_filtered_by_their_library(context: Any, is_forwarded: bool) -> None:  # noqa: FBT001
+    """Where some are allowed, a message without one is not among them."""
+    rules = MappingRules(libraries_allow=("analytics-*",))
+
+    outcome, _ = mapped({"type": "identify", "userId": "u", "context": context}, rules)
+
+    assert isinstance(outcome, Mapped) == is_forwarded
+    assert is_forwarded or outcome == Filtered(FilterReason.LIBRARY)
+
+
+def test_events_may_be_filtered_by_their_name() -> None:
+    """By the whole name; identifies have none."""
+    rules = MappingRules(message_types=("identify", "track", "page"), events_deny=("Debug*", "Viewed * Page"))
+    common = {"userId": "u", "timestamp": KAFKA_TIMESTAMP}
+
+    assert mapped({"type": "track", "event": "Debug", **common}, rules)[0] == Filtered(FilterReason.EVENT_NAME)
+    assert mapped({"type": "page", "name": "Cart", **common}, rules)[0] == Filtered(FilterReason.EVENT_NAME)
+    assert isinstance(mapped({"type": "track", "event": "E", **common}, rules)[0], Mapped)
+    assert isinstance(mapped({"type": "identify", **common}, rules)[0], Mapped)
+
+
+@pytest.mark.parametrize(
+    ("lists", "traits", "body"),
+    [
+        (PropertyLists(deny=("email", "name")), {"email": "e@x", "name": "N"}, {"properties": {}}),
+        (
+            PropertyLists(truncate=(("email", 3), ("name", 1))),
+            {"email": "e@x", "name": "N"},
+            {"properties": {"email": "e@x", "name": "N"}},
+        ),
+        (
+            PropertyLists(truncate=(("firstName", 1),)),
+            {"firstName": "Jo", "lastName": "D"},
+            {"display_name": "D", "properties": {"firstName": "J", "lastName": "D"}},
+        ),
+        (
+            PropertyLists(deny=("displayName",)),
+            {"displayName": "D", "name": "N"},
+            {"display_name": "N", "properties": {"name": "N"}},
+        ),
+        (PropertyLists(allow=("email",)), {"email": "e@x", "name": "N"}, {"email": "e@x", "properties": {}}),
+    ],
+)
+def test_what_is_kept_back_names_nobody(lists: PropertyLists, traits: Json, body: Json) -> None:
+    """What the lists drop, hash or cut is no email and no display name."""
+    outcome, _ = mapped({"type": "identify", "userId": "u", "traits": traits}, MappingRules(traits=lists))
+
+    assert isinstance(outcome, Mapped)
+    assert outcome.body == {"uid": "u", **body}
+
+
+def test_hashed_specials_stay_properties() -> None:
+    """A hash is nobody's address, and no name."""
+    rules = MappingRules(traits=PropertyLists(hash=("email", "displayName")))
+    outcome, changes = mapped(
+        {"type": "identify", "userId": "u", "traits": {"email": "e@x", "displayName": "D", "name": "N"}}, rules
+    )
+
+    assert isinstance(outcome, Mapped)
+    assert outcome.body.keys() == {"uid", "properties"}
+    assert [len(outcome.body["properties"][name]) for name in ("email", "displayName")] == [64, 64]
+    assert changes == {PropertyRule.HASHED: 2}
+
+
+def test_the_lists_reach_what_mapping_adds() -> None:
+    """The anonymousId that is kept is a trait of a user, and a property of an event that names none."""
+    lists = PropertyLists(deny=("segmentAnonymousId",))
+    rules = MappingRules(anonymous="property", traits=lists, properties=lists)
+
+    for message in ({"type": "identify", "userId": "u"}, {"type": "track", "event": "E"}):
+        outcome, changes = mapped({**message, "anonymousId": "a"}, rules)
+        assert isinstance(outcome, Mapped)
+        assert outcome.body["properties"] == {}
+        assert changes[PropertyRule.DENIED] == 1
 
 
 def test_who_may_not_be_forwarded_is_filtered_before_faults_are_looked_for() -> None:

@@ -39,6 +39,26 @@ def test_a_name_gets_its_legal_form(original: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("original", "expected"),
+    [
+        ("plan", "plan"),
+        ("Product Name", "Product_Name"),
+        ("a.b - c", "a_b___c"),
+        ("größe", "gr__e"),
+        ("2nd seat", "p2nd_seat"),
+        (" plan", "p_plan"),
+        ("", "p_00000000"),
+        ("名前", f"p_{checksum('名前')}"),
+        ("名前1", "p__1"),
+    ],
+)
+def test_underscores_may_keep_words_apart(original: str, expected: str) -> None:
+    """One for each character; a name of nothing else is known by its checksum as ever."""
+    assert clean(original, "_") == expected
+    assert NameCache("_")[original] == expected
+
+
+@pytest.mark.parametrize(
     ("originals", "expected"),
     [
         (["a b", "a-b"], [f"ab_{checksum('a b')}", f"ab_{checksum('a-b')}"]),

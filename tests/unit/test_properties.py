@@ -228,3 +228,19 @@ def test_cleaning_leaves_what_it_was_given() -> None:
     clean(given)
 
     assert json.dumps(given) == before
+
+
+def test_nulls_may_be_sent() -> None:
+    """Where they are asked for, but not in arrays, which FullStory knows of one type only."""
+    notes: Notes = []
+    cleaner = PropertyCleaner(sends_nulls=True)
+    cleaned = cleaner.clean(
+        {"a": None, "b": {"c": None}, "d": [1, None], "e": {}, "f g": None}, lambda *note: notes.append(note)
+    )
+
+    assert cleaned == {"a": None, "b": {"c": None}, "d": [1], "fg": None}
+    assert notes == [
+        (PropertyRule.RENAMED, "fg"),
+        (PropertyRule.NULL_OMITTED, "d"),
+        (PropertyRule.NULL_OMITTED, "e"),
+    ]

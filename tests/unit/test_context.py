@@ -1,0 +1,133 @@
+"""Segment's context of an event to FullStory's."""
+
+from typing import Any
+
+import pytest
+
+from processor.events.context import event_context
+from processor.model.reasons import PropertyRule
+
+Json = dict[str, Any]
+DROPPED = PropertyRule.CONTEXT_DROPPED
+
+
+def taken(context: Json) -> tuple[Json, list[str]]:
+    """Return FullStory's context, and where something was dropped."""
+    places: list[str] = []
+
+    def note(rule: PropertyRule, place: str) -> None:
+        assert rule is DROPPED
+        places.append(place)
+
+    return event_context(context, note), places
+
+
+def test_everything_that_both_know_is_taken() -> None:
+    """Each field from its place, in FullStory's order of groups whatever Segment's is."""
+    context = {
+        "screen": {"height": 844, "width": 390, "density": 3},
+        "ip": "192.0.2.7",
+        "location": {
+            "city": "Kraków",
+            "country": "PL",
+            "region": "PL-12",
+            "latitude": 50,
+            "longitude": 19.94,
+            "speed": 0,
+        },
+        "device": {"id": "d", "manufacturer": "Apple", "model": "iPhone15,2", "name": "maguro", "type": "ios"},
+        "app": {"name": "Shop", "version": "1.2", "build": "7", "namespace": "com.shop"},
+        "userAgent": "Mozilla/5.0",
+        "page": {"url": "https://shop.example/", "path": "/", "referrer": "https://a.example", "title": "Shop"},
+        "referrer": {"url": "https://search.example", "type": "search"},
+        "library": {"name": "analytics.js"},
+        "traits": {"plan": "free"},
+    }
+
+    found, places = taken(context)
+
+    assert (found, places) == (
+        {
+            "browser": {
+                "url": "https://shop.example/",
+                "initial_referrer": "https://search.example",
+                "user_agent": "Mozilla/5.0",
+            },
+            "mobile": {"app_id": "com.shop", "app_version": "1.2", "app_name": "Shop"},
+            "device": {"manufacturer": "Apple", "model": "iPhone15,2", "screen_width": 390, "screen_height": 844},
+            "location": {
+                "country": "PL",
+                "region": "PL-12",
+                "city": "Kraków",
+                "latitude": 50,
+                "longitude": 19.94,
+                "ip_address": "192.0.2.7",
+            },
+        },
+        [],
+    )
+    assert list(found) == ["browser", "mobile", "device", "location"]
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        ({"page": {"initial_referrer": "a"}, "referrer": {"url": "b"}}, {"browser": {"initial_referrer": "a"}}),
+        ({"page": {"referrer": "a"}}, {}),
+        ({"screen": {"width": 390.0}}, {"device": {"screen_width": 390}}),
+        ({"screen": {"width": 0}}, {"device": {"screen_width": 0}}),
+        ({"location": {"country": "us", "region": "ca"}}, {"location": {"country": "US", "region": "US-CA"}}),
+        ({"location": {"region": "us-ca"}}, {"location": {"region": "US-CA"}}),
+        ({"location": {"latitude": -90, "longitude": 180.0}}, {"location": {"latitude": -90, "longitude": 180.0}}),
+        ({"ip": "2001:db8::1"}, {"location": {"ip_address": "2001:db8::1"}}),
+        ({"ip": "::ffff:192.0.2.7"}, {"location": {"ip_address": "::ffff:192.0.2.7"}}),
+        ({"ip": "255.255.255.255"}, {"location": {"ip_address": "255.255.255.255"}}),
+        ({"page": {"url": "x" * 8_192}}, {"browser": {"url": "x" * 8_192}}),
+        ({"page": {"url": ""}, "app": {}, "device": None, "screen": [], "ip": None, "userAgent": ""}, {}),
+        ({}, {}),
+    ],
+)
+def test_a_field_is_taken_in_its_form(context: Json, expected: Json) -> None:
+    """What is absent or empty is nothing to speak of."""
+    found, places = taken(context)
+
+    assert repr(found) == repr(expected), "types included"
+    assert places == []
+
+
+@pytest.mark.parametrize(
+    ("context", "place"),
+    [
+        ({"page": "https://shop.example/"}, "context.page"),
+        ({"page": {"url": 5}}, "context.page.url"),
+        ({"page": {"url": "x" * 8_193}}, "context.page.url"),
+        ({"page": {"url": "é" * 4_097}}, "context.page.url"),
+        ({"userAgent": ["Mozilla"]}, "context.userAgent"),
+        ({"app": {"version": 1.2}}, "context.app.version"),
+        ({"screen": {"width": "390"}}, "context.screen.width"),
+        ({"screen": {"width": 390.5}}, "context.screen.width"),
+        ({"screen": {"width": -1}}, "context.screen.width"),
+        ({"screen": {"width": 2**31}}, "context.screen.width"),
+        ({"screen": {"width": True}}, "context.screen.width"),
+        ({"screen": {"height": float("inf")}}, "context.screen.height"),
+        ({"location": {"country": "Poland"}}, "context.location.country"),
+        ({"location": {"country": 48}}, "context.location.country"),
+        ({"location": {"region": "California"}}, "context.location.region"),
+        ({"location": {"region": "CA"}}, "context.location.region"),
+        ({"location": {"region": 5}}, "context.location.region"),
+        ({"location": {"latitude": 90.5}}, "context.location.latitude"),
+        ({"location": {"longitude": float("nan")}}, "context.location.longitude"),
+        ({"location": {"longitude": "west"}}, "context.location.longitude"),
+        ({"location": {"latitude": True}}, "context.location.latitude"),
+        ({"location": {"latitude": 10**400}}, "context.location.latitude"),
+        ({"ip": "localhost"}, "context.ip"),
+        ({"ip": "256.0.0.1"}, "context.ip"),
+        ({"ip": "1.2.3"}, "context.ip"),
+        ({"ip": "1.2.3.4.5"}, "context.ip"),
+        ({"ip": "192.0.2.7, 198.51.100.2"}, "context.ip"),
+        ({"ip": 3_221_225_991}, "context.ip"),
+    ],
+)
+def test_what_has_another_form_is_left_out(context: Json, place: str) -> None:
+    """FullStory might refuse the event for it; the place is noted, the value is not."""
+    assert taken(context) == ({}, [place])

@@ -1,0 +1,58 @@
+"""Types that FullStory would infer wrongly."""
+
+from typing import Any
+
+import pytest
+
+from processor.events.declarations import declare
+
+
+@pytest.mark.parametrize(
+    ("value", "declared"),
+    [
+        (5, "int"),
+        (0, "int"),
+        (-(2**63), "int"),
+        (2**63 - 1, "int"),
+        (2**63, None),
+        (5.0, None),
+        (True, None),
+        (None, None),
+        ("5", None),
+        ("", None),
+        ([1, 2], "ints"),
+        ([1, 2.5], None),
+        ([True], None),
+        ([1, 2**63], None),
+        ([], None),
+        (["a"], None),
+        ("2015-02-23T22:28:55Z", "date"),
+        ("2015-02-23T22:28:55.111Z", "date"),
+        ("2015-02-23T22:28:55.123456789+05:30", "date"),
+        ("2015-02-23T22:28:55-08:00", "date"),
+        ("2015-02-23", None),
+        ("2015-02-23T22:28:55", None),
+        ("2015-02-23 22:28:55Z", None),
+        ("2015-02-30T22:28:55Z", None),
+        ("2015-02-23T25:28:55Z", None),
+        ("2015-02-23T22:28Z", None),
+        ("20150223T222855Z", None),
+        ("2015-02-23T22:28:55Z and more", None),
+        ("\uff12\uff10\uff11\uff15-02-23T22:28:55Z", None),
+        (["2015-02-23T22:28:55Z", "2016-02-23T22:28:55Z"], "dates"),
+        (["2015-02-23T22:28:55Z", "yesterday"], None),
+        ('[{"a":1}]', None),
+    ],
+)
+def test_whole_numbers_and_times_are_declared(value: Any, declared: str | None) -> None:
+    """And nothing else: of the rest, inference is right."""
+    assert declare({"p": value}) == ({} if declared is None else {"p": declared})
+
+
+def test_paths_are_dotted_and_in_order() -> None:
+    """Each level of a nested object adds its name."""
+    assert list(declare({"z": 1, "a": {"b": {"c": [1]}, "d": 2}, "e": {"f": "x"}}).items()) == [
+        ("z", "int"),
+        ("a.b.c", "ints"),
+        ("a.d", "int"),
+    ]
