@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from processor.events.properties import MAX_VALUE_BYTES
+from processor.events.json_text import parse_json
+from processor.events.properties import MAX_VALUE_BYTES, SURELY_SHORT_CHARACTERS
 from processor.model.outcomes import Note
 from processor.model.reasons import PropertyRule
 
@@ -20,20 +21,66 @@ _OCTET = "(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _IP_ADDRESS = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}\Z|(?=.{{2,45}}\Z)[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\Z")
 """Version 4 exactly, version 6 by its characters."""
 
+_REMEMBERED_TEXTS = 2_048
+_REMEMBERED_CHARACTERS = 2_048
+
 Part = dict[str, Any]
+Taken = dict[str, Part]
 
 
-def event_context(context: Part, note: Note) -> dict[str, Part]:
-    """Return FullStory's context, in a fixed order; empty when Segment's holds nothing of it.
+class EventContexts:
+    """FullStory's contexts of events; remembers those that came as JSON text, which repeat from event to event.
 
-    Total. What has not the type or form that FullStory takes is left out and noted; what is empty is left out.
+    A device's context changes seldom and a server library's never, so that most texts need not be read again. A full
+    memory starts anew and a long text is not kept: ever new contexts cost time, not memory.
     """
-    taken: dict[str, Part] = {}
+
+    def __init__(self) -> None:
+        self._remembered: dict[str, tuple[Taken, list[str]]] = {}
+
+    def of(self, given: Any, note: Note) -> Taken:
+        """Return what of an event's context FullStory takes, in a fixed order; empty when that is nothing. Total.
+
+        What has not the type or form that FullStory takes is left out and noted; what is empty is left out.
+        """
+        if type(given) is not str:
+            taken, dropped = _take(given)
+        elif (known := self._remembered.get(given)) is not None:
+            taken, dropped = known
+        else:
+            taken, dropped = _take(given)
+            if len(given) <= _REMEMBERED_CHARACTERS:
+                if len(self._remembered) >= _REMEMBERED_TEXTS:
+                    self._remembered.clear()
+                self._remembered[given] = taken, dropped
+        for place in dropped:
+            note(PropertyRule.CONTEXT_DROPPED, place)
+        return taken
+
+
+def read_context(given: Any) -> Part:
+    """Return Segment's context, which may be JSON text; empty when it is no object, as that costs no message."""
+    context = _read(given)
+    return context if type(context) is dict else {}
+
+
+def _read(given: Any) -> Any:
+    return parse_json(given) if type(given) is str and given else given or {}
+
+
+def _take(given: Any) -> tuple[Taken, list[str]]:
+    """Return FullStory's context of what an event has for one, and the places where something was dropped."""
+    context = _read(given)
+    if type(context) is not dict:
+        return {}, [] if context in (None, []) else ["context"]
+    dropped: list[str] = []
+    taken: Taken = {}
     for source, fields in _SOURCES:
         part = context if source is None else context.get(source)
+        if not part:
+            continue
         if type(part) is not dict:
-            if part:
-                note(PropertyRule.CONTEXT_DROPPED, f"context.{source}")
+            dropped.append(f"context.{source}")
             continue
         for name, group, target, check in fields:
             given = part.get(name)
@@ -41,16 +88,17 @@ def event_context(context: Part, note: Note) -> dict[str, Part]:
                 continue
             value = check(given, part)
             if value is None:
-                note(PropertyRule.CONTEXT_DROPPED, f"context.{source}.{name}" if source else f"context.{name}")
+                dropped.append(f"context.{source}.{name}" if source else f"context.{name}")
             elif group in taken:
                 taken[group].setdefault(target, value)
             else:
                 taken[group] = {target: value}
-    return taken
+    return taken, dropped
 
 
 def _text(value: Any, _part: Part) -> str | None:
-    return value if type(value) is str and len(value.encode()) <= MAX_VALUE_BYTES else None
+    is_text = type(value) is str and (len(value) <= SURELY_SHORT_CHARACTERS or len(value.encode()) <= MAX_VALUE_BYTES)
+    return value if is_text else None
 
 
 def _pixels(value: Any, _part: Part) -> int | None:

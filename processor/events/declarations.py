@@ -8,48 +8,35 @@ import re
 from datetime import datetime
 from typing import Any
 
-_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+"""A whole number beyond is a real for FullStory."""
+
+SHORTEST_TIME = len("2015-02-23T22:28:55Z")
+"""A shorter text is no time."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)\Z", re.ASCII)
 """ISO 8601 with a zone. A date alone stays text: that FullStory takes one for a time is not documented."""
 
-_SHORTEST_TIME = len("2015-02-23T22:28:55Z")
 
-
-def declare(properties: dict[str, Any]) -> dict[str, str]:
-    """Return the types of cleaned properties by dotted path, in their order; empty when inference is right."""
-    declared: dict[str, str] = {}
-    _declare(properties, "", declared)
-    return declared
-
-
-def _declare(properties: dict[str, Any], path: str, declared: dict[str, str]) -> None:
-    for name, value in properties.items():
-        kind = type(value)
-        if kind is str:
-            if value[4:5] == "-" and _is_time(value):
-                declared[path + name] = "date"
-        elif kind is int:
-            if _INT64_MIN <= value <= _INT64_MAX:
-                declared[path + name] = "int"
-        elif kind is dict:
-            _declare(value, f"{path}{name}.", declared)
-        elif kind is list and (plural := _of_array(value)):
-            declared[path + name] = plural
-
-
-def _of_array(values: list[Any]) -> str | None:
-    kinds = set(map(type, values))
-    if kinds == {int}:
-        return "ints" if min(values) >= _INT64_MIN and max(values) <= _INT64_MAX else None
-    return "dates" if kinds == {str} and all(map(_is_time, values)) else None
-
-
-def _is_time(text: str) -> bool:
-    if len(text) < _SHORTEST_TIME or not _TIME.match(text):
+def is_time(text: str) -> bool:
+    """Say whether a text is a time to be declared as `date`."""
+    if not _TIME.match(text):
         return False
     try:
         datetime.fromisoformat(text)
     except ValueError:
         return False
     return True
+
+
+def plural_of(values: list[Any]) -> str | None:
+    """Return the type to declare for an array that is not empty and of one type, or None where inference is right.
+
+    Of numbers, any may be a real.
+    """
+    first = values[0]
+    if type(first) is str:
+        return "dates" if len(first) >= SHORTEST_TIME and all(map(is_time, values)) else None
+    if type(first) is not int or set(map(type, values)) != {int}:
+        return None
+    return "ints" if min(values) >= INT64_MIN and max(values) <= INT64_MAX else None

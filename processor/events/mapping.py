@@ -7,10 +7,8 @@ behaviour is described in docs/mapping.md, FullStory's limits in docs/fullstory-
 from collections.abc import Sequence
 from typing import Any
 
-from processor.events.context import event_context
-from processor.events.declarations import declare
+from processor.events.context import EventContexts, read_context
 from processor.events.filters import forwards
-from processor.events.json_text import parse_json
 from processor.events.privacy import Privacy, PropertyLists
 from processor.events.properties import PropertyCleaner
 from processor.events.rules import MappingRules
@@ -42,11 +40,12 @@ class Mapping:
     def __init__(self, rules: MappingRules) -> None:
         self._rules = rules
         self._message_types = frozenset(rules.message_types)
+        self._own_names = frozenset(rules.integration_names)
         self._honours_integrations = rules.integrations == "honour"
         self._forwards_library = forwards(rules.libraries_allow, rules.libraries_deny)
         self._forwards_event = forwards(rules.events_allow, rules.events_deny)
         self._takes_anonymous_id = rules.anonymous == "uid"
-        self._takes_context = rules.context
+        self._contexts = EventContexts() if rules.context else None
         self._takes_most_recent = rules.session == "most_recent"
         self._traits = _privacy(rules.traits, rules.hash_salt)
         self._properties = _privacy(rules.properties, rules.hash_salt)
@@ -60,10 +59,10 @@ class Mapping:
         """Return what becomes of the event; `record_timestamp_ms` is Kafka's, for an event without a time."""
         kind = event.get("type")
         kind = kind.lower() if type(kind) is str else None
-        if kind not in SEGMENT_TYPES:
-            return Rejected(DeadLetterReason.UNKNOWN_TYPE, "`type` is absent or no Segment message type")
         if kind not in self._message_types:
-            return Filtered(FilterReason.MESSAGE_TYPE)
+            if kind in SEGMENT_TYPES:
+                return Filtered(FilterReason.MESSAGE_TYPE)
+            return Rejected(DeadLetterReason.UNKNOWN_TYPE, "`type` is absent or no Segment message type")
         integrations = _object(event, "integrations")
         if integrations is None:
             return _no_object("integrations")
@@ -72,30 +71,30 @@ class Mapping:
             return Filtered(FilterReason.INTEGRATIONS)
         if self._forwards_library is not None and not self._forwards_library(_library(event)):
             return Filtered(FilterReason.LIBRARY)
-        return self._of_user(kind, event, own, record_timestamp_ms, note)
-
-    def _of_user(self, kind: str, event: Event, own: Sequence[Any], record_timestamp_ms: int, note: Note) -> Outcome:
         user_id, anonymous_id = _id(event.get("userId")), _id(event.get("anonymousId"))
         has_user = user_id is not None or not self._takes_anonymous_id
         uid, kept_id = (user_id, anonymous_id) if has_user else (anonymous_id, None)
-        if uid is None:
-            if kept_id is None:
-                return Rejected(DeadLetterReason.MISSING_USER, "neither `userId` nor `anonymousId` holds a usable id")
-            if self._rules.anonymous == "filter":
-                return Filtered(FilterReason.ANONYMOUS)
-        elif len(uid) > MAX_UID_CHARACTERS:
-            field = "userId" if user_id else "anonymousId"
-            detail = f"`{field}` has {len(uid)} characters, FullStory takes {MAX_UID_CHARACTERS}"
-            return Rejected(DeadLetterReason.UID_TOO_LONG, detail)
+        if (uid is None or len(uid) > MAX_UID_CHARACTERS) and (refused := self._refuse(uid, kept_id, user_id)):
+            return refused
         if kind == "identify":
             return self._identify(event, uid, kept_id, note)
         return self._event(kind, event, uid, kept_id, own, record_timestamp_ms, note)
+
+    def _refuse(self, uid: str | None, kept_id: str | None, user_id: str | None) -> Rejected | Filtered | None:
+        """Say why a message without a uid that fits is not sent, or None when it is."""
+        if uid is not None:
+            field = "anonymousId" if user_id is None else "userId"
+            detail = f"`{field}` has {len(uid)} characters, FullStory takes {MAX_UID_CHARACTERS}"
+            return Rejected(DeadLetterReason.UID_TOO_LONG, detail)
+        if kept_id is None:
+            return Rejected(DeadLetterReason.MISSING_USER, "neither `userId` nor `anonymousId` holds a usable id")
+        return Filtered(FilterReason.ANONYMOUS) if self._rules.anonymous == "filter" else None
 
     def _identify(self, event: Event, uid: str | None, kept_id: str | None, note: Note) -> Outcome:
         given = _object(event, "traits")
         if given is None:
             return _no_object("traits")
-        if not given and type(of_context := _context(event).get("traits")) is dict and of_context:
+        if not given and type(of_context := read_context(event.get("context")).get("traits")) is dict and of_context:
             given = of_context
             note(PropertyRule.TRAITS_FROM_CONTEXT, "context.traits")
         traits = dict(given)
@@ -146,24 +145,27 @@ class Mapping:
             properties = {**properties, ANONYMOUS_ID_PROPERTY: kept_id}
         if self._properties is not None:
             properties = self._properties.apply(properties, note)
-        options = next((entry for entry in own if type(entry) is dict), None)
-        item = {
-            "name": name,
-            "timestamp": event_time(event, record_timestamp_ms, note),
-            **identification(uid, options, note, most_recent=self._takes_most_recent),
-        }
-        if self._takes_context and event.get("context") and (taken := event_context(_context(event, note), note)):
+        item: dict[str, Any] = {"name": name, "timestamp": event_time(event, record_timestamp_ms, note)}
+        if own or uid is None or self._takes_most_recent:
+            options = next((entry for entry in own if type(entry) is dict), None)
+            item |= identification(uid, options, note, most_recent=self._takes_most_recent)
+        else:
+            item["user"] = {"uid": uid}
+        if self._contexts is not None and (given := event.get("context")) and (taken := self._contexts.of(given, note)):
             item["context"] = taken
         self._add_properties(item, properties, note)
         return Mapped(Kind.EVENT, uid or kept_id or "", item)
 
     def _add_properties(self, item: dict[str, Any], properties: dict[str, Any], note: Note) -> None:
-        item["properties"] = cleaned = self._cleaner.clean(properties, note)
-        if self._declares and (declared := declare(cleaned)):
+        declared: dict[str, str] = {}
+        item["properties"] = self._cleaner.clean(properties, note, declared)
+        if declared and self._declares:
             item["schema"] = {"properties": declared}
 
     def _own(self, integrations: dict[str, Any]) -> list[Any]:
         """Return what the message says of FullStory, by each of its names."""
+        if self._own_names.isdisjoint(integrations):
+            return []
         names = self._rules.integration_names
         return [entry for name in names if (entry := integrations.get(name)) is not None]
 
@@ -217,20 +219,8 @@ def _no_object(name: str) -> Rejected:
     return Rejected(DeadLetterReason.MALFORMED, f"the field `{name}` holds no object")
 
 
-def _context(event: Event, note: Note | None = None) -> dict[str, Any]:
-    """Return the context, which is JSON text as long as nobody asks for it; it is no reason to lose a message."""
-    context = event.get("context")
-    if type(context) is str:
-        context = parse_json(context) if context else None
-    if type(context) is dict:
-        return context
-    if note is not None and context not in (None, []):
-        note(PropertyRule.CONTEXT_DROPPED, "context")
-    return {}
-
-
 def _library(event: Event) -> str:
-    library = _context(event).get("library")
+    library = read_context(event.get("context")).get("library")
     name = library.get("name") if type(library) is dict else None
     return name if type(name) is str else ""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from processor.events.declarations import INT64_MAX, INT64_MIN, SHORTEST_TIME, is_time, plural_of
 from processor.events.names import MAX_CACHED_CHARACTERS, NameCache
 from processor.model.outcomes import Note
 from processor.model.reasons import PropertyRule
@@ -19,10 +20,10 @@ MAX_VALUE_BYTES = 8_192
 MAX_DEPTH = 64
 """FullStory states none; orjson encodes 254 levels, and no Segment library nests more than a few."""
 
-_SURELY_SHORT_CHARACTERS = MAX_VALUE_BYTES // 4
+SURELY_SHORT_CHARACTERS = MAX_VALUE_BYTES // 4
 """UTF-8 takes four bytes for a character at most."""
 
-_INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1
+_UINT64_MAX = 2**64 - 1
 
 
 class _Dropped:
@@ -39,28 +40,35 @@ class PropertyCleaner:
         self._names = NameCache(replacement)
         self._sends_nulls = sends_nulls
 
-    def clean(self, properties: dict[str, Any], note: Note) -> dict[str, Any]:
-        """Return the properties to send, none of them an empty object. Total: no JSON value raises."""
-        cleaned = self._object(properties, "", note)
+    def clean(self, properties: dict[str, Any], note: Note, declared: dict[str, str] | None = None) -> dict[str, Any]:
+        """Return the properties to send, none of them an empty object. Total: no JSON value raises.
+
+        `declared` takes the types of those that FullStory's inference would get wrong, by dotted path.
+        """
+        if declared is None:
+            declared = {}
+        cleaned = self._object(properties, "", note, declared)
         # Without nesting there are no more names than keys; `map` asks for the types faster than a comprehension.
         if len(cleaned) > MAX_NAMES or dict in map(type, cleaned.values()):
-            _keep_names(cleaned, MAX_NAMES, "", note)
+            room = _keep_names(cleaned, MAX_NAMES, "", note)
+            for path in [path for path in declared if room == 0 and not _holds(cleaned, path)]:
+                del declared[path]
         return cleaned
 
-    def _object(self, properties: dict[str, Any], path: str, note: Note) -> dict[str, Any]:
+    def _object(self, properties: dict[str, Any], path: str, note: Note, declared: dict[str, str]) -> dict[str, Any]:
         named = properties if self._keeps_its_names(properties, path) else self._rename(properties, path, note)
         cleaned: dict[str, Any] = {}
         for name, value in named.items():
             kind = type(value)
-            if (
-                (kind is str and len(value) <= _SURELY_SHORT_CHARACTERS)
-                or (kind is float and isfinite(value))
-                or (kind is int and _INT64_MIN <= value <= _UINT64_MAX)
-                or kind is bool
-            ):
+            if kind is str and len(value) < SHORTEST_TIME:
+                cleaned[name] = value
+            elif kind is int and INT64_MIN <= value <= INT64_MAX:
+                cleaned[name] = value
+                declared[path + name] = "int"
+            elif (kind is float and isfinite(value)) or kind is bool:
                 cleaned[name] = value
             else:
-                sent = self._value(value, path + name, note)
+                sent = self._value(value, path + name, note, declared)
                 if sent is not _DROPPED:
                     cleaned[name] = sent
         return cleaned
@@ -81,22 +89,28 @@ class PropertyCleaner:
             named[name] = properties[original]
         return named
 
-    def _value(self, value: Any, path: str, note: Note) -> Any:
+    def _value(self, value: Any, path: str, note: Note, declared: dict[str, str]) -> Any:
         kind = type(value)
+        if kind is str:
+            if len(value) > SURELY_SHORT_CHARACTERS and len(value.encode()) > MAX_VALUE_BYTES:
+                return _drop(PropertyRule.TOO_LONG_VALUE, path, note)
+            if value[10] == "T" and is_time(value):
+                declared[path] = "date"
+            return value
+        if kind is list:
+            array = _array(value, path, note)
+            if array and type(array) is list and (plural := plural_of(array)) is not None:
+                declared[path] = plural
+            return array
         if kind is int or kind is float:
             number = _number(value)
             return _drop(PropertyRule.NOT_A_NUMBER, path, note) if number is None else number
-        if kind is str:
-            too_long = len(value.encode()) > MAX_VALUE_BYTES
-            return _drop(PropertyRule.TOO_LONG_VALUE, path, note) if too_long else value
-        if kind is list:
-            return _array(value, path, note)
         if value is None:
             return None if self._sends_nulls else _drop(PropertyRule.NULL_OMITTED, path, note)
         if path.count(".") >= MAX_DEPTH:
             return _drop(PropertyRule.TOO_DEEP, path, note)
         # An empty object holds nothing to send, and what it would do to an object that FullStory has is not documented.
-        return self._object(value, path + ".", note) or _drop(PropertyRule.NULL_OMITTED, path, note)
+        return self._object(value, path + ".", note, declared) or _drop(PropertyRule.NULL_OMITTED, path, note)
 
 
 def count_names(properties: dict[str, Any]) -> int:
@@ -107,7 +121,7 @@ def count_names(properties: dict[str, Any]) -> int:
 def _number(value: float) -> float | None:
     """Return what JSON can hold of a number: beyond 64 bits its real; NaN and the infinities are none."""
     if type(value) is int:
-        if _INT64_MIN <= value <= _UINT64_MAX:
+        if INT64_MIN <= value <= _UINT64_MAX:
             return value
         try:
             return float(value)
@@ -156,6 +170,15 @@ def _array_as_text(values: list[Any], path: str, note: Note) -> Any:
         return _drop(PropertyRule.TOO_LONG_VALUE, path, note)
     note(PropertyRule.ARRAY_AS_TEXT, path)
     return text.decode()
+
+
+def _holds(properties: dict[str, Any], path: str) -> bool:
+    value: Any = properties
+    for name in path.split("."):
+        if name not in value:
+            return False
+        value = value[name]
+    return True
 
 
 def _keep_names(properties: dict[str, Any], room: int, path: str, note: Note) -> int:

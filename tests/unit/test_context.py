@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from processor.events.context import event_context
+from processor.events.context import EventContexts
 from processor.model.reasons import PropertyRule
 
 Json = dict[str, Any]
@@ -19,7 +19,7 @@ def taken(context: Json) -> tuple[Json, list[str]]:
         assert rule is DROPPED
         places.append(place)
 
-    return event_context(context, note), places
+    return EventContexts().of(context, note), places
 
 
 def test_everything_that_both_know_is_taken() -> None:

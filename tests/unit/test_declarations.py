@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from processor.events.declarations import declare
+from processor.events.properties import PropertyCleaner
+
+
+def declare(properties: dict[str, Any]) -> dict[str, str]:
+    """Return the types that are declared of properties."""
+    declared: dict[str, str] = {}
+    PropertyCleaner().clean(properties, lambda _rule, _path: None, declared)
+    return declared
 
 
 @pytest.mark.parametrize(
@@ -50,9 +57,25 @@ def test_whole_numbers_and_times_are_declared(value: Any, declared: str | None) 
 
 
 def test_paths_are_dotted_and_in_order() -> None:
-    """Each level of a nested object adds its name."""
-    assert list(declare({"z": 1, "a": {"b": {"c": [1]}, "d": 2}, "e": {"f": "x"}}).items()) == [
+    """Each level of a nested object adds its name, as it is sent."""
+    assert list(declare({"z": 1, "a b": {"b": {"c": [1, None]}, "d": 2}, "e": {"f": "x"}}).items()) == [
         ("z", "int"),
-        ("a.b.c", "ints"),
-        ("a.d", "int"),
+        ("ab.b.c", "ints"),
+        ("ab.d", "int"),
     ]
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 8_193, [1, "a"], [[1]], [{"a": 1}], None, [None], {}, float("nan"), ["2015-02-23T22:28:55Z", 1]]
+)
+def test_what_is_not_sent_as_it_is_is_not_declared(value: Any) -> None:
+    """Neither what is dropped, nor an array that is sent as text."""
+    assert declare({"p": value}) == {}
+
+
+def test_what_is_beyond_the_limit_of_names_is_not_declared() -> None:
+    """At any level."""
+    within = declare({**{f"n{number}": 1 for number in range(498)}, "a": {"b": 1, "c": 2}, "d": 3, "e": {"f": 1}})
+
+    assert list(within)[-2:] == ["n497", "a.b"]
+    assert len(within) == 499
