@@ -19,7 +19,7 @@ DECLARABLE = {
     "bool": bool,
     "date": str,
 }
-CONTEXT = {
+CONTEXT: dict[str, dict[str, type]] = {
     "browser": dict.fromkeys(("url", "user_agent", "initial_referrer"), str),
     "mobile": dict.fromkeys(("app_id", "app_version", "app_name", "build_variant"), str),
     "device": dict.fromkeys(("manufacturer", "model"), str)

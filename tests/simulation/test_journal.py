@@ -9,8 +9,7 @@ import pytest
 from processor.engine.limits import LimitSettings
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
-from processor.events.properties import Note
-from processor.model.outcomes import Event, Mapped, Outcome
+from processor.model.outcomes import Event, Mapped, Note, Outcome
 from processor.model.reasons import HaltReason
 from processor.runtime.notices import JournalIgnored, JournalResumed, Redelivered, ResumedPart
 from tests.fakes.fullstory import Lost, Refused

@@ -39,6 +39,8 @@ EXAMPLE = re.compile(
 
 
 ALLOWED = ("nulls", "nobody", "session")
+NO_TIMES: tuple[Any, ...] = ("yesterday", "", 2**70, {}, 1.5, True)
+UNREADABLE = [PropertyRule.TIMESTAMP_INVALID, PropertyRule.TIMESTAMP_OF_KAFKA]
 
 
 def mapped(event: Json, rules: MappingRules | None = None) -> tuple[Outcome, Counter[PropertyRule]]:
@@ -253,10 +255,7 @@ def test_a_long_event_name_is_cut() -> None:
             KAFKA_TIMESTAMP,
             [PropertyRule.TIMESTAMP_OF_KAFKA],
         ),
-        *(
-            ({"timestamp": bad}, KAFKA_TIMESTAMP, [PropertyRule.TIMESTAMP_INVALID, PropertyRule.TIMESTAMP_OF_KAFKA])
-            for bad in ("yesterday", "", 2**70, {}, 1.5, True)
-        ),
+        *(({"timestamp": bad}, KAFKA_TIMESTAMP, UNREADABLE) for bad in NO_TIMES),
     ],
 )
 def test_when_an_event_happened(times: Json, sent: str, rules: list[PropertyRule]) -> None:

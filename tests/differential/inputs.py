@@ -1,0 +1,105 @@
+"""Writes messages for both destinations to map, one JSON text a line: the same each time, by their seed.
+
+python -m tests.differential.inputs
+"""
+
+import json
+import random
+import sys
+from typing import Any
+
+SEED = 3497
+MESSAGES = 700
+
+NAMES = (
+    "plan",
+    "order_ID",
+    "Plan Type",
+    "a.b",
+    "ab",
+    "a b",
+    "2nd",
+    "_id",
+    "größe",
+    "名前",
+    "p2nd",
+    "x_str",
+    "utm-source",
+)
+TEXTS = ("premium", "", "Zürich 👢", "2015-02-23T22:28:55.111Z", "2015-02-23")
+SCALARS = (*TEXTS, 5, 0, -3, 99.95, 1e-7, True, False, None, 2**31)
+TOO_LONG = "é" * 4_097
+PEOPLE = ("email", "name", "displayName", "display_name", "firstName", "lastName", "first_name", "last_name")
+PERSONAL = ("john.doe@example.com", "John Doe", "J", "", "n" * 300, 5, None, "John", "Doe")
+
+Json = dict[str, Any]
+
+
+def messages(seed: int = SEED, count: int = MESSAGES) -> list[Json]:
+    """Return the messages: most as producers send them, some with each thing that the two may see otherwise."""
+    chance = random.Random(seed)
+    return [_message(chance, number) for number in range(count)]
+
+
+def _message(chance: random.Random, number: int) -> Json:
+    kind = chance.choice(("identify", "track"))
+    message: Json = {"type": kind, "messageId": f"m-{number}"}
+    message |= _chosen(chance, "userId", ("u-1", "użytkownik", 42, "u-2", "u-3", "", " ", None), absent=0.1)
+    message |= _chosen(chance, "anonymousId", ("a-1", "a-2", 7, "", None), absent=0.4)
+    if kind == "track":
+        message |= _chosen(chance, "event", ("Product Purchased", "Größe gewählt 👢", "e" * 251, " ", ""), absent=0.03)
+        message |= _chosen(
+            chance,
+            "timestamp",
+            ("2015-02-23T22:28:55.111Z", "2015-02-23T14:28:55-08:00", "2015-02-23T22:28:55Z", "yesterday"),
+            absent=0.15,
+        )
+        message |= _chosen(chance, "originalTimestamp", ("2015-02-23T22:00:00.000Z",), absent=0.7)
+        message |= _chosen(chance, "properties", (_object(chance, 0),), absent=0.05)
+    else:
+        traits = _object(chance, 0)
+        for name in chance.sample(PEOPLE, chance.choice((0, 0, 1, 2, 4))):
+            traits[name] = chance.choice(PERSONAL)
+        message |= _chosen(chance, "traits", (traits,), absent=0.1)
+    contexts: tuple[Json, ...] = (
+        {"ip": "192.0.2.7", "page": {"url": "https://shop.example/"}},
+        {"traits": {"plan": "free"}},
+        {},
+    )
+    message |= _chosen(chance, "context", contexts, absent=0.6)
+    sessions = {"FullStory": {"sessionUrl": "https://app.fullstory.com/ui/ORG/session/1234%3A5678"}}
+    return message | _chosen(chance, "integrations", ({"All": True}, {"All": False}, sessions, {}), absent=0.8)
+
+
+def _chosen(chance: random.Random, field: str, values: tuple[Any, ...], *, absent: float) -> Json:
+    """Return the field with one of the values, the first ones more often, or nothing."""
+    if chance.random() < absent:
+        return {}
+    return {field: values[min(int(chance.expovariate(0.7)), len(values) - 1)]}
+
+
+def _object(chance: random.Random, depth: int) -> Json:
+    return {name: _value(chance, depth) for name in chance.sample(NAMES, chance.choice((0, 1, 2, 3, 5)))}
+
+
+def _value(chance: random.Random, depth: int) -> Any:
+    shape = chance.random()
+    if shape < 0.75:
+        return TOO_LONG if shape < 0.003 else chance.choice(SCALARS)
+    if shape < 0.82:
+        return [chance.choice((("a", "b"), (1, 2.5), (True, False)))[each] for each in range(chance.choice((0, 1, 2)))]
+    if shape < 0.86:
+        return chance.choice((["x", 1], ["x", None], [1, None, 2], [None], [True, 1]))
+    if shape < 0.9:
+        return chance.choice(([{"b c": 1, "a": None}], [[1, 2], [3]], [{}, {"1": "x"}]))
+    if shape < 0.93:
+        return {}
+    inner = _object(chance, depth + 1)
+    for level in range(chance.choice((0, 0, 1, 6)) if depth == 0 else 0):
+        inner = {f"le vel{level}": inner, "a b": level}
+    return inner
+
+
+if __name__ == "__main__":
+    for message in messages():
+        sys.stdout.write(json.dumps(message, ensure_ascii=False) + "\n")
