@@ -422,14 +422,14 @@ def test_the_shipped_schemas_are_suitable() -> None:
 def test_fields_that_nobody_reads_are_passed_over() -> None:
     """Whatever their type, they are left out, and what follows them is read."""
     passed: list[dict[str, Any]] = [
-        {"name": "sentAt", "type": "long"},
-        {"name": "receivedAt", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]},
-        {"name": "context", "type": ["null", "string"]},
+        {"name": "ordinal", "type": "long"},
+        {"name": "storedAt", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]},
+        {"name": "note", "type": ["null", "string"]},
         {"name": "channel", "type": "string"},
         {"name": "more", "type": {"type": "array", "items": "int"}},
         {"name": "anonymousId", "type": "string"},
     ]
-    given = {"type": "track", "userId": "u", "sentAt": -(2**63), "receivedAt": 1, "context": "x" * 9_000}
+    given = {"type": "track", "userId": "u", "ordinal": -(2**63), "storedAt": 1, "note": "x" * 9_000}
     given |= {"channel": "server", "more": [1, 2], "anonymousId": "a" * 70}
     schema = schema_with(*passed)
 
@@ -438,7 +438,7 @@ def test_fields_that_nobody_reads_are_passed_over() -> None:
 
 def test_a_number_without_an_end_is_malformed_also_where_it_is_passed_over() -> None:
     """Passing over looks at as many bytes as a number may have."""
-    schema = schema_with({"name": "sentAt", "type": "long"})
+    schema = schema_with({"name": "ordinal", "type": "long"})
 
     outcome = reader_of(schema)(PREFIX + b"\x0atrack\2u" + b"\xff" * 11)
 
