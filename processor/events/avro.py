@@ -13,6 +13,7 @@ import fastavro
 
 from processor.events.avro_binary import FAULTS, compile_event, name_of
 from processor.events.json_text import INVALID, parse_json
+from processor.events.timestamps import iso
 from processor.model.outcomes import Event, Filtered, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason
 from processor.model.records import Record
@@ -23,16 +24,20 @@ SchemaId = int
 MAPPED_FIELDS = frozenset(
     {
         *("type", "userId", "anonymousId", "event", "name", "category", "properties", "traits", "integrations"),
-        *("context", "timestamp", "originalTimestamp", "sentAt", "receivedAt"),
+        *("context", "timestamp"),
     }
 )
 """Fields that mapping reads; the others are not decoded."""
+
+CLOCK_FIELDS = frozenset({"originalTimestamp", "sentAt", "receivedAt"})
+"""Fields that mapping reads of an event without a usable `timestamp`; only such a value is decoded again for them."""
 
 FREE_FORM_FIELDS = ("traits", "properties", "integrations")
 """Fields that the shipped schemas hold as JSON text and that mapping reads; other free-form text is left unparsed."""
 
 _CONFLUENT_MAGIC = 0
 _CONFLUENT_PREFIX_BYTES = 5
+_YEAR_10000_MS = 253_402_300_800_000
 _JSON_FIRST_BYTES = frozenset(b"{ \t\r\n")
 
 Reader = Callable[[bytes], "Event | Rejected"]
@@ -88,6 +93,7 @@ def reader_of(schema_text: str, wanted: Collection[str] | None = MAPPED_FIELDS) 
         if lacking:
             return _rejecting(lacking)
         read_event = compile_event(schema, wanted)
+        read_clocks = None if wanted is None else compile_event(schema, {*wanted, *CLOCK_FIELDS})
     except Exception as fault:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
         return _rejecting(f"the schema cannot be used: {type(fault).__name__}")
     free_form = [field["name"] for field in schema["fields"] if field["name"] in FREE_FORM_FIELDS]
@@ -95,6 +101,8 @@ def reader_of(schema_text: str, wanted: Collection[str] | None = MAPPED_FIELDS) 
     def read(value: bytes) -> Event | Rejected:
         try:
             event, end = read_event(value, _CONFLUENT_PREFIX_BYTES)
+            if read_clocks is not None and not _is_timed(event.get("timestamp")):
+                event, end = read_clocks(value, _CONFLUENT_PREFIX_BYTES)
         except FAULTS as fault:
             return _malformed(f"the bytes contradict the schema: {name_of(fault)}")
         if end != len(value):
@@ -102,6 +110,10 @@ def reader_of(schema_text: str, wanted: Collection[str] | None = MAPPED_FIELDS) 
         return _parse_free_form(event, free_form)
 
     return read
+
+
+def _is_timed(timestamp: Any) -> bool:
+    return (type(timestamp) is int and 0 <= timestamp < _YEAR_10000_MS) or iso(timestamp) is not None
 
 
 def _parse_free_form(event: Event, names: Iterable[str]) -> Event | Rejected:

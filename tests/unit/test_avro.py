@@ -452,3 +452,28 @@ def test_a_field_may_have_any_name() -> None:
     given = {"type": "track", "userId": "u"} | {name: f"value of {name}" for name in names}
 
     assert every_field(schema)(framed(schema, given)) == given
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "is_timed"),
+    [
+        (1_424_730_535_111, True),
+        (None, False),
+        (-1, True),
+        (2**62, False),
+        ("2015-02-23T22:28:55Z", True),
+        ("yesterday", False),
+        ("", False),
+    ],
+)
+def test_the_clients_clock_is_read_where_there_is_no_time(timestamp: Any, is_timed: bool) -> None:  # noqa: FBT001
+    """Three fields that almost no event needs, decoded for one that does."""
+    clocks: dict[str, Any] = {"originalTimestamp": 5, "sentAt": 6, "receivedAt": None}
+    schema = schema_with(
+        {"name": "timestamp", "type": ["null", "string", "long"]},
+        *({"name": name, "type": ["null", "long"]} for name in clocks),
+    )
+    given = {"type": "track", "userId": "u", "timestamp": timestamp}
+
+    assert reader_of(schema)(framed(schema, given | clocks)) == given | ({} if is_timed else clocks)
+    assert every_field(schema)(framed(schema, given | clocks)) == given | clocks
