@@ -30,14 +30,13 @@ MAPPED_FIELDS = frozenset(
 """Fields that mapping reads; the others are not decoded."""
 
 CLOCK_FIELDS = frozenset({"originalTimestamp", "sentAt", "receivedAt"})
-"""Fields that mapping reads of an event without a usable `timestamp`; only such a value is decoded again for them."""
+"""Fields that mapping reads of an event without a `timestamp`; only such a value is decoded again for them."""
 
 FREE_FORM_FIELDS = ("traits", "properties", "integrations")
 """Fields that the shipped schemas hold as JSON text and that mapping reads; other free-form text is left unparsed."""
 
 _CONFLUENT_MAGIC = 0
 _CONFLUENT_PREFIX_BYTES = 5
-_YEAR_10000_MS = 253_402_300_800_000
 _JSON_FIRST_BYTES = frozenset(b"{ \t\r\n")
 
 Reader = Callable[[bytes], "Event | Rejected"]
@@ -101,7 +100,8 @@ def reader_of(schema_text: str, wanted: Collection[str] | None = MAPPED_FIELDS) 
     def read(value: bytes) -> Event | Rejected:
         try:
             event, end = read_event(value, _CONFLUENT_PREFIX_BYTES)
-            if read_clocks is not None and not _is_timed(event.get("timestamp")):
+            timestamp = event.get("timestamp")
+            if type(timestamp) is not int and read_clocks is not None and iso(timestamp) is None:
                 event, end = read_clocks(value, _CONFLUENT_PREFIX_BYTES)
         except FAULTS as fault:
             return _malformed(f"the bytes contradict the schema: {name_of(fault)}")
@@ -110,10 +110,6 @@ def reader_of(schema_text: str, wanted: Collection[str] | None = MAPPED_FIELDS) 
         return _parse_free_form(event, free_form)
 
     return read
-
-
-def _is_timed(timestamp: Any) -> bool:
-    return (type(timestamp) is int and 0 <= timestamp < _YEAR_10000_MS) or iso(timestamp) is not None
 
 
 def _parse_free_form(event: Event, names: Iterable[str]) -> Event | Rejected:

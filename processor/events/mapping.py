@@ -146,8 +146,8 @@ class Mapping:
         if self._properties is not None:
             properties = self._properties.apply(properties, note)
         item: dict[str, Any] = {"name": name, "timestamp": event_time(event, record_timestamp_ms, note)}
-        if own or uid is None or self._takes_most_recent:
-            options = next((entry for entry in own if type(entry) is dict), None)
+        options = next((entry for entry in own if type(entry) is dict), None) if own else None
+        if options or uid is None or self._takes_most_recent:
             item |= identification(uid, options, note, most_recent=self._takes_most_recent)
         else:
             item["user"] = {"uid": uid}

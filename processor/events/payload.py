@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as ReadMapping
 from dataclasses import dataclass, field
 from itertools import islice
-from types import NoneType
 from typing import Any, NamedTuple
 
 import orjson
@@ -86,38 +85,46 @@ class _User:
         if ("uid" in self._body) != ("uid" in later):
             return False
         for name, value in theirs.items():
-            if name in mine and not _NO_PLAIN_VALUE.isdisjoint((type(value), type(mine[name]))) and value != mine[name]:
+            if name in mine and value != mine[name] and (_is_unclear(value) or _is_unclear(mine[name])):
                 return False
         merged = {**mine, **theirs}
         if count_names(merged) > MAX_NAMES:
             return False
-        declared = _merged_declarations(self._body, later)
+        schema = self._body.get("schema")
         self._body = {**self._body, **later, "properties": merged}
-        if declared:
-            self._body["schema"] = {"properties": declared}
-        else:
-            self._body.pop("schema", None)
+        if schema is not None:
+            self._body["schema"] = _merged_schema(schema, later)
         self._encoded = None
         self._offsets.append(offset)
         return True
 
     def item(self) -> Item:
-        body = self._encoded or _encode({name: self._body[name] for name in _USER_FIELDS if name in self._body})
+        body = self._encoded or _encode(
+            {name: self._body[name] for name in _USER_FIELDS if self._body.get(name) is not None}
+        )
         return Item(body, tuple(self._offsets), self._uid)
 
 
 _USER_FIELDS = ("uid", "display_name", "email", "properties", "schema")
 """In the order of a single identify, so that merging never changes the order of what it does not change."""
 
-_NO_PLAIN_VALUE = frozenset({dict, NoneType})
+
+def _is_unclear(value: Any) -> bool:
+    """Say whether what becomes of an earlier value beside this one is not documented."""
+    return type(value) is dict or value is None
 
 
-def _merged_declarations(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, str]:
+def _merged_schema(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any] | None:
     """Return the types of the merged properties: each goes with the value that won."""
-    declared: dict[str, str] = earlier["schema"]["properties"] if "schema" in earlier else {}
     won = later["properties"]
-    kept = {path: kind for path, kind in declared.items() if path.partition(".")[0] not in won}
-    return kept | later["schema"]["properties"] if "schema" in later else kept
+    kept = {
+        path: kind
+        for path, kind in earlier["properties"].items()
+        if path not in won and ("." not in path or path.partition(".")[0] not in won)
+    }
+    if "schema" in later:
+        kept.update(later["schema"]["properties"])
+    return {"properties": kept} if kept else None
 
 
 class PayloadBuilder:

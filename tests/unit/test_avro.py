@@ -460,7 +460,7 @@ def test_a_field_may_have_any_name() -> None:
         (1_424_730_535_111, True),
         (None, False),
         (-1, True),
-        (2**62, False),
+        (2**62, True),
         ("2015-02-23T22:28:55Z", True),
         ("yesterday", False),
         ("", False),

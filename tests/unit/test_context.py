@@ -1,9 +1,11 @@
 """Segment's context of an event to FullStory's."""
 
+import json
 from typing import Any
 
 import pytest
 
+from processor.events import context as context_module
 from processor.events.context import EventContexts
 from processor.model.reasons import PropertyRule
 
@@ -131,3 +133,20 @@ def test_a_field_is_taken_in_its_form(context: Json, expected: Json) -> None:
 def test_what_has_another_form_is_left_out(context: Json, place: str) -> None:
     """FullStory might refuse the event for it; the place is noted, the value is not."""
     assert taken(context) == ({}, [place])
+
+
+def test_a_context_that_repeats_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered says the same, notes included, and neither many nor long texts are kept."""
+    monkeypatch.setattr(context_module, "_REMEMBERED_TEXTS", 3)
+    contexts = EventContexts()
+    texts = [json.dumps({"ip": f"192.0.2.{number}", "page": 5}) for number in range(10)]
+    texts.append(json.dumps({"userAgent": "x" * context_module._REMEMBERED_CHARACTERS}))
+    given = [texts[0], *texts, *texts, "no JSON", "no JSON", "{}", "null", "[]"]
+    places: list[str] = []
+
+    found = [contexts.of(each, lambda _rule, place: places.append(place)) for each in given]
+
+    assert found == [EventContexts().of(each, lambda _rule, _place: None) for each in given]
+    assert places == ["context.page"] * 21 + ["context"] * 2
+    assert len(contexts._remembered) <= 3
+    assert all(len(text) <= context_module._REMEMBERED_CHARACTERS for text in contexts._remembered)
