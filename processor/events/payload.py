@@ -85,7 +85,9 @@ class _User:
         if ("uid" in self._body) != ("uid" in later):
             return False
         for name, value in theirs.items():
-            if name in mine and value != mine[name] and (_is_unclear(value) or _is_unclear(mine[name])):
+            before = mine.get(name, value)
+            is_unclear = type(value) is dict or type(before) is dict or (value is None) is not (before is None)
+            if is_unclear and value != before:
                 return False
         merged = {**mine, **theirs}
         if count_names(merged) > MAX_NAMES:
@@ -107,11 +109,6 @@ class _User:
 
 _USER_FIELDS = ("uid", "display_name", "email", "properties", "schema")
 """In the order of a single identify, so that merging never changes the order of what it does not change."""
-
-
-def _is_unclear(value: Any) -> bool:
-    """Say whether what becomes of an earlier value beside this one is not documented."""
-    return type(value) is dict or value is None
 
 
 def _merged_schema(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any] | None:
