@@ -26,6 +26,7 @@ class EventField(NamedTuple):
 
 _HEAD = """\
 def read_event(value, at):
+    left[0] = most
     size = len(value)
     decoded = {}
 """
@@ -60,9 +61,14 @@ else:
 """
 
 
-def event_reader(fields: Sequence[EventField], read_long: Read, fail: Callable[[], None]) -> Read:
-    """Return the reader; `fail` raises for a length that points outside of the value."""
-    names: dict[str, Any] = {"read_long": read_long, "fail": fail}
+def event_reader(
+    fields: Sequence[EventField], read_long: Read, fail: Callable[[], None], left: list[int], most: int
+) -> Read:
+    """Return the reader; `fail` raises for a length that points outside of the value.
+
+    `left` holds how many values the event may still hold; it begins with `most`.
+    """
+    names: dict[str, Any] = {"read_long": read_long, "fail": fail, "left": left, "most": most}
     source = _HEAD
     for number, field in enumerate(fields):
         names[f"read_{number}"], names[f"second_{number}"] = field.read, field.second

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from processor.events.framing import SchemaId
 from processor.model.errors import RegistryUnavailableError
 
 NOT_FOUND = 40403
@@ -15,13 +16,13 @@ NOT_FOUND = 40403
 class FakeSchemas:
     """The `Schemas` port over a dictionary; `is_out` makes it unavailable, `asked` counts its questions."""
 
-    def __init__(self, texts: Mapping[int, str]) -> None:
+    def __init__(self, texts: Mapping[SchemaId, str]) -> None:
         self.texts = dict(texts)
         self.is_out = False
         self.latency_s = 0.0
         self.asked = 0
 
-    async def fetch(self, schema_id: int) -> str | None:
+    async def fetch(self, schema_id: SchemaId) -> str | None:
         """Return the schema's text, None when there is none."""
         self.asked += 1
         await asyncio.sleep(self.latency_s)

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from processor.engine.limits import Limits, LimitSettings
 from processor.engine.partition import BatchLimits
 from processor.engine.retry import Backoff
-from processor.events.avro import SchemaId
 from processor.events.dead_letters import Stamp
+from processor.events.framing import SchemaId
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
 from processor.model.outcomes import Event

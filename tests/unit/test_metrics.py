@@ -36,6 +36,7 @@ from processor.runtime.notices import (
     Released,
     Resumed,
     Retried,
+    SchemaCacheTrouble,
     Settled,
     SourceTrouble,
     Throttled,
@@ -167,6 +168,7 @@ EVERY_NOTICE: list[tuple[Notice, dict[tuple[str, ...], float]]] = [
     (RegistryAsked("absent"), {("registry_requests_total", "absent"): 1}),
     (Halted(HaltReason.GAP, "x"), {("halted", "gap"): 0}),
     (Resumed(HaltReason.GAP), {("halted", "gap"): 0}),
+    (SchemaCacheTrouble("x"), {}),
     (SourceTrouble("x"), {}),
 ]
 

@@ -29,6 +29,7 @@ from processor.runtime.notices import (
     Released,
     Resumed,
     Retried,
+    SchemaCacheTrouble,
     Settled,
     SourceTrouble,
     Throttled,
@@ -36,7 +37,7 @@ from processor.runtime.notices import (
 from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf, WorkerState
 
-UNCOUNTED = (Halted, Resumed, SourceTrouble)
+UNCOUNTED = (Halted, Resumed, SourceTrouble, SchemaCacheTrouble)
 """Notices for logs only: the state says what is halted."""
 
 
