@@ -34,7 +34,7 @@ def shipped_readers() -> dict[SchemaId, Reader]:
     return {int(schema_id): reader_of(shipped(file.removesuffix(".avsc"))) for schema_id, file in IDS.items()}
 
 
-def framed(schema: str, event: Json, schema_id: int = 1) -> bytes:
+def framed(schema: str, event: Any, schema_id: int = 1) -> bytes:
     """Return Confluent's framing of an event written with any schema."""
     buffer = io.BytesIO()
     buffer.write(b"\0" + schema_id.to_bytes(4, "big"))

@@ -59,6 +59,7 @@ class Plan:
     unattributed: Unattributed = "halt"
     limits: LimitSettings = field(default_factory=LimitSettings)
     schemas: Mapping[SchemaId, str] = field(default_factory=dict)
+    unknown_after_s: float = 0.0
 
     @property
     def settings(self) -> WorkerSettings:
@@ -90,7 +91,7 @@ class Member:
         self.wire = Wire(
             world.fullstory, partial(world.laws.at_post, self), world.laws.at_answer, partial(world.pass_moment, self)
         )
-        self._schemas = SchemaCache(world.schemas, self.gate, clock, chance.random, observe)
+        self._schemas = SchemaCache(world.schemas, self.gate, clock, chance.random, observe, plan.unknown_after_s)
         requests = Requests(self.wire, self.gate, clock, chance.random, observe, Backoff())
         delivery = DeliverySettings(plan.is_batch, plan.unattributed)
         self.worker = Worker(
