@@ -5,12 +5,12 @@ raises for what a record holds: a fault is returned as `Rejected`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
 from typing import Any, Protocol
 
 import fastavro
 
 from processor.events.avro_binary import FAULTS, compile_event, compile_value, name_of
+from processor.events.avro_event import Read
 from processor.events.avro_shapes import (
     SEGMENT_FIELDS,
     Named,
@@ -58,12 +58,12 @@ class Reader(Protocol):
 
 def decode(record: Record, readers: Mapping[SchemaId, Reader]) -> Event | Filtered | Rejected:
     """Decode one record by the schema it names; `readers` holds every id that exists."""
-    _, _, _, value, headers = record
+    value = record.value
     if value is None:
         return Filtered(FilterReason.TOMBSTONE)
     if not value:
         return _malformed("the value is empty")
-    if headers and (header := header_of(headers)) is not None:
+    if record.headers and (header := header_of(record.headers)) is not None:
         named = id_in_header(header)
         if named is None:
             return _malformed(f"the header {SCHEMA_HEADER} holds neither a schema's id nor a guid")
@@ -72,7 +72,9 @@ def decode(record: Record, readers: Mapping[SchemaId, Reader]) -> Event | Filter
     if first == MAGIC:
         if len(value) < PREFIX_BYTES:
             return _malformed("the value ends within Confluent's prefix")
-        return _read(value, int.from_bytes(value[1:PREFIX_BYTES], "big"), PREFIX_BYTES, readers)
+        found = int.from_bytes(value[1:PREFIX_BYTES], "big")
+        reader = readers.get(found)
+        return _unknown(found) if reader is None else reader(value)
     if first in JSON_FIRST_BYTES:
         return _message(parse_json(value))
     if value.startswith(SINGLE_OBJECT):
@@ -85,9 +87,11 @@ def decode(record: Record, readers: Mapping[SchemaId, Reader]) -> Event | Filter
 
 def _read(value: bytes, named: SchemaId, start: int, readers: Mapping[SchemaId, Reader]) -> Event | Rejected:
     reader = readers.get(named)
-    if reader is None:
-        return Rejected(DeadLetterReason.UNKNOWN_SCHEMA, f"no schema has the {kind_of(named)} {named}")
-    return reader(value, start)
+    return _unknown(named) if reader is None else reader(value, start)
+
+
+def _unknown(named: SchemaId) -> Rejected:
+    return Rejected(DeadLetterReason.UNKNOWN_SCHEMA, f"no schema has the {kind_of(named)} {named}")
 
 
 def reader_of(schema_text: str, wanted: Collection[str] | None = MAPPED_FIELDS) -> Reader:
@@ -133,7 +137,7 @@ def _reader_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Rea
         for name, field in zip(names, schema["fields"], strict=True)
     ]
     free_form = [name for name in names if name in FREE_FORM_FIELDS]
-    return _whole(compile_event({**schema, "fields": fields}, names, wanted), partial(_parse_free_form, free_form))
+    return _event_reader(compile_event({**schema, "fields": fields}, names, wanted), free_form)
 
 
 def _branch_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Reader | _UnsuitableError:
@@ -143,16 +147,31 @@ def _branch_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Rea
         return unsuitable
 
 
-def _whole(read_body: Callable[[bytes, int], tuple[Any, int]], finish: Callable[[Any], Event | Rejected]) -> Reader:
+def _event_reader(read_event: Read, free_form: list[str]) -> Reader:
+    """Return the reader of a record: the hot path, so it is `_whole` written out."""
+
+    def read(value: bytes, start: int = PREFIX_BYTES, /) -> Event | Rejected:
+        try:
+            event, end = read_event(value, start)
+        except FAULTS as fault:
+            return _contradicted(fault)
+        if end != len(value):
+            return _followed(len(value) - end)
+        return _parse_free_form(free_form, event)
+
+    return read
+
+
+def _whole(read_body: Read, finish: Callable[[Any], Event | Rejected]) -> Reader:
     """Return the reader of a value that nothing may follow."""
 
     def read(value: bytes, start: int = PREFIX_BYTES, /) -> Event | Rejected:
         try:
             event, end = read_body(value, start)
         except FAULTS as fault:
-            return _malformed(f"the bytes contradict the schema: {name_of(fault)}")
+            return _contradicted(fault)
         if end != len(value):
-            return _malformed(f"{len(value) - end} bytes follow the record")
+            return _followed(len(value) - end)
         return finish(event)
 
     return read
@@ -170,7 +189,7 @@ def _choosing(branches: list[Reader | _UnsuitableError]) -> Reader:
         try:
             branch, at = read_branch(value, start)
         except FAULTS as fault:
-            return _malformed(f"the bytes contradict the schema: {name_of(fault)}")
+            return _contradicted(fault)
         if not 0 <= branch < len(readers):
             return _malformed("the bytes contradict the schema: the union has no such branch")
         return readers[branch](value, at)
@@ -227,6 +246,14 @@ def _rejecting(detail: str) -> Reader:
         return rejected
 
     return reject
+
+
+def _contradicted(fault: Exception) -> Rejected:
+    return _malformed(f"the bytes contradict the schema: {name_of(fault)}")
+
+
+def _followed(size: int) -> Rejected:
+    return _malformed(f"{size} bytes follow the record")
 
 
 def _malformed(detail: str) -> Rejected:

@@ -48,6 +48,9 @@ _MILLISECOND_DIVISORS = {
 _MICROSECONDS = {"time-millis": 1_000, "time-micros": 1}
 
 
+_COUNTED = frozenset({"array", "map", "record", "error"})
+
+
 class ContradictionError(ValueError):
     """The bytes contradict the schema; the text says how, and shows nothing of what they hold."""
 
@@ -189,15 +192,17 @@ class _Compiler:
 
     def __init__(self) -> None:
         self._named: dict[str, Read] = {}
-        self._left = [MAX_VALUES]
+        self._left = MAX_VALUES
         """How many more values the event at hand may hold."""
+        self._is_counting = False
+        """Whether an event may hold any that are not its own fields."""
 
     def value(self, schema: Any) -> Read:
         """Return the reader of a value that is a whole event."""
-        read, left = self._type(schema), self._left
+        read, begin = self._type(schema), self._begin
 
         def read_value(value: bytes, at: int) -> tuple[Any, int]:
-            left[0] = MAX_VALUES
+            begin()
             return read(value, at)
 
         return read_value
@@ -211,7 +216,7 @@ class _Compiler:
             read = self._type(type_, _milliseconds)
             second = self._type(type_[-1], _milliseconds) if isinstance(type_, list) and type_ else read
             fields.append(EventField(name if wanted is None or name in wanted else None, type_, read, second))
-        return event_reader(fields, _long, _fail, self._left, MAX_VALUES)
+        return event_reader(fields, _long, _fail, self._begin if self._is_counting else None)
 
     def record(self, schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read:
         """Return the reader of a record; `timestamp` makes those of its fields that are timestamps, by divisor."""
@@ -233,12 +238,16 @@ class _Compiler:
         fields.extend((_text(field["name"]), self._type(field["type"], timestamp)) for field in schema["fields"])
         return read_this
 
+    def _begin(self) -> None:
+        self._left = MAX_VALUES
+
     def _spend(self, values: int) -> None:
-        self._left[0] -= values
-        if self._left[0] < 0:
+        self._left -= values
+        if self._left < 0:
             raise ContradictionError(f"there are more than {MAX_VALUES} values in it")
 
     def _type(self, schema: Any, timestamp: Callable[[int], Read] = _iso_text) -> Read:
+        self._is_counting |= isinstance(schema, dict) and schema["type"] in _COUNTED
         match schema:
             case str():
                 return _PRIMITIVES.get(schema) or self._named[schema]

@@ -26,7 +26,6 @@ class EventField(NamedTuple):
 
 _HEAD = """\
 def read_event(value, at):
-    left[0] = most
     size = len(value)
     decoded = {}
 """
@@ -62,14 +61,11 @@ else:
 
 
 def event_reader(
-    fields: Sequence[EventField], read_long: Read, fail: Callable[[], None], left: list[int], most: int
+    fields: Sequence[EventField], read_long: Read, fail: Callable[[], None], begin: Callable[[], None] | None
 ) -> Read:
-    """Return the reader; `fail` raises for a length that points outside of the value.
-
-    `left` holds how many values the event may still hold; it begins with `most`.
-    """
-    names: dict[str, Any] = {"read_long": read_long, "fail": fail, "left": left, "most": most}
-    source = _HEAD
+    """Return the reader; `fail` raises for a length that points outside of the value; `begin` is called first."""
+    names: dict[str, Any] = {"read_long": read_long, "fail": fail, "begin": begin}
+    source = _HEAD if begin is None else f"{_HEAD}    begin()\n"
     for number, field in enumerate(fields):
         names[f"read_{number}"], names[f"second_{number}"] = field.read, field.second
         source += indent(_lines(field, number), "    ")

@@ -85,16 +85,17 @@ def id_in_prefix(value: bytes) -> SchemaId | None:
 def schema_ids(records: Iterable[Record]) -> set[SchemaId]:
     """Return the schemas that these records name, so that they can be fetched before decoding starts."""
     given = list(records)
-    prefixes = {value[:PREFIX_BYTES] for _, _, _, value, headers in given if value and not headers}
+    with_headers = [record for record in given if record.headers]
+    bare = [record for record in given if not record.headers] if with_headers else given
+    prefixes = {record.value[:PREFIX_BYTES] for record in bare if record.value}
     if any(prefix.startswith(SINGLE_OBJECT) for prefix in prefixes):
-        prefixes = {value[:SINGLE_OBJECT_BYTES] for _, _, _, value, headers in given if value and not headers}
+        prefixes |= {record.value[:SINGLE_OBJECT_BYTES] for record in bare if record.value}
     in_headers: set[bytes] = set()
-    for _, _, _, value, headers in given:
-        if value and headers:
-            header = header_of(headers)
-            if header is None:
-                prefixes.add(value[:SINGLE_OBJECT_BYTES])
-            else:
-                in_headers.add(header)
+    for _, _, _, value, headers in with_headers:
+        header = header_of(headers or [])
+        if header is not None and value:
+            in_headers.add(header)
+        elif value:
+            prefixes.add(value[:SINGLE_OBJECT_BYTES])
     found = {*map(id_in_prefix, prefixes), *map(id_in_header, in_headers)}
     return {each for each in found if each is not None}
