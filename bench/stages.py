@@ -9,7 +9,8 @@ import orjson
 
 from processor.adapters.schemas.local import LocalSchemas, shipped_folder
 from processor.cli.generator import Mix, generate
-from processor.events.avro import Reader, SchemaId, decode, reader_of, schema_ids
+from processor.events.avro import Reader, decode, reader_of
+from processor.events.framing import SchemaId, schema_ids
 from processor.events.mapping import Mapping, MappingRules
 from processor.events.payload import PayloadBuilder, PayloadLimits
 from processor.model.outcomes import Mapped

@@ -18,12 +18,15 @@ from processor.adapters.fullstory import ApiKey, FullStory
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.dead_letters import KafkaDeadLetters
 from processor.adapters.kafka.source import KafkaSource
+from processor.adapters.schemas.cache import CachedSchemas
 from processor.adapters.schemas.local import LocalSchemas, shipped_folder
+from processor.adapters.schemas.places import RegistryAndFolder
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.adapters.telemetry.logs import LogObserver
 from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
 from processor.adapters.telemetry.server import TelemetryServer
 from processor.cli.settings import Settings
+from processor.cli.settings.connections import SchemaRegistry
 from processor.engine.body_size import BodySize
 from processor.engine.dead_letter_ratio import DeadLetterRatio
 from processor.engine.digest import digest
@@ -35,7 +38,7 @@ from processor.runtime.account import identify_account
 from processor.runtime.delivery import Delivery, DeliverySettings
 from processor.runtime.gate import Gate
 from processor.runtime.letters import Letters
-from processor.runtime.notices import Observer, fan_out
+from processor.runtime.notices import Observer, SchemaCacheTrouble, fan_out
 from processor.runtime.ports import Schemas
 from processor.runtime.requests import Requests, RequestSettings
 from processor.runtime.schemas import SchemaCache
@@ -108,7 +111,7 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         destination = await stack.enter_async_context(
             FullStory(key, clock, base_url=settings.fullstory.base_url or None)
         )
-        schemas = await _schemas(settings, stack)
+        schemas = await _schemas(settings.schema_registry, stack, observe)
         dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
         delivery = settings.delivery
         gate = Gate(Limits(LimitSettings(delivery.org_share), chance.random), clock, observe)
@@ -122,7 +125,7 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         worker = Worker(
             KafkaSource(kafka, DRAIN_S),
             Delivery(requests, letters, gate, clock, observe, delivery_settings),
-            SchemaCache(schemas, gate, clock, chance.random, observe),
+            SchemaCache(schemas, gate, clock, chance.random, observe, settings.schema_registry.waits_s),
             gate,
             Mapping(rules),
             clock,
@@ -149,12 +152,20 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         yield Process(worker, server.port, (identify, watch.run))
 
 
-async def _schemas(settings: Settings, stack: AsyncExitStack) -> Schemas:
-    """Return the registry where there is one, else the schemas that come with the worker."""
-    registry = settings.schema_registry
-    if registry.url is None:
-        return LocalSchemas(shipped_folder())
-    return await stack.enter_async_context(RegistrySchemas(registry.url, registry.client_properties()))
+async def _schemas(settings: SchemaRegistry, stack: AsyncExitStack, observe: Observer) -> Schemas:
+    """Return the registry where there is one, else the folder of schemas."""
+    folder = LocalSchemas(settings.folder or shipped_folder())
+    if settings.url is None:
+        return folder
+    registry = await stack.enter_async_context(RegistrySchemas(settings.url, settings.client_properties()))
+    if settings.cache_dir is None:
+        return RegistryAndFolder(registry, folder)
+    loop = asyncio.get_running_loop()
+
+    def tell(detail: str) -> None:  # on another thread: files are slower than the loop may be
+        loop.call_soon_threadsafe(observe, SchemaCacheTrouble(detail))
+
+    return RegistryAndFolder(CachedSchemas(registry, settings.cache_dir, registry.address, tell), folder)
 
 
 @final

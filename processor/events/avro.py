@@ -1,25 +1,44 @@
-"""Bytes to events: framing, Avro by the writer's schema, plain JSON.
+"""Bytes to events: framing, Avro by the writer's schema, JSON.
 
-A value is recognised by its first byte: 0 is Confluent's framing (then a big-endian schema id of four bytes), an
-opening brace or white space is JSON. Decoding never raises for what a record holds: a fault is returned as `Rejected`.
-
-Confluent framing: https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format
+How values are framed is `framing`'s, which fields of a schema are a Segment message's `avro_shapes`'. Decoding never
+raises for what a record holds: a fault is returned as `Rejected`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import fastavro
 
-from processor.events.avro_binary import FAULTS, compile_event, name_of
+from processor.events.avro_binary import FAULTS, compile_event, compile_value, name_of
+from processor.events.avro_event import Read
+from processor.events.avro_shapes import (
+    SEGMENT_FIELDS,
+    Named,
+    is_json_record,
+    kind_of_type,
+    lacks,
+    segment_name,
+    segment_names,
+    with_text_for_bytes,
+)
+from processor.events.framing import (
+    JSON_FIRST_BYTES,
+    MAGIC,
+    PREFIX_BYTES,
+    SCHEMA_HEADER,
+    SINGLE_OBJECT,
+    SINGLE_OBJECT_BYTES,
+    SchemaId,
+    header_of,
+    id_in_header,
+    id_in_prefix,
+    kind_of,
+)
 from processor.events.json_text import INVALID, parse_json
 from processor.events.timestamps import iso
 from processor.model.outcomes import Event, Filtered, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason
 from processor.model.records import Record
-
-SchemaId = int
-"""Confluent's schema id: unique within one registry, four bytes."""
 
 MAPPED_FIELDS = frozenset(
     {
@@ -35,25 +54,13 @@ CLOCK_FIELDS = frozenset({"originalTimestamp", "sentAt", "receivedAt"})
 FREE_FORM_FIELDS = ("traits", "properties", "integrations")
 """Fields that the shipped schemas hold as JSON text and that mapping reads; other free-form text is left unparsed."""
 
-_CONFLUENT_MAGIC = 0
-_CONFLUENT_PREFIX_BYTES = 5
-_JSON_FIRST_BYTES = frozenset(b"{ \t\r\n")
 
-Reader = Callable[[bytes], "Event | Rejected"]
-"""Decodes a whole framed value that names the reader's schema."""
+class Reader(Protocol):
+    """Decodes a value from an offset on, by the one schema that it names."""
 
-
-def schema_id(value: bytes | None) -> SchemaId | None:
-    """Return the schema id that a value names, or None when it has no Confluent framing."""
-    if value is None or len(value) < _CONFLUENT_PREFIX_BYTES or value[0] != _CONFLUENT_MAGIC:
-        return None
-    return int.from_bytes(value[1:_CONFLUENT_PREFIX_BYTES], "big")
-
-
-def schema_ids(records: Iterable[Record]) -> set[SchemaId]:
-    """Return the schema ids that these records name, so that they can be fetched before decoding starts."""
-    prefixes = {record.value[:_CONFLUENT_PREFIX_BYTES] for record in records if record.value}
-    return {found for prefix in prefixes if (found := schema_id(prefix)) is not None}
+    def __call__(self, value: bytes, start: int = PREFIX_BYTES, /) -> Event | Rejected:
+        """Return the event, or why there is none."""
+        ...
 
 
 def decode(record: Record, readers: Mapping[SchemaId, Reader]) -> Event | Filtered | Rejected:
@@ -63,56 +70,180 @@ def decode(record: Record, readers: Mapping[SchemaId, Reader]) -> Event | Filter
         return Filtered(FilterReason.TOMBSTONE)
     if not value:
         return _malformed("the value is empty")
-    if value[0] == _CONFLUENT_MAGIC:
-        if len(value) < _CONFLUENT_PREFIX_BYTES:
+    if record.headers and (header := header_of(record.headers)) is not None:
+        named = id_in_header(header)
+        if named is None:
+            return _malformed(f"the header {SCHEMA_HEADER} holds neither a schema's id nor a guid")
+        return _read(value, named, 0, readers)
+    first = value[0]
+    if first == MAGIC:
+        if len(value) < PREFIX_BYTES:
             return _malformed("the value ends within Confluent's prefix")
-        found = int.from_bytes(value[1:_CONFLUENT_PREFIX_BYTES], "big")
+        found = int.from_bytes(value[1:PREFIX_BYTES], "big")
         reader = readers.get(found)
-        if reader is None:
-            return Rejected(DeadLetterReason.UNKNOWN_SCHEMA, f"no schema has the id {found}")
-        return reader(value)
-    if value[0] in _JSON_FIRST_BYTES:
-        event = parse_json(value)
-        if type(event) is not dict:
-            return _malformed("the value is not a JSON object")
-        return _parse_free_form(event, FREE_FORM_FIELDS)
-    return _malformed(f"the first byte is {value[0]:#04x}: neither Confluent's framing nor JSON")
+        return _unknown(found) if reader is None else reader(value)
+    if first in JSON_FIRST_BYTES:
+        return _message(parse_json(value))
+    if value.startswith(SINGLE_OBJECT):
+        named = id_in_prefix(value)
+        if named is None:
+            return _malformed("the value ends within the prefix of Avro's single-object encoding")
+        return _read(value, named, SINGLE_OBJECT_BYTES, readers)
+    return _malformed(f"the first byte is {first:#04x}: neither a framing that names a schema nor JSON")
+
+
+def _read(value: bytes, named: SchemaId, start: int, readers: Mapping[SchemaId, Reader]) -> Event | Rejected:
+    reader = readers.get(named)
+    return _unknown(named) if reader is None else reader(value, start)
+
+
+def _unknown(named: SchemaId) -> Rejected:
+    return Rejected(DeadLetterReason.UNKNOWN_SCHEMA, f"no schema has the {kind_of(named)} {named}")
 
 
 def reader_of(schema_text: str, wanted: Collection[str] | None = MAPPED_FIELDS) -> Reader:
-    """Return the reader of one Avro schema, which gives the `wanted` fields (None: all).
+    """Return the reader of one schema, which gives the `wanted` fields (None: all).
 
-    What the schema lacks is found here, once, and not per record.
-
-    A schema that cannot be parsed or is no record of a Segment event gives a reader that rejects every record.
+    What the schema lacks is found here, once, and not per record. A schema that cannot be parsed, or that describes no
+    Segment message, gives a reader that rejects every record and says why.
     """
+    schema = parse_json(schema_text)
+    if _is_json_schema(schema):
+        return _read_json
+    named: dict[str, Any] = {}
     try:
-        schema: Any = fastavro.parse_schema(parse_json(schema_text))
-        lacking = _lacks(schema)
-        if lacking:
-            return _rejecting(lacking)
-        read_event = compile_event(schema, wanted)
-        read_clocks = None if wanted is None else compile_event(schema, {*wanted, *CLOCK_FIELDS})
+        return _reader_of(fastavro.parse_schema(schema, named_schemas=named), named, wanted)
+    except _UnsuitableError as unsuitable:
+        return _rejecting(str(unsuitable))
     except Exception as fault:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
         return _rejecting(f"the schema cannot be used: {type(fault).__name__}")
-    free_form = [field["name"] for field in schema["fields"] if field["name"] in FREE_FORM_FIELDS]
 
-    def read(value: bytes) -> Event | Rejected:
+
+class _UnsuitableError(Exception):
+    """The schema describes no Segment message; the text says what it lacks."""
+
+
+def _reader_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Reader:
+    """Return the reader of a schema that is a record, a union of records, a map, a JSON record or JSON text."""
+    if isinstance(schema, str):
+        schema = named.get(schema, schema)
+    if isinstance(schema, list):
+        return _choosing([_branch_of(branch, named, wanted) for branch in schema])
+    kind = "string" if with_text_for_bytes(schema) == "string" else kind_of_type(schema)
+    if kind == "string":
+        return _whole(compile_value("string"), _message_of_text)
+    if kind == "map" or is_json_record(schema):
+        return _whole(compile_value(schema), _message)
+    if kind != "record":
+        raise _UnsuitableError(f"a schema of type {kind} is no Segment message's: that is a record, a map or JSON text")
+    names = segment_names(schema["fields"])
+    if lacking := lacks(schema, names, named):
+        raise _UnsuitableError(f"the schema {schema['name']} is no Segment message's: {'; '.join(lacking)}")
+    fields = [
+        {**field, "type": with_text_for_bytes(field["type"])} if name in FREE_FORM_FIELDS else field
+        for name, field in zip(names, schema["fields"], strict=True)
+    ]
+    free_form = [name for name in names if name in FREE_FORM_FIELDS]
+    suited = {**schema, "fields": fields}
+    read_clocks = None if wanted is None else compile_event(suited, names, {*wanted, *CLOCK_FIELDS})
+    return _event_reader(compile_event(suited, names, wanted), read_clocks, free_form)
+
+
+def _branch_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Reader | _UnsuitableError:
+    try:
+        return _reader_of(schema, named, wanted)
+    except _UnsuitableError as unsuitable:
+        return unsuitable
+
+
+def _event_reader(read_event: Read, read_clocks: Read | None, free_form: list[str]) -> Reader:
+    """Return the reader of a record: the hot path, so it is `_whole` written out.
+
+    An event without a usable `timestamp` is read once more, with the fields that take its place.
+    """
+
+    def read(value: bytes, start: int = PREFIX_BYTES, /) -> Event | Rejected:
         try:
-            event, end = read_event(value, _CONFLUENT_PREFIX_BYTES)
+            event, end = read_event(value, start)
             timestamp = event.get("timestamp")
             if type(timestamp) is not int and read_clocks is not None and iso(timestamp) is None:
-                event, end = read_clocks(value, _CONFLUENT_PREFIX_BYTES)
+                event, end = read_clocks(value, start)
         except FAULTS as fault:
-            return _malformed(f"the bytes contradict the schema: {name_of(fault)}")
+            return _contradicted(fault)
         if end != len(value):
-            return _malformed(f"{len(value) - end} bytes follow the record")
-        return _parse_free_form(event, free_form)
+            return _followed(len(value) - end)
+        return _parse_free_form(free_form, event)
 
     return read
 
 
-def _parse_free_form(event: Event, names: Iterable[str]) -> Event | Rejected:
+def _whole(read_body: Read, finish: Callable[[Any], Event | Rejected]) -> Reader:
+    """Return the reader of a value that nothing may follow."""
+
+    def read(value: bytes, start: int = PREFIX_BYTES, /) -> Event | Rejected:
+        try:
+            event, end = read_body(value, start)
+        except FAULTS as fault:
+            return _contradicted(fault)
+        if end != len(value):
+            return _followed(len(value) - end)
+        return finish(event)
+
+    return read
+
+
+def _choosing(branches: list[Reader | _UnsuitableError]) -> Reader:
+    """Return the reader of a union: several types of event on one topic. One of them must be suitable."""
+    faults = [each for each in branches if isinstance(each, _UnsuitableError)]
+    if len(faults) == len(branches):
+        raise _UnsuitableError("; ".join(map(str, faults)) or "an empty union is no Segment message's")
+    readers = [_rejecting(str(each)) if isinstance(each, _UnsuitableError) else each for each in branches]
+    read_branch = compile_value("long")
+
+    def read(value: bytes, start: int = PREFIX_BYTES, /) -> Event | Rejected:
+        try:
+            branch, at = read_branch(value, start)
+        except FAULTS as fault:
+            return _contradicted(fault)
+        if not 0 <= branch < len(readers):
+            return _malformed("the bytes contradict the schema: the union has no such branch")
+        return readers[branch](value, at)
+
+    return read
+
+
+def _is_json_schema(schema: Any) -> bool:
+    """Say whether it is JSON Schema: its values are JSON text, and Avro knows no type of the name `object`."""
+    return isinstance(schema, dict) and ("$schema" in schema or schema.get("type") == "object")
+
+
+def _read_json(value: bytes, start: int = PREFIX_BYTES, /) -> Event | Rejected:
+    return _message(parse_json(value[start:]))
+
+
+def _message_of_text(text: str) -> Event | Rejected:
+    return _message(parse_json(text))
+
+
+def _message(parsed: Any) -> Event | Rejected:
+    """Return the event that a JSON value is."""
+    if type(parsed) is not dict:
+        return _malformed("the value is not a JSON object")
+    if "userId" not in parsed and "anonymousId" not in parsed:
+        parsed = _by_segment_names(parsed)
+    return _parse_free_form(FREE_FORM_FIELDS, parsed)
+
+
+def _by_segment_names(event: Event) -> Event:
+    """Rename fields that differ from Segment's by case and underscores only, where Segment's name is free."""
+    renamed = {name: event[name] for name in SEGMENT_FIELDS if name in event}
+    for name, value in event.items():
+        own = segment_name(name)
+        renamed.setdefault(name if own in renamed else own, value)
+    return renamed
+
+
+def _parse_free_form(names: Iterable[str], event: Event) -> Event | Rejected:
     """Replace the JSON text of the named fields by what it says; empty text is an absent field."""
     for name in names:
         text = event.get(name)
@@ -123,21 +254,21 @@ def _parse_free_form(event: Event, names: Iterable[str]) -> Event | Rejected:
     return event
 
 
-def _lacks(schema: Any) -> str | None:
-    """Say what keeps a schema from describing a Segment event, or None."""
-    if not isinstance(schema, dict) or schema.get("type") != "record":
-        return "the schema is not a record"
-    names = {field["name"] for field in schema["fields"]}
-    if "type" not in names:
-        return "the schema's record has no field `type`"
-    if not names & {"userId", "anonymousId"}:
-        return "the schema's record has neither `userId` nor `anonymousId`"
-    return None
-
-
 def _rejecting(detail: str) -> Reader:
     rejected = Rejected(DeadLetterReason.UNSUITABLE_SCHEMA, detail)
-    return lambda _value: rejected
+
+    def reject(_value: bytes, _start: int = PREFIX_BYTES, /) -> Rejected:
+        return rejected
+
+    return reject
+
+
+def _contradicted(fault: Exception) -> Rejected:
+    return _malformed(f"the bytes contradict the schema: {name_of(fault)}")
+
+
+def _followed(size: int) -> Rejected:
+    return _malformed(f"{size} bytes follow the record")
 
 
 def _malformed(detail: str) -> Rejected:

@@ -3,27 +3,35 @@
 A schema is compiled once into nested functions `(value, at) -> (decoded, end)`. They are written here, not left to
 fastavro, because its compiled reader trusts the bytes: five kilobytes of nested records overflow the C stack and end
 the process, a decimal of a megabyte computes for minutes, an array of nulls takes all memory. Here nesting ends in
-Python's RecursionError, and every length and count is bounded by the bytes that are there. It is no slower.
+Python's RecursionError, every length is bounded by the bytes that are there, and every count by `MAX_VALUES`. It is no
+slower.
 
 Whatever Avro has and JSON has not becomes what FullStory reads: bytes are base64, decimals are numbers, dates and times
-are ISO 8601. The binary encoding: https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
+are ISO 8601. A JSON record (`avro_shapes`) becomes its value. The binary encoding: https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
 from struct import Struct
 from typing import Any
 from uuid import UUID
 
 from processor.events.avro_event import EventField, Read, event_reader
+from processor.events.avro_shapes import is_json_record
 from processor.events.timestamps import iso_of_ms
 
 FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
 """What a `Read` raises on bad bytes."""
 
+MAX_VALUES = 100_000
+"""Of the arrays, maps and records inside an event: one byte may stand for each, and a hundred of memory."""
+
 _MAX_DECIMAL_BYTES = 64
 """150 digits; what takes more is no amount of anything, and converting it costs the square of its size."""
+
+_MAX_SCALE = 300
+"""Decimals become reals, which have no smaller ones."""
 
 _CONTINUATION_SHIFTS = tuple(range(7, 70, 7))
 _MORE_BYTES = 128
@@ -40,6 +48,9 @@ _MILLISECOND_DIVISORS = {
 _MICROSECONDS = {"time-millis": 1_000, "time-micros": 1}
 
 
+_COUNTED = frozenset({"array", "map", "record", "error"})
+
+
 class ContradictionError(ValueError):
     """The bytes contradict the schema; the text says how, and shows nothing of what they hold."""
 
@@ -49,13 +60,19 @@ def name_of(fault: Exception) -> str:
     return str(fault) if isinstance(fault, ContradictionError) else type(fault).__name__
 
 
-def compile_event(parsed: dict[str, Any], wanted: Collection[str] | None = None) -> Read:
+def compile_event(parsed: dict[str, Any], names: Sequence[str], wanted: Collection[str] | None = None) -> Read:
     """Return the reader of a record schema that fastavro has parsed, so that all names in it are full and known.
 
-    Fields that are not `wanted` (None: all are) are passed over: the time to decode what nobody reads is a third of the
-    whole. A timestamp among the record's own fields is left a number, of milliseconds.
+    `names` are what its fields are to be called. Those that are not `wanted` (None: all are) are passed over: the time
+    to decode what nobody reads is a third of the whole. A timestamp among the record's own fields is left a number, of
+    milliseconds.
     """
-    return _Compiler().event(parsed, wanted)
+    return _Compiler().event(parsed, names, wanted)
+
+
+def compile_value(parsed: Any) -> Read:
+    """Return the reader of any schema that fastavro has parsed."""
+    return _Compiler().value(parsed)
 
 
 def _long(value: bytes, at: int) -> tuple[int, int]:
@@ -154,6 +171,8 @@ def _time(unit_microseconds: int) -> Callable[[int], str]:
 
 
 def _decimal(scale: int) -> Callable[[bytes], float]:
+    if not 0 <= scale <= _MAX_SCALE:
+        raise ValueError("the scale of a decimal is out of range")
     unit: int = 10**scale
 
     def convert(taken: bytes) -> float:
@@ -173,33 +192,62 @@ class _Compiler:
 
     def __init__(self) -> None:
         self._named: dict[str, Read] = {}
+        self._left = MAX_VALUES
+        """How many more values the event at hand may hold."""
+        self._is_counting = False
+        """Whether an event may hold any that are not its own fields."""
 
-    def event(self, schema: dict[str, Any], wanted: Collection[str] | None) -> Read:
+    def value(self, schema: Any) -> Read:
+        """Return the reader of a value that is a whole event."""
+        read, begin = self._type(schema), self._begin
+
+        def read_value(value: bytes, at: int) -> tuple[Any, int]:
+            begin()
+            return read(value, at)
+
+        return read_value
+
+    def event(self, schema: dict[str, Any], names: Sequence[str], wanted: Collection[str] | None) -> Read:
         """Return the reader of an event: the hot path."""
         self._named[schema["name"]] = self.record(schema, _milliseconds)  # for fields that refer to the event itself
         fields = []
-        for field in schema["fields"]:
-            name, type_ = _text(field["name"]), field["type"]
+        for name, field in zip(map(_text, names), schema["fields"], strict=True):
+            type_ = field["type"]
             read = self._type(type_, _milliseconds)
             second = self._type(type_[-1], _milliseconds) if isinstance(type_, list) and type_ else read
             fields.append(EventField(name if wanted is None or name in wanted else None, type_, read, second))
-        return event_reader(fields, _long, _fail)
+        return event_reader(fields, _long, _fail, self._begin if self._is_counting else None)
 
     def record(self, schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read:
         """Return the reader of a record; `timestamp` makes those of its fields that are timestamps, by divisor."""
         fields: list[tuple[str, Read]] = []
+        spend = self._spend
 
         def read(value: bytes, at: int) -> tuple[dict[str, Any], int]:
+            spend(1 + len(fields))
             decoded = {}
             for name, read_field in fields:
                 decoded[name], at = read_field(value, at)
             return decoded, at
 
-        self._named[schema["name"]] = read  # before its fields are compiled: they may refer to it
+        def read_json(value: bytes, at: int) -> tuple[Any, int]:
+            return fields[0][1](value, at)
+
+        self._named[schema["name"]] = read_this = read_json if is_json_record(schema) else read
+        # Only now are its fields compiled: they may refer to it.
         fields.extend((_text(field["name"]), self._type(field["type"], timestamp)) for field in schema["fields"])
-        return read
+        return read_this
+
+    def _begin(self) -> None:
+        self._left = MAX_VALUES
+
+    def _spend(self, values: int) -> None:
+        self._left -= values
+        if self._left < 0:
+            raise ContradictionError(f"there are more than {MAX_VALUES} values in it")
 
     def _type(self, schema: Any, timestamp: Callable[[int], Read] = _iso_text) -> Read:
+        self._is_counting |= isinstance(schema, dict) and schema["type"] in _COUNTED
         match schema:
             case str():
                 return _PRIMITIVES.get(schema) or self._named[schema]
@@ -208,9 +256,9 @@ class _Compiler:
             case {"type": "record" | "error"}:
                 return self.record(schema, _iso_text)
             case {"type": "array", "items": items}:
-                return _array(self._type(items))
+                return _array(self._type(items), self._spend)
             case {"type": "map", "values": values}:
-                return _then(_array(_entry(self._type(values))), dict)
+                return _then(_array(_entry(self._type(values)), self._spend), dict)
             case {"type": "enum", "name": name, "symbols": symbols}:
                 self._named[name] = _then(_long, dict(enumerate(map(_text, symbols))).__getitem__)
                 return self._named[name]
@@ -244,6 +292,8 @@ def _annotated(schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read
 
 def _fixed(schema: dict[str, Any]) -> Read:
     size: int = schema["size"]
+    if type(size) is not int:
+        raise TypeError("the size of a fixed is no number")
 
     def read(value: bytes, at: int) -> tuple[bytes, int]:
         return _exactly(size, value, at)
@@ -271,7 +321,7 @@ def _union(branches: list[Read]) -> Read:
     return read
 
 
-def _array(read_item: Read) -> Read:
+def _array(read_item: Read, spend: Callable[[int], None]) -> Read:
     def read(value: bytes, at: int) -> tuple[list[Any], int]:
         items: list[Any] = []
         while True:
@@ -280,11 +330,9 @@ def _array(read_item: Read) -> Read:
                 return items, at
             if count < 0:  # then the size of the block follows, for those who skip it
                 _, at = _long(value, at)
+            spend(abs(count))
             for _ in range(abs(count)):
-                start = at
                 item, at = read_item(value, at)
-                if at == start:
-                    raise ContradictionError("an array's items take no bytes: any number of them would fit")
                 items.append(item)
 
     return read

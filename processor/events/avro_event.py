@@ -60,10 +60,12 @@ else:
 """
 
 
-def event_reader(fields: Sequence[EventField], read_long: Read, fail: Callable[[], None]) -> Read:
-    """Return the reader; `fail` raises for a length that points outside of the value."""
-    names: dict[str, Any] = {"read_long": read_long, "fail": fail}
-    source = _HEAD
+def event_reader(
+    fields: Sequence[EventField], read_long: Read, fail: Callable[[], None], begin: Callable[[], None] | None
+) -> Read:
+    """Return the reader; `fail` raises for a length that points outside of the value; `begin` is called first."""
+    names: dict[str, Any] = {"read_long": read_long, "fail": fail, "begin": begin}
+    source = _HEAD if begin is None else f"{_HEAD}    begin()\n"
     for number, field in enumerate(fields):
         names[f"read_{number}"], names[f"second_{number}"] = field.read, field.second
         source += indent(_lines(field, number), "    ")

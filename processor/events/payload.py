@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from processor.events.avro import Reader, SchemaId, decode
+from processor.events.avro import Reader, decode
+from processor.events.framing import SchemaId
 from processor.events.mapping import Mapping
 from processor.events.properties import MAX_NAMES, count_names
 from processor.model.outcomes import Mapped, Outcome, Rejected

@@ -182,6 +182,13 @@ class RegistryAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaCacheTrouble:
+    """A schema could not be read from the cache on disk, or not be written to it; the worker goes on without."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceTrouble:
     """Kafka's client reports a passing fault: the broker is away, say. It recovers by itself."""
 
@@ -209,6 +216,7 @@ Notice = (
     | Halted
     | Resumed
     | RegistryAsked
+    | SchemaCacheTrouble
     | SourceTrouble
 )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from processor.engine.verdict import Answer, NoAnswer
+from processor.events.framing import SchemaId
 from processor.model.reasons import Kind
 from processor.model.records import Headers, Record, TopicPartition
 
@@ -186,8 +187,8 @@ class DeadLetters(Protocol):
 
 
 class Schemas(Protocol):
-    """Where the text of a schema is found by its id."""
+    """Where the text of a schema is found by what records name it by."""
 
-    async def fetch(self, schema_id: int) -> str | None:
+    async def fetch(self, schema_id: SchemaId) -> str | None:
         """Return the schema's text, or None when there is none; raise `RegistryUnavailableError` otherwise."""
         ...

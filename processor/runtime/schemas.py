@@ -1,40 +1,66 @@
-"""Schemas by id: fetched once, kept for the life of the process."""
+"""Schemas by what records name them by: fetched once, kept for the life of the process.
+
+A registry that cannot be asked, and one that does not have the schema (yet), say nothing against a record: its
+partition waits, and a halt says why. Only a schema that stays absent for `unknown_after_s` is the record's own fault.
+"""
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from processor.engine.retry import Backoff, Chance
-from processor.events.avro import Reader, SchemaId, reader_of
+from processor.events.avro import Reader, reader_of
+from processor.events.framing import SchemaId, kind_of
 from processor.model.errors import RegistryUnavailableError
 from processor.model.reasons import HaltReason
+from processor.model.records import TopicPartition
 from processor.runtime.gate import Gate
 from processor.runtime.notices import Observer, RegistryAsked
 from processor.runtime.ports import Clock, Schemas
 
 _ASK_AGAIN_AFTER_S = 60.0
-"""How long an id without a schema is believed to have none: a producer may register late."""
+"""How long a schema that stayed absent is believed to be so: a producer may register it later still."""
+
+_MAX_ABSENT = 10_000
+"""Ids that are remembered to have none. In a topic of something else every record may name another."""
 
 
 class SchemaCache:
-    """Readers by schema id. An id that has no schema is absent from `readers` and known as `is_known`."""
+    """Readers by schema id. One that is known to have no schema is absent from `readers`.
 
-    def __init__(self, schemas: Schemas, gate: Gate, clock: Clock, chance: Chance, observe: Observer) -> None:
+    `unknown_after_s` is 0 where an absent schema can never appear.
+    """
+
+    def __init__(
+        self,
+        schemas: Schemas,
+        gate: Gate,
+        clock: Clock,
+        chance: Chance,
+        observe: Observer,
+        unknown_after_s: float = 0.0,
+    ) -> None:
         self.readers: dict[SchemaId, Reader] = {}
         self._absent: dict[SchemaId, float] = {}
+        """Schemas that were waited for in vain, and until when that is believed."""
         self._fetching: dict[SchemaId, asyncio.Task[None]] = {}
         self._schemas = schemas
         self._gate = gate
         self._clock = clock
         self._chance = chance
         self._observe = observe
+        self._unknown_after_s = unknown_after_s
         self._backoff = Backoff()
 
-    def has_all(self, ids: set[SchemaId], then: Callable[[], None]) -> bool:
-        """Say whether every id's schema, or its absence, is known; otherwise fetch, and call `then` when it is."""
+    def has_all(self, ids: set[SchemaId], partition: TopicPartition, then: Callable[[], None]) -> bool:
+        """Say whether every schema, or its absence, is known; otherwise fetch, and call `then` when it is.
+
+        `partition` is whose records are waiting.
+        """
         unknown = [each for each in ids if each not in self.readers and not self._is_absent(each)]
         for each in unknown:
             if each not in self._fetching:
-                self._fetching[each] = asyncio.get_running_loop().create_task(self._fetch(each, then))
+                self._fetching[each] = asyncio.get_running_loop().create_task(self._fetch(each, partition, then))
         return not unknown
 
     @property
@@ -51,29 +77,49 @@ class SchemaCache:
     def _is_absent(self, schema_id: SchemaId) -> bool:
         return self._absent.get(schema_id, float("-inf")) > self._clock.monotonic()
 
-    async def _fetch(self, schema_id: SchemaId, then: Callable[[], None]) -> None:
+    async def _fetch(self, schema_id: SchemaId, partition: TopicPartition, then: Callable[[], None]) -> None:
         try:
-            text = await self._ask(schema_id)
+            text = await self._wait_for(schema_id, partition)
             if text is None:
+                if len(self._absent) >= _MAX_ABSENT:
+                    self._absent.clear()
                 self._absent[schema_id] = self._clock.monotonic() + _ASK_AGAIN_AFTER_S
             else:
+                self._absent.pop(schema_id, None)
                 self.readers[schema_id] = reader_of(text)
         finally:
             del self._fetching[schema_id]
         then()
 
-    async def _ask(self, schema_id: SchemaId) -> str | None:
-        """Ask until there is an answer: an outage of the registry says nothing about a record."""
-        failures = 0
-        while True:
-            try:
-                text = await self._schemas.fetch(schema_id)
-            except RegistryUnavailableError as error:
-                failures += 1
-                self._observe(RegistryAsked("unavailable"))
-                self._gate.halt(HaltReason.SCHEMA_REGISTRY, str(error))
-                await asyncio.sleep(self._backoff.delay_s(failures, self._chance))
-            else:
-                self._observe(RegistryAsked("absent" if text is None else "found"))
-                self._gate.resume(HaltReason.SCHEMA_REGISTRY)
-                return text
+    async def _wait_for(self, schema_id: SchemaId, partition: TopicPartition) -> str | None:
+        """Ask until there is a schema, or it has been absent for too long; meanwhile a halt says what is waited for."""
+        tries = 0
+        give_up_at = self._clock.monotonic() if schema_id in self._absent else None
+        with ExitStack() as waiting:
+            while True:
+                tries += 1
+                delay_s = self._backoff.delay_s(tries, self._chance)
+                try:
+                    text = await self._schemas.fetch(schema_id)
+                except RegistryUnavailableError as error:
+                    self._observe(RegistryAsked("unavailable"))
+                    reason, detail = HaltReason.SCHEMA_REGISTRY, str(error)
+                else:
+                    self._observe(RegistryAsked("absent" if text is None else "found"))
+                    now = self._clock.monotonic()
+                    give_up_at = now + self._unknown_after_s if give_up_at is None else give_up_at
+                    if text is not None or now >= give_up_at:
+                        return text
+                    delay_s = min(delay_s, give_up_at - now)
+                    reason, detail = HaltReason.UNKNOWN_SCHEMA, self._absence(schema_id, partition)
+                with ExitStack() as next_wait:  # begins before the last one ends: a halt that lasts is told once
+                    next_wait.enter_context(self._gate.held(reason, detail))
+                    waiting.close()
+                    waiting.push(next_wait.pop_all())
+                await asyncio.sleep(delay_s)
+
+    def _absence(self, schema_id: SchemaId, partition: TopicPartition) -> str:
+        return (
+            f"{partition} holds records whose schema has the {kind_of(schema_id)} {schema_id}, and the registry has "
+            f"none of it: register it, or they are dead-lettered {self._unknown_after_s:g} s after it was first asked"
+        )

@@ -20,7 +20,7 @@ from processor.engine.bottleneck import bottleneck
 from processor.engine.demand import Demand, balance
 from processor.engine.journal import Plan
 from processor.engine.partition import BatchLimits, OpenRange, Partition
-from processor.events.avro import schema_ids
+from processor.events.framing import schema_ids
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.payload import WHOLE_RANGE, Item, Payload, PayloadBuilder, PayloadLimits
 from processor.model.reasons import Bottleneck, HaltReason, Kind, ReleaseReason
@@ -304,7 +304,8 @@ class Worker:
         """
         partition = owned.partition
         limits = self._settings.limits
-        if not self._schemas.has_all(schema_ids(islice(partition.buffered(), limits.max_records)), self._schedule_pump):
+        ids = schema_ids(islice(partition.buffered(), limits.max_records))
+        if not self._schemas.has_all(ids, partition.id, self._schedule_pump):
             return None
         payload = self._builder(partition.position, self._payload_limits).build(partition.buffered())
         plan = self._delivery.plan(payload, self._nonce()) if payload.users or payload.events else None
@@ -316,7 +317,7 @@ class Worker:
         partition, plan = owned.partition, owned.partition.planned
         if plan is None:
             return self._form(owned) is not None
-        if not self._schemas.has_all(schema_ids(partition.buffered()), self._schedule_pump):
+        if not self._schemas.has_all(schema_ids(partition.buffered()), partition.id, self._schedule_pump):
             return False
         payload = self._builder(partition.position, WHOLE_RANGE).build(partition.buffered())
         told = set(plan.entries)

@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
-from processor.adapters.schemas.local import LocalSchemas, shipped_folder
+from processor.adapters.schemas.cache import CachedSchemas
+from processor.adapters.schemas.local import LocalSchemas, fingerprint_of, shipped_folder
+from processor.adapters.schemas.places import RegistryAndFolder
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.events.avro import reader_of
+from processor.events.framing import Fingerprint, Guid, SchemaId
 from processor.model.errors import ConfigurationError, RegistryUnavailableError
 from processor.runtime.ports import Schemas
 from tests.fakes.schemas import FakeRegistry, FakeSchemas
+from tests.fakes.tls import PASSWORD, Certificates
 
 TEXT = json.dumps(
     {
@@ -50,8 +54,19 @@ async def registry(_folder: Path) -> AsyncIterator[Schemas]:
         yield schemas
 
 
+@asynccontextmanager
+async def cached(folder: Path) -> AsyncIterator[Schemas]:
+    """Run over a cache on disk."""
+    yield CachedSchemas(FakeSchemas({7: TEXT}), folder, "http://registry", untold)
+
+
+def untold(detail: str) -> None:
+    """Fail: nothing is to be told."""
+    raise AssertionError(detail)
+
+
 Open = Callable[[Path], AbstractAsyncContextManager[Schemas]]
-over_all = pytest.mark.parametrize("open_schemas", [fake, local, registry])
+over_all = pytest.mark.parametrize("open_schemas", [fake, local, registry, cached])
 
 
 @over_all
@@ -82,6 +97,7 @@ def ask(
     properties: dict[str, Any] | None = None,
     deadline_s: float = 30.0,
     url: Callable[[str], str] = str,
+    schema_id: SchemaId = 7,
 ) -> tuple[str | None, FakeRegistry]:
     """Ask a registry for the schema 7; return what it gave, and the registry."""
 
@@ -89,7 +105,7 @@ def ask(
         async with FakeRegistry() as server:
             prepare(server)
             async with RegistrySchemas(url(server.url), properties or {}, deadline_s=deadline_s) as schemas:
-                return await schemas.fetch(7), server
+                return await schemas.fetch(schema_id), server
 
     return asyncio.run(run())
 
@@ -230,6 +246,94 @@ def test_the_second_address_answers_when_the_first_is_down() -> None:
     assert asyncio.run(run()) == TEXT
 
 
+GUID = Guid(bytes(range(16)))
+
+
+def test_a_guid_is_asked_for_as_such() -> None:
+    """A schema that a header names is found by its guid, with what it refers to; an unknown one gives none."""
+
+    async def run() -> list[str | None]:
+        async with FakeRegistry() as server, RegistrySchemas(server.url, {}) as schemas:
+            server.guids[str(GUID)] = {"schema": TEXT, "guid": str(GUID)}
+            return [await schemas.fetch(GUID), await schemas.fetch(GUID), await schemas.fetch(Guid(bytes(16)))]
+
+    assert asyncio.run(run()) == [TEXT, TEXT, None]
+
+
+def test_a_registry_knows_no_fingerprints() -> None:
+    """It is not asked for what it cannot know."""
+    text, server = ask(lambda _: None, schema_id=Fingerprint(bytes(8)))
+
+    assert text is None
+    assert server.authorizations == []
+
+
+@pytest.mark.parametrize("more", [{}, {"bearer.auth.logical.cluster": "lsrc-1"}])
+def test_a_bearer_token_is_sent_and_never_shown(more: dict[str, str]) -> None:
+    """A registry outside of Confluent's cloud has no cluster to name."""
+    properties = {"bearer.auth.credentials.source": "STATIC_TOKEN", "bearer.auth.token": SECRET, **more}
+
+    def prepare(server: FakeRegistry) -> None:
+        server.schemas[7] = {"schema": TEXT}
+
+    text, server = ask(prepare, properties)
+
+    assert (text, server.authorizations) == (TEXT, [f"Bearer {SECRET}"])
+    with pytest.raises(RegistryUnavailableError) as caught:
+        ask(fault(401, ""), properties)
+    assert SECRET not in str(caught.value)
+
+
+def over_tls(folder: Path, **properties: str) -> str | None:
+    """Ask a registry that wants a client's certificate; the authority is known, and whatever is given."""
+
+    async def run() -> str | None:
+        tls = certificates.server_context()
+        settings = {"ssl.ca.location": str(certificates.authority), **properties}
+        async with FakeRegistry(tls) as server, RegistrySchemas(server.url, settings) as schemas:
+            server.schemas[7] = {"schema": TEXT}
+            return await schemas.fetch(7)
+
+    certificates = Certificates.make(folder)
+    return asyncio.run(run())
+
+
+def test_a_client_certificate_is_shown_to_the_registry(tmp_path: Path) -> None:
+    """Mutual TLS: the registry's certificate is verified, and it verifies ours."""
+    own = {
+        "ssl.certificate.location": str(tmp_path / "client.pem"),
+        "ssl.key.location": str(tmp_path / "client.key"),
+        "ssl.key.password": PASSWORD,
+    }
+
+    assert over_tls(tmp_path, **own) == TEXT
+
+
+def test_without_its_certificate_a_client_is_refused(tmp_path: Path) -> None:
+    """That is an outage to the worker, and no word against a schema."""
+    with pytest.raises(RegistryUnavailableError, match=r"https://127\.0\.0\.1:"):
+        over_tls(tmp_path)
+
+
+def test_a_registry_of_an_unknown_authority_is_not_asked(tmp_path: Path) -> None:
+    """Nobody else's answers are believed."""
+    (tmp_path / "other").mkdir()
+    other = Certificates.make(tmp_path / "other")
+
+    with pytest.raises(RegistryUnavailableError, match="cannot be asked"):
+        over_tls(tmp_path, **{"ssl.ca.location": str(other.authority)})
+
+
+def test_a_key_that_cannot_be_opened_is_a_configuration_error(tmp_path: Path) -> None:
+    """Found before anything is asked, and told without the password."""
+    made = Certificates.make(tmp_path)
+    own = {"ssl.certificate.location": str(made.client), "ssl.key.location": str(made.client_key)}
+
+    with pytest.raises(ConfigurationError, match="PROCESSOR_SCHEMA_REGISTRY__PROPERTIES") as caught:
+        RegistrySchemas("https://registry.example", {**own, "ssl.key.password": "other-s3cret"})
+    assert SECRET not in str(caught.value)
+
+
 def reference(name: str) -> dict[str, Any]:
     """Refer to a type that is registered under a subject of its name."""
     return {"name": name, "subject": f"{name}-value", "version": 1}
@@ -330,6 +434,28 @@ def test_properties_that_make_no_sense_are_a_configuration_error(properties: dic
         RegistrySchemas("https://registry.example", properties)
 
     assert SECRET not in str(caught.value)
+
+
+def test_a_folder_knows_every_schema_by_its_fingerprint(tmp_path: Path) -> None:
+    """Those without an id as well; ids are not needed at all."""
+    (tmp_path / "ids.json").write_text("{}")
+    (tmp_path / "track.avsc").write_text(TEXT)
+    schemas = LocalSchemas(tmp_path)
+
+    assert asyncio.run(schemas.fetch(fingerprint_of(TEXT))) == TEXT
+    assert asyncio.run(schemas.fetch(Fingerprint(bytes(8)))) is None
+    assert asyncio.run(schemas.fetch(GUID)) is None
+
+
+def test_fingerprints_are_the_folders_and_ids_the_registrys() -> None:
+    """Each is asked for what it alone can know."""
+    registry, folder = FakeSchemas({7: "registry", GUID: "registry"}), FakeSchemas({7: "folder", PRINT: "folder"})
+    both = RegistryAndFolder(registry, folder)
+
+    assert [asyncio.run(both.fetch(each)) for each in (7, GUID, PRINT, 8)] == ["registry", "registry", "folder", None]
+
+
+PRINT = fingerprint_of(TEXT)
 
 
 def test_the_shipped_schemas_are_found() -> None:

@@ -7,10 +7,8 @@ cluster instead; `KAFKA_JARS` names another folder for the jars.
 import atexit
 import base64
 import contextlib
-import hashlib
 import itertools
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -29,9 +27,10 @@ from typing import Self, final
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.kafka.maven import fetched, missing_java, run
+
 POM = Path(__file__).with_name("pom.xml")
 JARS = Path(os.environ.get("KAFKA_JARS") or POM.parents[2] / ".cache" / "kafka")
-JAVA_VERSION = 17
 DEFAULT_PORT = 19_092
 START_DEADLINE_S = 90.0
 STOP_DEADLINE_S = 30.0
@@ -203,7 +202,7 @@ class KafkaCluster(Cluster):
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*_java(), "kafka.tools.StorageTool", "format"]
         command += [f"--cluster-id={cluster_id}", "--config", str(self._properties)]
-        _run(command)
+        run(command)
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_DEADLINE_S
@@ -243,8 +242,8 @@ def available() -> str | None:
     """Return why no real Kafka can be had, or None; that the jars can be had is made sure by fetching them."""
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         return None
-    if (version := _java_version()) < JAVA_VERSION:
-        return f"Java {JAVA_VERSION} or newer is needed, found {version or 'none'}"
+    if (reason := missing_java()) is not None:
+        return reason
     try:
         _jars()
     except (OSError, RuntimeError) as fault:
@@ -252,37 +251,13 @@ def available() -> str | None:
     return None
 
 
-def _java_version() -> int:
-    """Return the major version of the `java` on the path; 0 when there is none."""
-    try:
-        answer = subprocess.run(["java", "-version"], capture_output=True, text=True, check=True).stderr
-    except (OSError, subprocess.CalledProcessError):
-        return 0
-    found = re.search(r'version "(\d+)', answer)
-    return int(found[1]) if found else 0
-
-
 def _java() -> list[str]:
     return ["java", "-cp", f"{_jars()}/*", *(f"-Dorg.slf4j.simpleLogger.{setting}" for setting in LOGGING)]
 
 
 def _jars() -> Path:
-    """Return the folder with the jars that the pom names; they are fetched once for each state of the pom."""
-    folder = JARS / hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    if not folder.is_dir():
-        JARS.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=JARS) as partial:
-            jars = Path(partial) / "jars"
-            command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
-            _run([*command, "-DincludeScope=runtime", f"-DoutputDirectory={jars}"])
-            jars.rename(folder)
-    return folder
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {(done.stdout + done.stderr)[-1_000:].strip()}")
+    """Return the folder with the jars."""
+    return fetched(POM, JARS, "copy")
 
 
 def free_port() -> int:

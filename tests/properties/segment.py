@@ -10,6 +10,7 @@ from typing import Any
 import fastavro
 
 from processor.events.avro import Reader, reader_of
+from processor.events.framing import SchemaId
 from processor.model.records import Record
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -28,12 +29,12 @@ def shipped(name: str) -> str:
     return (SCHEMAS / f"{name}.avsc").read_text(encoding="utf-8")
 
 
-def shipped_readers() -> dict[int, Reader]:
+def shipped_readers() -> dict[SchemaId, Reader]:
     """Return the readers of all shipped schemas by their ids."""
     return {int(schema_id): reader_of(shipped(file.removesuffix(".avsc"))) for schema_id, file in IDS.items()}
 
 
-def framed(schema: str, event: Json, schema_id: int = 1) -> bytes:
+def framed(schema: str, event: Any, schema_id: int = 1) -> bytes:
     """Return Confluent's framing of an event written with any schema."""
     buffer = io.BytesIO()
     buffer.write(b"\0" + schema_id.to_bytes(4, "big"))

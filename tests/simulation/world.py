@@ -11,8 +11,8 @@ from processor.engine.body_size import BodySize
 from processor.engine.dead_letter_ratio import DeadLetterRatio
 from processor.engine.limits import Limits, LimitSettings
 from processor.engine.partition import BatchLimits
-from processor.events.avro import SchemaId
 from processor.events.dead_letters import Stamp
+from processor.events.framing import SchemaId
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
 from processor.model.outcomes import Event
@@ -63,6 +63,7 @@ class Plan:
     patience: RequestSettings = field(default_factory=RequestSettings)
     dead_letter_ratio: float = 1.0
     schemas: Mapping[SchemaId, str] = field(default_factory=dict)
+    unknown_after_s: float = 0.0
 
     @property
     def settings(self) -> WorkerSettings:
@@ -94,7 +95,7 @@ class Member:
         self.wire = Wire(
             world.fullstory, partial(world.laws.at_post, self), world.laws.at_answer, partial(world.pass_moment, self)
         )
-        self._schemas = SchemaCache(world.schemas, self.gate, clock, chance.random, observe)
+        self._schemas = SchemaCache(world.schemas, self.gate, clock, chance.random, observe, plan.unknown_after_s)
         body_size = BodySize(plan.max_bytes)
         requests = Requests(self.wire, self.gate, clock, chance.random, observe, body_size, plan.patience)
         letters = Letters(

@@ -46,6 +46,7 @@ from processor.runtime.notices import (
     Released,
     Resumed,
     Retried,
+    SchemaCacheTrouble,
     Settled,
     SourceTrouble,
     Throttled,
@@ -184,6 +185,7 @@ EVERY_NOTICE: list[tuple[Notice, dict[tuple[str, ...], float]]] = [
     (RegistryAsked("absent"), {("registry_requests_total", "absent"): 1}),
     (Halted(HaltReason.GAP, "x"), {("halted", "gap"): 0}),
     (Resumed(HaltReason.GAP), {("halted", "gap"): 0}),
+    (SchemaCacheTrouble("x"), {}),
     (SourceTrouble("x"), {}),
 ]
 

@@ -1,11 +1,13 @@
-"""Schemas of a folder: `ids.json` names a file for each id."""
+"""Schemas of a folder: `ids.json` names a file for each id, and every `*.avsc` is known by its fingerprint."""
 
 import json
 from pathlib import Path
 from typing import Any, final
 
 import fastavro
+from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from processor.events.framing import Fingerprint, SchemaId
 from processor.model.errors import ConfigurationError
 
 INDEX = "ids.json"
@@ -25,21 +27,30 @@ class LocalSchemas:
 
     def __init__(self, folder: Path) -> None:
         problems: list[str] = []
-        self._texts: dict[int, str] = {}
-        for schema_id, name in _index(folder).items():
+        self._texts: dict[SchemaId, str] = {}
+        index = _index(folder)
+        for name in {*index.values(), *(path.name for path in folder.glob("*.avsc"))}:
             path = folder / name
             try:
-                self._texts[schema_id] = _schema_text(path)
+                text = path.read_text(encoding="utf-8")
+                self._texts[fingerprint_of(text)] = text
+                self._texts.update((schema_id, text) for schema_id, file in index.items() if file == name)
             except OSError as error:
-                problems.append(f"{path}: {error.strerror}; restore the file or remove the id {schema_id} from {INDEX}")
+                problems.append(f"{path}: {error.strerror}; restore the file or remove it from {INDEX}")
             except Exception as error:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
                 problems.append(f"{path}: not an Avro schema ({type(error).__name__}); correct the file")
         if problems:
-            raise ConfigurationError(problems)
+            raise ConfigurationError(sorted(problems))
 
-    async def fetch(self, schema_id: int) -> str | None:
-        """Return the schema's text, None when no id of the folder is this."""
+    async def fetch(self, schema_id: SchemaId) -> str | None:
+        """Return the schema's text, None when none of the folder is named so."""
         return self._texts.get(schema_id)
+
+
+def fingerprint_of(text: str) -> Fingerprint:
+    """Return what the single-object encoding names a schema by; raises many kinds for what is no Avro schema."""
+    schema = fastavro.parse_schema(json.loads(text))
+    return Fingerprint(bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")))
 
 
 def _index(folder: Path) -> dict[int, str]:
@@ -58,9 +69,3 @@ def _index(folder: Path) -> dict[int, str]:
 def _is_entry(entry: tuple[str, Any]) -> bool:
     schema_id, name = entry
     return schema_id.isascii() and schema_id.isdecimal() and isinstance(name, str) and bool(name)
-
-
-def _schema_text(path: Path) -> str:
-    text = path.read_text(encoding="utf-8")
-    fastavro.parse_schema(json.loads(text))
-    return text

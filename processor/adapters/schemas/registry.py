@@ -12,6 +12,7 @@ from confluent_kafka.schema_registry import (  # type: ignore[attr-defined]  # t
 )
 
 from processor.adapters.schemas.references import standing_alone
+from processor.events.framing import Fingerprint, Guid, SchemaId
 from processor.model.errors import ConfigurationError, RegistryUnavailableError
 
 REQUEST_TIMEOUT_S = 10.0
@@ -22,12 +23,13 @@ DEADLINE_S = 30.0
 
 _DEFAULTS = {"timeout": REQUEST_TIMEOUT_S, "max.retries": 0}  # the worker asks again itself, and says so
 _SCHEMA_NOT_FOUND = 40403
+_CLUSTER = "bearer.auth.logical.cluster"
 _URL_VARIABLE = "PROCESSOR_SCHEMA_REGISTRY__URL"
 _PROPERTIES_VARIABLE = "PROCESSOR_SCHEMA_REGISTRY__PROPERTIES"
 _HINTS = {
     401: f"check the credentials in {_PROPERTIES_VARIABLE}",
     403: f"the credentials in {_PROPERTIES_VARIABLE} may not read schemas",
-    404: f"check {_URL_VARIABLE}",
+    404: f"check {_URL_VARIABLE}, and that the registry knows guids where records name them",
 }
 
 
@@ -40,9 +42,12 @@ class RegistrySchemas:
     """
 
     def __init__(self, url: str, properties: Mapping[str, Any], *, deadline_s: float = DEADLINE_S) -> None:
-        self._address = _shown(url)
+        self.address = _shown(url)
+        """The URLs, without credentials."""
         self._deadline_s = deadline_s
         configuration = {**_DEFAULTS, **properties, "url": url}
+        if configuration.get("bearer.auth.credentials.source") == "STATIC_TOKEN":
+            configuration.setdefault(_CLUSTER, "")  # the client insists on it; only Confluent's cloud has clusters
         timeout = configuration["timeout"]
         if not isinstance(timeout, int | float) or not timeout > 0:
             raise ConfigurationError([f"{_PROPERTIES_VARIABLE}: timeout must be a number of seconds above 0"])
@@ -59,8 +64,10 @@ class RegistrySchemas:
     ) -> None:
         await self._client.__aexit__(kind, error, traceback)
 
-    async def fetch(self, schema_id: int) -> str | None:
+    async def fetch(self, schema_id: SchemaId) -> str | None:
         """Return the schema's text with the types that it refers to; None when the registry knows no such id.
+
+        No registry of this protocol knows fingerprints.
 
         Raises `RegistryUnavailableError` for everything else, at the latest when the deadline has passed.
         """
@@ -76,9 +83,14 @@ class RegistrySchemas:
         except Exception as error:  # noqa: BLE001 - of httpx, authlib, json: none speaks of the schema
             raise self._unavailable(f"cannot be asked ({type(error).__name__})") from None
 
-    async def _fetch(self, schema_id: int) -> str | None:
+    async def _fetch(self, schema_id: SchemaId) -> str | None:
+        if isinstance(schema_id, Fingerprint):
+            return None
         try:
-            schema = await self._client.get_schema(schema_id)
+            if isinstance(schema_id, Guid):
+                schema = await self._client.get_schema_by_guid(str(schema_id))
+            else:
+                schema = await self._client.get_schema(schema_id)
         except SchemaRegistryError as error:
             if error.http_status_code == 404 and error.error_code == _SCHEMA_NOT_FOUND:
                 return None
@@ -105,7 +117,7 @@ class RegistrySchemas:
         return schema.schema_str
 
     def _unavailable(self, what: str) -> RegistryUnavailableError:
-        return RegistryUnavailableError(f"the schema registry at {self._address} {what}")
+        return RegistryUnavailableError(f"the schema registry at {self.address} {what}")
 
 
 def _said(error: SchemaRegistryError) -> str:

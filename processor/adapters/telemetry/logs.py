@@ -35,6 +35,7 @@ from processor.runtime.notices import (
     Released,
     Resumed,
     Retried,
+    SchemaCacheTrouble,
     Settled,
     SourceTrouble,
     Throttled,
@@ -130,6 +131,7 @@ class LogObserver:
             HeldUp: self._held_up,
             Redelivered: self._redelivered,
             Released: self._released,
+            SchemaCacheTrouble: self._schema_cache_trouble,
             SourceTrouble: self._source_trouble,
             Committed: self._committed,
             DeadLetterWrite: self._dead_letter_write,
@@ -194,6 +196,9 @@ class LogObserver:
 
     def _redelivered(self, notice: Redelivered) -> None:
         self._repeat(logging.WARNING, "records redelivered", "", records=notice.records)
+
+    def _schema_cache_trouble(self, notice: SchemaCacheTrouble) -> None:
+        self._repeat(logging.WARNING, "schema cache trouble", "", detail=notice.detail)
 
     def _source_trouble(self, notice: SourceTrouble) -> None:
         self._repeat(logging.WARNING, "kafka trouble", "", detail=notice.detail)

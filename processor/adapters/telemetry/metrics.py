@@ -31,6 +31,7 @@ from processor.runtime.notices import (
     Released,
     Resumed,
     Retried,
+    SchemaCacheTrouble,
     Settled,
     SourceTrouble,
     Throttled,
@@ -38,7 +39,7 @@ from processor.runtime.notices import (
 from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf, WorkerState
 
-UNCOUNTED = (Halted, Resumed, SourceTrouble, JobIsLate, HeldUp)
+UNCOUNTED = (Halted, Resumed, SourceTrouble, SchemaCacheTrouble, JobIsLate, HeldUp)
 """Notices for logs only: the state says what is halted or held up."""
 
 

@@ -95,7 +95,7 @@ class SchemaRegistry(Group):
         Annotated[str, AfterValidator(checks.urls)] | None,
         About(
             "Base URLs of a registry that speaks Confluent's protocol, separated by commas.",
-            "Without one, the schemas that come with the worker stand under the ids of `schemas/ids.json`.",
+            "Without one, ids are those of `ids.json` in the folder of schemas.",
             "http://schema-registry:8081",
             default="none",
         ),
@@ -108,6 +108,42 @@ class SchemaRegistry(Group):
             '{"basic.auth.user.info": "…:…"}',
         ),
     ] = Field(default_factory=dict)
+
+    cache_dir: Annotated[
+        Path | None,
+        About(
+            "Folder that keeps schemas on disk, by registry and id; made if need be. Processes may share it.",
+            "Not every process may write. With one, a worker that starts while the registry is away goes on.",
+            "/var/cache/segment-fullstory",
+            default="none",
+        ),
+    ] = None
+    unknown_after_s: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False),
+        About(
+            "How many seconds records wait for a schema that the registry says it does not have. "
+            "Then they are dead-lettered as `unknown_schema`.",
+            "Long enough for a replica of the registry to catch up, or for an operator to register what was forgotten. "
+            "Without a registry nothing is waited for.",
+            "900",
+        ),
+    ] = 300.0
+    folder: Annotated[
+        Path | None,
+        About(
+            "Folder of Avro schemas, `*.avsc`: known by their fingerprints, and without a registry also by the ids of "
+            "its `ids.json`.",
+            "The schemas that come with the worker.",
+            "/etc/segment-fullstory/schemas",
+            default="none",
+        ),
+    ] = None
+
+    @property
+    def waits_s(self) -> float:
+        """How long records wait for a schema that is absent: a folder will not have it later."""
+        return 0.0 if self.url is None else self.unknown_after_s
 
     def client_properties(self) -> dict[str, Scalar]:
         """Return the properties with their values, secrets included."""

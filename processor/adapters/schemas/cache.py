@@ -1,0 +1,78 @@
+"""Schemas on disk, so that a worker that starts while the registry is away goes on with those it knows.
+
+An id belongs to one schema for ever, so what is there is never asked for again, and never changes. One file holds one
+schema, written to another name first and moved: processes may share the folder. A file that is damaged, or of another
+registry, is as good as none.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, final
+
+from processor.events.framing import SchemaId, kind_of
+from processor.runtime.ports import Schemas
+
+
+@final
+class CachedSchemas:
+    """The `Schemas` port over another one and a folder; `registry` is the address of the other.
+
+    A folder that cannot be read or written is told of, and does no more harm.
+    """
+
+    def __init__(self, schemas: Schemas, folder: Path, registry: str, tell: Callable[[str], None]) -> None:
+        self._schemas = schemas
+        self._folder = folder / _digest(registry)[:16]
+        self._registry = registry
+        self._tell = tell
+
+    async def fetch(self, schema_id: SchemaId) -> str | None:
+        """Return the schema's text from the folder, else from the registry; raises what that raises."""
+        path = self._folder / f"{kind_of(schema_id)}-{schema_id}.json"
+        text = await asyncio.to_thread(self._read, path)
+        if text is None:
+            text = await self._schemas.fetch(schema_id)
+            if text is not None:
+                await asyncio.to_thread(self._write, path, text)
+        return text
+
+    def _read(self, path: Path) -> str | None:
+        try:
+            held: Any = json.loads(path.read_bytes())
+            text = held["schema"]
+            if held["registry"] == self._registry and held["sha256"] == _digest(text):
+                return str(text)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._tell(f"{path}: {error.strerror}")
+            return None
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            pass
+        self._tell(f"{path}: damaged, or not a schema of {self._registry}; it is fetched anew")
+        return None
+
+    def _write(self, path: Path, text: str) -> None:
+        held = json.dumps({"registry": self._registry, "sha256": _digest(text), "schema": text})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as file:
+                try:
+                    file.write(held)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    Path(file.name).replace(path)
+                except OSError:
+                    Path(file.name).unlink(missing_ok=True)
+                    raise
+        except OSError as error:
+            self._tell(f"{path}: {error.strerror}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -1,0 +1,54 @@
+"""What tests run on Java, fetched by Maven from a pom that only names it."""
+
+import hashlib
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+JAVA_VERSION = 17
+
+
+def fetched(pom: Path, cache: Path, goal: Literal["copy", "unpack"]) -> Path:
+    """Return the folder with what the pom names, as it is or unpacked; it is fetched once for each state of the pom."""
+    folder = cache / hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
+    if not folder.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as partial:
+            files = Path(partial).resolve() / "files"
+            command = ["mvn", "-q", "-B", "-f", str(pom), f"dependency:{goal}-dependencies"]
+            run(
+                [
+                    *command,
+                    "-DincludeScope=runtime",
+                    f"-DoutputDirectory={files}",
+                    f"-DmarkersDirectory={files.with_name('markers')}",  # else they stand beside the pom
+                ]
+            )
+            files.rename(folder)
+    return folder
+
+
+def missing_java() -> str | None:
+    """Return why no program of these can run, or None."""
+    version = _java_version()
+    return None if version >= JAVA_VERSION else f"Java {JAVA_VERSION} or newer is needed, found {version or 'none'}"
+
+
+def _java_version() -> int:
+    """Return the major version of the `java` on the path; 0 when there is none."""
+    try:
+        answer = subprocess.run(["java", "-version"], capture_output=True, text=True, check=True).stderr
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    found = re.search(r'version "(\d+)', answer)
+    return int(found[1]) if found else 0
+
+
+def run(command: Sequence[str]) -> None:
+    """Run a program to its end; raises `RuntimeError` with what it said when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {(done.stdout + done.stderr)[-1_000:].strip()}")

@@ -1,0 +1,119 @@
+"""A real schema registry: Apicurio on loopback, from Maven's archive, on Java 17, with its data in one file."""
+
+import atexit
+import contextlib
+import json
+import os
+import subprocess
+from http.client import HTTPConnection
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+from tests.kafka.cluster import free_port
+from tests.kafka.maven import fetched, missing_java
+from tests.kafka.programs import ROOT, wait_until
+
+POM = Path(__file__).with_name("pom.xml")
+ARCHIVE = Path(os.environ.get("APICURIO") or ROOT / ".cache" / "apicurio")
+CONFLUENT_API = "/apis/ccompat/v7"
+ANSWER_S = 30.0
+STOP_DEADLINE_S = 20.0
+
+
+@final
+class Apicurio:
+    """A registry of our own; inside the `with` it runs, unless it is stopped. Its ids outlast that."""
+
+    def __init__(self, directory: Path) -> None:
+        self._port = free_port()
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it speaks Confluent's protocol."""
+        return f"http://127.0.0.1:{self._port}{CONFLUENT_API}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it on its port, unless it runs, with the schemas that it had, and return when it answers."""
+        if self._process is not None:
+            return
+        [jar] = fetched(POM, ARCHIVE, "unpack").glob("*-runner.jar")
+        settings = {
+            "quarkus.http.host": "127.0.0.1",
+            "quarkus.http.port": self._port,
+            "quarkus.datasource.jdbc.url": f"jdbc:h2:file:{self._directory / 'registry'}",
+        }
+        # Quick to start and small; nothing runs for long.
+        command = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        command += [*(f"-D{name}={value}" for name, value in settings.items()), "-jar", str(jar)]
+        log = self._directory / "registry.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        atexit.register(self.stop)
+        wait_until(self._answers, f"the registry answers; its log is {log}")
+
+    def stop(self) -> None:
+        """End it; whoever asks is refused."""
+        atexit.unregister(self.stop)
+        if self._process is not None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_DEADLINE_S)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def register(self, subject: str, schema: Any, references: list[dict[str, Any]] | None = None) -> int:
+        """Register a schema's next version and return its id."""
+        body = {"schema": json.dumps(schema), "references": references or []}
+        registered: int = self._ask("POST", f"/subjects/{subject}/versions", body)["id"]
+        return registered
+
+    def keep_compatible(self) -> None:
+        """Refuse a version from now on that could not read what the one before has written."""
+        self._ask("PUT", "/config", {"compatibility": "BACKWARD"})
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if (code := self._process.poll()) is not None:
+            raise RuntimeError(f"the registry ended with {code}")
+        try:
+            self._ask("GET", "/subjects")
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_S)
+        try:
+            text = None if body is None else json.dumps(body)
+            connection.request(method, CONFLUENT_API + path, text, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            said = answer.read()
+            if answer.status != 200:
+                raise ValueError(f"{method} {path}: {answer.status} {said[:200]!r}")
+            return json.loads(said)
+        finally:
+            connection.close()
+
+
+def missing() -> str | None:
+    """Return why there is no registry, or None; that it can be had is made sure by fetching it."""
+    if (reason := missing_java()) is not None:
+        return reason
+    try:
+        fetched(POM, ARCHIVE, "unpack")
+    except (OSError, RuntimeError) as fault:
+        return f"Maven could not fetch the registry: {fault}"
+    return None

@@ -1,0 +1,119 @@
+"""The `Schemas` port over a real registry."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processor.adapters.schemas.cache import CachedSchemas
+from processor.adapters.schemas.registry import RegistrySchemas
+from processor.events.avro import reader_of
+from processor.events.framing import Guid, SchemaId
+from processor.model.errors import RegistryUnavailableError
+from tests.properties.segment import framed
+from tests.registry.apicurio import Apicurio
+
+PLACE = {"type": "record", "name": "com.acme.Place", "fields": [{"name": "city", "type": "string"}]}
+EVENT = {"type": "track", "userId": "u", "sent": {"city": "Ulm"}, "got": {"city": "Bonn"}}
+
+
+def ask(registry: Apicurio, schema_id: SchemaId, properties: dict[str, Any] | None = None) -> str | None:
+    """Ask the registry for one schema."""
+
+    async def run() -> str | None:
+        async with RegistrySchemas(registry.url, properties or {}) as schemas:
+            return await schemas.fetch(schema_id)
+
+    return asyncio.run(run())
+
+
+def own(subject: str) -> str:
+    """Return the name of a type that no other test registers."""
+    return f"com.acme.T{subject.split('-')[1]}"
+
+
+def record(name: str, **fields: Any) -> dict[str, Any]:
+    """Return the schema of a record."""
+    return {"type": "record", "name": name, "fields": [{"name": key, "type": kind} for key, kind in fields.items()]}
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {},
+        {"basic.auth.user.info": "me:s3cret"},
+        {"bearer.auth.credentials.source": "STATIC_TOKEN", "bearer.auth.token": "s3cret"},
+    ],
+    ids=["open", "basic", "bearer"],
+)
+def test_a_registered_schema_is_found_by_its_id(registry: Apicurio, subject: str, properties: dict[str, Any]) -> None:
+    """With and without credentials, which this registry does not want but takes."""
+    schema = record(own(subject), type="string", userId="string")
+    text = ask(registry, registry.register(subject, schema), properties)
+
+    assert text is not None
+    assert json.loads(text) == schema
+
+
+def test_an_id_that_was_never_given_is_absent(registry: Apicurio) -> None:
+    """The registry's own words for it are understood."""
+    assert ask(registry, 2**31 - 1) is None
+
+
+def test_a_registry_that_knows_no_guids_says_nothing_about_a_schema(registry: Apicurio) -> None:
+    """Records that are framed so wait, and the halt says what to look at."""
+    with pytest.raises(RegistryUnavailableError, match=r"answers 404.*; .* that the registry knows guids"):
+        ask(registry, Guid(bytes(16)))
+
+
+def test_referenced_schemas_are_written_out(registry: Apicurio, subject: str) -> None:
+    """A schema that refers to a type of another subject stands alone."""
+    registry.register(f"place-{subject}", PLACE)
+    schema = record("com.acme.Track", type="string", userId="string", sent="com.acme.Place", got="com.acme.Place")
+    reference = {"name": "com.acme.Place", "subject": f"place-{subject}", "version": 1}
+    text = ask(registry, registry.register(subject, schema, [reference]))
+
+    assert text is not None
+    assert reader_of(text, None)(framed(text, EVENT)) == EVENT
+
+
+def test_a_union_of_referenced_types_may_share_a_topic(registry: Apicurio, subject: str) -> None:
+    """Several types of event on one topic, as Confluent's serializers register them."""
+    kinds = {
+        "com.acme.Track": record("com.acme.Track", type="string", userId="string", event="string"),
+        "com.acme.Identify": record("com.acme.Identify", type="string", userId="string", traits="string"),
+    }
+    for name, schema in kinds.items():
+        registry.register(f"{name}-{subject}", schema)
+    references = [{"name": name, "subject": f"{name}-{subject}", "version": 1} for name in kinds]
+    text = ask(registry, registry.register(subject, list(kinds), references))
+
+    assert text is not None
+    written = {"type": "identify", "userId": "u", "traits": "{}"}
+    value = framed(text, ("com.acme.Identify", written))
+    assert reader_of(text)(value) == {**written, "traits": {}}
+
+
+def test_what_is_on_disk_needs_no_registry(registry: Apicurio, subject: str, cache: Path) -> None:
+    """It is asked once; then it may be away."""
+    schema = record(own(subject), type="string", userId="string")
+    schema_id = registry.register(subject, schema)
+    told: list[str] = []
+
+    async def run(*ids: int) -> list[str | None]:
+        async with RegistrySchemas(registry.url, {}) as schemas:
+            cached = CachedSchemas(schemas, cache, schemas.address, told.append)
+            return [await cached.fetch(each) for each in ids]
+
+    [text] = asyncio.run(run(schema_id))
+    registry.stop()
+    try:
+        assert asyncio.run(run(schema_id)) == [text]
+        with pytest.raises(RegistryUnavailableError, match="cannot be asked"):
+            asyncio.run(run(schema_id + 1))
+    finally:
+        registry.start()
+    assert ask(registry, schema_id) == text
+    assert told == []

@@ -1,0 +1,315 @@
+"""Shapes: whatever form a schema gives a Segment message, the event is the same."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from processor.events.avro import decode, reader_of
+from processor.model.outcomes import Rejected
+from processor.model.reasons import DeadLetterReason
+from tests.properties.segment import as_json, framed, record
+
+Json = dict[str, Any]
+
+PROPERTIES = {"plan": "premium", "seats": 5, "price": 9.5, "paid": True, "coupon": None, "tags": ["a", "b"]}
+MESSAGE = {"type": "track", "userId": "u", "event": "Signed Up", "properties": PROPERTIES}
+
+SCALARS = ["null", "boolean", "long", "double", "string"]
+TYPED_MAP = {"type": "map", "values": [*SCALARS, {"type": "array", "items": SCALARS}]}
+JSON_RECORD = {
+    "type": "record",
+    "name": "Json",
+    "namespace": "org.apache.avro.data",
+    "fields": [
+        {"name": "value", "type": [*SCALARS, {"type": "array", "items": "Json"}, {"type": "map", "values": "Json"}]}
+    ],
+}
+NESTED = {
+    "type": "record",
+    "name": "Properties",
+    "fields": [
+        {"name": "plan", "type": "string"},
+        {"name": "seats", "type": "int"},
+        {"name": "price", "type": "double"},
+        {"name": "paid", "type": "boolean"},
+        {"name": "coupon", "type": ["null", "string"]},
+        {"name": "tags", "type": {"type": "array", "items": "string"}},
+    ],
+}
+
+
+def message_schema(properties: Any, **others: Any) -> Json:
+    """Return a track's schema with this type of properties, and further fields."""
+    kinds = {"type": "string", "userId": "string", "event": "string", "properties": properties, **others}
+    return {
+        "type": "record",
+        "name": "Track",
+        "namespace": "com.acme",
+        "fields": [{"name": name, "type": kind} for name, kind in kinds.items()],
+    }
+
+
+def as_json_record(value: Any) -> Json:
+    """Return a value as Avro's own class for JSON holds it."""
+    match value:
+        case dict():
+            return {"value": {name: as_json_record(each) for name, each in value.items()}}
+        case list():
+            return {"value": [as_json_record(each) for each in value]}
+    return {"value": value}
+
+
+def read(schema: Any, written: Any) -> Any:
+    """Write an event as a producer would, and return what the worker reads."""
+    return reader_of(json.dumps(schema))(framed(json.dumps(schema), written))
+
+
+def with_properties(written: Any) -> Json:
+    """Return the message with its properties in this form."""
+    return {**MESSAGE, "properties": written}
+
+
+SHAPES: dict[str, tuple[Any, Any]] = {
+    "JSON text": (message_schema("string"), with_properties(json.dumps(PROPERTIES))),
+    "JSON text or null": (message_schema(["null", "string"]), with_properties(json.dumps(PROPERTIES))),
+    "JSON text in bytes": (message_schema(["null", "bytes"]), with_properties(json.dumps(PROPERTIES).encode())),
+    "typed map": (message_schema(["null", TYPED_MAP]), MESSAGE),
+    "nested record": (message_schema(["null", NESTED]), MESSAGE),
+    "JSON record": (message_schema(["null", JSON_RECORD]), with_properties(as_json_record(PROPERTIES))),
+    "a JSON record in all": (JSON_RECORD, as_json_record(MESSAGE)),
+    "a typed map in all": ({"type": "map", "values": [*SCALARS, TYPED_MAP]}, MESSAGE),
+    "JSON text in all": ("string", json.dumps(MESSAGE)),
+    "bytes of JSON in all": ("bytes", json.dumps(MESSAGE).encode()),
+}
+
+
+@pytest.mark.parametrize(("schema", "written"), SHAPES.values(), ids=SHAPES.keys())
+def test_each_shape_gives_the_same_event(schema: Any, written: Any) -> None:
+    """What a message says does not depend on the schema that it was written with."""
+    assert read(schema, written) == MESSAGE
+
+
+def test_a_map_of_strings_holds_texts() -> None:
+    """It has no other type, and none is guessed."""
+    texts = {"plan": "premium", "seats": "5"}
+
+    assert read(message_schema({"type": "map", "values": "string"}), with_properties(texts)) == with_properties(texts)
+
+
+def test_json_behind_a_framing_is_read() -> None:
+    """Confluent's serializer for JSON Schema writes the prefix and then JSON."""
+    value = b"\0\0\0\0\1" + as_json(MESSAGE)
+
+    for schema in ({"type": "object"}, {"$schema": "http://json-schema.org/draft-07/schema#", "oneOf": []}):
+        assert decode(record(value), {1: reader_of(json.dumps(schema))}) == MESSAGE
+
+
+def test_a_recursive_record_that_is_no_json_stays_a_record() -> None:
+    """A list of nodes has one field too, but that is a name somebody chose."""
+    node = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}
+    tree: Json = {"type": "record", "name": "Tree", "fields": []}
+    tree["fields"] = [{"name": "size", "type": "int"}, {"name": "parts", "type": {"type": "array", "items": "Tree"}}]
+    properties = {"type": "record", "name": "P", "fields": [{"name": "n", "type": node}, {"name": "t", "type": tree}]}
+    written = {"n": {"next": {"next": None}}, "t": {"size": 1, "parts": [{"size": 2, "parts": []}]}}
+
+    assert read(message_schema(properties), with_properties(written)) == with_properties(written)
+
+
+def test_logical_types_inside_of_properties() -> None:
+    """Times are ISO 8601, decimals numbers, ids and symbols text, raw bytes base64."""
+    kinds = {
+        "at": ({"type": "long", "logicalType": "timestamp-millis"}, 1_424_730_535_111, "2015-02-23T22:28:55.111Z"),
+        "micros": ({"type": "long", "logicalType": "timestamp-micros"}, 1_424_730_535_111_999, None),
+        "local": ({"type": "long", "logicalType": "local-timestamp-micros"}, 1_424_730_535_111_999, None),
+        "day": ({"type": "int", "logicalType": "date"}, 16_489, "2015-02-23"),
+        "time": ({"type": "int", "logicalType": "time-millis"}, 3_600_000, "01:00:00"),
+        "amount": (
+            {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2},
+            Decimal("99.95"),
+            99.95,
+        ),
+        "id": ({"type": "string", "logicalType": "uuid"}, "8d4f0c3e-0000-4000-8000-000000000000", None),
+        "size": ({"type": "enum", "name": "Size", "symbols": ["S", "M"]}, "M", "M"),
+        "hash": ({"type": "fixed", "name": "Hash", "size": 2}, b"\0\xff", "AP8="),
+        "raw": ("bytes", b"\0\xff", "AP8="),
+    }
+    fields = [{"name": name, "type": kind} for name, (kind, _, _) in kinds.items()]
+    expected = {name: given if read_as is None else read_as for name, (_, given, read_as) in kinds.items()}
+    expected["micros"] = expected["local"] = expected["at"]
+
+    event = read(
+        message_schema({"type": "record", "name": "P", "fields": fields}),
+        with_properties({name: given for name, (_, given, _) in kinds.items()}),
+    )
+
+    assert event == with_properties(expected)
+
+
+@pytest.mark.parametrize(
+    ("user", "anonymous", "moment"),
+    [
+        ("user_id", "anonymous_id", "timestamp"),
+        ("UserID", "AnonymousID", "Timestamp"),
+        ("USER_ID", "ANONYMOUS_ID", "TIMESTAMP"),
+    ],
+)
+def test_fields_may_be_written_in_another_case(user: str, anonymous: str, moment: str) -> None:
+    """In Avro and in JSON, Segment's fields are known with or without underscores."""
+    fields = {"type": "string", user: "string", anonymous: "string", moment: "string", "event": "string"}
+    schema = {"type": "record", "name": "T", "fields": [{"name": name, "type": kind} for name, kind in fields.items()]}
+    written = {"type": "track", user: "u", anonymous: "a", moment: "2015-02-23", "event": "E"}
+    expected = {"type": "track", "userId": "u", "anonymousId": "a", "timestamp": "2015-02-23", "event": "E"}
+
+    assert read(schema, written) == expected
+    assert decode(record(as_json(written)), {}) == expected
+
+
+def test_names_inside_of_properties_are_the_senders() -> None:
+    """Only a message's own fields have Segment's names."""
+    written = {"user_id": "other"}
+
+    for schema, given in ((message_schema({"type": "map", "values": "string"}), written), ({"type": "object"}, None)):
+        event = decode(
+            record(b"\0\0\0\0\1" + as_json(with_properties(written)))
+            if given is None
+            else record(framed(json.dumps(schema), with_properties(given))),
+            {1: reader_of(json.dumps(schema))},
+        )
+        assert event == with_properties(written)
+
+
+def test_an_exact_name_comes_before_others_and_those_before_an_alias() -> None:
+    """A field that only resembles one of Segment's never takes its place."""
+    both = message_schema("string", user_id="string")
+    aliased = message_schema("string", customer="string")
+    aliased["fields"][-1]["aliases"] = ["userId"]
+    cased = message_schema("string", customer="string")
+    cased["fields"][1] = {"name": "user_id", "type": "string"}
+    cased["fields"][-1]["aliases"] = ["userId"]
+
+    assert read(both, {**with_properties("{}"), "user_id": "x"})["userId"] == "u"
+    assert read(aliased, {**with_properties("{}"), "customer": "x"})["userId"] == "u"
+    written = {**with_properties("{}"), "customer": "x", "user_id": "y"}
+    assert read(cased, {name: written[name] for name in written if name != "userId"})["userId"] == "y"
+    mixed = {"type": "track", "userId": "u", "user_id": "x", "event": "E"}
+    assert decode(record(as_json(mixed)), {}) == mixed
+
+
+@pytest.mark.parametrize("alias", ["userId", "user_id", "com.acme.userId"])
+def test_a_renamed_field_is_known_by_its_alias(alias: str) -> None:
+    """The writer's schema says what the field was called before."""
+    schema = message_schema("string")
+    schema["fields"][1] = {"name": "customer", "type": "string", "aliases": [alias]}
+    written = {"type": "track", "customer": "u", "event": "Signed Up", "properties": json.dumps(PROPERTIES)}
+
+    assert read(schema, written) == MESSAGE
+
+
+UNION = [
+    "null",
+    message_schema("string"),
+    {**message_schema("string"), "name": "Other", "fields": [{"name": "amount", "type": "int"}]},
+    {
+        "type": "record",
+        "name": "com.acme.Identify",
+        "fields": [{"name": name, "type": "string"} for name in ("type", "anonymousId", "traits")],
+    },
+]
+
+
+def test_several_types_of_event_may_share_a_topic() -> None:
+    """A union of records is read by its branch; a branch that is no message is named."""
+    track = framed(json.dumps(UNION), ("com.acme.Track", with_properties("{}")))
+    identify = framed(
+        json.dumps(UNION), ("com.acme.Identify", {"type": "identify", "anonymousId": "a", "traits": "{}"})
+    )
+    other = framed(json.dumps(UNION), ("com.acme.Other", {"amount": 5}))
+    reader = reader_of(json.dumps(UNION))
+
+    assert reader(track) == with_properties({})
+    assert reader(identify) == {"type": "identify", "anonymousId": "a", "traits": {}}
+    assert unsuitable(reader(other)).startswith("the schema com.acme.Other is no Segment message's: it has no field")
+    assert "type null" in unsuitable(reader(framed(json.dumps(UNION), None)))
+
+
+@pytest.mark.parametrize("tail", [b"", b"\x08", b"\x01", b"\xff" * 11])
+def test_a_branch_that_there_is_not_is_malformed(tail: bytes) -> None:
+    """The bytes contradict the union."""
+    outcome = reader_of(json.dumps(UNION))(b"\0\0\0\0\1" + tail)
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is DeadLetterReason.MALFORMED
+
+
+def unsuitable(outcome: Any) -> str:
+    """Return what an unsuitable schema lacks."""
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is DeadLetterReason.UNSUITABLE_SCHEMA
+    return outcome.detail
+
+
+def without(*names: str, **others: Any) -> Json:
+    """Return a track's schema without some fields and with others."""
+    schema = message_schema("string")
+    kept = [field for field in schema["fields"] if field["name"] not in names]
+    return {**schema, "fields": [*kept, *({"name": name, "type": kind} for name, kind in others.items())]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        (without("type"), "com.acme.Track is no Segment message's: it has no field `type`"),
+        (without("userId"), "it has neither `userId` nor `anonymousId`"),
+        (without("type", "userId"), "it has no field `type`; it has neither `userId` nor `anonymousId`"),
+        (without("type", Type="int"), "no text fits into `type`"),
+        (without("userId", userId="double"), "no text and no whole number fits into `userId`"),
+        (without("userId", userId="double", anonymousId="boolean"), "fits into `userId` or `anonymousId`"),
+        (without("event", event=["null", "long"]), "no text fits into `event`"),
+        (
+            without("properties", properties={"type": "array", "items": "string"}),
+            "neither an object nor JSON text fits into `properties`",
+        ),
+        (without(traits="long"), "neither an object nor JSON text fits into `traits`"),
+        ({"type": "array", "items": "string"}, "a schema of type array is no Segment message's"),
+        ("long", "a schema of type long is no Segment message's"),
+        (["null", "long"], "a schema of type null is no Segment message's: that is a record, a map or JSON text; a"),
+    ],
+)
+def test_an_unsuitable_schema_is_told_by_name_with_what_it_lacks(schema: Any, told: str) -> None:
+    """Once for the schema, before any bytes are looked at."""
+    assert told in unsuitable(reader_of(json.dumps(schema))(b""))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ["null", "int"],
+        ["null", {"type": "string", "logicalType": "uuid"}],
+        {"type": "fixed", "name": "U", "size": 16, "logicalType": "uuid"},
+        ["null", JSON_RECORD],
+    ],
+)
+def test_an_id_may_be_of_any_type_that_names_someone(kind: Any) -> None:
+    """A schema is not refused for a type that mapping can use."""
+    outcome = reader_of(json.dumps(without("userId", userId=kind)))(b"\0\0\0\0\1")
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is DeadLetterReason.MALFORMED
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        without("properties", properties={"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2}),
+        without(extra={"type": "fixed", "name": "F", "size": "16"}),
+        without(extra={"type": "bytes", "logicalType": "decimal", "precision": 10**9, "scale": 10**9}),
+    ],
+)
+def test_a_schema_that_would_harm_is_not_used(schema: Json) -> None:
+    """Sizes and scales are checked with the schema, not with each record."""
+    outcome = reader_of(json.dumps(schema))(b"\0\0\0\0\1\x0atrack\2u\2e\4{}" + b"\0" * 20)
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason in (DeadLetterReason.UNSUITABLE_SCHEMA, DeadLetterReason.MALFORMED)
