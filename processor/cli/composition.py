@@ -80,6 +80,11 @@ def worker_settings(settings: Settings) -> WorkerSettings:
     )
 
 
+def mapping_rules(settings: Settings) -> MappingRules:
+    """Return what shapes mapping."""
+    return MappingRules(settings.mapping.integration_names)
+
+
 def mapping_fingerprint(rules: MappingRules) -> str:
     """Return what changes whenever the same record may become another item: by its settings, or by a release."""
     text = json.dumps([__version__, asdict(rules)], sort_keys=True)
@@ -95,7 +100,7 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
     clock, chance = SystemClock(), random.SystemRandom()
     told: list[Observer] = []
     observe = fan_out(told)
-    rules = MappingRules(settings.mapping.integration_names)
+    rules = mapping_rules(settings)
     fingerprint = mapping_fingerprint(rules)
     kafka = kafka_settings(settings)
     async with AsyncExitStack() as stack:
@@ -103,7 +108,7 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         destination = await stack.enter_async_context(
             FullStory(key, clock, base_url=settings.fullstory.base_url or None)
         )
-        schemas = await _schemas(settings, stack)
+        schemas = await stack.enter_async_context(schemas_of(settings))
         dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
         delivery = settings.delivery
         gate = Gate(Limits(LimitSettings(delivery.org_share), chance.random), clock, observe)
@@ -144,12 +149,15 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         yield Process(worker, server.port, (identify, watch.run))
 
 
-async def _schemas(settings: Settings, stack: AsyncExitStack) -> Schemas:
-    """Return the registry where there is one, else the schemas that come with the worker."""
+@asynccontextmanager
+async def schemas_of(settings: Settings) -> AsyncIterator[Schemas]:
+    """Give the registry where there is one, else the schemas that come with the worker."""
     registry = settings.schema_registry
     if registry.url is None:
-        return LocalSchemas(shipped_folder())
-    return await stack.enter_async_context(RegistrySchemas(registry.url, registry.client_properties()))
+        yield LocalSchemas(shipped_folder())
+    else:
+        async with RegistrySchemas(registry.url, registry.client_properties()) as schemas:
+            yield schemas
 
 
 @final
