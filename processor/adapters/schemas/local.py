@@ -26,7 +26,7 @@ class LocalSchemas:
     def __init__(self, folder: Path) -> None:
         problems: list[str] = []
         self._texts: dict[int, str] = {}
-        for schema_id, name in _index(folder).items():
+        for schema_id, name in index_of(folder).items():
             path = folder / name
             try:
                 self._texts[schema_id] = _schema_text(path)
@@ -42,7 +42,8 @@ class LocalSchemas:
         return self._texts.get(schema_id)
 
 
-def _index(folder: Path) -> dict[int, str]:
+def index_of(folder: Path) -> dict[int, str]:
+    """Return the names of a folder's files by the ids of their schemas; raises `ConfigurationError`."""
     path = folder / INDEX
     try:
         index: Any = json.loads(path.read_text(encoding="utf-8"))
