@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert run("explain", str(tmp_path)).err == f"{tmp_path}: Is a directory\n"
 
 
-def avro_file(messages: list[dict[str, Any]], schema: Any, codec: str = "null") -> bytes:
+def avro_file(messages: list[Any], schema: Any, codec: str = "null") -> bytes:
     """Return an Avro container file."""
     buffer = io.BytesIO()
     fastavro.writer(buffer, fastavro.parse_schema(schema), messages, codec=codec)
