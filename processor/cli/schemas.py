@@ -120,7 +120,11 @@ def compatibility(wanted: Sequence[Wanted], *, config: Path | None) -> None:
     registered or could be, 1 one is incompatible with what its subject has, 2 the registry or the configuration
     cannot be used.
     """
-    sys.exit(_with_registry(config, lambda subjects: _compare(subjects, wanted)))
+
+    async def work(subjects: RegistrySubjects) -> int:
+        return _code(await _compare(subjects, wanted))
+
+    sys.exit(_with_registry(config, work))
 
 
 @schemas.command
@@ -135,24 +139,28 @@ def register(wanted: Sequence[Wanted], *, dry_run: bool, config: Path | None) ->
     """
 
     async def work(subjects: RegistrySubjects) -> int:
-        code = await _compare(subjects, wanted)
-        if code or dry_run:
-            return code
-        for each in wanted:
-            click.echo(f"{each.subject}: registered with id {await subjects.register(each.subject, each.schema.text)}")
-        return 0
+        states = await _compare(subjects, wanted)
+        if not _code(states) and not dry_run:
+            for each, state in zip(wanted, states, strict=True):
+                if state.standing != "registered":
+                    schema_id = await subjects.register(each.subject, each.schema.text)
+                    click.echo(f"{each.subject}: now registered, id {schema_id}")
+        return _code(states)
 
     sys.exit(_with_registry(config, work))
 
 
-async def _compare(subjects: RegistrySubjects, wanted: Sequence[Wanted]) -> int:
-    code = 0
+async def _compare(subjects: RegistrySubjects, wanted: Sequence[Wanted]) -> Sequence[State]:
+    """Say where each stands, and return it."""
+    states = []
     for each in wanted:
-        state = await subjects.state(each.subject, each.schema.text)
-        click.echo(f"{each.subject}: {_said(state)}")
-        if state.standing == "incompatible":
-            code = INCOMPATIBLE
-    return code
+        states.append(await subjects.state(each.subject, each.schema.text))
+        click.echo(f"{each.subject}: {_said(states[-1])}")
+    return states
+
+
+def _code(states: Sequence[State]) -> int:
+    return INCOMPATIBLE if any(state.standing == "incompatible" for state in states) else 0
 
 
 def _said(state: State) -> str:

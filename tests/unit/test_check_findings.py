@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from docs import generate
+
 from processor.adapters.clock import SystemClock
 from processor.adapters.kafka.facts import Cluster, Group, Topic
 from processor.adapters.kafka.offsets import Stored
@@ -203,3 +205,8 @@ def test_every_finding_has_one_id_and_one_shape() -> None:
     assert len(set(names)) == len(names)
     assert all(name.count(".") == 1 and name == name.lower() for name in names)
     assert [each.id for each in FINDINGS if (each.level is Level.OK) == bool(each.advice)] == []
+
+
+def test_the_documentation_is_what_the_catalogue_says() -> None:
+    """docs/check.md is current; `python -m docs.generate` writes it."""
+    assert (generate.DOCS / "check.md").read_text(encoding="utf-8") == generate.check()

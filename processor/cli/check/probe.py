@@ -17,7 +17,7 @@ from processor.model.reasons import Kind
 from processor.runtime.ports import Clock, Destination
 
 UID = "segment-fullstory-idempotency-probe"
-NAME = "segment-fullstory idempotency probe"
+NAME = "Idempotency probe of segment-fullstory"
 
 
 async def probe(destination: Destination, clock: Clock) -> AsyncIterator[Found]:
