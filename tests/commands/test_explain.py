@@ -267,7 +267,7 @@ def test_configurations_that_do_the_same_are_equal(other: Path) -> None:
 def test_a_wrong_file_to_compare_with_is_named(tmp_path: Path) -> None:
     """As a wrong configuration is."""
     file = tmp_path / "other.toml"
-    file.write_text("[maping]\n")
+    file.write_text("[mappings]\n")
 
     assert "did you mean mapping?" in explain(lines(TRACK), "--against", str(file)).err
     assert "/nowhere.toml" in explain(lines(TRACK), "--against", "/nowhere.toml").err

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from docs import generate
-
 from processor.adapters.clock import SystemClock
 from processor.adapters.kafka.facts import Cluster, Group, Topic
 from processor.adapters.kafka.offsets import Stored
