@@ -15,6 +15,7 @@ from processor.adapters.schemas.local import index_of, shipped_folder
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.adapters.schemas.subjects import RegistrySubjects, State
 from processor.cli.settings import load
+from processor.cli.terminal import complain
 from processor.model.errors import ConfigurationError, RegistryUnavailableError
 
 NOT_OF_SCHEMAS = ("kafka", "fullstory")
@@ -188,9 +189,7 @@ def _with_registry(config: Path | None, work: Callable[[RegistrySubjects], Await
     try:
         return asyncio.run(ask())
     except ConfigurationError as error:
-        problems = error.problems
+        complain(error.problems)
     except RegistryUnavailableError as error:
-        problems = [str(error)]
-    for problem in problems:
-        click.echo(problem, err=True)
+        complain([str(error)])
     return UNUSABLE

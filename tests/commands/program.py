@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -26,16 +27,34 @@ class Done(NamedTuple):
 
 def run(*arguments: str, environment: Mapping[str, str] | None = None, stdin: bytes = b"") -> Done:
     """Run a command to its end; whatever happens, there is no traceback."""
-    bare = {name: value for name, value in os.environ.items() if not name.startswith("PROCESSOR_")}
-    process = subprocess.run(
-        [sys.executable, "-m", "processor", *arguments],
-        env={**bare, **(environment or {})},
-        input=stdin,
-        capture_output=True,
-        timeout=DEADLINE_S,
-        check=False,
-        cwd=ROOT,
-    )
-    done = Done(process.returncode, process.stdout.decode(), process.stderr.decode())
+    with started(*arguments, environment=environment) as process:
+        try:
+            out, err = process.communicate(stdin, DEADLINE_S)
+        except BaseException:
+            process.kill()
+            raise
+    done = Done(process.returncode, out.decode(), err.decode())
     assert "Traceback" not in done.err
     return done
+
+
+def started(*arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
+    """Start a command, without the settings of whoever runs the tests."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("PROCESSOR_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "processor", *arguments],
+        env={**bare, **(environment or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
+
+
+def interrupt(process: "subprocess.Popen[bytes]") -> str:
+    """Press Ctrl-C, and return what the process says of it when it has ended."""
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    said = process.stderr.read().decode()
+    process.wait(DEADLINE_S)
+    return said

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import signal
+import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from processor.adapters.kafka.mock import MockCluster
 from processor.cli.check.catalogue import FINDINGS
 from processor.cli.check.probe import UID
 from processor.sandbox import Effect, Role, Sandbox, SandboxOptions
-from tests.commands.program import Done, run
+from tests.commands.program import Done, interrupt, run, started
 
 KEY = "na1.c2VjcmV0LWtleQ"
 TRAIT = "john.doe@example.com"
@@ -312,3 +314,20 @@ def test_a_probe_is_not_made_where_the_key_is_not_known() -> None:
     assert "fullstory.wrong_org" in found
     assert not any(each.startswith("idempotency.") for each in found)
     assert effects == 0
+
+
+def test_ctrl_c_ends_the_program_at_once() -> None:
+    """Also while it waits for an answer; without a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = {
+            "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{silent.getsockname()[1]}",
+            "PROCESSOR_KAFKA__TOPICS": "segment",
+            "PROCESSOR_KAFKA__GROUP_ID": "fullstory",
+            "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "letters",
+            "PROCESSOR_FULLSTORY__API_KEY": KEY,
+        }
+        with started("check", environment=settings) as process, silent.accept()[0]:
+            said = interrupt(process)
+
+    assert said == ""
+    assert process.returncode == -signal.SIGINT

@@ -2,8 +2,8 @@
 
 import io
 import json
-import subprocess
-import sys
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import fastavro
 import pytest
 
 from processor.adapters.schemas.local import shipped_folder
-from tests.commands.program import ROOT, Done, run
+from tests.commands.program import Done, interrupt, run, started
 
 IDENTIFY: dict[str, Any] = {
     "type": "identify",
@@ -218,13 +218,45 @@ def test_a_wrong_setting_is_named() -> None:
     assert "PROCESSOR_KAFKA__START" not in done.err
 
 
+def test_a_terminal_is_left_as_it_was() -> None:
+    """Whatever a message holds, no control character reaches the terminal, and no alphabet ends the program."""
+    message = TRACK | {"event": "größer\x1b[31m", "properties": {"p\x1b]0;x\x07": 1, "größe": "→"}}
+    done = run("explain", "-", stdin=lines(message), environment={"PYTHONIOENCODING": "ascii"})
+
+    assert done.code == 0, done.err
+    assert "\x1b" not in done.out
+    assert "\x07" not in done.out
+    assert "gr\\xf6\\xdfe" in done.out
+
+
+def test_a_file_of_any_name_can_be_explained(tmp_path: Path) -> None:
+    """Also one whose name is no text."""
+    file = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.json")
+    Path(file).write_bytes(lines(TRACK))
+
+    assert run("explain", file, "--format", "json").code == 0
+
+
+def test_ctrl_c_ends_the_program_at_once() -> None:
+    """Also while it waits for the next line; without a traceback."""
+    with started("explain", "-") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(lines(TRACK))
+        process.stdin.flush()
+        process.stdout.readline()
+        said = interrupt(process)
+
+    assert said == ""
+    assert process.returncode == -signal.SIGINT
+
+
 @pytest.mark.parametrize("format_", ["text", "json"])
 def test_a_reader_that_goes_away_is_no_defect(tmp_path: Path, format_: str) -> None:
     """`explain … | head -1` ends without a word."""
     file = tmp_path / "events.jsonl"
     file.write_bytes(lines(TRACK) * 2_000)
-    command = [sys.executable, "-m", "processor", "explain", str(file), "--format", format_]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with started("explain", str(file), "--format", format_) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()

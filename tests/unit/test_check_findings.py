@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AclOperation
 
 from docs import generate
 from processor.adapters.clock import SystemClock
-from processor.adapters.kafka.facts import Cluster, Group, Topic
+from processor.adapters.kafka.facts import Cluster, Group, Topic, allows
 from processor.adapters.kafka.offsets import Stored
 from processor.adapters.kafka.reading import latest
 from processor.cli.check.catalogue import FINDINGS, Found, Level
@@ -129,6 +130,14 @@ def test_a_group_that_may_not_be_joined_is_an_error() -> None:
 
     assert ids(list(of_group(KAFKA, forbidden, {}, {}))) == {"group.forbidden"}
     assert ids(list(of_group(KAFKA, cluster(group=None), {}, {}))) == set()
+
+
+def test_a_cluster_that_tells_no_rights_forbids_nothing() -> None:
+    """Managed clusters and old brokers answer with an empty list."""
+    assert allows([AclOperation.DESCRIBE], AclOperation.WRITE) is False
+    assert allows([AclOperation.DESCRIBE, AclOperation.WRITE], AclOperation.WRITE) is True
+    assert allows([], AclOperation.WRITE) is None
+    assert allows(None, AclOperation.WRITE) is None
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class Group:
 
     state: str
     members: int
-    is_allowed: bool
+    is_allowed: bool | None
     """Whether this client may join it and commit."""
 
 
@@ -109,8 +109,8 @@ def _groups(admin: AdminClient, group: str) -> Mapping[str, Future[Any]]:
 
 
 def _group(described: Any) -> Group:
-    allowed = described.authorized_operations or []
-    return Group(described.state.name.lower(), len(described.members), AclOperation.READ in allowed)
+    is_allowed = allows(described.authorized_operations, AclOperation.READ)
+    return Group(described.state.name.lower(), len(described.members), is_allowed)
 
 
 def _settings(answer: Future[Any] | None) -> Mapping[str, str] | None:
@@ -118,7 +118,12 @@ def _settings(answer: Future[Any] | None) -> Mapping[str, str] | None:
 
 
 def _may(answer: Future[Any] | None, operation: AclOperation) -> bool | None:
-    return _answer(answer, lambda topic: operation in (topic.authorized_operations or []))
+    return _answer(answer, lambda topic: allows(topic.authorized_operations, operation))
+
+
+def allows(operations: Collection[AclOperation] | None, operation: AclOperation) -> bool | None:
+    """Say whether an operation is allowed. Whoever is told of something may describe it, so nothing is no answer."""
+    return operation in operations if operations else None
 
 
 def _answer(future: Future[Any] | None, read: Callable[[Any], _T]) -> _T | None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import click
 import orjson
-from rich.console import Console
-from rich.text import Text
 
 from processor.cli.check import catalogue
 from processor.cli.check.catalogue import Found, Level
 from processor.cli.check.checks import check_all
 from processor.cli.check.probe import UID
 from processor.cli.settings import load
+from processor.cli.signals import end_on_interrupt
+from processor.cli.terminal import Terminal
 from processor.model.errors import ConfigurationError
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}
@@ -45,6 +45,7 @@ def check(config: Path | None, *, format_: str, probe_idempotency: bool, yes: bo
             f"--probe-idempotency writes the user {UID} and one or two events to the organisation of the key: "
             "add --yes if it may"
         )
+    end_on_interrupt()
     report = _Report(format_)
     try:
         settings = load(os.environ, config)
@@ -58,30 +59,30 @@ class _Report:
     """Tells findings as they come, to people; all at once, to machines."""
 
     def __init__(self, format_: str) -> None:
-        self._console = Console(highlight=False) if format_ == "text" else None
+        self._terminal = Terminal() if format_ == "text" else None
         self._found: list[Found] = []
 
     def tell(self, findings: Iterable[Found]) -> None:
         for each in findings:
             self._found.append(each)
-            if self._console is not None:
-                _show(each, self._console)
+            if self._terminal is not None:
+                _show(each, self._terminal)
 
     def close(self) -> int:
         """End the report; return the exit code."""
         worst = max((each.finding.level for each in self._found), key=lambda level: level.exit_code)
-        if self._console is None:
+        if self._terminal is None:
             click.echo(orjson.dumps({"level": worst, "findings": [each.as_json() for each in self._found]}))
         else:
             counts = [sum(each.finding.level is level for each in self._found) for level in Level]
-            self._console.print("\n{} ok, {} warnings, {} errors".format(*counts))
+            self._terminal.print("")
+            self._terminal.print("{} ok, {} warnings, {} errors".format(*counts))
         return worst.exit_code
 
 
-def _show(found: Found, console: Console) -> None:
+def _show(found: Found, terminal: Terminal) -> None:
     finding = found.finding
-    head = Text.assemble((f"{finding.level.value:<8}", _STYLES[finding.level]), f" {finding.id:<28} {found.seen}")
-    console.print(Text(head.plain.rstrip(), spans=head.spans) if not found.seen else head, soft_wrap=True)
+    terminal.print((f"{finding.level:<9}", _STYLES[finding.level]), f"{finding.id:<28} {found.seen}".rstrip())
     if finding.level is not Level.OK:
-        console.print(Text(f"{'':9}{finding.meaning}"), soft_wrap=True)
-        console.print(Text(f"{'':9}→ {finding.advice}"), soft_wrap=True)
+        terminal.print(f"{'':9}{finding.meaning}")
+        terminal.print(f"{'':9}→ {finding.advice}")

@@ -72,7 +72,7 @@ def of_group(
 ) -> Iterator[Found]:
     """Judge where the group stands; its state may be unknown, its commits are not."""
     group = cluster.group
-    if group is not None and not group.is_allowed:
+    if group is not None and group.is_allowed is False:
         yield Found(catalogue.GROUP_FORBIDDEN, kafka.group_id)
         return
     offsets = {each: stored.offset for each, stored in committed.items() if stored.offset >= 0}

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import click
 import orjson
-from rich.console import Console
 
 from processor.cli.composition import kafka_settings, mapping_rules, schemas_of
 from processor.cli.explain.difference import Comparison
@@ -16,6 +15,8 @@ from processor.cli.explain.explanation import Explainer, Explanation
 from processor.cli.explain.inputs import InputError, Source, of_file, of_topic
 from processor.cli.explain.text import show, show_comparison
 from processor.cli.settings import Settings, load
+from processor.cli.signals import end_on_interrupt
+from processor.cli.terminal import Terminal, complain
 from processor.events.mapping import Mapping
 from processor.model.errors import ConfigurationError, RegistryUnavailableError, SourceError
 from processor.model.records import TopicPartition
@@ -69,6 +70,7 @@ def explain(
     neither Kafka nor FullStory nor a key. Exit codes: 0 explained (with --against: nothing differs), 1 with --against:
     something differs, 2 the input or the configuration cannot be used.
     """
+    end_on_interrupt()
     place = _place(file, topic, partition, offset, count)
     try:
         settings = load(os.environ, config, unused=NOT_OF_FILES if place is None else ("fullstory",))
@@ -76,11 +78,9 @@ def explain(
         source = of_file(str(file)) if place is None else of_topic(kafka_settings(settings), *place)
         sys.exit(asyncio.run(_explain(settings, other, source, _Output(format_, str(against)))))
     except ConfigurationError as error:
-        problems = error.problems
+        complain(error.problems)
     except (InputError, SourceError, RegistryUnavailableError) as error:
-        problems = [str(error)]
-    for problem in problems:
-        click.echo(problem, err=True)
+        complain([str(error)])
     sys.exit(UNUSABLE)
 
 
@@ -105,7 +105,7 @@ async def _explain(settings: Settings, other: Settings | None, source: Source, o
         is_broken = False
         for each in source.inputs:
             if each.fault is not None:
-                click.echo(each.fault, err=True)
+                complain([each.fault])
                 is_broken = True
             explanation = await explainer.explain(each)
             if another is None:
@@ -122,19 +122,19 @@ class _Output:
 
     def __init__(self, format_: str, other: str) -> None:
         self._other = other
-        self._console = Console(highlight=False) if format_ == "text" else None
+        self._terminal = Terminal() if format_ == "text" else None
 
     def tell(self, explanation: Explanation) -> None:
-        if self._console is None:
+        if self._terminal is None:
             _echo(explanation.as_json())
         else:
-            show(explanation, self._console)
+            show(explanation, self._terminal)
 
     def tell_comparison(self, comparison: Comparison) -> None:
-        if self._console is None:
+        if self._terminal is None:
             _echo(comparison.as_json())
         else:
-            show_comparison(comparison, self._other, self._console)
+            show_comparison(comparison, self._other, self._terminal)
 
 
 def _echo(told: dict[str, Any]) -> None:

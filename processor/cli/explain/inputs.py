@@ -1,6 +1,7 @@
 """What is to be explained: JSON of a file or of standard input, an Avro container file, records of a topic."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, final
@@ -51,7 +52,7 @@ class Source:
 
 def of_file(path: str) -> Source:
     """Return the records of a file, `-` for standard input; raises `InputError`, also while they are iterated over."""
-    name = "stdin" if path == STDIN else path
+    name = "stdin" if path == STDIN else os.fsencode(path).decode(errors="replace")
     try:
         stream = open(0 if path == STDIN else path, "rb")  # noqa: PTH123, SIM115 - closed with the process
         if not stream.peek(1).startswith(_AVRO_FIRST_BYTE):
