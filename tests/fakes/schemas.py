@@ -33,6 +33,8 @@ class FakeSchemas:
 class FakeRegistry:
     """A schema registry as far as the worker asks: `GET /schemas/ids/{id}` and `GET /subjects/{s}/versions/{v}`.
 
+    To `POST /subjects/{s}` it says that there is no such subject.
+
     `schemas` and `subjects` hold its answers. `fault`, where set, is answered instead: a status and a body; while
     `hangs`, nothing is. `arrived` is set by the first request; the header of each is in `authorizations`.
     """
@@ -47,6 +49,7 @@ class FakeRegistry:
         application = web.Application()
         application.router.add_get("/schemas/ids/{id}", self._by_id)
         application.router.add_get("/subjects/{subject}/versions/{version}", self._by_version)
+        application.router.add_post("/subjects/{subject}", self._by_schema)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
 
     @property
@@ -71,6 +74,9 @@ class FakeRegistry:
     async def _by_version(self, request: web.Request) -> web.Response:
         name = (request.match_info["subject"], int(request.match_info["version"]))
         return await self._answer(request, self.subjects.get(name), 40402)
+
+    async def _by_schema(self, request: web.Request) -> web.Response:
+        return await self._answer(request, None, 40401)
 
     async def _answer(self, request: web.Request, found: dict[str, Any] | None, code: int) -> web.Response:
         self.authorizations.append(request.headers.get("Authorization"))
