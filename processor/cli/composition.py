@@ -92,6 +92,13 @@ def mapping_fingerprint(rules: MappingRules) -> str:
 
 
 @asynccontextmanager
+async def schemas_of(settings: Settings) -> AsyncIterator[Schemas]:
+    """Give where schemas are found, open until the end of the `async with`."""
+    async with AsyncExitStack() as stack:
+        yield await _schemas(settings, stack)
+
+
+@asynccontextmanager
 async def process(settings: Settings, log: FilteringBoundLogger, *observers: Observer) -> AsyncIterator["Process"]:
     """Put a worker together, with what it needs open until the end of the `async with`.
 
@@ -108,7 +115,7 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         destination = await stack.enter_async_context(
             FullStory(key, clock, base_url=settings.fullstory.base_url or None)
         )
-        schemas = await stack.enter_async_context(schemas_of(settings))
+        schemas = await _schemas(settings, stack)
         dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
         delivery = settings.delivery
         gate = Gate(Limits(LimitSettings(delivery.org_share), chance.random), clock, observe)
@@ -149,15 +156,12 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         yield Process(worker, server.port, (identify, watch.run))
 
 
-@asynccontextmanager
-async def schemas_of(settings: Settings) -> AsyncIterator[Schemas]:
-    """Give the registry where there is one, else the schemas that come with the worker."""
+async def _schemas(settings: Settings, stack: AsyncExitStack) -> Schemas:
+    """Return the registry where there is one, else the schemas that come with the worker."""
     registry = settings.schema_registry
     if registry.url is None:
-        yield LocalSchemas(shipped_folder())
-    else:
-        async with RegistrySchemas(registry.url, registry.client_properties()) as schemas:
-            yield schemas
+        return LocalSchemas(shipped_folder())
+    return await stack.enter_async_context(RegistrySchemas(registry.url, registry.client_properties()))
 
 
 @final

@@ -11,7 +11,7 @@ from typing import Any, final
 
 import click
 
-from processor.adapters.schemas.local import index_of, shipped_folder
+from processor.adapters.schemas.local import shipped_files
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.adapters.schemas.subjects import RegistrySubjects, State
 from processor.cli.settings import load
@@ -41,15 +41,13 @@ class Shipped:
 
 def shipped() -> dict[str, Shipped]:
     """Return the schemas by name, in the order of their ids."""
-    folder = shipped_folder()
-    return {each.name: each for each in (_read(folder, *entry) for entry in sorted(index_of(folder).items()))}
+    return {file.stem: _read(schema_id, file) for schema_id, file in shipped_files().items()}
 
 
-def _read(folder: Path, schema_id: int, file: str) -> Shipped:
-    text = (folder / file).read_text(encoding="utf-8")
+def _read(schema_id: int, file: Path) -> Shipped:
+    text = file.read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
-    name = file.removesuffix(".avsc")
-    return Shipped(name, schema_id, f"{schema['namespace']}.{schema['name']}", schema["doc"], text)
+    return Shipped(file.stem, schema_id, f"{schema['namespace']}.{schema['name']}", schema["doc"], text)
 
 
 @final

@@ -33,8 +33,6 @@ class FakeSchemas:
 class FakeRegistry:
     """A schema registry as far as the worker asks: `GET /schemas/ids/{id}` and `GET /subjects/{s}/versions/{v}`.
 
-    To `POST /subjects/{s}` it says that there is no such subject.
-
     `schemas` and `subjects` hold its answers. `fault`, where set, is answered instead: a status and a body; while
     `hangs`, nothing is. `arrived` is set by the first request; the header of each is in `authorizations`.
     """
@@ -76,6 +74,7 @@ class FakeRegistry:
         return await self._answer(request, self.subjects.get(name), 40402)
 
     async def _by_schema(self, request: web.Request) -> web.Response:
+        """Answer whether a subject has a schema: there is no such subject."""
         return await self._answer(request, None, 40401)
 
     async def _answer(self, request: web.Request, found: dict[str, Any] | None, code: int) -> web.Response:

@@ -26,7 +26,7 @@ class LocalSchemas:
     def __init__(self, folder: Path) -> None:
         problems: list[str] = []
         self._texts: dict[int, str] = {}
-        for schema_id, name in index_of(folder).items():
+        for schema_id, name in _index(folder).items():
             path = folder / name
             try:
                 self._texts[schema_id] = _schema_text(path)
@@ -42,8 +42,7 @@ class LocalSchemas:
         return self._texts.get(schema_id)
 
 
-def index_of(folder: Path) -> dict[int, str]:
-    """Return the names of a folder's files by the ids of their schemas; raises `ConfigurationError`."""
+def _index(folder: Path) -> dict[int, str]:
     path = folder / INDEX
     try:
         index: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -65,3 +64,9 @@ def _schema_text(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     fastavro.parse_schema(json.loads(text))
     return text
+
+
+def shipped_files() -> dict[int, Path]:
+    """Return the files of the schemas that come with the worker, by id; raises `ConfigurationError`."""
+    folder = shipped_folder()
+    return {schema_id: folder / name for schema_id, name in sorted(_index(folder).items())}
