@@ -45,14 +45,14 @@ async def check_all(settings: Settings, tell: Tell, *, probes: bool) -> None:
     await _check_records(settings, sample, tell)
 
 
-def _check_kafka(settings: Settings, tell: Tell) -> Sample:
-    """Check the cluster, the topics and the group; return the latest records of the topics that can be read."""
+def _check_kafka(settings: Settings, tell: Tell) -> Sample | None:
+    """Check the cluster, the topics and the group; return the latest records, None where they cannot be read."""
     kafka = kafka_settings(settings)
     try:
         cluster = facts.ask(kafka)
     except SourceError as error:
         tell([Found(catalogue.KAFKA_UNREACHABLE, f"{kafka.bootstrap_servers}: {error}")])
-        return {}
+        return None
     tell(of_cluster(settings.kafka, cluster))
     readable = [name for name in kafka.topics if (topic := cluster.topics.get(name)) and topic.may_read is not False]
     with Reader(kafka) as reader:
@@ -60,7 +60,7 @@ def _check_kafka(settings: Settings, tell: Tell) -> Sample:
             held = _held(reader, readable)
         except SourceError as error:
             tell([Found(catalogue.RECORDS_UNREAD, str(error))])
-            return {}
+            return None
         try:
             tell(of_group(settings.kafka, cluster, reader.committed(held), held))
         except SourceError as error:
@@ -69,7 +69,7 @@ def _check_kafka(settings: Settings, tell: Tell) -> Sample:
             return reader.read_ranges(latest(held, SAMPLE_RECORDS), SAMPLE_RECORDS, SAMPLE_BYTES)
         except SourceError as error:
             tell([Found(catalogue.RECORDS_UNREAD, str(error))])
-            return {}
+            return None
 
 
 def _held(reader: Reader, topics: Collection[str]) -> dict[TopicPartition, OffsetRange]:
@@ -90,14 +90,14 @@ async def _check_fullstory(settings: Settings, tell: Tell, *, probes: bool) -> N
             tell([found async for found in probe(destination, clock)])
 
 
-async def _check_records(settings: Settings, sample: Sample, tell: Tell) -> None:
+async def _check_records(settings: Settings, sample: Sample | None, tell: Tell) -> None:
     """Check the registry, and what becomes of the sample with its schemas."""
     survey = Survey()
     async with schemas_of(settings) as schemas:
         explainer = Explainer(EventMapping(mapping_rules(settings)), schemas)
         try:
             await schemas.fetch(ANY_SCHEMA_ID)
-            for partition, records in sample.items():
+            for partition, records in (sample or {}).items():
                 for record in records:
                     survey.add(partition, await explainer.explain(Input(str(partition), record)))
         except RegistryUnavailableError as error:
@@ -105,4 +105,5 @@ async def _check_records(settings: Settings, sample: Sample, tell: Tell) -> None
             return
     url = settings.schema_registry.url
     tell([Found(catalogue.REGISTRY_NONE, "") if url is None else Found(catalogue.REGISTRY_REACHED, url)])
-    tell(survey.findings(is_anonymous_a_user=True))
+    if sample is not None:
+        tell(survey.findings(is_anonymous_a_user=True))
