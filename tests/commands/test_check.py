@@ -136,7 +136,7 @@ def test_people_read_what_a_finding_means_and_what_to_do() -> None:
     assert done.code == 1
     assert "warning  fullstory.single" in done.out
     assert "→ Use a key of level Architect" in done.out
-    assert done.out.splitlines()[-1] == "9 ok, 2 warnings, 0 errors"
+    assert done.out.splitlines()[-1] == "ok 9, warnings 2, errors 0"
 
 
 def test_records_that_are_sampled_tell_of_settings_and_producers() -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import fastavro
 import pytest
 
 from processor.adapters.schemas.local import shipped_folder
-from tests.commands.program import Done, interrupt, run, started
+from tests.commands.program import ROOT, Done, interrupt, run, started
 
 IDENTIFY: dict[str, Any] = {
     "type": "identify",
@@ -303,3 +304,14 @@ def test_a_wrong_file_to_compare_with_is_named(tmp_path: Path) -> None:
 
     assert "did you mean mapping?" in explain(lines(TRACK), "--against", str(file)).err
     assert "/nowhere.toml" in explain(lines(TRACK), "--against", "/nowhere.toml").err
+
+
+def test_the_example_of_the_page_is_what_comes_out() -> None:
+    """Of the headers the page shows some."""
+    page = (ROOT / "docs" / "explain.md").read_text(encoding="utf-8")
+    (example,) = map(json.loads, re.findall(r"(?ms)^```json\n(.*?)^```", page))
+    (told,) = explain(lines({"type": "identify", "userId": "userId123", "traits": {"Plan Name": "premium"}})).objects()
+    headers = example["requests"][0].pop("headers")
+
+    assert headers.items() <= told["requests"][0].pop("headers").items()
+    assert told | {"record": example["record"]} == example

@@ -76,7 +76,7 @@ class _Report:
         else:
             counts = [sum(each.finding.level is level for each in self._found) for level in Level]
             self._terminal.print("")
-            self._terminal.print("{} ok, {} warnings, {} errors".format(*counts))
+            self._terminal.print("ok {}, warnings {}, errors {}".format(*counts))
         return worst.exit_code
 
 
