@@ -15,10 +15,10 @@ from processor.cli.check.checks import check_all
 from processor.cli.check.probe import UID
 from processor.cli.settings import load
 from processor.cli.signals import end_on_interrupt
-from processor.cli.terminal import Terminal
+from processor.cli.terminal import BAD, DOUBTFUL, GOOD, Terminal
 from processor.model.errors import ConfigurationError
 
-_STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}
+_STYLES = {Level.OK: GOOD, Level.WARNING: DOUBTFUL, Level.ERROR: BAD}
 
 
 @click.command
