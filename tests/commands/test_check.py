@@ -159,6 +159,9 @@ def test_records_that_are_sampled_tell_of_settings_and_producers() -> None:
 
     spread, filtered = asyncio.run(check())
 
+    assert spread["records.sampled"] == (
+        "28 records: deliver 21, filter 6 (message_type 6), reject 1 (missing_event_name 1)"
+    )
     assert spread["records.rejected"] == "1 of 28 records: missing_event_name 1"
     assert spread["records.user_spread"] == "1 of 2 users"
     assert spread["records.anonymous_browser"] == "1 of 28 records"

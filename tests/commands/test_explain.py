@@ -12,6 +12,7 @@ import fastavro
 import pytest
 
 from processor.adapters.schemas.local import shipped_folder
+from processor.cli.generator.encoding import AvroEncoder
 from tests.commands.program import ROOT, Done, interrupt, run, started
 
 IDENTIFY: dict[str, Any] = {
@@ -172,6 +173,17 @@ def test_an_avro_file_is_read_with_its_own_schema(codec: str) -> None:
     assert done.code == 0, done.err
     assert [each["requests"] for each in done.objects()] == [each["requests"] for each in expected.objects()]
     assert "com.segment.Track" in run("explain", "-", stdin=avro_file([avro_track(1)], shipped("track"))).out
+
+
+def test_a_value_as_kafka_has_it_is_one_record() -> None:
+    """Framed, with a schema that comes with the worker; an id that nobody has is a rejection."""
+    value = AvroEncoder()(avro_track(1))
+    (told,) = explain(value).objects()
+    (unknown,) = explain(b"\0\0\0\0\x63" + value[5:]).objects()
+
+    assert told["requests"][0]["body"]["user"] == {"uid": "u-1"}
+    assert "com.segment.Track" in run("explain", "-", stdin=value).out
+    assert unknown["reason"] == "unknown_schema"
 
 
 def test_a_damaged_avro_file_is_named_after_what_could_be_read() -> None:

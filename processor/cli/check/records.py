@@ -48,7 +48,7 @@ class Survey:
         if not self.records:
             yield Found(catalogue.RECORDS_NONE, "no record in any partition")
             return
-        counts = ", ".join(f"{name} {self.outcomes[name]}" for name in ("deliver", "filter", "reject"))
+        counts = ", ".join(map(self._count, ("deliver", "filter", "reject")))
         rules = f"; rules applied: {_counts(self.rules)}" if self.rules else ""
         yield Found(catalogue.RECORDS_SAMPLED, f"{self.records} records: {counts}{rules}")
         if self.outcomes["filter"] * 2 > self.records:
@@ -59,6 +59,10 @@ class Survey:
             yield Found(catalogue.RECORDS_USER_SPREAD, f"{spread} of {len(self.partitions)} users")
         if self.anonymous_in_browser and is_anonymous_a_user:
             yield Found(catalogue.RECORDS_ANONYMOUS_BROWSER, f"{self.anonymous_in_browser} of {self.records} records")
+
+    def _count(self, outcome: str) -> str:
+        reasons = f" ({_counts(self.reasons[outcome])})" if outcome in self.reasons else ""
+        return f"{outcome} {self.outcomes[outcome]}{reasons}"
 
     def _share(self, outcome: str) -> str:
         return f"{self.outcomes[outcome]} of {self.records} records: {_counts(self.reasons[outcome])}"

@@ -66,9 +66,9 @@ def explain(
 ) -> None:
     """Show what becomes of a record: its framing, schema and event, the rules that touch it, the exact request.
 
-    FILE holds a Segment message as JSON, one a line, or an Avro container file; `-` is standard input. It takes
-    neither Kafka nor FullStory nor a key. Exit codes: 0 explained (with --against: nothing differs), 1 with --against:
-    something differs, 2 the input or the configuration cannot be used.
+    FILE holds a Segment message as JSON, one a line, an Avro container, or the value of a Kafka record; `-` is standard
+    input. It takes neither Kafka nor FullStory nor a key. Exit codes: 0 explained (with --against: nothing differs), 1
+    with --against: something differs, 2 the input or the configuration cannot be used.
     """
     end_on_interrupt()
     place = _place(file, topic, partition, offset, count)

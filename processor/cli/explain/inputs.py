@@ -1,4 +1,4 @@
-"""What is to be explained: JSON of a file or of standard input, an Avro container file, records of a topic."""
+"""What is to be explained: JSON, an Avro container or a Kafka value, in a file or on standard input, or a topic."""
 
 import json
 import os
@@ -19,6 +19,9 @@ NO_TIME = -1
 
 _AVRO_FIRST_BYTE = b"O"
 """Of a container file's `Obj`; no JSON begins so."""
+
+_FRAMING_FIRST_BYTES = (b"\0", b"\xc3")
+"""Of a Kafka value that names its schema; no JSON begins so either."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -55,7 +58,10 @@ def of_file(path: str) -> Source:
     name = "stdin" if path == STDIN else os.fsencode(path).decode(errors="replace")
     try:
         stream = open(0 if path == STDIN else path, "rb")  # noqa: PTH123, SIM115 - closed with the process
-        if not stream.peek(1).startswith(_AVRO_FIRST_BYTE):
+        first = stream.peek(1)[:1]
+        if first in _FRAMING_FIRST_BYTES:
+            return Source(iter([Input(name, _record(stream.read(), 0))]))
+        if first != _AVRO_FIRST_BYTE:
             return Source(_json_inputs(stream, name))
         file = AvroFile(stream.read())
     except OSError as error:
