@@ -1,4 +1,4 @@
-"""Writes the pages that are made of definitions: docs/configuration.md and docs/metrics.md.
+"""Writes the pages that are made of definitions: docs/check.md, docs/configuration.md and docs/metrics.md.
 
     python -m docs.generate
 
@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import Definition, Label
+from processor.cli.check.catalogue import FINDINGS, Finding, Level
 from processor.cli.settings.loading import Variable, groups, variables
 from processor.cli.settings.memory import MAX_QUEUE_BYTES, MIB, PARTITION_FETCH_BYTES, MemorySplit
 from processor.cli.settings.operation import Memory
@@ -77,6 +78,49 @@ One scrape shows one moment, so in each of them, summed over labels:
 records_consumed_total = records_delivered_total + records_filtered_total + records_dead_lettered_total
                        + records_released_total + records_in_flight
 ```
+"""
+
+
+CHECK = """\
+# Check
+
+```sh
+segment-fullstory check                    # with the worker's own settings, as a step of a deployment
+segment-fullstory check --format json      # {"level": …, "findings": [{"id", "level", "seen", "meaning", "advice"}]}
+```
+
+Says whether the worker could do its work here: settings, brokers, topics, dead-letter topic, consumer group, schema
+registry, FullStory's key and clock, and what would become of the latest records. The exit code is 0 when all is well,
+1 when there are warnings, 2 when there are errors. Something that cannot be checked is a finding, too.
+
+It only reads. No group is joined, nothing is committed, no topic comes into being, nothing is sent to FullStory.
+Neither a secret nor anything of an event is shown: names of topics, numbers and reasons are.
+
+**Records.** Up to 1,000 of the latest records, evenly from all partitions, are decoded and mapped as
+[explain](explain.md) does, and counted by outcome and reason.
+
+**Rights.** Topics and groups are asked what this client may do. A cluster without an authoriser allows everything. To
+ask takes Describe on topics and group, and DescribeConfigs on topics and cluster; without, `kafka.reticent` says so.
+
+## Probing idempotency
+
+What the worker promises about [repetition](reliability.md) rests on FullStory's word that a request under a known
+`Idempotency-Key` is answered as before, and takes effect once. For batches that is documented but
+[not confirmed](fullstory-api.md#idempotency). This asks the organisation of the key itself:
+
+```sh
+segment-fullstory check --probe-idempotency --yes
+```
+
+It writes. A batch of one user and a batch of one event are sent twice each, under one key each; one job for two
+requests means that the key is honoured. The user is always `segment-fullstory-idempotency-probe`, so repeating the
+probe makes no second one, and no other user is touched. The event is named `Idempotency probe of segment-fullstory`; a
+second one means that the key was not honoured. Both may be deleted in FullStory. Nothing is written where the key is
+refused or of another organisation than the configured one.
+
+## Findings
+
+Ids are stable: scripts may rely on them. Each has one level.
 """
 
 
@@ -202,8 +246,20 @@ def _buckets() -> str:
     return f"## Bounds of histograms\n\n| metric | upper bounds |\n|---|---|\n{rows}\n"
 
 
+def check() -> str:
+    """Return docs/check.md."""
+    rows = "\n".join(_finding(finding) for finding in FINDINGS)
+    return f"{CHECK}\n| finding | level | what it means | what to do |\n|---|---|---|---|\n{rows}\n"
+
+
+def _finding(finding: Finding) -> str:
+    level = finding.level if finding.level is Level.OK else f"**{finding.level}**"
+    return f"| `{finding.id}` | {level} | {finding.meaning} | {finding.advice} |"
+
+
 def pages() -> Iterator[tuple[Path, str]]:
     """Iterate over the generated pages and their contents."""
+    yield DOCS / "check.md", check()
     yield DOCS / "configuration.md", configuration()
     yield DOCS / "metrics.md", metrics()
 

@@ -95,6 +95,13 @@ def mapping_fingerprint(rules: MappingRules) -> str:
 
 
 @asynccontextmanager
+async def schemas_of(settings: Settings) -> AsyncIterator[Schemas]:
+    """Give where schemas are found, open until the end of the `async with`."""
+    async with AsyncExitStack() as stack:
+        yield await _schemas(settings, stack)
+
+
+@asynccontextmanager
 async def process(settings: Settings, log: FilteringBoundLogger, *observers: Observer) -> AsyncIterator["Process"]:
     """Put a worker together, with what it needs open until the end of the `async with`.
 

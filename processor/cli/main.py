@@ -10,6 +10,9 @@ from processor import __version__
 COMMANDS = {
     "run": "processor.cli.run:run",
     "demo": "processor.cli.demo:demo",
+    "check": "processor.cli.check:check",
+    "explain": "processor.cli.explain:explain",
+    "schemas": "processor.cli.schemas:schemas",
     "sandbox": "processor.cli.sandbox:sandbox",
 }
 """Where each command is; a module is imported when its command is wanted."""

@@ -24,9 +24,14 @@ class Account:
     org_id: str
     role: str
 
+    @property
+    def reads_errors(self) -> bool:
+        """Whether the key may read which items of a job failed."""
+        return self.role in _READS_ERRORS
+
     def uses_batches(self, mode: Mode) -> bool:
         """Say whether requests of several items are sent: by default where the answers can be understood."""
-        return mode == "batch" or (mode == "auto" and self.role in _READS_ERRORS)
+        return mode == "batch" or (mode == "auto" and self.reads_errors)
 
 
 async def identify_account(
@@ -35,7 +40,7 @@ async def identify_account(
     """Ask until FullStory says whose key this is; a key that is refused, or another's, is a halt until changed."""
     failures = 0
     while True:
-        account = _judge(await destination.me())
+        account = judge(await destination.me())
         match account:
             case Account() if org_id not in (None, account.org_id):
                 detail = f"the key is of the organisation {account.org_id}, PROCESSOR_FULLSTORY__ORG_ID is {org_id}"
@@ -55,7 +60,8 @@ async def identify_account(
                 assert_never(account)
 
 
-def _judge(answer: Answer | NoAnswer) -> Account | Retry | Halt:
+def judge(answer: Answer | NoAnswer) -> Account | Retry | Halt:
+    """Judge the answer to the question whose key this is."""
     if isinstance(answer, Answer) and answer.status == 200:
         body = answer.body if isinstance(answer.body, dict) else {}
         org_id, role = body.get("orgId"), body.get("role")

@@ -53,6 +53,7 @@ class FakeRegistry:
         application.router.add_get("/schemas/ids/{id}", self._by_id)
         application.router.add_get("/schemas/guids/{guid}", self._by_guid)
         application.router.add_get("/subjects/{subject}/versions/{version}", self._by_version)
+        application.router.add_post("/subjects/{subject}", self._by_schema)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
 
     @property
@@ -80,6 +81,10 @@ class FakeRegistry:
     async def _by_version(self, request: web.Request) -> web.Response:
         name = (request.match_info["subject"], int(request.match_info["version"]))
         return await self._answer(request, self.subjects.get(name), 40402)
+
+    async def _by_schema(self, request: web.Request) -> web.Response:
+        """Answer whether a subject has a schema: there is no such subject."""
+        return await self._answer(request, None, 40401)
 
     async def _answer(self, request: web.Request, found: dict[str, Any] | None, code: int) -> web.Response:
         self.authorizations.append(request.headers.get("Authorization"))

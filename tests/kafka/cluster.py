@@ -130,10 +130,12 @@ class KafkaCluster(Cluster):
 
     Everything is below `directory`; the broker's log, `kafka.log`, stays for whoever looks for the cause of a failure.
     For each port of `proxies`, where a proxy listens, it serves one more port, `behind[proxy]`: clients that come that
-    way are told to come back by the same proxy.
+    way are told to come back by the same proxy. `properties` are added to the server's.
     """
 
-    def __init__(self, directory: Path, port: int | None = None, proxies: Sequence[int] = ()) -> None:
+    def __init__(
+        self, directory: Path, port: int | None = None, proxies: Sequence[int] = (), properties: str = ""
+    ) -> None:
         port, controller_port = port or free_port(), free_port()
         super().__init__(f"127.0.0.1:{port}")
         self.behind = {proxy: free_port() for proxy in proxies}
@@ -151,7 +153,7 @@ class KafkaCluster(Cluster):
             protocols=",".join(f"{name}:PLAINTEXT" for name in listeners),
             data=self._data,
         )
-        self._properties.write_text(text, encoding="utf-8")
+        self._properties.write_text(text + properties, encoding="utf-8")
 
     def __enter__(self) -> Self:
         self.start()

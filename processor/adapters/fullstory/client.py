@@ -10,6 +10,7 @@ Rules:
    could lead the API key elsewhere.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from types import TracebackType
@@ -23,7 +24,7 @@ from processor import __version__
 from processor.adapters.fullstory import content
 from processor.adapters.fullstory.address import base_url_of, is_loopback
 from processor.adapters.fullstory.key import ApiKey
-from processor.adapters.fullstory.retry_after import retry_after_s
+from processor.adapters.fullstory.retry_after import http_date_s, retry_after_s
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.reasons import Kind
 from processor.runtime.ports import Clock
@@ -44,6 +45,23 @@ MAX_CONNECTIONS = 100
 
 
 MAX_DETAIL_CHARACTERS = 200
+
+HEADERS: Mapping[str, str] = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "User-Agent": f"segment-fullstory/{__version__}",
+}
+"""Of every request, beside the key's."""
+
+
+def post_path(kind: Kind, *, batch: bool) -> str:
+    """Return where one item is POSTed, or a batch of them."""
+    return f"/v2/{kind}s/batch" if batch else f"/v2/{kind}s"
+
+
+def post_headers(idempotency_key: str) -> dict[str, str]:
+    """Return what a POST has beside the headers of every request."""
+    return {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +97,12 @@ class FullStory:
         self.base_url = base_url_of(key, base_url)
         self._key = key
         self._clock = clock
+        self._told_time: tuple[str, float] | None = None
         limits = timeouts or Timeouts()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEP_ALIVE_S),
             timeout=aiohttp.ClientTimeout(total=limits.total_s, sock_connect=limits.connect_s, sock_read=limits.read_s),
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip",
-                "User-Agent": f"segment-fullstory/{__version__}",
-            },
+            headers=HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # its bound, where it has one, is not ours
             trust_env=trust_env and not is_loopback(self.base_url),
@@ -101,6 +116,15 @@ class FullStory:
     ) -> None:
         await self._session.close()
 
+    @property
+    def clock_skew_s(self) -> float | None:
+        """Seconds that FullStory's clock was ahead of ours at its last answer; None where it told no time."""
+        if self._told_time is None:
+            return None
+        date, arrived_at = self._told_time
+        its_time = http_date_s(date)
+        return None if its_time is None else its_time - arrived_at
+
     def rotate(self, key: ApiKey) -> None:
         """Use this key from the next request on; raises `ConfigurationError` when it is another data centre's."""
         base_url_of(key, self.base_url)
@@ -108,8 +132,7 @@ class FullStory:
 
     async def post(self, kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:
         """POST one item, or a batch; `key` is the Idempotency-Key."""
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        return await self._call("POST", f"/v2/{kind}s/batch" if batch else f"/v2/{kind}s", headers, body)
+        return await self._call("POST", post_path(kind, batch=batch), post_headers(key), body)
 
     async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:
         """Ask for a job's state."""
@@ -147,6 +170,7 @@ class FullStory:
         except (aiohttp.ClientError, OSError) as error:
             return NoAnswer(RetryReason.CONNECTION, _said(error))
         found = response.headers
+        self._told_time = (found.get("Date", ""), arrived_at)
         parsed = None if raw is None else content.parsed(raw, found.get("Content-Encoding", ""), bound)
         return Answer(response.status, parsed, retry_after_s(found.get("Retry-After"), arrived_at))
 

@@ -21,11 +21,12 @@ def retry_after_s(value: str | None, now: float) -> float | None:
     text = value.strip()
     if _SECONDS.match(text):
         return min(float(text), MAX_RETRY_AFTER_S)
-    until = _epoch_s(text)
+    until = http_date_s(text)
     return None if until is None else min(max(until - now, 0.0), MAX_RETRY_AFTER_S)
 
 
-def _epoch_s(date: str) -> float | None:
+def http_date_s(date: str) -> float | None:
+    """Return seconds since the epoch for an HTTP date; None for what is none."""
     try:
         moment = parsedate_to_datetime(date)
     except (ValueError, TypeError, IndexError, OverflowError):

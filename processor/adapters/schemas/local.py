@@ -21,6 +21,12 @@ def shipped_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "schemas"
 
 
+def shipped_files() -> dict[int, Path]:
+    """Return the files of the schemas that come with the worker, by id; raises `ConfigurationError`."""
+    folder = shipped_folder()
+    return {schema_id: folder / name for schema_id, name in sorted(_index(folder).items())}
+
+
 @final
 class LocalSchemas:
     """The `Schemas` port over a folder, read once. Raises `ConfigurationError` that names every file at fault."""

@@ -1,9 +1,9 @@
 """Schemas of a registry that speaks Confluent's API: Confluent's own, Apicurio, Karapace, Redpanda."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, Self, TypeVar, final
 from urllib.parse import urlsplit
 
 from confluent_kafka.schema_registry import (  # type: ignore[attr-defined]  # the type stubs lack the asynchronous one
@@ -31,6 +31,8 @@ _HINTS = {
     403: f"the credentials in {_PROPERTIES_VARIABLE} may not read schemas",
     404: f"check {_URL_VARIABLE}, and that the registry knows guids where records name them",
 }
+
+_T = TypeVar("_T")
 
 
 @final
@@ -71,9 +73,13 @@ class RegistrySchemas:
 
         Raises `RegistryUnavailableError` for everything else, at the latest when the deadline has passed.
         """
+        return await self.ask(lambda _client: self._fetch(schema_id))
+
+    async def ask(self, question: Callable[[Any], Awaitable[_T]]) -> _T:
+        """Return what the question makes of the client's answers; raises what `fetch` raises."""
         try:
             async with asyncio.timeout(self._deadline_s):
-                return await self._fetch(schema_id)
+                return await question(self._client)
         except RegistryUnavailableError:
             raise
         except SchemaRegistryError as error:

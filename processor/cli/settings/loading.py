@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -67,10 +67,11 @@ def variables() -> list[Variable]:
     ]
 
 
-def load(environ: Mapping[str, str], file: Path | None = None) -> Settings:
+def load(environ: Mapping[str, str], file: Path | None = None, *, unused: Collection[str] = ()) -> Settings:
     """Return the settings of an environment and a TOML file; raise `ConfigurationError` with every problem found.
 
-    An empty variable counts as not set, as templates leave it.
+    An empty variable counts as not set, as templates leave it. Groups that are `unused` are not looked at: they hold
+    examples where they have no defaults.
     """
     problems = list(_unknown_variables(environ))
     try:
@@ -80,7 +81,7 @@ def load(environ: Mapping[str, str], file: Path | None = None) -> Settings:
     problems += _unknown_keys(table, file)
     environment = _nested(environ)
     try:
-        settings = Settings(**_merged(table, environment))
+        settings = Settings(**_merged(table, environment) | {name: _examples(name) for name in unused})
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False)
         problems += dict.fromkeys(_explain(detail, environment, file) for detail in details)
@@ -100,6 +101,11 @@ def _nested(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 def _merged(table: Mapping[str, Any], environment: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Lay the environment over the file. A group is always there, so that what it lacks is told by its own name."""
     return {name: {**_of_file(table, name, environment), **environment.get(name, {})} for name in groups()}
+
+
+def _examples(group: str) -> dict[str, str]:
+    """Return a value for each setting of a group that has no default, and so no reason for one."""
+    return {each.field: each.about.example for each in variables() if each.group == group and not each.about.reason}
 
 
 def _of_file(table: Mapping[str, Any], group: str, environment: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

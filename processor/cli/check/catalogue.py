@@ -1,0 +1,251 @@
+"""Every finding of `check`: a closed list of ids that scripts may rely on. docs/check.md is made of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, final
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def exit_code(self) -> int:
+        """What the process ends with when nothing is worse."""
+        return list(Level).index(self)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A kind of finding: what it means, and what to do."""
+
+    id: str
+    level: Level
+    meaning: str
+    advice: str = ""
+
+
+class Found(NamedTuple):
+    """A finding that was made, with what was seen: names and numbers, never a secret or a trait."""
+
+    finding: Finding
+    seen: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        finding = self.finding
+        return {
+            "id": finding.id,
+            "level": finding.level.value,
+            "seen": self.seen,
+            "meaning": finding.meaning,
+            "advice": finding.advice,
+        }
+
+
+def _ok(id_: str, meaning: str) -> Finding:
+    return Finding(id_, Level.OK, meaning)
+
+
+def _warning(id_: str, meaning: str, advice: str) -> Finding:
+    return Finding(id_, Level.WARNING, meaning, advice)
+
+
+def _error(id_: str, meaning: str, advice: str) -> Finding:
+    return Finding(id_, Level.ERROR, meaning, advice)
+
+
+CONFIGURATION_VALID = _ok("configuration.valid", "Every setting can be used.")
+CONFIGURATION_INVALID = _error(
+    "configuration.invalid",
+    "A setting cannot be used; the worker would end with exit code 2, and nothing else was checked.",
+    "Correct the setting that is named; docs/configuration.md describes all of them.",
+)
+
+KAFKA_REACHED = _ok("kafka.reached", "A broker answers.")
+KAFKA_UNREACHABLE = _error(
+    "kafka.unreachable",
+    "No broker answers; the worker would wait for one. Nothing else of Kafka was checked.",
+    "Check PROCESSOR_KAFKA__BOOTSTRAP_SERVERS, the network, and what PROCESSOR_KAFKA__PROPERTIES says of TLS and SASL.",
+)
+KAFKA_RETICENT = _warning(
+    "kafka.reticent",
+    "The cluster does not tell settings or rights, so what rests on them was not checked.",
+    "Allow Describe and DescribeConfigs on the topics and the cluster to whoever runs this command; or look yourself.",
+)
+KAFKA_OFFSET_METADATA = _warning(
+    "kafka.offset_metadata",
+    "The brokers take less metadata with an offset than the 4,096 bytes of Kafka's default. The journal stands there, "
+    "so fewer requests can be on their way, or none.",
+    "Set offset.metadata.max.bytes of the brokers to 4096 or more.",
+)
+
+TOPIC_FOUND = _ok(
+    "topic.found", "The topic is there. No more processes can share the work than its topics have partitions."
+)
+TOPIC_MISSING = _error(
+    "topic.missing",
+    "The topic is not there, or may not be seen. Nothing is read from it.",
+    "Create it, correct PROCESSOR_KAFKA__TOPICS, or allow Describe and Read on it.",
+)
+TOPIC_FORBIDDEN = _error(
+    "topic.forbidden", "The topic may not be read.", "Allow Read on the topic to the worker's principal."
+)
+
+LETTERS_FOUND = _ok("dead_letters.found", "The dead-letter topic is there.")
+LETTERS_MISSING = _error(
+    "dead_letters.missing",
+    "The dead-letter topic is not there, or may not be seen. The first record that FullStory can never take halts "
+    "all delivery.",
+    "Create it, correct PROCESSOR_KAFKA__DEAD_LETTER_TOPIC, or allow Describe and Write on it.",
+)
+LETTERS_FORBIDDEN = _error(
+    "dead_letters.forbidden",
+    "The dead-letter topic may not be written. The first dead letter halts all delivery.",
+    "Allow Write on the topic to the worker's principal.",
+)
+LETTERS_UNWRITABLE = _error(
+    "dead_letters.unwritable",
+    "The topic has fewer replicas than its min.insync.replicas: the brokers refuse every dead letter.",
+    "Give the topic more replicas (3 are usual), or lower its min.insync.replicas.",
+)
+LETTERS_MIN_ISR = _warning(
+    "dead_letters.min_isr",
+    "A dead letter counts as written when a single broker has it: the loss of that broker loses the record.",
+    "Set min.insync.replicas of the topic to 2, with 3 replicas.",
+)
+LETTERS_RETENTION = _warning(
+    "dead_letters.retention",
+    "Dead letters are deleted within less than 14 days: a fault found after a holiday could no longer be mended.",
+    "Set retention.ms of the topic to 1209600000 (14 days) or more.",
+)
+LETTERS_COMPACTED = _warning(
+    "dead_letters.compacted",
+    "The topic is compacted, and a dead letter keeps its record's key: of each user only the last one stays.",
+    "Set cleanup.policy of the topic to delete.",
+)
+LETTERS_SIZE = _warning(
+    "dead_letters.size",
+    "The topic takes smaller records than a topic that is read: a dead letter that does not fit halts its partition.",
+    "Set max.message.bytes of the dead-letter topic to the largest of those that are read, and 4,096 more for headers.",
+)
+
+GROUP_READY = _ok("group.ready", "The consumer group can be used.")
+GROUP_FORBIDDEN = _error(
+    "group.forbidden", "The group may not be joined.", "Allow Read on the group to the worker's principal."
+)
+GROUP_UNKNOWN = _error(
+    "group.unknown",
+    "The group does not tell what it has committed; the worker could not begin.",
+    "Allow Describe and Read on the group, and see whether the cluster has a coordinator for it.",
+)
+GROUP_GAP = _error(
+    "group.gap",
+    "Records after the committed offset were deleted before they were read. The partition would halt.",
+    "Find out what was lost; then PROCESSOR_KAFKA__ON_GAP=continue goes on behind the gap. A longer retention of the "
+    "topic avoids it.",
+)
+GROUP_GAP_PASSED = _warning(
+    "group.gap_passed",
+    "Records after the committed offset were deleted before they were read, and the settings say to go on.",
+    "Give the topic a longer retention, or the worker more room to catch up.",
+)
+
+REGISTRY_NONE = _ok(
+    "registry.none", "No registry is set: schemas are those that come with the worker, under the ids of ids.json."
+)
+REGISTRY_REACHED = _ok("registry.reached", "The schema registry answers, and schemas may be read.")
+REGISTRY_UNREACHABLE = _error(
+    "registry.unreachable",
+    "The schema registry cannot be asked. Partitions with records of unknown schemas stand still until it can.",
+    "Check PROCESSOR_SCHEMA_REGISTRY__URL and the credentials in PROCESSOR_SCHEMA_REGISTRY__PROPERTIES.",
+)
+
+FULLSTORY_ACCOUNT = _ok("fullstory.account", "The key is valid, and of the organisation that is expected.")
+FULLSTORY_UNREACHABLE = _error(
+    "fullstory.unreachable",
+    "FullStory does not answer, or only by errors that should pass. The worker would try again.",
+    "Check the network and the proxy; FullStory's status page says whether the fault is theirs.",
+)
+FULLSTORY_REFUSED = _error(
+    "fullstory.refused",
+    "FullStory does not take the key, or what answers is not FullStory. Delivery would halt.",
+    "Check PROCESSOR_FULLSTORY__API_KEY, and PROCESSOR_FULLSTORY__BASE_URL if it is set.",
+)
+FULLSTORY_WRONG_ORG = _error(
+    "fullstory.wrong_org",
+    "The key is of another organisation than the configured one. Delivery would halt before anything is sent.",
+    "Correct the key or PROCESSOR_FULLSTORY__ORG_ID.",
+)
+FULLSTORY_SINGLE = _warning(
+    "fullstory.single",
+    "The key may not read which items of a job failed, so `auto` sends one request a record: exact, but slow.",
+    "Use a key of level Architect, or say that this is meant by PROCESSOR_DELIVERY__MODE=single.",
+)
+FULLSTORY_UNATTRIBUTED = _warning(
+    "fullstory.unattributed",
+    "Batches are sent although the key may not read which items of a job failed. When a job of events fails in part, "
+    "PROCESSOR_DELIVERY__UNATTRIBUTED decides about all of them.",
+    "Use a key of level Architect, or PROCESSOR_DELIVERY__MODE=auto.",
+)
+
+CLOCK_AGREES = _ok("clock.agrees", "This computer's clock and FullStory's agree.")
+CLOCK_SKEW = _warning(
+    "clock.skew",
+    "This computer's clock and FullStory's differ by more than a minute. Waits that FullStory asks for as a date would "
+    "be too long or too short; hours of it would count remembered requests as forgotten.",
+    "Let the computer keep its time by NTP.",
+)
+CLOCK_UNKNOWN = _warning(
+    "clock.unknown",
+    "The answer does not tell its time, as FullStory's do: the clocks were not compared.",
+    "See what stands between here and FullStory.",
+)
+
+RECORDS_NONE = _ok("records.none", "The topics hold no records: nothing was sampled.")
+RECORDS_SAMPLED = _ok("records.sampled", "What becomes of the latest records under these settings.")
+RECORDS_UNREAD = _error(
+    "records.unread",
+    "Records could not be read; the worker could not either.",
+    "Check the rights on the topics, and the brokers that lead their partitions.",
+)
+RECORDS_MOSTLY_FILTERED = _warning(
+    "records.mostly_filtered",
+    "More than half of the records would be filtered by rules: perhaps a setting or a topic is not what is meant.",
+    "Look at the reasons; `segment-fullstory explain` shows them for a record. docs/mapping.md has the rules.",
+)
+RECORDS_REJECTED = _warning(
+    "records.rejected",
+    "Some records would become dead letters.",
+    "docs/dead-letters.md says what each reason asks of you; `segment-fullstory explain` shows one record.",
+)
+RECORDS_USER_SPREAD = _warning(
+    "records.user_spread",
+    "Records of one user are in several partitions of a topic, so the order of the user's identifies is not kept.",
+    "Let the producer use the user's id as the key; `partitioner=murmur2_random` where several languages write.",
+)
+RECORDS_ANONYMOUS_BROWSER = _warning(
+    "records.anonymous_browser",
+    "Visitors of a browser, who have only an anonymousId, become users of that id. Where FullStory also records their "
+    "sessions, they are there twice: FullStory's own visitor and this user never become one.",
+    "Where browsers record sessions, set PROCESSOR_MAPPING__ANONYMOUS=property.",
+)
+
+PROBE_HONOURED = _ok("idempotency.honoured", "FullStory answered a repeated batch as it answered the first time.")
+PROBE_IGNORED = _warning(
+    "idempotency.ignored",
+    "FullStory took a repeated batch as a new one: what is sent again after a crash takes effect twice.",
+    "Tell FullStory's support; until then a process that is killed may repeat what it had on its way.",
+)
+PROBE_UNCLEAR = _warning(
+    "idempotency.unclear",
+    "The two answers cannot be compared.",
+    "Try again; `fullstory.refused` or a rate limit may be the cause.",
+)
+
+FINDINGS = [each for each in globals().values() if isinstance(each, Finding)]
+"""All of them, in the order of the checks."""

@@ -1,0 +1,193 @@
+"""`segment-fullstory schemas`: the schemas that come with the worker, and a registry."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import click
+
+from processor.adapters.schemas.local import shipped_files
+from processor.adapters.schemas.registry import RegistrySchemas
+from processor.adapters.schemas.subjects import RegistrySubjects, State
+from processor.cli.settings import load
+from processor.cli.terminal import complain
+from processor.model.errors import ConfigurationError, RegistryUnavailableError
+
+NOT_OF_SCHEMAS = ("kafka", "fullstory")
+"""Groups of settings that these commands do not take."""
+
+INCOMPATIBLE = 1
+UNUSABLE = 2
+
+_URL = "PROCESSOR_SCHEMA_REGISTRY__URL"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """A schema that comes with the worker."""
+
+    name: str
+    id: int
+    full_name: str
+    doc: str
+    text: str
+
+
+def shipped() -> dict[str, Shipped]:
+    """Return the schemas by name, in the order of their ids."""
+    return {file.stem: _read(schema_id, file) for schema_id, file in shipped_files().items()}
+
+
+def _read(schema_id: int, file: Path) -> Shipped:
+    text = file.read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return Shipped(file.stem, schema_id, f"{schema['namespace']}.{schema['name']}", schema["doc"], text)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A schema and the subject that it is for."""
+
+    schema: Shipped
+    subject: str
+
+
+def _wanted(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> Sequence[Wanted]:
+    """Parse SCHEMA or SCHEMA=TOPIC; all schemas where there are none."""
+    known = shipped()
+    wanted = []
+    for value in values or known:
+        name, _, topic = value.partition("=")
+        if name not in known:
+            raise click.BadParameter(f"there is no schema {name!r}, but {', '.join(known)}")
+        schema = known[name]
+        wanted.append(Wanted(schema, f"{topic}-value" if topic else schema.full_name))
+    subjects = [each.subject for each in wanted]
+    if len(set(subjects)) < len(subjects):
+        raise click.BadParameter("two schemas are for one subject, which holds versions of one schema")
+    return wanted
+
+
+_WANTED = click.argument("wanted", nargs=-1, callback=_wanted, metavar="[SCHEMA[=TOPIC]]...")
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="A TOML file; the environment outranks it (docs/configuration.md).",
+)
+
+
+@click.group
+def schemas() -> None:
+    """List the Avro schemas that come with the worker, compare them with a registry, register them there.
+
+    The worker needs none of them: it reads whatever schema a record was written with. They are for producers that
+    have none yet. The registry is the configured one (PROCESSOR_SCHEMA_REGISTRY__URL and …__PROPERTIES).
+    """
+
+
+@schemas.command("list")
+def list_() -> None:
+    """List the schemas: name, id without a registry, full name, meaning."""
+    for each in shipped().values():
+        click.echo(f"{each.name:<10} {each.id:>3}  {each.full_name:<22} {each.doc}")
+
+
+@schemas.command
+@click.argument("name")
+def show(name: str) -> None:
+    """Print a schema as it is."""
+    known = shipped()
+    if name not in known:
+        raise click.BadParameter(f"there is no schema {name!r}, but {', '.join(known)}")
+    click.echo(known[name].text, nl=False)
+
+
+@schemas.command
+@_WANTED
+@_CONFIG
+def compatibility(wanted: Sequence[Wanted], *, config: Path | None) -> None:
+    """Say where the schemas stand in the registry; all of them, or those that are named.
+
+    The subject is SCHEMA's full name, as record-name strategies have it, or TOPIC-value. Exit codes: 0 each is
+    registered or could be, 1 one is incompatible with what its subject has, 2 the registry or the configuration
+    cannot be used.
+    """
+
+    async def work(subjects: RegistrySubjects) -> int:
+        return _code(await _compare(subjects, wanted))
+
+    sys.exit(_with_registry(config, work))
+
+
+@schemas.command
+@_WANTED
+@click.option("--dry-run", is_flag=True, help="Only say what would be registered.")
+@_CONFIG
+def register(wanted: Sequence[Wanted], *, dry_run: bool, config: Path | None) -> None:
+    """Register the schemas, all of them or those that are named; none when one of them is incompatible.
+
+    The subject is SCHEMA's full name, as record-name strategies have it, or TOPIC-value. Exit codes: 0 they are
+    registered (or could be: --dry-run), 1 one is incompatible, 2 the registry or the configuration cannot be used.
+    """
+
+    async def work(subjects: RegistrySubjects) -> int:
+        states = await _compare(subjects, wanted)
+        if not _code(states) and not dry_run:
+            for each, state in zip(wanted, states, strict=True):
+                if state.standing != "registered":
+                    schema_id = await subjects.register(each.subject, each.schema.text)
+                    click.echo(f"{each.subject}: now registered, id {schema_id}")
+        return _code(states)
+
+    sys.exit(_with_registry(config, work))
+
+
+async def _compare(subjects: RegistrySubjects, wanted: Sequence[Wanted]) -> Sequence[State]:
+    """Say where each stands, and return it."""
+    states = []
+    for each in wanted:
+        states.append(await subjects.state(each.subject, each.schema.text))
+        click.echo(f"{each.subject}: {_said(states[-1])}")
+    return states
+
+
+def _code(states: Sequence[State]) -> int:
+    return INCOMPATIBLE if any(state.standing == "incompatible" for state in states) else 0
+
+
+def _said(state: State) -> str:
+    match state.standing:
+        case "registered":
+            return f"registered, version {state.version}, id {state.schema_id}"
+        case "new":
+            return "new: the registry has no such subject"
+        case "compatible":
+            return f"compatible with version {state.version}, id {state.schema_id}"
+        case "incompatible":
+            return f"INCOMPATIBLE with version {state.version}, id {state.schema_id}"
+
+
+def _with_registry(config: Path | None, work: Callable[[RegistrySubjects], Awaitable[int]]) -> int:
+    """Do the work and return its exit code; what cannot be used is said on standard error."""
+
+    async def ask() -> int:
+        registry = load(os.environ, config, unused=NOT_OF_SCHEMAS).schema_registry
+        if registry.url is None:
+            raise ConfigurationError([f"{_URL}: is not set; for example: http://schema-registry:8081"])
+        async with RegistrySchemas(registry.url, registry.client_properties()) as schemas:
+            return await work(RegistrySubjects(schemas))
+
+    try:
+        return asyncio.run(ask())
+    except ConfigurationError as error:
+        complain(error.problems)
+    except RegistryUnavailableError as error:
+        complain([str(error)])
+    return UNUSABLE

@@ -1,0 +1,337 @@
+"""`segment-fullstory check` as a user runs it, on the embedded Kafka and the sandbox: docs/check.md."""
+
+import asyncio
+import json
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, final
+
+import pytest
+from aiohttp import web
+
+from processor.adapters.kafka.mock import MockCluster
+from processor.cli.check.catalogue import FINDINGS
+from processor.cli.check.probe import UID
+from processor.sandbox import Effect, Role, Sandbox, SandboxOptions
+from tests.commands.program import Done, interrupt, run, started
+
+KEY = "na1.c2VjcmV0LWtleQ"
+TRAIT = "john.doe@example.com"
+PRODUCED_S = 10.0
+
+Message = dict[str, Any]
+
+
+def identify(user: str, **fields: Any) -> Message:
+    """Return an identify with a trait that nobody must see."""
+    return {"type": "identify", "userId": user, "traits": {"email": TRAIT}, **fields}
+
+
+def page(user: str) -> Message:
+    """Return a message that is filtered."""
+    return {"type": "page", "userId": user}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class World:
+    """A cluster with two topics and a FullStory."""
+
+    kafka: MockCluster
+    sandbox: Sandbox
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """Return settings that work, with others in their place."""
+        return {
+            "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "PROCESSOR_KAFKA__TOPICS": "segment",
+            "PROCESSOR_KAFKA__GROUP_ID": "fullstory",
+            "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "letters",
+            "PROCESSOR_FULLSTORY__API_KEY": KEY,
+            "PROCESSOR_FULLSTORY__BASE_URL": self.sandbox.url,
+            **{f"PROCESSOR_{name}": value for name, value in settings.items()},
+        }
+
+    async def check(self, *options: str, **settings: str) -> Done:
+        """Run the command while the sandbox goes on; nothing secret is said."""
+        done = await asyncio.to_thread(run, "check", *options, environment=self.environment(**settings))
+        assert KEY not in done.out + done.err
+        assert TRAIT not in done.out + done.err
+        return done
+
+    async def produce(self, messages: Iterable[tuple[str, Message]]) -> None:
+        """Write messages under their keys, and return when they are in the topic."""
+        waiting = set()
+        for number, (key, message) in enumerate(messages):
+            waiting.add(number)
+            self.kafka.produce(
+                "segment",
+                key.encode(),
+                json.dumps(message).encode(),
+                [],
+                lambda _partition, _offset, number=number: waiting.remove(number),  # type: ignore[misc]
+            )
+        async with asyncio.timeout(PRODUCED_S):
+            while waiting:
+                self.kafka.serve()
+                await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def world(role: Role = Role.ARCHITECT, **options: Any) -> AsyncIterator[World]:
+    """Give a cluster and a FullStory where all is well."""
+    async with Sandbox(SandboxOptions(keys={KEY: role}, **options)) as sandbox:
+        with MockCluster("segment", "letters") as kafka:
+            yield World(kafka, sandbox)
+
+
+def ids(done: Done) -> dict[str, str]:
+    """Return what was seen, by the id of the finding."""
+    (report,) = done.objects()
+    assert {each["id"] for each in report["findings"]} <= {each.id for each in FINDINGS}
+    return {each["id"]: each["seen"] for each in report["findings"]}
+
+
+def test_where_all_is_well_nothing_is_worse_than_the_embedded_kafka() -> None:
+    """Each part is told as fine; only what the embedded cluster does not tell is a warning."""
+
+    async def check() -> Done:
+        async with world() as here:
+            await here.produce((f"u-{number}", identify(f"u-{number}")) for number in range(50))
+            return await here.check("--format", "json")
+
+    done = asyncio.run(check())
+    found = ids(done)
+
+    assert done.code == 1, done.err
+    assert set(found) == {
+        "configuration.valid",
+        "kafka.reached",
+        "kafka.reticent",
+        "topic.found",
+        "dead_letters.found",
+        "group.ready",
+        "fullstory.account",
+        "clock.agrees",
+        "registry.none",
+        "records.sampled",
+    }
+    assert found["records.sampled"].startswith("50 records: deliver 50, filter 0, reject 0")
+    assert "role ARCHITECT; PROCESSOR_DELIVERY__MODE=auto: requests of many items" in found["fullstory.account"]
+    assert found["group.ready"] == "fullstory: new: begins at the earliest record, 0 records behind"
+
+
+def test_people_read_what_a_finding_means_and_what_to_do() -> None:
+    """A warning has its meaning and an advice below it, and the last line counts."""
+
+    async def check() -> Done:
+        async with world(Role.USER) as here:
+            return await here.check()
+
+    done = asyncio.run(check())
+
+    assert done.code == 1
+    assert "warning  fullstory.single" in done.out
+    assert "→ Use a key of level Architect" in done.out
+    assert done.out.splitlines()[-1] == "ok 9, warnings 2, errors 0"
+
+
+def test_records_that_are_sampled_tell_of_settings_and_producers() -> None:
+    """What is filtered, rejected, spread over partitions and anonymous is counted by reason."""
+    anonymous = {"type": "identify", "anonymousId": "a-1", "channel": "browser"}
+    messages = [
+        *((f"u-{number}", page(f"u-{number}")) for number in range(6)),
+        ("u-1", {"type": "track", "userId": "u-1"}),
+        *((f"key-{number}", identify("u-7")) for number in range(20)),
+        ("a-1", anonymous),
+    ]
+
+    async def check() -> tuple[dict[str, str], dict[str, str]]:
+        async with world() as here:
+            await here.produce(messages)
+            spread = ids(await here.check("--format", "json"))
+        async with world() as here:
+            await here.produce(messages[:7])
+            return spread, ids(await here.check("--format", "json"))
+
+    spread, filtered = asyncio.run(check())
+
+    assert spread["records.sampled"] == (
+        "28 records: deliver 21, filter 6 (message_type 6), reject 1 (missing_event_name 1)"
+    )
+    assert spread["records.rejected"] == "1 of 28 records: missing_event_name 1"
+    assert spread["records.user_spread"] == "1 of 2 users"
+    assert spread["records.anonymous_browser"] == "1 of 28 records"
+    assert "records.mostly_filtered" not in spread
+    assert filtered["records.mostly_filtered"] == "6 of 7 records: message_type 6"
+
+
+def test_no_more_than_a_thousand_records_are_sampled() -> None:
+    """The latest of each partition, however many there are."""
+
+    async def check() -> dict[str, str]:
+        async with world() as here:
+            await here.produce((f"u-{number}", page("x")) for number in range(1_500))
+            return ids(await here.check("--format", "json"))
+
+    assert asyncio.run(check())["records.sampled"].startswith("1000 records: ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "finding"),
+    [
+        ({"KAFKA__TOPICS": "segment,nothing"}, "topic.missing"),
+        ({"KAFKA__DEAD_LETTER_TOPIC": "nothing"}, "dead_letters.missing"),
+        ({"KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}, "kafka.unreachable"),
+        ({"FULLSTORY__API_KEY": "na1.another"}, "fullstory.refused"),
+        ({"FULLSTORY__ORG_ID": "another"}, "fullstory.wrong_org"),
+        ({"FULLSTORY__BASE_URL": "http://127.0.0.1:1"}, "fullstory.unreachable"),
+        ({"SCHEMA_REGISTRY__URL": "http://127.0.0.1:1"}, "registry.unreachable"),
+        ({"KAFKA__START": "sometimes"}, "configuration.invalid"),
+        ({"KAFKA__PROPERTIES": '{"no.such.property": "x"}'}, "configuration.invalid"),
+    ],
+)
+def test_what_would_keep_the_worker_from_its_work_is_an_error(settings: dict[str, str], finding: str) -> None:
+    """The exit code is 2; what does not depend on it is checked all the same."""
+
+    async def check() -> Done:
+        async with world() as here:
+            return await here.check("--format", "json", **settings)
+
+    done = asyncio.run(check())
+
+    assert done.code == 2
+    assert finding in ids(done)
+    assert "records.none" in ids(done) or finding.startswith(("kafka", "registry", "configuration"))
+    assert "clock.agrees" in ids(done) or not finding.startswith(("kafka", "topic", "dead", "registry"))
+
+
+def test_asking_creates_no_topic() -> None:
+    """A topic that is missing is still missing the next time."""
+
+    async def check() -> list[int]:
+        async with world() as here:
+            return [(await here.check(KAFKA__DEAD_LETTER_TOPIC="nothing")).code for _ in range(2)]
+
+    assert asyncio.run(check()) == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("mode", "finding"), [("auto", "fullstory.single"), ("batch", "fullstory.unattributed"), ("single", None)]
+)
+def test_what_a_standard_key_means_depends_on_the_mode(mode: str, finding: str | None) -> None:
+    """Chosen single requests are fine; batches without attribution, and single ones by the key's level, are not."""
+
+    async def check() -> dict[str, str]:
+        async with world(Role.USER) as here:
+            return ids(await here.check("--format", "json", DELIVERY__MODE=mode))
+
+    found = {each for each in asyncio.run(check()) if each in ("fullstory.single", "fullstory.unattributed")}
+
+    assert found == ({finding} if finding else set())
+
+
+@pytest.mark.parametrize(
+    ("date", "finding"),
+    [("Thu, 01 Jan 2015 00:00:00 GMT", "clock.skew"), ("soon", "clock.unknown")],
+)
+def test_a_clock_that_is_wrong_is_told(date: str, finding: str) -> None:
+    """FullStory's answers tell its time."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response({"orgId": "o", "role": "ADMIN"}, headers={"Date": date})
+
+    async def check() -> dict[str, str]:
+        application = web.Application()
+        application.router.add_get("/me", answer)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            async with world() as here:
+                url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+                return ids(await here.check("--format", "json", FULLSTORY__BASE_URL=url))
+        finally:
+            await runner.cleanup()
+
+    assert finding in asyncio.run(check())
+
+
+def test_without_a_probe_nothing_is_written() -> None:
+    """Neither to FullStory nor to Kafka, and nothing is committed."""
+
+    async def check() -> tuple[int, dict[int, int], dict[int, int]]:
+        async with world(job_duration_s=(0.0, 0.0)) as here:
+            await here.produce([("u-1", identify("u-1"))])
+            await here.check()
+            effects = len(here.sandbox.truth.effects)
+            return effects, here.kafka.ends("letters"), here.kafka.committed("segment", "fullstory")
+
+    effects, letters, committed = asyncio.run(check())
+
+    assert effects == 0
+    assert set(letters.values()) == {0}
+    assert set(committed.values()) == {0}
+
+
+def test_a_probe_wants_consent() -> None:
+    """It writes, so it says what, and to be asked again."""
+    done = run("check", "--probe-idempotency")
+
+    assert done.code == 2
+    assert UID in done.err
+    assert "--yes" in done.err
+
+
+@pytest.mark.parametrize(
+    ("ttl_s", "finding", "events"), [(24 * 3600.0, "idempotency.honoured", 1), (0.0, "idempotency.ignored", 2)]
+)
+def test_a_probe_tells_whether_keys_are_honoured(ttl_s: float, finding: str, events: int) -> None:
+    """The same batch twice under one key is one job, or two; only the probe's own user is touched."""
+
+    async def check() -> tuple[dict[str, str], list[Effect]]:
+        async with world(idempotency_ttl_s=ttl_s, job_duration_s=(0.0, 0.0)) as here:
+            done = await here.check("--format", "json", "--probe-idempotency", "--yes")
+            return ids(done), here.sandbox.truth.effects
+
+    found, effects = asyncio.run(check())
+
+    assert finding in found
+    assert [each.item["user"] for each in effects if each.kind == "event"] == [{"uid": UID}] * events
+    assert {each.item["uid"] for each in effects if each.kind == "user"} == {UID}
+
+
+def test_a_probe_is_not_made_where_the_key_is_not_known() -> None:
+    """Nothing is written to an organisation that nobody has named."""
+
+    async def check() -> tuple[dict[str, str], int]:
+        async with world(job_duration_s=(0.0, 0.0)) as here:
+            options = ("--format", "json", "--probe-idempotency", "--yes")
+            done = await here.check(*options, FULLSTORY__ORG_ID="another")
+            return ids(done), len(here.sandbox.truth.effects)
+
+    found, effects = asyncio.run(check())
+
+    assert "fullstory.wrong_org" in found
+    assert not any(each.startswith("idempotency.") for each in found)
+    assert effects == 0
+
+
+def test_ctrl_c_ends_the_program_at_once() -> None:
+    """Also while it waits for an answer; without a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = {
+            "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{silent.getsockname()[1]}",
+            "PROCESSOR_KAFKA__TOPICS": "segment",
+            "PROCESSOR_KAFKA__GROUP_ID": "fullstory",
+            "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "letters",
+            "PROCESSOR_FULLSTORY__API_KEY": KEY,
+        }
+        with started("check", environment=settings) as process, silent.accept()[0]:
+            said = interrupt(process)
+
+    assert said == ""
+    assert process.returncode == -signal.SIGINT

@@ -1,0 +1,329 @@
+"""`segment-fullstory explain` as a user runs it, with files and standard input: docs/explain.md."""
+
+import io
+import json
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pytest
+
+from processor.adapters.schemas.local import shipped_folder
+from processor.cli.generator.encoding import AvroEncoder
+from tests.commands.program import ROOT, Done, interrupt, run, started
+
+IDENTIFY: dict[str, Any] = {
+    "type": "identify",
+    "userId": "u-1",
+    "traits": {"email": "john@example.com", "Plan Name": "pro", "age": None},
+}
+TRACK: dict[str, Any] = {
+    "type": "track",
+    "userId": "u-1",
+    "event": "Bought",
+    "timestamp": "2015-02-23T22:28:55.111Z",
+    "properties": {"price": 5},
+}
+PAGE: dict[str, Any] = {"type": "page", "userId": "u-1", "name": "Home"}
+
+
+def lines(*values: object) -> bytes:
+    """Return JSON-lines."""
+    return b"".join(json.dumps(value).encode() + b"\n" for value in values)
+
+
+def explain(stdin: bytes, *options: str, **environment: str) -> Done:
+    """Explain standard input for machines."""
+    return run("explain", "-", "--format", "json", *options, environment=environment, stdin=stdin)
+
+
+def test_each_record_is_an_object_of_its_own() -> None:
+    """Without Kafka, FullStory and a key, each line says what would become of the record, with the exact request."""
+    done = explain(lines(IDENTIFY, PAGE, {"type": "track", "event": "Bought"}, TRACK))
+
+    assert done.code == 0, done.err
+    assert [(each["outcome"], each["reason"]) for each in done.objects()] == [
+        ("deliver", None),
+        ("filter", "message_type"),
+        ("reject", "missing_user"),
+        ("deliver", None),
+    ]
+    (request,) = done.objects()[0]["requests"]
+    assert (request["method"], request["path"]) == ("POST", "/v2/users")
+    assert request["body"] == {"uid": "u-1", "email": "john@example.com", "properties": {"PlanName": "pro"}}
+    assert request["headers"]["Content-Type"] == "application/json"
+    assert request["headers"]["Authorization"] == "Basic ***"
+    (request,) = done.objects()[3]["requests"]
+    assert (request["path"], request["body"]["name"]) == ("/v2/events", "Bought")
+    assert all(each["requests"] == [] for each in done.objects()[1:3])
+
+
+def test_each_rule_that_touched_the_record_is_noted() -> None:
+    """The notes name the rule and the property."""
+    (told,) = explain(lines(IDENTIFY)).objects()
+
+    notes = [(note["rule"], note["path"]) for note in told["notes"]]
+    assert ("renamed", "PlanName") in notes
+    assert ("null_omitted", "age") in notes
+
+
+def test_a_message_may_take_several_lines() -> None:
+    """What a person has written or copied is one message."""
+    (told,) = explain(json.dumps(TRACK, indent=2).encode()).objects()
+
+    assert told["outcome"] == "deliver"
+    assert told["requests"][0]["body"]["properties"] == {"price": 5}
+
+
+def test_a_file_begins_with_a_mark_or_blank_lines(tmp_path: Path) -> None:
+    """Editors leave both, and neither is content; line numbers count them."""
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf\n\n" + lines(TRACK) + b"\r\n" + lines(PAGE))
+    done = run("explain", str(file), "--format", "json")
+
+    assert done.code == 0, done.err
+    assert [each["record"] for each in done.objects()] == [f"{file}, line 3", f"{file}, line 5"]
+
+
+def test_a_broken_line_is_named_and_the_others_are_explained() -> None:
+    """The worker would dead-letter such a value; a person wants to know where it is."""
+    done = explain(lines(TRACK) + b'{"type": "track", \n' + lines(PAGE))
+
+    assert done.code == 2
+    assert "stdin, line 2: no JSON at column " in done.err
+    assert [each["reason"] for each in done.objects()] == [None, "malformed", "message_type"]
+
+
+@pytest.mark.parametrize(
+    ("stdin", "complaint"),
+    [
+        (b"", "stdin: it is empty"),
+        (b" \n\n", "stdin: it is empty"),
+        (b'{\n "type": "track",\n "event" "x"\n}\n', "stdin, line 3: no JSON at column 10"),
+        (b"\n\nhello\n", "stdin, line 3: no JSON at column 1"),
+        (b'{"a":\n"\xff"}', "stdin, line 2: no text in UTF-8"),
+        (b"[" * 100_000, "stdin, line 1: nested too deeply"),
+        (b"Obj\x01", "stdin: it is no Avro container file"),
+        (b"Oh no", "stdin: it is no Avro container file"),
+    ],
+)
+def test_input_that_is_none_is_named_with_its_line(stdin: bytes, complaint: str) -> None:
+    """The message says where and what; nothing is explained."""
+    done = explain(stdin)
+
+    assert (done.code, done.out) == (2, "")
+    assert complaint in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["-", "--topic", "t", "--partition", "0", "--offset", "0"],
+        ["--topic", "t"],
+        ["--partition", "0", "--offset", "1"],
+        ["-", "--offset", "1"],
+    ],
+)
+def test_what_to_explain_is_named_once(arguments: list[str]) -> None:
+    """A file, or a place in Kafka: anything else is wrong usage."""
+    assert run("explain", *arguments).code == 2
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Neither a missing file nor a folder is a defect of the program."""
+    assert run("explain", "/nowhere.json").err == "/nowhere.json: No such file or directory\n"
+    assert run("explain", str(tmp_path)).err == f"{tmp_path}: Is a directory\n"
+
+
+def avro_file(messages: list[Any], schema: Any, codec: str = "null") -> bytes:
+    """Return an Avro container file."""
+    buffer = io.BytesIO()
+    fastavro.writer(buffer, fastavro.parse_schema(schema), messages, codec=codec)
+    return buffer.getvalue()
+
+
+def shipped(name: str) -> Any:
+    """Return a shipped schema."""
+    return json.loads((shipped_folder() / f"{name}.avsc").read_text(encoding="utf-8"))
+
+
+def avro_track(number: int) -> dict[str, Any]:
+    """Return a track as the shipped schema has it."""
+    plain = dict.fromkeys(field["name"] for field in shipped("track")["fields"])
+    return plain | {
+        "type": "track",
+        "messageId": f"m-{number}",
+        "userId": f"u-{number}",
+        "timestamp": 1424730535111,
+        "event": "Bought",
+        "properties": '{"price": 5}',
+    }
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+def test_an_avro_file_is_read_with_its_own_schema(codec: str) -> None:
+    """Each record comes out as the same message in JSON does, and the schema is named."""
+    done = explain(avro_file([avro_track(number) for number in range(300)], shipped("track"), codec))
+    expected = explain(lines(*(TRACK | {"userId": f"u-{number}"} for number in range(300))))
+
+    assert done.code == 0, done.err
+    assert [each["requests"] for each in done.objects()] == [each["requests"] for each in expected.objects()]
+    assert "com.segment.Track" in run("explain", "-", stdin=avro_file([avro_track(1)], shipped("track"))).out
+
+
+def test_a_value_as_kafka_has_it_is_one_record() -> None:
+    """Framed, with a schema that comes with the worker; an id that nobody has is a rejection."""
+    value = AvroEncoder()(avro_track(1))
+    (told,) = explain(value).objects()
+    (unknown,) = explain(b"\0\0\0\0\x63" + value[5:]).objects()
+
+    assert told["requests"][0]["body"]["user"] == {"uid": "u-1"}
+    assert "com.segment.Track" in run("explain", "-", stdin=value).out
+    assert unknown["reason"] == "unknown_schema"
+
+
+def test_a_damaged_avro_file_is_named_after_what_could_be_read() -> None:
+    """Records before the damage are explained."""
+    content = avro_file([avro_track(number) for number in range(2_000)], shipped("track"))
+    done = explain(content[: len(content) // 2])
+
+    assert done.code == 2
+    assert "the file is damaged" in done.err
+
+
+def test_an_avro_file_of_something_else_says_what_its_schema_lacks() -> None:
+    """A schema that describes no Segment message rejects its records, and one that is no record's ends it."""
+    schema = {"type": "record", "name": "Price", "fields": [{"name": "amount", "type": "int"}]}
+    (told,) = explain(avro_file([{"amount": 5}], schema)).objects()
+
+    assert (told["outcome"], told["reason"]) == ("reject", "unsuitable_schema")
+    assert any("`type`" in note["text"] for note in told["notes"])
+    assert explain(avro_file([5], "int")).code == 2
+
+
+def test_people_are_told_all_of_it() -> None:
+    """The text shows framing, event, outcome, rules and request; the exact body stands on a line of its own."""
+    done = run("explain", "-", stdin=lines(IDENTIFY))
+
+    for expected in ("JSON", "deliver", "renamed: PlanName", "POST /v2/users", "Authorization: Basic ***", "john@"):
+        assert expected in done.out
+    assert '{"uid":"u-1","email":"john@example.com","properties":{"PlanName":"pro"}}' in done.out
+
+
+def test_the_key_is_never_shown() -> None:
+    """Also where one is set."""
+    done = explain(lines(TRACK), PROCESSOR_FULLSTORY__API_KEY="na1.SECRET")
+
+    assert done.code == 0, done.err
+    assert "SECRET" not in done.out + done.err
+
+
+def test_a_wrong_setting_is_named() -> None:
+    """Settings that shape mapping count; those of Kafka and FullStory are not looked at."""
+    done = explain(lines(TRACK), PROCESSOR_MAPPING__INTEGRATION_NAMES=",", PROCESSOR_KAFKA__START="never")
+
+    assert done.code == 2
+    assert "PROCESSOR_MAPPING__INTEGRATION_NAMES" in done.err
+    assert "PROCESSOR_KAFKA__START" not in done.err
+
+
+def test_a_terminal_is_left_as_it_was() -> None:
+    """Whatever a message holds, no control character reaches the terminal, and no alphabet ends the program."""
+    message = TRACK | {"event": "größer\x1b[31m", "properties": {"p\x1b]0;x\x07": 1, "größe": "→"}}
+    done = run("explain", "-", stdin=lines(message), environment={"PYTHONIOENCODING": "iso8859-5"})
+
+    assert done.code == 0, done.err
+    assert "\x1b" not in done.out
+    assert "\x07" not in done.out
+    assert "gr\\xf6\\xdfe" in done.out
+
+
+def test_a_file_of_any_name_can_be_explained(tmp_path: Path) -> None:
+    """Also one whose name is no text."""
+    file = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.json")
+    Path(file).write_bytes(lines(TRACK))
+
+    assert run("explain", file, "--format", "json").code == 0
+
+
+def test_ctrl_c_ends_the_program_at_once() -> None:
+    """Also while it waits for the next line; without a traceback."""
+    with started("explain", "-") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(lines(TRACK))
+        process.stdin.flush()
+        process.stdout.readline()
+        said = interrupt(process)
+
+    assert said == ""
+    assert process.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_a_reader_that_goes_away_is_no_defect(tmp_path: Path, format_: str) -> None:
+    """`explain … | head -1` ends without a word."""
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(lines(TRACK) * 2_000)
+    with started("explain", str(file), "--format", format_) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read().decode()
+
+    assert said == ""
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """Give a configuration under which FullStory is called something else."""
+    file = tmp_path / "other.toml"
+    file.write_text('[mapping]\nintegration_names = ["Elsewhere"]\n')
+    return file
+
+
+def test_two_configurations_are_compared(other: Path) -> None:
+    """Each kind of difference is counted, with the records where it was found; the exit code says that there is one."""
+    excluded = [TRACK | {"integrations": {"FullStory": False}} for _ in range(5)]
+    done = explain(lines(TRACK, *excluded), "--against", str(other))
+    (told,) = done.objects()
+
+    assert done.code == 1, done.err
+    assert (told["records"], told["different"]) == (6, 5)
+    (difference,) = told["differences"]
+    assert difference["kind"] == "outcome: filter (integrations) → deliver"
+    assert difference["records"] == 5
+    assert [each["record"] for each in difference["examples"]] == [f"stdin, line {number}" for number in (2, 3, 4)]
+
+
+def test_configurations_that_do_the_same_are_equal(other: Path) -> None:
+    """The exit code is 0, and the text says so."""
+    done = run("explain", "-", "--against", str(other), stdin=lines(TRACK, PAGE))
+
+    assert done.code == 0, done.err
+    assert "0 of 2 records differ" in done.out
+
+
+def test_a_wrong_file_to_compare_with_is_named(tmp_path: Path) -> None:
+    """As a wrong configuration is."""
+    file = tmp_path / "other.toml"
+    file.write_text("[mappings]\n")
+
+    assert "did you mean mapping?" in explain(lines(TRACK), "--against", str(file)).err
+    assert "/nowhere.toml" in explain(lines(TRACK), "--against", "/nowhere.toml").err
+
+
+def test_the_example_of_the_page_is_what_comes_out() -> None:
+    """Of the headers the page shows some."""
+    page = (ROOT / "docs" / "explain.md").read_text(encoding="utf-8")
+    (example,) = map(json.loads, re.findall(r"(?ms)^```json\n(.*?)^```", page))
+    (told,) = explain(lines({"type": "identify", "userId": "userId123", "traits": {"Plan Name": "premium"}})).objects()
+    headers = example["requests"][0].pop("headers")
+
+    assert headers.items() <= told["requests"][0].pop("headers").items()
+    assert told | {"record": example["record"]} == example

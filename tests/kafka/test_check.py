@@ -1,0 +1,212 @@
+"""`segment-fullstory check` and `explain` on a real Kafka: settings, rights, gaps, compaction."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from processor.model.records import Record
+from processor.sandbox import Role, Sandbox, SandboxOptions
+from tests.commands.program import Done, run
+from tests.kafka.cluster import Cluster, KafkaCluster
+from tests.kafka.conftest import Names
+from tests.kafka.topics import append, append_transaction, committed
+
+KEY = "na1.c2VjcmV0LWtleQ"
+DAY_MS = 86_400_000
+ANSWER_S = 30.0
+LASTING = {"retention.ms": str(30 * DAY_MS)}
+TRACK = json.dumps({"type": "track", "userId": "u-1", "event": "Bought"}).encode()
+
+AUTHORIZED = """
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+offset.metadata.max.bytes=1024
+"""
+"""A broker that knows rights, grants whatever nobody has spoken of, and takes little metadata."""
+
+
+def environment(cluster: Cluster, names: Names, **settings: str) -> dict[str, str]:
+    """Return settings that work, with others in their place."""
+    return {
+        "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": cluster.bootstrap_servers,
+        "PROCESSOR_KAFKA__TOPICS": names.topic,
+        "PROCESSOR_KAFKA__GROUP_ID": names.group,
+        "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": names.dead_letters,
+        "PROCESSOR_FULLSTORY__API_KEY": KEY,
+        **settings,
+    }
+
+
+def check(cluster: Cluster, names: Names, *options: str) -> Done:
+    """Run the command, with a FullStory where all is well."""
+
+    async def ask() -> Done:
+        async with Sandbox(SandboxOptions(keys={KEY: Role.ARCHITECT})) as sandbox:
+            settings = environment(cluster, names, PROCESSOR_FULLSTORY__BASE_URL=sandbox.url)
+            return await asyncio.to_thread(run, "check", *options, environment=settings)
+
+    return asyncio.run(ask())
+
+
+def findings(cluster: Cluster, names: Names) -> dict[str, str]:
+    """Return what is not fine, by id."""
+    (report,) = check(cluster, names, "--format", "json").objects()
+    return {each["id"]: each["seen"] for each in report["findings"] if each["level"] != "ok"}
+
+
+def records(*values: bytes) -> list[Record]:
+    """Return records of now."""
+    return [Record(0, 1_700_000_000_000, b"u-1", value, None) for value in values]
+
+
+def test_where_nothing_is_wrong_the_exit_code_is_0(kafka: Cluster, names: Names) -> None:
+    """Except that one broker cannot have two replicas in sync."""
+    kafka.create_topic(names.topic, 3)
+    kafka.create_topic(names.dead_letters, 1, LASTING)
+    append(kafka, names.topic, 1, records(TRACK, TRACK))
+
+    assert findings(kafka, names).keys() == {"dead_letters.min_isr"}
+    assert committed(kafka, names.group, names.topic) == {}
+
+
+def test_settings_of_the_dead_letter_topic_are_read(kafka: Cluster, names: Names) -> None:
+    """Retention, size, policy and replicas are the topic's own."""
+    kafka.create_topic(names.topic, 1, {"max.message.bytes": "2000000"})
+    kafka.create_topic(
+        names.dead_letters,
+        config={"retention.ms": str(DAY_MS), "cleanup.policy": "compact,delete", "min.insync.replicas": "2"},
+    )
+
+    found = findings(kafka, names)
+
+    assert found.keys() == {
+        "dead_letters.retention",
+        "dead_letters.size",
+        "dead_letters.compacted",
+        "dead_letters.unwritable",
+    }
+    assert found["dead_letters.retention"] == f"{names.dead_letters}: retention.ms {DAY_MS}, 1.0 days"
+
+
+def test_topics_that_are_missing_are_errors_and_stay_missing(kafka: Cluster, names: Names) -> None:
+    """Asking creates nothing."""
+    for _ in range(2):
+        assert findings(kafka, names).keys() == {"topic.missing", "dead_letters.missing"}
+    assert check(kafka, names).code == 2
+
+
+def test_a_gap_is_told_with_what_the_topic_holds(kafka: Cluster, names: Names) -> None:
+    """The committed offset was deleted before it was read."""
+    kafka.create_topic(names.topic)
+    kafka.create_topic(names.dead_letters, 1, LASTING)
+    append(kafka, names.topic, 0, records(TRACK, TRACK, TRACK))
+    kafka.commit(names.group, names.topic, 0, 1)
+    kafka.delete_records(names.topic, 0, 2)
+
+    assert findings(kafka, names)["group.gap"] == f"{names.topic}[0]: committed 1, the topic holds 2 to 3"
+
+
+def test_offsets_without_records_are_told_apart(kafka: Cluster, names: Names) -> None:
+    """The end of a transaction takes an offset that no consumer is given."""
+    kafka.create_topic(names.topic)
+    append_transaction(kafka, names.topic, 0, records(TRACK))
+    append(kafka, names.topic, 0, records(TRACK))
+    place = ["--topic", names.topic, "--partition", "0", "--offset"]
+    settings = environment(kafka, names)
+
+    assert run("explain", *place, "0", environment=settings).code == 0
+    done = run("explain", *place, "1", environment=settings)
+    assert done.code == 2
+    assert f"the offset 1 of {names.topic}[0] holds no record" in done.err
+    assert "the next record is 2" in done.err
+    told = run("explain", *place, "0", "--count", "9", "--format", "json", environment=settings).objects()
+    assert [each["record"] for each in told] == [f"{names.topic}[0] at {offset}" for offset in (0, 2)]
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """Give a broker of our own that knows rights."""
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        pytest.skip("an external cluster's rights are not changed")
+    with KafkaCluster(tmp_path_factory.mktemp("guarded"), properties=AUTHORIZED) as cluster:
+        yield cluster
+
+
+def deny(cluster: Cluster, kind: ResourceType, name: str, *operations: AclOperation) -> None:
+    """Deny operations to everybody who has no name, which is us, and allow the others."""
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})
+    every = [(AclOperation.ALL, AclPermissionType.ALLOW), *((each, AclPermissionType.DENY) for each in operations)]
+    acls = [
+        AclBinding(kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, permission)
+        for operation, permission in every
+    ]
+    for answer in admin.create_acls(acls).values():
+        answer.result(ANSWER_S)
+
+
+def test_rights_that_are_missing_are_errors(guarded: KafkaCluster, names: Names) -> None:
+    """To read the topic, to write dead letters, to join the group; the broker's small metadata is told, too."""
+    guarded.create_topic(names.topic)
+    guarded.create_topic(names.dead_letters, 1, LASTING)
+    append(guarded, names.topic, 0, records(TRACK))
+    before = findings(guarded, names)
+    deny(guarded, ResourceType.TOPIC, names.dead_letters, AclOperation.WRITE)
+    deny(guarded, ResourceType.TOPIC, names.topic, AclOperation.READ)
+    deny(guarded, ResourceType.GROUP, names.group, AclOperation.READ)
+    after = findings(guarded, names)
+
+    assert before.keys() == {"dead_letters.min_isr", "kafka.offset_metadata"}
+    assert after.keys() == before.keys() | {"dead_letters.forbidden", "topic.forbidden", "group.forbidden"}
+
+
+def test_what_may_not_be_seen_counts_as_missing(guarded: KafkaCluster, names: Names) -> None:
+    """Kafka does not tell the one from the other."""
+    guarded.create_topic(names.topic)
+    guarded.create_topic(names.dead_letters, 1, LASTING)
+    deny(guarded, ResourceType.TOPIC, names.dead_letters, AclOperation.DESCRIBE)
+
+    assert "dead_letters.missing" in findings(guarded, names)
+
+
+def test_settings_that_may_not_be_read_are_said_to_be_unknown(guarded: KafkaCluster, names: Names) -> None:
+    """No check is left out in silence."""
+    guarded.create_topic(names.topic)
+    guarded.create_topic(names.dead_letters, 1, LASTING)
+    deny(guarded, ResourceType.TOPIC, names.dead_letters, AclOperation.DESCRIBE_CONFIGS)
+
+    found = findings(guarded, names)
+
+    assert "kafka.reticent" in found
+    assert not any(each.startswith("dead_letters.") for each in found)
+
+
+def test_a_record_that_may_not_be_read_is_not_explained(guarded: KafkaCluster, names: Names) -> None:
+    """The reason is told in a line."""
+    guarded.create_topic(names.topic)
+    append(guarded, names.topic, 0, records(TRACK))
+    deny(guarded, ResourceType.TOPIC, names.topic, AclOperation.READ)
+    place = ["--topic", names.topic, "--partition", "0", "--offset", "0"]
+    done = run("explain", *place, environment=environment(guarded, names))
+
+    assert done.code == 2
+    assert "Topic authorization failed" in done.err
+
+
+def test_a_folder_is_no_configuration(kafka: Cluster, names: Names, tmp_path: Path) -> None:
+    """A wrong file is named by both commands."""
+    for command in (["check"], ["explain", "-"]):
+        done = run(*command, "--config", str(tmp_path), environment=environment(kafka, names))
+        assert done.code == 2
+        assert str(tmp_path) in done.out + done.err

@@ -1,0 +1,220 @@
+"""What facts mean: tables of `check`'s judgements, and the pages that list them."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AclOperation
+
+from docs import generate
+from processor.adapters.clock import SystemClock
+from processor.adapters.kafka.facts import Cluster, Group, Topic, allows
+from processor.adapters.kafka.offsets import Stored
+from processor.adapters.kafka.reading import latest
+from processor.cli.check.catalogue import FINDINGS, Found, Level
+from processor.cli.check.kafka import of_cluster, of_group
+from processor.cli.check.probe import probe
+from processor.cli.settings.connections import Kafka
+from processor.engine.verdict import Answer, NoAnswer
+from processor.model.reasons import Kind
+from processor.model.records import OffsetRange, TopicPartition
+
+KAFKA = Kafka(
+    bootstrap_servers="kafka:9092",
+    topics=("segment",),
+    group_id="fullstory",
+    dead_letter_topic="letters",
+)
+DAY_MS = 86_400_000
+LETTERS = {
+    "min.insync.replicas": "2",
+    "retention.ms": str(14 * DAY_MS),
+    "cleanup.policy": "delete",
+    "max.message.bytes": "1048588",
+}
+PARTITION = TopicPartition("segment", 0)
+
+
+def topic(settings: Mapping[str, str] | None = None, **known: Any) -> Topic:
+    """Return a topic with which nothing is wrong."""
+    return replace(
+        Topic(replicas=[3, 3], settings=LETTERS | dict(settings or {}), may_read=True, may_write=True), **known
+    )
+
+
+def cluster(**known: Any) -> Cluster:
+    """Return a cluster with which nothing is wrong."""
+    topics = {"segment": topic(), "letters": topic()}
+    whole = Cluster("c", 3, topics, {"offset.metadata.max.bytes": "4096"}, Group("empty", 0, is_allowed=True))
+    return replace(whole, **known)
+
+
+def ids(findings: list[Found]) -> set[str]:
+    """Return the ids of what is not fine."""
+    return {each.finding.id for each in findings if each.finding.level is not Level.OK}
+
+
+@pytest.mark.parametrize(
+    ("letters", "expected"),
+    [
+        (topic(), set()),
+        (topic({"min.insync.replicas": "1"}), {"dead_letters.min_isr"}),
+        (topic({"min.insync.replicas": "4"}), {"dead_letters.unwritable"}),
+        (topic(replicas=[3, 1]), {"dead_letters.unwritable"}),
+        (topic({"retention.ms": str(14 * DAY_MS - 1)}), {"dead_letters.retention"}),
+        (topic({"retention.ms": "0"}), {"dead_letters.retention"}),
+        (topic({"retention.ms": "-1"}), set()),
+        (topic({"cleanup.policy": "compact,delete"}), {"dead_letters.compacted"}),
+        (topic({"max.message.bytes": "1048587"}), {"dead_letters.size"}),
+        (topic({"max.message.bytes": "1048589"}), set()),
+        (topic(may_write=False), {"dead_letters.forbidden"}),
+        (replace(topic(), settings=None), {"kafka.reticent"}),
+        (topic(may_write=None), {"kafka.reticent"}),
+        (None, {"dead_letters.missing"}),
+    ],
+)
+def test_the_dead_letter_topic_keeps_what_it_is_given(letters: Topic | None, expected: set[str]) -> None:
+    """Each setting that would lose, refuse or hide a dead letter is told, and nothing else."""
+    topics = {"segment": topic()} | ({"letters": letters} if letters else {})
+
+    assert ids(list(of_cluster(KAFKA, cluster(topics=topics)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({"topics": {"letters": topic()}}, {"topic.missing"}),
+        ({"topics": {"segment": topic(may_read=False), "letters": topic()}}, {"topic.forbidden"}),
+        ({"broker_settings": None}, {"kafka.reticent"}),
+        ({"broker_settings": {"offset.metadata.max.bytes": "4095"}}, {"kafka.offset_metadata"}),
+        ({"broker_settings": {}}, set()),
+    ],
+)
+def test_the_cluster_can_serve_the_worker(known: dict[str, Any], expected: set[str]) -> None:
+    """What is missing, forbidden or too small is told."""
+    assert ids(list(of_cluster(KAFKA, cluster(**known)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("committed", "expected", "seen"),
+    [
+        (-1001, set(), "new: begins at the earliest record, 0 records behind, empty, 0 members"),
+        (10, set(), "committed on 1 of 1 partition, 10 records behind, empty, 0 members"),
+        (20, set(), "committed on 1 of 1 partition, 0 records behind, empty, 0 members"),
+        (9, {"group.gap"}, "committed on 1 of 1 partition, 0 records behind, empty, 0 members"),
+        (21, {"group.gap"}, "committed on 1 of 1 partition, 0 records behind, empty, 0 members"),
+    ],
+)
+def test_the_group_can_go_on_where_it_stands(committed: int, expected: set[str], seen: str) -> None:
+    """A committed offset that the topic no longer holds, or does not hold yet, is a gap."""
+    held = {PARTITION: OffsetRange(10, 20)}
+    found = list(of_group(KAFKA, cluster(), {PARTITION: Stored(committed, "")}, held))
+
+    assert ids(found) == expected
+    assert found[-1].seen == f"fullstory: {seen}"
+
+
+def test_a_gap_that_the_settings_pass_is_a_warning() -> None:
+    """The operator has decided."""
+    going_on = KAFKA.model_copy(update={"on_gap": "continue"})
+    found = of_group(going_on, cluster(), {PARTITION: Stored(1, "")}, {PARTITION: OffsetRange(10, 20)})
+
+    assert ids(list(found)) == {"group.gap_passed"}
+
+
+def test_a_group_that_may_not_be_joined_is_an_error() -> None:
+    """By its rights; where they are not told, its commits were read, and that is enough."""
+    forbidden = cluster(group=Group("empty", 0, is_allowed=False))
+
+    assert ids(list(of_group(KAFKA, forbidden, {}, {}))) == {"group.forbidden"}
+    assert ids(list(of_group(KAFKA, cluster(group=None), {}, {}))) == set()
+
+
+def test_a_cluster_that_tells_no_rights_forbids_nothing() -> None:
+    """Managed clusters and old brokers answer with an empty list."""
+    assert allows([AclOperation.DESCRIBE], AclOperation.WRITE) is False
+    assert allows([AclOperation.DESCRIBE, AclOperation.WRITE], AclOperation.WRITE) is True
+    assert allows([], AclOperation.WRITE) is None
+    assert allows(None, AclOperation.WRITE) is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "expected"),
+    [
+        ([100, 100], 10, [5, 5]),
+        ([1, 100], 10, [1, 9]),
+        ([0, 3, 100], 10, [0, 3, 7]),
+        ([2, 2], 10, [2, 2]),
+        ([5, 5, 5], 2, [0, 1, 1]),
+        ([], 10, []),
+    ],
+)
+def test_a_sample_takes_evenly_from_partitions(sizes: list[int], count: int, expected: list[int]) -> None:
+    """Of each the latest, no more than `count` in all, and what one lacks the others give."""
+    held = {TopicPartition("t", number): OffsetRange(7, 7 + size) for number, size in enumerate(sizes)}
+    taken = latest(held, count)
+
+    assert [len(range(*taken.get(each, (0, 0)))) for each in held] == expected
+    assert all(taken[each].end == held[each].end for each in taken)
+
+
+@pytest.mark.parametrize(
+    ("answers", "finding"),
+    [
+        ([Answer(200, {"job": {"id": "a"}}), Answer(200, {"job": {"id": "a"}})], "idempotency.honoured"),
+        ([Answer(200, {"job": {"id": "a"}}), Answer(200, {"job": {"id": "b"}})], "idempotency.ignored"),
+        ([Answer(429), Answer(200, {"job": {"id": "b"}})], "idempotency.unclear"),
+        ([Answer(200, {"job": {"id": "a"}}), Answer(409, {"code": "x"})], "idempotency.unclear"),
+    ],
+)
+def test_a_probe_compares_two_answers(answers: list[Answer], finding: str) -> None:
+    """One job is a replay, two are none, and anything else says nothing; both requests are the same."""
+    destination = Scripted([*answers, *answers])
+
+    async def ask() -> list[Found]:
+        return [found async for found in probe(destination, SystemClock())]
+
+    assert [each.finding.id for each in asyncio.run(ask())] == [finding, finding]
+    assert len(destination.posts) == 4
+    assert len(set(destination.posts)) == 2
+
+
+class Scripted:
+    """A `Destination` that answers each POST by the script, and no question."""
+
+    def __init__(self, answers: list[Answer]) -> None:
+        self._answers = answers
+        self.posts: list[tuple[Kind, bytes, str, bool]] = []
+
+    async def post(self, kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:
+        """Answer, and remember the request."""
+        self.posts.append((kind, body, key, batch))
+        return self._answers.pop(0)
+
+    async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:
+        """Refuse: nobody is to ask."""
+        raise AssertionError(kind, job_id)
+
+    async def errors(self, kind: Kind, job_id: str, page_token: str) -> Answer | NoAnswer:
+        """Refuse: nobody is to ask."""
+        raise AssertionError(kind, job_id, page_token)
+
+    async def me(self) -> Answer | NoAnswer:
+        """Refuse: nobody is to ask."""
+        raise AssertionError
+
+
+def test_every_finding_has_one_id_and_one_shape() -> None:
+    """Ids are stable names in two parts; whatever is not fine says what to do."""
+    names = [each.id for each in FINDINGS]
+
+    assert len(set(names)) == len(names)
+    assert all(name.count(".") == 1 and name == name.lower() for name in names)
+    assert [each.id for each in FINDINGS if (each.level is Level.OK) == bool(each.advice)] == []
+
+
+def test_the_documentation_is_what_the_catalogue_says() -> None:
+    """docs/check.md is current; `python -m docs.generate` writes it."""
+    assert (generate.DOCS / "check.md").read_text(encoding="utf-8") == generate.check()
