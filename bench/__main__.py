@@ -1,16 +1,11 @@
 """`python -m bench`: what an event costs, stage by stage and from a real Kafka to a local sink."""
 
-import os
 import statistics
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
 from bench import end_to_end, stages
-from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, available
+from bench.kafka import kafka
 
 
 @click.command
@@ -24,28 +19,16 @@ def bench(*, events: int, repeat: int, stages_only: bool) -> None:
         click.echo(f"{name:<25} {cost_us:9.2f}")
     if stages_only:
         return
-    if (reason := available()) is not None:
-        raise click.ClickException(f"the rest needs a real Kafka: {reason}")
     click.echo(f"\n{events} events, {end_to_end.PARTITIONS} partitions, real Kafka, local sink; steady state")
     click.echo("run   events/s   CPU µs/event   peak MiB")
-    with _kafka() as kafka:
-        topic = end_to_end.fill(kafka, events)
+    with kafka() as cluster:
+        topic = end_to_end.fill(cluster, events)
         results = []
         for number in range(1, repeat + 1):
-            result = end_to_end.run(kafka, topic, events)
+            result = end_to_end.run(cluster, topic, events)
             results.append(result)
             click.echo(f"{number:>3} {result.events_per_s:>10,.0f} {result.cpu_us:>14.1f} {result.peak_mib:>10.0f}")
     click.echo(f"median CPU: {statistics.median(each.cpu_us for each in results):.1f} µs/event")
-
-
-@contextmanager
-def _kafka() -> Iterator[Cluster]:
-    external = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
-    if external:
-        yield ExternalCluster(external)
-        return
-    with tempfile.TemporaryDirectory(prefix="bench-kafka-") as folder, KafkaCluster(Path(folder)) as cluster:
-        yield cluster
 
 
 if __name__ == "__main__":

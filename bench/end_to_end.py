@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.kafka import create
 from bench.stages import CLEAN
 from processor.cli.generator import generate
 from tests.kafka.cluster import Cluster, free_port
@@ -41,7 +42,7 @@ def run(kafka: Cluster, topic: str, events: int, **settings: object) -> Result:
     names = Names(topic, f"{topic}-dlq", f"bench-{uuid.uuid4().hex[:8]}")
     with (
         tempfile.TemporaryDirectory() as folder,
-        _sink() as url,
+        sink() as url,
         worker(environment_of(kafka, names, url, **settings), Path(folder) / "log") as program,
     ):
         program.wait_until_joined()
@@ -55,9 +56,7 @@ def run(kafka: Cluster, topic: str, events: int, **settings: object) -> Result:
 
 def fill(kafka: Cluster, events: int) -> str:
     """Create a topic with so many events to be delivered; return its name."""
-    topic = f"bench-{uuid.uuid4().hex[:8]}"
-    kafka.create_topic(topic, PARTITIONS)
-    kafka.create_topic(f"{topic}-dlq")
+    topic = create(kafka, PARTITIONS).topic
     produce_all(kafka, topic, generate(1, events, CLEAN))
     return topic
 
@@ -77,7 +76,8 @@ def _peak_mib(program: WorkerProgram) -> float:
 
 
 @contextmanager
-def _sink() -> Iterator[str]:
+def sink() -> Iterator[str]:
+    """Run a destination that costs next to nothing; give its URL."""
     port = free_port()
     with subprocess.Popen([sys.executable, "-m", "bench.sink", str(port)], cwd=ROOT) as process:
         url = f"http://127.0.0.1:{port}"

@@ -20,6 +20,7 @@ ENDPOINTS = (
     ("GET  /sandbox/jobs", "import jobs"),
     ("GET  /sandbox/requests", "the last requests"),
     ("POST /sandbox/faults", 'for example {"throttle_ratio": 0.1, "retry_after_s": 2}'),
+    ("POST /sandbox/limit", 'for example {"requests_per_s": 60, "burst": 120}; null is none'),
     ("POST /sandbox/keys", 'for example {"na1.standard": null} revokes that key'),
     ("POST /sandbox/reset", "forget everything"),
 )

@@ -3,6 +3,8 @@
 FullStory documents no limit (docs/fullstory-api.md#limits), so it is learned, and kept for the life of the process.
 """
 
+import sys
+
 LEAST_BYTES = 1_024
 
 
@@ -12,6 +14,7 @@ class BodySize:
     def __init__(self, configured: int) -> None:
         self.max_bytes = configured
         self._taken = LEAST_BYTES
+        self._refused = sys.maxsize
 
     def taken(self, size: int) -> None:
         """A body of so many bytes was taken."""
@@ -19,5 +22,10 @@ class BodySize:
 
     def refused(self, size: int) -> None:
         """A body of so many bytes was refused as too large: half of it, unless more is known to be taken."""
+        self._refused = min(self._refused, size)
         known = self._taken if self._taken < size else LEAST_BYTES
         self.max_bytes = min(self.max_bytes, max(size // 2, known))
+
+    def is_refused(self, size: int) -> bool:
+        """Say whether as much has been refused before."""
+        return size >= self._refused

@@ -15,6 +15,7 @@ Rules:
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from processor.engine.breaker import Breaker
 from processor.engine.concurrency import Concurrency
@@ -25,9 +26,6 @@ PLANNED_JOBS = 100
 """Half of the 200 in progress at which FullStory refuses everything."""
 PLANNED_OPERATIONS = 250_000
 """Half of the 500,000 at which FullStory refuses everything."""
-
-_ROUNDING = 1e-6
-"""Of a token; without it a timer could end a moment before there is room."""
 
 
 class Load(Enum):
@@ -40,6 +38,19 @@ class Load(Enum):
     FAILING = auto()
     """It fails, or cannot be reached."""
     UNKNOWN = auto()
+
+
+class Cost(NamedTuple):
+    """What a request counts for while it is in progress."""
+
+    operations: int
+    jobs: int
+    """1 where FullStory makes a job of it, else 0."""
+
+    @classmethod
+    def of_job(cls, operations: int) -> "Cost":
+        """Return what a job counts for."""
+        return cls(operations, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,41 +115,45 @@ class Limits:
         self._max_operations = max(1.0, PLANNED_OPERATIONS * part)
 
     def room(self, now: float) -> int:
-        """Return how many requests may be sent now; large ones may find less, see `admits`."""
+        """Return how many requests may be sent now, of any kind; large ones may find less, see `admits`."""
+        return max(min(int(self._max_jobs) - self.jobs, self._chances(now)), 0)
+
+    def _chances(self, now: float) -> int:
+        """Return how many requests may be sent now as far as their content does not matter."""
         if now < self.blocked_until:
             return 0
         probe_at = self._probe_at
         if probe_at is not None:
             return int(now >= probe_at and not self._probing)
-        return max(min(int(self._max_jobs) - self.jobs, self._concurrency.room, self._paced(now)), 0)
+        return max(min(self._concurrency.room, self._paced(now)), 0)
 
-    def admits(self, now: float, operations: int) -> bool:
-        """Say whether a request of so many operations may be sent now."""
-        fits = self.jobs == 0 or self.operations + operations <= self._max_operations
-        return fits and self.room(now) > 0
+    def admits(self, now: float, cost: Cost) -> bool:
+        """Say whether this request may be sent now."""
+        fits = self.operations == 0 or self.operations + cost.operations <= self._max_operations
+        has_room = cost.jobs == 0 or self.jobs == 0 or self.jobs + cost.jobs <= self._max_jobs
+        return fits and has_room and self._chances(now) > 0
 
     def may_ask(self, now: float) -> bool:
         """Say whether a question for a job may be sent now: it counts for the pace alone."""
         return now >= self.blocked_until and self._paced(now) > 0
 
-    def next_chance(self, now: float, *, asks: bool = False) -> float | None:
+    def next_chance(self, now: float, *, before: int = 0, asks: bool = False) -> float | None:
         """Return when time alone may let a request through; None when only an answer or a finished job can.
 
-        With `asks` it is a question for a job that waits.
+        So many others are to be sent `before` it. With `asks` it is a question for a job that waits.
         """
         waits = [self.blocked_until]
         if not asks and self._probe_at is not None:
             waits.append(self._probe_at)
-        elif (paced := self._pace.next_chance(now)) is not None:
+        elif (paced := self._pace.next_chance(now, before + 1)) is not None:
             waits.append(paced)
         chance = max(waits)
         return chance if chance > now else None
 
-    def sent(self, now: float, operations: int) -> None:
+    def sent(self, now: float, cost: Cost) -> None:
         """Count a request that is about to be sent; the caller asked `admits` at this very moment."""
         self._concurrency.awaiting += 1
-        self.jobs += 1
-        self.operations += operations
+        self.adopt(cost)
         self._probing = self._probe_at is not None
         self._pace.sent(now)
 
@@ -146,17 +161,17 @@ class Limits:
         """Count a question; the caller asked `may_ask` at this very moment."""
         self._pace.sent(now)
 
-    def unsent(self, operations: int) -> None:
+    def unsent(self, cost: Cost) -> None:
         """Take back what `sent` counted: the request was not sent after all."""
         self._concurrency.awaiting -= 1
         self._probing = False
         self._pace.unsent()
-        self.finished(operations)
+        self.finished(cost)
 
-    def adopt(self, operations: int) -> None:
-        """Count a job that goes on although nothing was sent for it here."""
-        self.jobs += 1
-        self.operations += operations
+    def adopt(self, cost: Cost) -> None:
+        """Count what is in progress; also a job for which nothing was sent here."""
+        self.jobs += cost.jobs
+        self.operations += cost.operations
 
     @property
     def probe_interval_s(self) -> float:
@@ -193,10 +208,10 @@ class Limits:
         elif load is Load.FINE:
             self._pace.taken(now)
 
-    def finished(self, operations: int) -> None:
+    def finished(self, cost: Cost) -> None:
         """Give back what a request held: its job ended, or it was answered for good without one."""
-        self.jobs -= 1
-        self.operations -= operations
+        self.jobs -= cost.jobs
+        self.operations -= cost.operations
 
     def halt(self, now: float) -> None:
         """Let only probes through, the first one after the probe interval."""
@@ -212,4 +227,4 @@ class Limits:
         return max(probes, default=None)
 
     def _paced(self, now: float) -> int:
-        return int(min(self._pace.room(now) + _ROUNDING, self._settings.max_concurrency))
+        return int(min(self._pace.room(now), self._settings.max_concurrency))

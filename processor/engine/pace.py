@@ -22,11 +22,13 @@ _KEPT = 0.95
 """Of what was taken between two refusals, the part with which the rate starts again."""
 _GROWTH = 1.5e-4
 """Growth after a second, as a part of the rate; with the cube of time it is twofold after 19 s."""
+_HELP = 3.0
+"""Requests a second that each grows as if it had besides: so those catch up that have little of a shared limit."""
 _PERIOD_S = 13.0
 """How long such a growth takes from one refusal to the next, with one process and a burst of two seconds."""
-_REQUESTS_PER_REFUSAL = 90
+_REQUESTS_PER_REFUSAL = 180
 """A process that makes fewer requests in a period grows slower."""
-_MAX_STRETCH = 3.0
+_MAX_STRETCH = 4.0
 _TELLING_S = 4.0
 """How far apart two refusals have to be to tell the rate between them."""
 _RECENT_S = 8.0
@@ -37,6 +39,8 @@ _MIN_RATE = 1.0
 _SLACK_S = 0.1
 """For so long may requests fall behind the rate and still catch up."""
 _MIN_SLACK = 2.0
+_ROUNDING = 1e-6
+"""Of a request; without it a timer could end a moment before there is room."""
 
 
 class Pace:
@@ -67,13 +71,13 @@ class Pace:
         if now < self._quiet_until:
             return 0.0
         self._advance(now)
-        return self._tokens if self.is_limiting else math.inf
+        return self._tokens + _ROUNDING if self.is_limiting else math.inf
 
-    def next_chance(self, now: float) -> float | None:
-        """Return when there will be room; None when there is, or only an answer can tell."""
-        if self.room(now) >= 1:
+    def next_chance(self, now: float, requests: int = 1) -> float | None:
+        """Return when there will be room for so many; None when there is, or will not be by time alone."""
+        if self.room(now) >= requests or requests > self._slack:
             return None
-        missing = max(1 - self._tokens, 0.0) / self.rate if self.is_limiting else 0.0
+        missing = max(requests - self._tokens, 0.0) / self.rate if self.is_limiting else 0.0
         return max(self._quiet_until, now) + missing
 
     @property
@@ -142,10 +146,14 @@ class Pace:
         elapsed, self._at = now - self._at, max(now, self._at)
         if not self.is_limiting or elapsed <= 0:
             return
-        slack = max(_MIN_SLACK, self.rate * _SLACK_S)
+        slack = self._slack
         self._tokens = min(self._tokens + elapsed * self.rate, slack)
         self._is_used_up = self._tokens < slack
         if self._is_used_up:
             self._measured_s += elapsed
             self._grown_s += elapsed / self._stretch
-            self.rate = self._start_rate * (1 + _GROWTH * self._grown_s**3)
+            self.rate = self._start_rate + (self._start_rate + _HELP) * _GROWTH * self._grown_s**3
+
+    @property
+    def _slack(self) -> float:
+        return max(_MIN_SLACK, self.rate * _SLACK_S)

@@ -252,18 +252,22 @@ class Delivery:
             tasks = [group.create_task(self._submit(part, entry, items)) for entry, items in unsent]
         return [job for task in tasks for job in task.result()]
 
-    async def _submit(self, part: _Part, entry: Entry, items: Sequence[Item]) -> list[_Job]:
-        """POST until every item is delivered, has failed (noted in the part) or is in a job (returned)."""
+    async def _submit(self, part: _Part, entry: Entry, items: Sequence[Item], *, was_sent: bool = True) -> list[_Job]:
+        """POST until every item is delivered, has failed (noted in the part) or is in a job (returned).
+
+        What was perhaps sent before is sent as it was; a part of what was refused may be split further at once.
+        """
         if entry.state is State.SINGLY:
             await self._submit_each(part, entry, items)
             return []
         request = part.request(entry, items, is_batch=True)
-        verdict = await self._requests.post(request, part.batch.sending)
-        if isinstance(verdict, Accepted):
-            return [_Job(request, verdict.job_id)]
-        assert isinstance(verdict, Split), "a batch endpoint accepts or is split; the rest is not final"
+        if was_sent or not self._requests.body_size.is_refused(len(request.body)):
+            verdict = await self._requests.post(request, part.batch.sending)
+            if isinstance(verdict, Accepted):
+                return [_Job(request, verdict.job_id)]
+            assert isinstance(verdict, Split), "a batch endpoint accepts or is split; the rest is not final"
         halves = self._split(part, entry, items)
-        return [job for half, own in halves for job in await self._submit(part, half, own)]
+        return [job for half, own in halves for job in await self._submit(part, half, own, was_sent=False)]
 
     def _split(self, part: _Part, entry: Entry, items: Sequence[Item]) -> list[tuple[Entry, Sequence[Item]]]:
         """Replace an entry by one for each half of its items; where the journal lacks the room, by single items."""

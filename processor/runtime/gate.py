@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from processor.engine.limits import Limits, Load
+from processor.engine.limits import Cost, Limits, Load
 from processor.model.reasons import HaltReason
 from processor.runtime.notices import Halted, Observer, Resumed
 from processor.runtime.ports import Clock
@@ -21,12 +21,15 @@ PROBED_HALTS = frozenset({HaltReason.UNAUTHORIZED, HaltReason.FORBIDDEN, HaltRea
 CLOSING_HALTS = frozenset({HaltReason.WRONG_ORG, HaltReason.DEAD_LETTER_TOPIC, HaltReason.DEAD_LETTER_RATIO})
 """Halts under which nothing may be sent at all, not even a probe."""
 
+LEAST_WAIT_S = 0.001
+"""A timer for less would come before its moment by the rounding of floats, and find nothing to do, again and again."""
+
 
 @dataclass(slots=True, eq=False)
 class _Turn:
     """A request that waits for its right to be sent."""
 
-    operations: int
+    cost: Cost
     granted: asyncio.Future[None]
 
 
@@ -71,16 +74,16 @@ class Gate:
         is_probing = self.limits.is_halted or self.limits.is_broken
         return self._is_closed or is_probing or self._clock.monotonic() + seconds < opens_at
 
-    async def admit(self, operations: int) -> None:
+    async def admit(self, cost: Cost) -> None:
         """Wait for the right to send one request; it is counted as sent when this returns."""
-        turn = _Turn(operations, asyncio.get_running_loop().create_future())
+        turn = _Turn(cost, asyncio.get_running_loop().create_future())
         self._queue.append(turn)
         self.serve()
         try:
             await turn.granted
         except asyncio.CancelledError:
             if not turn.granted.cancelled():  # granted and cancelled at one moment
-                self.withdraw(operations)
+                self.withdraw(cost)
             elif turn in self._queue:
                 self._queue.remove(turn)
                 self.serve()
@@ -96,9 +99,9 @@ class Gate:
         self.serve()
         await turn
 
-    def withdraw(self, operations: int) -> None:
+    def withdraw(self, cost: Cost) -> None:
         """Give back the right to send: the request was not sent."""
-        self.limits.unsent(operations)
+        self.limits.unsent(cost)
         self.serve()
 
     def answered(self, load: Load, sent_at: float) -> None:
@@ -111,9 +114,9 @@ class Gate:
         self.limits.told(self._clock.monotonic(), sent_at, load)
         self.serve()
 
-    def finished(self, operations: int) -> None:
+    def finished(self, cost: Cost) -> None:
         """What an admitted request held is given back."""
-        self.limits.finished(operations)
+        self.limits.finished(cost)
         self.serve()
 
     def block(self, seconds: float) -> float:
@@ -170,12 +173,12 @@ class Gate:
                 self.limits.asked(now)
                 asking.set_result(None)
         while self._queue and not self._is_closed:
-            if not self.limits.admits(now, self._queue[0].operations):
+            if not self.limits.admits(now, self._queue[0].cost):
                 self._look_again(now, self.limits.next_chance(now))
                 return
             turn = self._queue.popleft()
             if not turn.granted.done():
-                self.limits.sent(now, turn.operations)
+                self.limits.sent(now, turn.cost)
                 turn.granted.set_result(None)
         self._watcher()
 
@@ -186,4 +189,4 @@ class Gate:
     def _look_again(self, now: float, chance: float | None) -> None:
         """Come back when time alone may let the first one through."""
         if chance is not None:
-            self._timer = asyncio.get_running_loop().call_later(chance - now, self.serve)
+            self._timer = asyncio.get_running_loop().call_later(max(chance - now, LEAST_WAIT_S), self.serve)

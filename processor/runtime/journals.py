@@ -24,6 +24,7 @@ from processor.engine.journal import (
     encode,
     has_room_for,
 )
+from processor.engine.limits import Cost
 from processor.model.reasons import HaltReason
 from processor.model.records import TopicPartition
 from processor.runtime.gate import Gate
@@ -85,7 +86,7 @@ class Journals:
             plan.acknowledged = plan.revision
             owned.adopted |= {entry for entry in plan.entries if entry.is_followed}
         for entry in owned.adopted:
-            self._gate.limits.adopt(entry.items)
+            self._gate.limits.adopt(Cost.of_job(entry.items))
         if found:
             self._observe(JournalResumed(_parts(found)))
         partition.recover(found)

@@ -11,7 +11,7 @@ from typing import TypeVar, assert_never
 from processor.engine.body_size import BodySize
 from processor.engine.breaker import MAX_PROBE_S
 from processor.engine.journal import Entry, Plan, State
-from processor.engine.limits import Load
+from processor.engine.limits import Cost, Load
 from processor.engine.planning import KEY_TRUST_S
 from processor.engine.polling import CAP_S, FIRST_S, PollSchedule
 from processor.engine.retry import Backoff, Chance, RetryBudget
@@ -131,6 +131,11 @@ class Request:
     def kind(self) -> Kind:
         """Users or events."""
         return self.entry.kind
+
+    @property
+    def cost(self) -> Cost:
+        """What it counts for while it is in progress."""
+        return Cost(self.entry.items, int(self.is_batch))
 
     @property
     def records(self) -> int:
@@ -279,7 +284,7 @@ class Requests:
         """The job that took this entry is over, or is followed no more."""
         if entry in sending.in_jobs:
             sending.in_jobs.remove(entry)
-            self._gate.finished(entry.items)
+            self._gate.finished(Cost.of_job(entry.items))
 
     async def job_end(self, kind: Kind, job_id: str, where: str) -> JobEnd:
         """Follow a job to its end; `Unknown` when FullStory has long denied to know it.
@@ -292,6 +297,7 @@ class Requests:
 
     async def _job_end(self, kind: Kind, job_id: str, where: str, late: ExitStack) -> JobEnd:
         accepted_at = self._clock.monotonic()
+        waited_s = 0.0
         unknown_since: float | None = None
         tell_at, halt_at = accepted_at + LATE_JOB_S, accepted_at + self._settings.stuck_job_after_s
         while True:
@@ -303,7 +309,9 @@ class Requests:
                 halt_at = float("inf")
                 detail = f"{where}: FullStory's job {job_id} does not end; ask its support, giving the job's id"
                 late.enter_context(self._gate.held(HaltReason.STUCK_JOB, detail))
-            await asyncio.sleep(self._polling.wait_s(kind, now - accepted_at))
+            wait_s = self._polling.wait_s(kind, now - accepted_at)
+            await asyncio.sleep(wait_s)
+            waited_s += wait_s
             ask = partial(self._destination.job, kind, job_id)
             verdict: JobEnd | Running = await self._ask(ask, f"{kind}s/batch/job", of_job)
             if isinstance(verdict, Unknown):
@@ -313,7 +321,8 @@ class Requests:
                     return verdict
             elif not isinstance(verdict, Running):
                 duration_s = self._clock.monotonic() - accepted_at
-                self._polling.ended(kind, duration_s)
+                if waited_s >= duration_s / 2:  # else it could not be asked for, and tells nothing of other jobs
+                    self._polling.ended(kind, duration_s)
                 self._observe(JobEnded(kind, duration_s))
                 return verdict
             else:
@@ -372,13 +381,12 @@ class Requests:
 
     async def _admit(self, request: Request, sending: Sending) -> None:
         """Wait until the request may be POSTed: its plan is in Kafka, its partition is ours, and there is room."""
-        operations = request.entry.items
         while True:
             await sending.lease.until_covered(sending.plan)
-            await self._gate.admit(operations)
+            await self._gate.admit(request.cost)
             if sending.lease.covers(sending.plan):
                 return
-            self._gate.withdraw(operations)
+            self._gate.withdraw(request.cost)
 
     async def _exchange(self, request: Request, sending: Sending) -> PostVerdict:
         """POST once what was admitted."""
@@ -399,7 +407,7 @@ class Requests:
         if isinstance(verdict, Accepted) and not sending.is_given_up:
             sending.in_jobs.add(request.entry)
         else:
-            self._gate.finished(request.entry.items)
+            self._gate.finished(request.cost)
         if _advance(request, verdict):
             sending.lease.note()
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from processor.engine.bottleneck import bottleneck
 from processor.engine.demand import Demand, balance
 from processor.engine.journal import Plan
+from processor.engine.limits import Cost
 from processor.engine.partition import BatchLimits, OpenRange, Partition
 from processor.events.framing import schema_ids
 from processor.events.mapping import Mapping as EventMapping
@@ -26,7 +27,7 @@ from processor.events.payload import WHOLE_RANGE, Item, Payload, PayloadBuilder,
 from processor.model.reasons import Bottleneck, HaltReason, Kind, ReleaseReason
 from processor.model.records import Record, TopicPartition
 from processor.runtime.delivery import Batch, Delivery
-from processor.runtime.gate import Gate
+from processor.runtime.gate import LEAST_WAIT_S, Gate
 from processor.runtime.journals import Journals
 from processor.runtime.lease import Lease
 from processor.runtime.notices import (
@@ -276,8 +277,7 @@ class Worker:
         for owned in self._owned.values():
             while owned.partition.is_recovering and self._is_due(owned, now) and self._form_next(owned):
                 pass
-        waiting = sum(len(owned.lease.waiting) for owned in self._owned.values())
-        room = self._gate.room - waiting
+        room = self._gate.room - self._awaiting_commits
         formed = True
         while formed and room > 0:
             formed = False
@@ -287,6 +287,11 @@ class Worker:
                     if parts is not None:
                         formed = True
                         room -= parts
+
+    @property
+    def _awaiting_commits(self) -> int:
+        """How many requests are going to be sent when their plans are acknowledged."""
+        return sum(len(owned.lease.waiting) for owned in self._owned.values())
 
     def _is_free(self, owned: Owned) -> bool:
         partition = owned.partition
@@ -323,7 +328,7 @@ class Worker:
         told = set(plan.entries)
         self._delivery.resume(plan, payload, self._nonce())
         for entry in owned.adopted & told - set(plan.entries):
-            self._gate.finished(entry.items)
+            self._gate.finished(Cost.of_job(entry.items))
         owned.adopted -= told
         self._set_out(owned, payload, plan)
         return True
@@ -422,12 +427,16 @@ class Worker:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        dues = [owned.partition.due_at(self._settings.limits) for owned in self._owned.values()]
-        moments = [due for due in dues if due is not None and due > now]
-        others = (self._gate.limits.next_chance(now), self._journals.next_commit(self._owned.values(), now))
-        moments += [moment for moment in others if moment is not None]
+        dues = [
+            due for owned in self._owned.values() if (due := owned.partition.due_at(self._settings.limits)) is not None
+        ]
+        is_due = min(dues, default=now + 1) <= now
+        chance = self._gate.limits.next_chance(now, before=self._awaiting_commits) if is_due else None
+        others = (chance, self._journals.next_commit(self._owned.values(), now))
+        moments = [due for due in dues if due > now] + [moment for moment in others if moment is not None]
         if moments:
-            self._timer = asyncio.get_running_loop().call_later(min(moments) - now, self._schedule_pump)
+            wait_s = max(min(moments) - now, LEAST_WAIT_S)
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._schedule_pump)
 
     # Epochs
 
@@ -442,7 +451,7 @@ class Worker:
             unsettled += owned.partition.unsettled_records
             owned.halts.close()
             for entry in owned.adopted:
-                self._gate.finished(entry.items)
+                self._gate.finished(Cost.of_job(entry.items))
         if unsettled:
             self._observe(Released(reason, unsettled))
         self._take_share()

@@ -54,6 +54,8 @@ class Admin:
             web.get("/sandbox/requests", self.requests),
             web.get("/sandbox/faults", self.faults),
             web.post("/sandbox/faults", self.set_faults),
+            web.get("/sandbox/limit", self.limit),
+            web.post("/sandbox/limit", self.set_limit),
             web.get("/sandbox/keys", self.keys),
             web.post("/sandbox/keys", self.set_keys),
             web.post("/sandbox/reset", self.reset),
@@ -118,6 +120,24 @@ class Admin:
         except ApiError as error:
             return _refusal(error)
         return _json(world.faults.as_json())
+
+    async def limit(self, _request: web.Request) -> web.Response:
+        """GET: the limit of requests in force."""
+        return _json(self._world().bucket.as_json())
+
+    async def set_limit(self, request: web.Request) -> web.Response:
+        """POST {requests_per_s: number | null, burst: count}: change both; null is no limit."""
+        world = self._world()
+        try:
+            wanted = parse_object(await request.read())
+        except ApiError as error:
+            return _refusal(error)
+        per_s, burst = wanted.get("requests_per_s"), wanted.get("burst")
+        is_rate = per_s is None or (isinstance(per_s, int | float) and not isinstance(per_s, bool) and per_s > 0)
+        if not is_rate or type(burst) is not int or burst < 1:
+            return _refusal(invalid("requests_per_s must be null or a number above 0, burst a whole number above 0"))
+        world.bucket.change(world.clock.now(), per_s, burst)
+        return _json(world.bucket.as_json())
 
     async def keys(self, _request: web.Request) -> web.Response:
         """GET: the keys in force with their roles."""

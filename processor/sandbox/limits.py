@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import final
 
+from processor.sandbox.wire import Json
+
 
 def retry_after(now: float, seconds: float, *, as_date: bool) -> tuple[str, float]:
     """Return the header's value and the moment it means: whole seconds from now, or an HTTP date, rounded up."""
@@ -25,16 +27,26 @@ class TokenBucket:
         self._tokens = float(burst)
         self._at: float | None = None
 
-    def take(self, now: float) -> float:
+    def change(self, now: float, per_s: float | None, burst: int) -> None:
+        """Set another rate and burst; what was saved up stays, as far as it fits."""
+        self.take(now, 0)
+        self._per_s, self._burst = per_s, burst
+        self._tokens = min(self._tokens, burst)
+
+    def as_json(self) -> Json:
+        """Return the rate and the burst in force."""
+        return {"requests_per_s": self._per_s, "burst": self._burst}
+
+    def take(self, now: float, count: int = 1) -> float:
         """Take a token; returns 0, or the seconds until there will be one."""
         if self._per_s is None:
             return 0.0
         elapsed = 0.0 if self._at is None else max(0.0, now - self._at)
         self._at = now
         self._tokens = min(self._burst, self._tokens + elapsed * self._per_s)
-        if self._tokens < 1:
-            return (1 - self._tokens) / self._per_s
-        self._tokens -= 1
+        if self._tokens < count:
+            return (count - self._tokens) / self._per_s
+        self._tokens -= count
         return 0.0
 
 

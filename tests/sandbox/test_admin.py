@@ -100,6 +100,27 @@ async def test_the_last_requests_are_remembered_and_all_are_counted(api: Api) ->
     assert (stats["requests_total"], stats["requests_in_progress"]) == (3, 0)
 
 
+@on_sandbox()
+async def test_the_limit_of_requests_changes_at_run_time(api: Api) -> None:
+    """From none to one with a burst, which is empty at first as far as nothing was saved up, and back."""
+    none = {"requests_per_s": None, "burst": 10}
+    assert (await api.call("GET", "/sandbox/limit", key=None)).body == none
+    one = {"requests_per_s": 0.001, "burst": 2}
+    assert (await api.call("POST", "/sandbox/limit", one, key=None)).body == one
+    assert [(await api.post("/users", USER)).status for _ in range(3)] == [200, 200, 429]
+    await api.call("POST", "/sandbox/limit", none, key=None)
+    assert (await api.post("/users", USER)).status == 200
+
+
+@pytest.mark.parametrize("wanted", [{}, {"requests_per_s": 0, "burst": 1}, {"requests_per_s": 1, "burst": True}, b"{"])
+@on_sandbox()
+async def test_a_limit_that_is_none_is_refused(api: Api, wanted: Any) -> None:
+    """And nothing changes."""
+    before = (await api.call("GET", "/sandbox/limit", key=None)).body
+    assert (await api.call("POST", "/sandbox/limit", wanted, key=None)).status == 400
+    assert (await api.call("GET", "/sandbox/limit", key=None)).body == before
+
+
 @pytest.mark.parametrize("changes", [{"k": "BOSS"}, {"k": 1}, ["k"], b"{"])
 @on_sandbox()
 async def test_keys_take_known_roles_only(api: Api, changes: Any) -> None:

@@ -48,6 +48,10 @@ class Ledger:
                 pass
 
 
+ROUNDED_S = 0.02
+"""The rate of requests grows while the worker waits for its next one, so the timer is a little late."""
+
+
 class Laws:
     """Watches one world; `broken` holds what was found wrong."""
 
@@ -185,6 +189,8 @@ class Laws:
         worker, now = member.worker, asyncio.get_running_loop().time()
         waiting = sum(len(owned.lease.waiting) for owned in member.owned.values())
         if worker.state().is_draining or member.is_fetching_schemas or member.gate.room <= waiting:
+            return
+        if worker._timer is not None and worker._timer.when() <= now + ROUNDED_S:
             return
         for each, owned in member.owned.items():
             due_at = owned.partition.due_at(member.settings.limits)

@@ -36,3 +36,12 @@ def test_it_has_a_floor_and_never_grows_beyond_the_setting() -> None:
     for _ in range(20):
         size.refused(size.max_bytes)
     assert size.max_bytes == LEAST_BYTES
+
+
+def test_what_was_refused_is_remembered() -> None:
+    """As much or more needs no further try."""
+    size = BodySize(100_000)
+    assert not size.is_refused(10**9)
+    size.refused(50_000)
+    size.refused(60_000)
+    assert [size.is_refused(each) for each in (49_999, 50_000, 10**6)] == [False, True, True]

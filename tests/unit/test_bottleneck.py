@@ -55,17 +55,12 @@ def test_every_halt_holds_something_back(reason: HaltReason) -> None:
 def test_most_of_the_last_samples_decide() -> None:
     """A moment's wait is none; what lasts is told, and forgotten when it is over."""
     majority = Majority()
-    assert majority.verdict is Bottleneck.NONE
-    for _ in range(15):
-        majority.add(Bottleneck.NONE, 0.1)
-    for _ in range(7):
-        majority.add(Bottleneck.DESTINATION, 0.1)
-    assert majority.verdict is Bottleneck.NONE
-    majority.add(Bottleneck.DESTINATION, 0.1)
-    assert majority.verdict is Bottleneck.DESTINATION
-    for _ in range(8):
-        majority.add(Bottleneck.NONE, 0.1)
-    assert majority.verdict is Bottleneck.NONE
+    verdicts = [majority.verdict]
+    for sample, count in ((Bottleneck.NONE, 15), (Bottleneck.DESTINATION, 7), (Bottleneck.DESTINATION, 1)):
+        for _ in range(count):
+            majority.add(sample, 0.1)
+        verdicts.append(majority.verdict)
+    assert verdicts == [Bottleneck.NONE] * 3 + [Bottleneck.DESTINATION]
 
 
 def test_a_thread_without_a_pause_is_the_bottleneck_whatever_waits() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processor.engine.limits import Limits, LimitSettings, Load
+from processor.engine.limits import Cost, Limits, LimitSettings, Load
 from processor.model.reasons import HaltReason
 from processor.runtime.gate import Gate
 from processor.runtime.notices import Halted, Resumed
@@ -39,7 +39,7 @@ class Scene:
         """Ask for the right to send."""
 
         async def admit() -> None:
-            await self.gate.admit(operations)
+            await self.gate.admit(Cost.of_job(operations))
             self.names.append(name)
             self.times.append(FakeClock().monotonic() - self._begun)
 
@@ -48,7 +48,7 @@ class Scene:
     def end(self, operations: int = 1) -> None:
         """One of those let through is answered for good."""
         self.gate.answered(Load.UNKNOWN, 0.0)
-        self.gate.finished(operations)
+        self.gate.finished(Cost.of_job(operations))
 
 
 def play(story: Callable[[Scene], Coroutine[Any, Any, None]], *, is_open: bool = True) -> Scene:
