@@ -97,8 +97,8 @@ def mapping_fingerprint(rules: MappingRules) -> str:
 @asynccontextmanager
 async def schemas_of(settings: Settings) -> AsyncIterator[Schemas]:
     """Give where schemas are found, open until the end of the `async with`."""
-    async with AsyncExitStack() as stack:
-        yield await _schemas(settings, stack)
+    async with AsyncExitStack() as stack:  # trouble with the cache is none here: the registry is asked all the same
+        yield await _schemas(settings.schema_registry, stack, lambda _notice: None)
 
 
 @asynccontextmanager

@@ -106,4 +106,4 @@ async def _check_records(settings: Settings, sample: Sample | None, tell: Tell) 
     url = settings.schema_registry.url
     tell([Found(catalogue.REGISTRY_NONE, "") if url is None else Found(catalogue.REGISTRY_REACHED, url)])
     if sample is not None:
-        tell(survey.findings(is_anonymous_a_user=True))
+        tell(survey.findings(is_anonymous_a_user=settings.mapping.anonymous == "uid"))

@@ -11,6 +11,7 @@ import fastavro
 import orjson
 
 from processor.events.avro_binary import FAULTS, compile_event, name_of
+from processor.events.framing import SchemaId
 
 SCHEMA_ID = 0
 """Under which the file's schema is found; no registry gives this one."""
@@ -29,11 +30,11 @@ class AvroFile:
         self._schema_text: str = self._blocks.metadata["avro.schema"]
         try:
             schema: Any = fastavro.parse_schema(orjson.loads(self._schema_text))
-            self._measure = compile_event(schema, ())
+            self._measure = compile_event(schema, [field["name"] for field in schema["fields"]], ())
         except Exception:  # noqa: BLE001 - of fastavro and of the compiler, for a schema that is no record
             raise ValueError("the schema of the file is not that of records") from None
 
-    async def fetch(self, schema_id: int) -> str | None:
+    async def fetch(self, schema_id: SchemaId) -> str | None:
         """Return the file's schema under its id."""
         return self._schema_text if schema_id == SCHEMA_ID else None
 

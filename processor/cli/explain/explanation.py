@@ -10,7 +10,8 @@ import orjson
 from processor.adapters.fullstory import HEADERS, post_headers, post_path
 from processor.cli.explain.inputs import NO_TIME, Input
 from processor.cli.explain.letter import Letter, letter_of
-from processor.events.avro import Reader, SchemaId, decode, reader_of, schema_ids
+from processor.events.avro import Reader, decode, reader_of
+from processor.events.framing import SchemaId, kind_of, schema_ids
 from processor.events.json_text import parse_json
 from processor.events.mapping import Mapping
 from processor.events.payload import Payload, PayloadBuilder, PayloadLimits
@@ -22,6 +23,13 @@ from processor.runtime.ports import Schemas
 MASKED_KEY = "Basic ***"
 KEY_TO_COME = "(made of the request and a random number when it is planned)"
 """In place of an Idempotency-Key."""
+
+_FRAMINGS = {
+    "id": "Avro in Confluent's framing",
+    "guid": "Avro, with the guid of its schema in a header",
+    "fingerprint": "Avro's single-object encoding",
+}
+"""By what names the schema."""
 
 _EPOCH = "1970-01-01T00:00:00.000Z"
 
@@ -157,7 +165,7 @@ def _framing(record: Record, named: SchemaId | None) -> str:
     if record.value is None:
         return "no value: a tombstone"
     if named is not None:
-        return "Avro in Confluent's framing"
+        return _FRAMINGS[kind_of(named)]
     return "JSON" if record.value[:1].strip() in (b"", b"{") else "unknown"
 
 
