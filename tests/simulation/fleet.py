@@ -16,6 +16,9 @@ from tests.simulation.world import DESTINATION, Member, Plan, World
 
 LOAD_EVERY_S = 0.1
 
+_IDENTIFY = b'{"type":"identify","userId":"%s"}'
+_TRACK = b'{"type":"track","event":"E","userId":"%s"}'
+
 
 class Limit:
     """A rate of requests with a burst, as a bucket of tokens: what comes while it is empty is refused."""
@@ -134,7 +137,8 @@ class Fleet(World):
     def _send(self, uid: str) -> None:
         is_hot = self.hot_share is not None and self._chance.random() < self.hot_share
         at = 0 if is_hot else self._chance.randrange(len(self.partitions))
-        self.broker.append(self.partitions[at], b'{"type":"track","event":"E","userId":"%s"}' % uid.encode(), key=None)
+        value = _IDENTIFY if self.sent_records % 2 else _TRACK
+        self.broker.append(self.partitions[at], value % uid.encode(), key=None)
 
 
 Story = Callable[[Fleet], Coroutine[Any, Any, None]]
