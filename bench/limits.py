@@ -91,7 +91,6 @@ def limits(*, workers: int, mode: str, hot: bool, seed: int, file: Path | None) 
         "s_until_90_percent_after_the_limit_doubled": doubled,
         "s_until_90_percent_after_an_outage": mended,
         "jobs_in_progress_at_most": stats["jobs"]["max_in_progress"],
-        "requests_before_a_retry_after_had_passed": stats["early_requests"],
     }
     keep(file, result)
     for name, value in result.items():

@@ -437,3 +437,21 @@ def test_the_worker_tells_what_it_does() -> None:
         assert [notice.kind for notice in observer.of(JobEnded)] == [Kind.USER]
 
     simulate(story)
+
+
+def test_one_bad_item_in_a_job_of_fifty_thousand_is_dead_lettered_alone() -> None:
+    """With FullStory's own reason; nothing is sent twice."""
+    size, bad = 50_000, 31_234
+
+    async def story(world: World) -> None:
+        world.fullstory.refuse = lambda _kind, item: "invalid_argument" if item["user"]["uid"] == f"u{bad}" else None
+        world.fullstory.weather.job_duration_s = (2.0, 2.0)
+        for number in range(size):
+            world.track(f"u{number}", fate="dead_lettered" if number == bad else "delivered")
+        await world.settled()
+        assert [len(post.items) for post in world.posts] == [size]
+        assert world.letters_of("rejected") == [bad]
+        assert header(world.letters.letters[0], "fullstory.dlq.detail") == "FullStory's job answers invalid_argument"
+        assert len(world.fullstory.effects) == size - 1
+
+    simulate(story, Plan(max_records=size, max_bytes=50_000_000, budget_bytes=1_000_000_000))
