@@ -169,6 +169,21 @@ def test_records_that_are_sampled_tell_of_settings_and_producers() -> None:
     assert filtered["records.mostly_filtered"] == "6 of 7 records: message_type 6"
 
 
+def test_visitors_that_are_no_users_are_no_warning() -> None:
+    """Where the settings say that an anonymousId is a property, nobody is there twice."""
+    visitor = {"type": "track", "anonymousId": "a-1", "event": "Seen", "channel": "browser"}
+
+    async def check() -> dict[str, str]:
+        async with world() as here:
+            await here.produce([("a-1", visitor)])
+            return ids(await here.check("--format", "json", MAPPING__ANONYMOUS="property"))
+
+    found = asyncio.run(check())
+
+    assert found["records.sampled"].startswith("1 records: deliver 1")
+    assert "records.anonymous_browser" not in found
+
+
 def test_no_more_than_a_thousand_records_are_sampled() -> None:
     """The latest of each partition, however many there are."""
 

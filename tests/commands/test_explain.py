@@ -196,13 +196,27 @@ def test_a_damaged_avro_file_is_named_after_what_could_be_read() -> None:
 
 
 def test_an_avro_file_of_something_else_says_what_its_schema_lacks() -> None:
-    """A schema that describes no Segment message rejects its records, and one that is no record's ends it."""
+    """A schema that describes no Segment message rejects its records."""
     schema = {"type": "record", "name": "Price", "fields": [{"name": "amount", "type": "int"}]}
     (told,) = explain(avro_file([{"amount": 5}], schema)).objects()
 
     assert (told["outcome"], told["reason"]) == ("reject", "unsuitable_schema")
     assert any("`type`" in note["text"] for note in told["notes"])
-    assert explain(avro_file([5], "int")).code == 2
+    (told,) = explain(avro_file([5], "int")).objects()
+    assert (told["outcome"], told["reason"]) == ("reject", "unsuitable_schema")
+
+
+def test_an_avro_file_may_hold_several_types() -> None:
+    """A union of records is read as it is from a topic."""
+    identify = dict.fromkeys(field["name"] for field in shipped("identify")["fields"])
+    identify |= {"type": "identify", "messageId": "m", "userId": "u-1"}
+    content = avro_file(
+        [("com.segment.Track", avro_track(1)), ("com.segment.Identify", identify)],
+        [shipped("track"), shipped("identify")],
+    )
+    told = explain(content).objects()
+
+    assert [each["requests"][0]["path"] for each in told] == ["/v2/events", "/v2/users"]
 
 
 def test_people_are_told_all_of_it() -> None:
@@ -299,6 +313,22 @@ def test_two_configurations_are_compared(other: Path) -> None:
     assert difference["kind"] == "outcome: filter (integrations) → deliver"
     assert difference["records"] == 5
     assert [each["record"] for each in difference["examples"]] == [f"stdin, line {number}" for number in (2, 3, 4)]
+
+
+def test_names_that_change_are_counted_by_field(tmp_path: Path) -> None:
+    """A mapping that writes names in another way takes properties away and adds others."""
+    file = tmp_path / "underscore.toml"
+    file.write_text('[mapping]\nnames = "underscore"\n')
+    done = explain(lines(IDENTIFY, IDENTIFY, TRACK), "--against", str(file))
+    (told,) = done.objects()
+
+    assert done.code == 1, done.err
+    assert {each["kind"]: each["records"] for each in told["differences"]} == {
+        "properties removed": 2,
+        "properties added": 2,
+    }
+    added = next(each for each in told["differences"] if each["kind"] == "properties added")
+    assert added["examples"][0] == {"record": "stdin, line 1", "path": "properties.Plan_Name", "after": "pro"}
 
 
 def test_configurations_that_do_the_same_are_equal(other: Path) -> None:

@@ -93,7 +93,8 @@ async def _check_fullstory(settings: Settings, tell: Tell, *, probes: bool) -> N
 async def _check_records(settings: Settings, sample: Sample | None, tell: Tell) -> None:
     """Check the registry, and what becomes of the sample with its schemas."""
     survey = Survey()
-    async with schemas_of(settings) as schemas:
+    registry = settings.schema_registry.model_copy(update={"cache_dir": None})  # what is asked is the registry itself
+    async with schemas_of(settings.model_copy(update={"schema_registry": registry})) as schemas:
         explainer = Explainer(EventMapping(mapping_rules(settings)), schemas)
         try:
             await schemas.fetch(ANY_SCHEMA_ID)
@@ -103,7 +104,7 @@ async def _check_records(settings: Settings, sample: Sample | None, tell: Tell) 
         except RegistryUnavailableError as error:
             tell([Found(catalogue.REGISTRY_UNREACHABLE, str(error))])
             return
-    url = settings.schema_registry.url
+    url = registry.url
     tell([Found(catalogue.REGISTRY_NONE, "") if url is None else Found(catalogue.REGISTRY_REACHED, url)])
     if sample is not None:
         tell(survey.findings(is_anonymous_a_user=settings.mapping.anonymous == "uid"))

@@ -10,7 +10,7 @@ from typing import Any, final
 import fastavro
 import orjson
 
-from processor.events.avro_binary import FAULTS, compile_event, name_of
+from processor.events.avro_binary import FAULTS, compile_value, name_of
 from processor.events.framing import SchemaId
 
 SCHEMA_ID = 0
@@ -30,9 +30,9 @@ class AvroFile:
         self._schema_text: str = self._blocks.metadata["avro.schema"]
         try:
             schema: Any = fastavro.parse_schema(orjson.loads(self._schema_text))
-            self._measure = compile_event(schema, [field["name"] for field in schema["fields"]], ())
-        except Exception:  # noqa: BLE001 - of fastavro and of the compiler, for a schema that is no record
-            raise ValueError("the schema of the file is not that of records") from None
+            self._measure = compile_value(schema)
+        except Exception:  # noqa: BLE001 - of fastavro and of the compiler, for a schema they cannot use
+            raise ValueError("the schema of the file cannot be used") from None
 
     async def fetch(self, schema_id: SchemaId) -> str | None:
         """Return the file's schema under its id."""

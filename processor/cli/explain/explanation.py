@@ -11,7 +11,7 @@ from processor.adapters.fullstory import HEADERS, post_headers, post_path
 from processor.cli.explain.inputs import NO_TIME, Input
 from processor.cli.explain.letter import Letter, letter_of
 from processor.events.avro import Reader, decode, reader_of
-from processor.events.framing import SchemaId, kind_of, schema_ids
+from processor.events.framing import SCHEMA_HEADER, Fingerprint, SchemaId, header_of, kind_of, schema_ids
 from processor.events.json_text import parse_json
 from processor.events.mapping import Mapping
 from processor.events.payload import Payload, PayloadBuilder, PayloadLimits
@@ -23,13 +23,6 @@ from processor.runtime.ports import Schemas
 MASKED_KEY = "Basic ***"
 KEY_TO_COME = "(made of the request and a random number when it is planned)"
 """In place of an Idempotency-Key."""
-
-_FRAMINGS = {
-    "id": "Avro in Confluent's framing",
-    "guid": "Avro, with the guid of its schema in a header",
-    "fingerprint": "Avro's single-object encoding",
-}
-"""By what names the schema."""
 
 _EPOCH = "1970-01-01T00:00:00.000Z"
 
@@ -119,7 +112,7 @@ class Explainer:
         return Explanation(
             place=given.place,
             framing=given.container or _framing(record, named),
-            schema=None if named is None else f"{named}, {_name_of(self._texts[named])}",
+            schema=None if named is None else f"{kind_of(named)} {named}, {_name_of(self._texts[named])}",
             event=self._event(record, decoded),
             outcome=outcome,
             reason=reason,
@@ -164,8 +157,12 @@ def _is_of_epoch(request: Request) -> bool:
 def _framing(record: Record, named: SchemaId | None) -> str:
     if record.value is None:
         return "no value: a tombstone"
+    if header_of(record.headers or []) is not None:
+        return f"Confluent's, by the header {SCHEMA_HEADER}"
+    if isinstance(named, Fingerprint):
+        return "Avro's single-object encoding"
     if named is not None:
-        return _FRAMINGS[kind_of(named)]
+        return "Confluent's, by the first bytes of the value"
     return "JSON" if record.value[:1].strip() in (b"", b"{") else "unknown"
 
 
@@ -174,7 +171,9 @@ def _name_of(schema: str | None) -> str:
     if schema is None:
         return "which no schema has"
     parsed: Any = parse_json(schema)
+    if isinstance(parsed, list):
+        return "a union"
     if not isinstance(parsed, dict) or not isinstance(parsed.get("name"), str):
-        return "which is no record's"
+        return "without a name"
     space, name = parsed.get("namespace"), parsed["name"]
     return f"{space}.{name}" if isinstance(space, str) and space and "." not in name else name

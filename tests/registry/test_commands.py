@@ -1,0 +1,154 @@
+"""`schemas`, `explain` and `check` with a real registry."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from processor.adapters.kafka.mock import MockCluster
+from processor.adapters.schemas.local import fingerprint_of, shipped_folder
+from processor.cli.generator.encoding import AvroEncoder
+from processor.model.records import Headers
+from tests.commands.program import Done, run
+from tests.commands.test_explain_topic import produce
+from tests.registry.apicurio import Apicurio
+
+TRACK: dict[str, Any] = {
+    "type": "track",
+    "messageId": "m",
+    "userId": "u-1",
+    "event": "Bought",
+    "properties": '{"n": 1}',
+}
+BODY = {"name": "Bought", "user": {"uid": "u-1"}}
+
+
+class Framed(NamedTuple):
+    """A value with what names its schema, and how that is told."""
+
+    value: bytes
+    headers: Headers
+    framing: str
+    schema: str
+
+
+def schemas(registry: Apicurio, *arguments: str) -> Done:
+    """Run a command on schemas."""
+    return run("schemas", *arguments, environment={"PROCESSOR_SCHEMA_REGISTRY__URL": registry.url})
+
+
+def topic_of(subject: str) -> str:
+    """Return the topic of a subject."""
+    return subject.removesuffix("-value")
+
+
+def test_a_schema_is_registered_once(registry: Apicurio, subject: str) -> None:
+    """It is new, then it is there under its id; a dry run changes nothing."""
+    wanted = f"track={topic_of(subject)}"
+    new = f"{subject}: new: the registry has no such subject\n"
+
+    assert schemas(registry, "compatibility", wanted).out == new
+    assert schemas(registry, "register", "--dry-run", wanted).out == new
+    registered = schemas(registry, "register", wanted)
+    assert registered.code == 0, registered.err
+    schema_id = int(registered.out.split()[-1])
+    there = f"{subject}: registered, version 1, id {schema_id}\n"
+    assert registered.out == f"{new}{subject}: now registered, id {schema_id}\n"
+    assert schemas(registry, "register", wanted).out == there
+    assert schemas(registry, "compatibility", wanted).out == there
+
+
+def test_an_incompatible_schema_keeps_all_from_being_registered(registry: Apicurio, subject: str) -> None:
+    """The one that would fit is not registered either; the exit code says so before a deployment does."""
+    registry.keep_compatible()
+    registry.register(
+        subject,
+        {"type": "record", "name": "Page", "namespace": "com.segment", "fields": [{"name": "type", "type": "int"}]},
+    )
+    wanted = [f"track={topic_of(subject)}-other", f"page={topic_of(subject)}"]
+    done = schemas(registry, "register", *wanted)
+
+    assert done.code == 1
+    assert f"{subject}: INCOMPATIBLE with version 1" in done.out
+    assert "now registered" not in done.out
+    assert "new: the registry has no such subject" in schemas(registry, "compatibility", wanted[0]).out
+
+
+def test_a_compatible_schema_becomes_the_next_version(registry: Apicurio, subject: str) -> None:
+    """What has fewer fields can be read with what is shipped."""
+    registry.keep_compatible()
+    fields = [{"name": name, "type": "string"} for name in ("type", "messageId", "event")]
+    registry.register(subject, {"type": "record", "name": "Track", "namespace": "com.segment", "fields": fields})
+    wanted = f"track={topic_of(subject)}"
+
+    assert f"{subject}: compatible with version 1" in schemas(registry, "compatibility", wanted).out
+    assert schemas(registry, "register", wanted).code == 0
+    assert f"{subject}: registered, version 2" in schemas(registry, "compatibility", wanted).out
+
+
+def test_a_wrong_path_is_named(registry: Apicurio) -> None:
+    """Apicurio has several APIs, and only one of them is Confluent's."""
+    away = {"PROCESSOR_SCHEMA_REGISTRY__URL": registry.url.removesuffix("/apis/ccompat/v7")}
+    done = run("schemas", "compatibility", environment=away)
+
+    assert done.code == 2
+    assert "check PROCESSOR_SCHEMA_REGISTRY__URL" in done.err
+
+
+def test_each_framing_is_explained(registry: Apicurio, subject: str) -> None:
+    """By a prefix with the registry's id, by a header with it, and by a fingerprint of the shipped schemas."""
+    text = (shipped_folder() / "track.avsc").read_text(encoding="utf-8")
+    schema_id = registry.register(subject, json.loads(text))
+    names = [field["name"] for field in json.loads(text)["fields"]]
+    avro = AvroEncoder()(dict.fromkeys(names) | TRACK)[5:]
+    prefix = b"\0" + schema_id.to_bytes(4, "big")
+    framed = [
+        Framed(prefix + avro, [], "Confluent's, by the first bytes of the value", f"id {schema_id}"),
+        Framed(
+            avro, [("__value_schema_id", prefix)], "Confluent's, by the header __value_schema_id", f"id {schema_id}"
+        ),
+        Framed(b"\xc3\x01" + fingerprint_of(text) + avro, [], "Avro's single-object encoding", "fingerprint "),
+    ]
+    with MockCluster("segment", "letters") as kafka:
+        environment = {
+            "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "PROCESSOR_KAFKA__TOPICS": "segment",
+            "PROCESSOR_KAFKA__GROUP_ID": "fullstory",
+            "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "letters",
+            "PROCESSOR_SCHEMA_REGISTRY__URL": registry.url,
+        }
+        for value, headers, framing, named in framed:
+            partition, offset = produce(kafka, "segment", value, headers)
+            place = ["--topic", "segment", "--partition", str(partition), "--offset", str(offset)]
+            (told,) = run("explain", *place, "--format", "json", environment=environment).objects()
+            text_ = run("explain", *place, environment=environment).out
+
+            assert told["requests"][0]["body"].items() >= BODY.items()
+            assert f"framing   {framing}" in text_
+            assert f"schema    {named}" in text_
+            assert "com.segment.Track" in text_
+
+
+def test_check_asks_the_registry_and_not_the_cache(registry: Apicurio, subject: str, tmp_path: Path) -> None:
+    """A schema on disk says nothing of the registry."""
+    schema_id = registry.register(subject, "string")
+    assert schema_id
+    with MockCluster("segment", "letters") as kafka:
+        environment = {
+            "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "PROCESSOR_KAFKA__TOPICS": "segment",
+            "PROCESSOR_KAFKA__GROUP_ID": "fullstory",
+            "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "letters",
+            "PROCESSOR_FULLSTORY__API_KEY": "na1.key",
+            "PROCESSOR_FULLSTORY__BASE_URL": "http://127.0.0.1:1",
+            "PROCESSOR_SCHEMA_REGISTRY__URL": registry.url,
+            "PROCESSOR_SCHEMA_REGISTRY__CACHE_DIR": str(tmp_path),
+        }
+        up = run("check", "--format", "json", environment=environment)
+        registry.stop()
+        try:
+            down = run("check", "--format", "json", environment=environment)
+        finally:
+            registry.start()
+
+    assert "registry.reached" in up.out
+    assert "registry.unreachable" in down.out
