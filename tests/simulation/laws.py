@@ -49,7 +49,7 @@ class Ledger:
 
 
 ROUNDED_S = 0.02
-"""The rate of requests grows while the worker waits for its next one, so the timer is a little late."""
+"""A timer waits a millisecond at least, and the rate grows while it waits for the next request: it is a little late."""
 
 
 class Laws:

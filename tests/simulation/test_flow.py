@@ -11,6 +11,7 @@ from processor.engine.verdict import Answer
 from processor.model.reasons import Kind
 from processor.runtime.notices import Committed, SourceTrouble, Throttled
 from tests.fakes.fullstory import Refused
+from tests.simulation.laws import ROUNDED_S
 from tests.simulation.world import Plan, World, simulate
 
 
@@ -107,7 +108,7 @@ def test_a_lone_record_waits_for_the_linger_and_no_longer() -> None:
             world.track(f"u{number}")
             await asyncio.sleep(0.3)
         await world.settled()
-        assert [post.at - begun for post in world.posts] == pytest.approx([1.0, 2.2, 3.4])
+        assert [post.at - begun for post in world.posts] == pytest.approx([1.0, 2.2, 3.4], abs=ROUNDED_S)
         assert [post.offsets for post in world.posts] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
     simulate(story)
@@ -125,7 +126,7 @@ def test_a_full_batch_does_not_wait() -> None:
             world.track(f"u{number}", text="x" * 7_000)
         await world.settled()
         assert [len(post.items) for post in world.posts] == [20, 5, 1, 1, 1]
-        assert [post.at - begun for post in world.posts] == pytest.approx([0.0, 1.0, 5.0, 5.0, 6.0])
+        assert [post.at - begun for post in world.posts] == pytest.approx([0.0, 1.0, 5.0, 5.0, 6.0], abs=ROUNDED_S)
 
     simulate(story, Plan(max_bytes=10_000))
 
