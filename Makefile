@@ -55,6 +55,10 @@ chaos-long: $(VENV)/installed ## 200 kills among all other faults, then a rollin
 sim: $(VENV)/installed ## the simulation: SEEDS=10000 for so many, SEED=42 for that one
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/installed ## damaged records through decoding and mapping: INPUTS=1000000 for so many, also part of make test
+	@$(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: check
 check: $(VENV)/installed ## format, lint, types, layers, spelling, metadata
 	$(BIN)/ruff format --check .
