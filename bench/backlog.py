@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 
 from bench.end_to_end import sink
-from bench.kafka import create, kafka, keep
+from bench.kafka import create, kafka
 from bench.stages import CLEAN
 from processor.cli.generator import GeneratedRecord, generate
 from processor.cli.settings.memory import MIB
 from tests.kafka.programs import environment_of, wait_until, worker
 from tests.kafka.topics import produce_all
+from tests.results import keep
 
 PARTITIONS = 8
 DISTINCT = 200_000

@@ -1,23 +1,22 @@
 """`python -m bench.freshness`: from a record's production to its effect in FullStory, under a steady load."""
 
-import dataclasses
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
 
-from bench.kafka import create, kafka, keep, paced
+from bench.kafka import create, kafka
 from bench.stages import CLEAN
 from processor.cli.account import Arrival, uniques
 from processor.cli.generator import Delivered, GeneratedRecord, generate
 from processor.engine.partition import BatchLimits
 from tests.chaos.evidence import effects
 from tests.kafka.programs import environment_of, sandbox, wait_until, worker
-from tests.kafka.topics import produce_all
+from tests.kafka.topics import paced, produce_all
+from tests.results import keep
 
 PARTITIONS = 16
 LATENCY_S, JOB_S = 0.2, 2.0
@@ -41,7 +40,7 @@ def freshness(*, rate: int, seconds: int, file: Path | None) -> None:
         with worker(environment, Path(folder) / "log") as program, ThreadPoolExecutor(1) as thread:
             program.wait_until_joined()
             stop = threading.Event()
-            records = _stamped(paced(generate(1, None, CLEAN), rate, stop), produced)
+            records = _noted(paced(generate(1, None, CLEAN), rate, stop), produced)
             traffic = thread.submit(produce_all, cluster, names.topic, records)
             stop.wait(WARM_UP_S + seconds)
             stop.set()
@@ -63,14 +62,15 @@ def freshness(*, rate: int, seconds: int, file: Path | None) -> None:
         raise click.ClickException(f"the 99th percentile is above {LINGER_S + ALLOWED_S:g} s")
 
 
-def _stamped(
+def _noted(
     records: Iterator[GeneratedRecord], produced: dict[tuple[str, str, str], float]
 ) -> Iterator[GeneratedRecord]:
+    """Remember when each record was produced."""
     for record in records:
-        now = time.time()
         assert isinstance(record.expectation, Delivered)
-        produced[record.expectation.kind, record.expectation.uid, record.expectation.unique] = now
-        yield dataclasses.replace(record, timestamp_ms=int(now * 1_000))
+        expected = record.expectation
+        produced[expected.kind, expected.uid, expected.unique] = record.timestamp_ms / 1_000
+        yield record
 
 
 def _ages(found: Iterator[dict[str, object]], produced: dict[tuple[str, str, str], float]) -> Iterator[float]:

@@ -4,7 +4,7 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import click
 
-from bench.kafka import create, kafka, keep, paced
+from bench.kafka import create, kafka
 from bench.stages import CLEAN
 from processor.cli.generator import GeneratedRecord, generate
 from tests.kafka.programs import SandboxProgram, ask, environment_of, sandbox, wait_until, worker
-from tests.kafka.topics import produce_all
+from tests.kafka.topics import paced, produce_all
+from tests.results import keep
 
 PARTITIONS = 16
 BURST_S = 2
@@ -116,12 +117,9 @@ def _recovery(server: SandboxProgram, rate: float) -> int | None:
 
 
 def _spread(records: Iterator[GeneratedRecord], *, hot: bool) -> Iterator[GeneratedRecord]:
-    """Stamp the records with the present, and key four of five alike if so wished."""
-    key: Callable[[int, GeneratedRecord], bytes | None] = (
-        (lambda number, record: HOT if number % 5 else record.key) if hot else (lambda _, record: record.key)
-    )
+    """Key four of five records alike, if so wished."""
     for number, record in enumerate(records):
-        yield replace(record, key=key(number, record), timestamp_ms=time.time_ns() // 1_000_000)
+        yield replace(record, key=HOT) if hot and number % 5 else record
 
 
 if __name__ == "__main__":

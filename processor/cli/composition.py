@@ -38,7 +38,7 @@ from processor.runtime.account import identify_account
 from processor.runtime.delivery import Delivery, DeliverySettings
 from processor.runtime.gate import Gate
 from processor.runtime.letters import Letters
-from processor.runtime.notices import Observer, SchemaCacheTrouble, fan_out
+from processor.runtime.notices import Notice, Observer, SchemaCacheTrouble, fan_out
 from processor.runtime.ports import Schemas
 from processor.runtime.requests import Requests, RequestSettings
 from processor.runtime.schemas import SchemaCache
@@ -94,11 +94,27 @@ def mapping_fingerprint(rules: MappingRules) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+def _nobody(_notice: Notice) -> None:
+    """Trouble with the cache is none to a command: the registry is asked all the same."""
+
+
 @asynccontextmanager
-async def schemas_of(settings: Settings) -> AsyncIterator[Schemas]:
-    """Give where schemas are found, open until the end of the `async with`."""
-    async with AsyncExitStack() as stack:  # trouble with the cache is none here: the registry is asked all the same
-        yield await _schemas(settings.schema_registry, stack, lambda _notice: None)
+async def schemas_of(settings: SchemaRegistry, observe: Observer = _nobody) -> AsyncIterator[Schemas]:
+    """Give the registry where there is one, else the folder of schemas; open until the end of the `async with`."""
+    folder = LocalSchemas(settings.folder or shipped_folder())
+    if settings.url is None:
+        yield folder
+        return
+    loop = asyncio.get_running_loop()
+
+    def tell(detail: str) -> None:  # on another thread: files are slower than the loop may be
+        loop.call_soon_threadsafe(observe, SchemaCacheTrouble(detail))
+
+    async with RegistrySchemas(settings.url, settings.client_properties()) as registry:
+        schemas: Schemas = registry
+        if settings.cache_dir is not None:
+            schemas = CachedSchemas(registry, settings.cache_dir, registry.address, tell)
+        yield RegistryAndFolder(schemas, folder)
 
 
 @asynccontextmanager
@@ -118,7 +134,7 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         destination = await stack.enter_async_context(
             FullStory(key, clock, base_url=settings.fullstory.base_url or None)
         )
-        schemas = await _schemas(settings.schema_registry, stack, observe)
+        schemas = await stack.enter_async_context(schemas_of(settings.schema_registry, observe))
         dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
         delivery = settings.delivery
         gate = Gate(Limits(LimitSettings(delivery.org_share), chance.random), clock, observe)
@@ -157,22 +173,6 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
             worker.open(digest(account.org_id.encode()))
 
         yield Process(worker, server.port, (identify, watch.run))
-
-
-async def _schemas(settings: SchemaRegistry, stack: AsyncExitStack, observe: Observer) -> Schemas:
-    """Return the registry where there is one, else the folder of schemas."""
-    folder = LocalSchemas(settings.folder or shipped_folder())
-    if settings.url is None:
-        return folder
-    registry = await stack.enter_async_context(RegistrySchemas(settings.url, settings.client_properties()))
-    if settings.cache_dir is None:
-        return RegistryAndFolder(registry, folder)
-    loop = asyncio.get_running_loop()
-
-    def tell(detail: str) -> None:  # on another thread: files are slower than the loop may be
-        loop.call_soon_threadsafe(observe, SchemaCacheTrouble(detail))
-
-    return RegistryAndFolder(CachedSchemas(registry, settings.cache_dir, registry.address, tell), folder)
 
 
 @final

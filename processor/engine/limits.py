@@ -108,6 +108,11 @@ class Limits:
         """Whether only probes are let through because FullStory fails as a whole."""
         return self._breaker.probe_at is not None
 
+    @property
+    def is_probing(self) -> bool:
+        """Whether one request at a time is let through, for either reason."""
+        return self._probe_at is not None
+
     def share(self, owned: int, partitions: int) -> None:
         """Take the process's part of the organisation's allowance."""
         part = self._settings.org_share * owned / max(partitions, 1)
@@ -154,7 +159,7 @@ class Limits:
         """Count a request that is about to be sent; the caller asked `admits` at this very moment."""
         self._concurrency.awaiting += 1
         self.adopt(cost)
-        self._probing = self._probe_at is not None
+        self._probing = self.is_probing
         self._pace.sent(now)
 
     def asked(self, now: float) -> None:

@@ -71,8 +71,7 @@ class Gate:
     def is_blocked_for(self, seconds: float) -> bool:
         """Say whether nothing will be sent for so long: by a halt, or at FullStory's wish."""
         opens_at = self.limits.blocked_until
-        is_probing = self.limits.is_halted or self.limits.is_broken
-        return self._is_closed or is_probing or self._clock.monotonic() + seconds < opens_at
+        return self._is_closed or self.limits.is_probing or self._clock.monotonic() + seconds < opens_at
 
     async def admit(self, cost: Cost) -> None:
         """Wait for the right to send one request; it is counted as sent when this returns."""

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 
 from tests.chaos.faults import BLOWS
 from tests.chaos.play import Result, play
 from tests.chaos.scene import CHAOS, Script
 from tests.kafka.programs import ROOT
+from tests.results import keep
 
 COUNT = click.IntRange(min=1)
 
@@ -45,9 +45,7 @@ def chaos(*, logs: Path | None, file: Path | None, **script: Any) -> None:
             result = play(Script(**script), folder, click.echo)
         except KeyboardInterrupt:
             sys.exit("ended early: no verdict")
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(orjson.dumps(result.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    keep(file, result.as_json())
     click.echo(summary(result))
     sys.exit(bool(result.faults))
 

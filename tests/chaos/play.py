@@ -6,16 +6,16 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
 import confluent_kafka
 
 from processor import __version__
-from processor.cli.generator import GeneratedRecord, generate
+from processor.cli.generator import generate
 from tests.chaos import toxiproxy
 from tests.chaos.evidence import gather
 from tests.chaos.faults import Round, clear_up, plan, strike
@@ -23,7 +23,7 @@ from tests.chaos.oracle import Judgement, Oracle
 from tests.chaos.scene import MIX, Scene, Script, scene, until
 from tests.kafka.cluster import POM
 from tests.kafka.programs import wait_until
-from tests.kafka.topics import committed, end_offsets, produce_all
+from tests.kafka.topics import committed, end_offsets, paced, produce_all
 
 QUIET_S = 5.0
 """Traffic goes on for so long when all faults have ended."""
@@ -118,15 +118,6 @@ def play(script: Script, folder: Path, tell: Tell) -> Result:
         }
         faults = [*players.faults, *judgement.faults(), *_further_faults(script, counts, judgement)]
         return Result(script, time.monotonic() - started, rounds, players.killed, counts, judgement, faults)
-
-
-def paced(records: Iterable[GeneratedRecord], rate: int, stop: threading.Event) -> Iterator[GeneratedRecord]:
-    """Yield so many records a second, each stamped with its time, until told to stop."""
-    started = time.monotonic()
-    for number, record in enumerate(records):
-        if stop.wait(max(0.0, started + number / rate - time.monotonic())):
-            return
-        yield replace(record, timestamp_ms=time.time_ns() // 1_000_000)
 
 
 def _rounds(players: Scene, tell: Tell) -> Iterator[dict[str, Any]]:

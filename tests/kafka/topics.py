@@ -2,9 +2,11 @@
 
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer
@@ -54,6 +56,15 @@ def produce_all(cluster: Cluster, topic: str, records: Iterable[GeneratedRecord]
     if faults:
         raise KafkaException(faults[0])
     return count
+
+
+def paced(records: Iterable[GeneratedRecord], rate: float, stop: threading.Event) -> Iterator[GeneratedRecord]:
+    """Yield so many records a second, each stamped with its time, until told to stop."""
+    started = time.monotonic()
+    for number, record in enumerate(records):
+        if stop.wait(max(0.0, started + number / rate - time.monotonic())):
+            return
+        yield replace(record, timestamp_ms=time.time_ns() // 1_000_000)
 
 
 def append(cluster: Cluster, topic: str, partition: int, records: Sequence[Record]) -> None:

@@ -94,7 +94,7 @@ async def _check_records(settings: Settings, sample: Sample | None, tell: Tell) 
     """Check the registry, and what becomes of the sample with its schemas."""
     survey = Survey()
     registry = settings.schema_registry.model_copy(update={"cache_dir": None})  # what is asked is the registry itself
-    async with schemas_of(settings.model_copy(update={"schema_registry": registry})) as schemas:
+    async with schemas_of(registry) as schemas:
         explainer = Explainer(EventMapping(mapping_rules(settings)), schemas)
         try:
             await schemas.fetch(ANY_SCHEMA_ID)

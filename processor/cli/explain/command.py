@@ -97,7 +97,7 @@ def _place(file: str | None, topic: str | None, partition: int | None, offset: i
 
 
 async def _explain(settings: Settings, other: Settings | None, source: Source, output: "_Output") -> int:
-    async with schemas_of(settings) as of_settings:
+    async with schemas_of(settings.schema_registry) as of_settings:
         schemas = source.schemas or of_settings
         explainer = Explainer(Mapping(mapping_rules(settings)), schemas)
         another = None if other is None else Explainer(Mapping(mapping_rules(other)), schemas)

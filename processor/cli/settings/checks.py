@@ -133,6 +133,12 @@ def read_key(path: Path) -> str:
         raise ValueError(f"what the file holds is no key: {error}") from None
 
 
+def not_both(given: str, path: Path | None, variable: str) -> None:
+    """Refuse a secret that is given and stands in a file, too, which `variable` names."""
+    if given and path is not None:
+        raise ValueError(f"is given, and {variable} is too: remove one of them")
+
+
 def salt(text: str) -> str:
     """Check a salt; return it without the white space around it."""
     text = text.strip()

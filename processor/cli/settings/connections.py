@@ -205,8 +205,7 @@ class FullStory(Group):
     @classmethod
     def _one_key(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:
         path, given = info.data.get("api_key_file"), key.get_secret_value()
-        if given and path is not None:
-            raise ValueError("is given, and PROCESSOR_FULLSTORY__API_KEY_FILE is too: remove one of them")
+        checks.not_both(given, path, "PROCESSOR_FULLSTORY__API_KEY_FILE")
         if given:
             return SecretStr(checks.key(given))
         if path is not None:

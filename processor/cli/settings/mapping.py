@@ -263,8 +263,7 @@ class Mapping(Group):
     @classmethod
     def _one_salt(cls, salt: SecretStr, info: ValidationInfo) -> SecretStr:
         path, given = info.data.get("hash_salt_file"), salt.get_secret_value()
-        if given and path is not None:
-            raise ValueError("is given, and PROCESSOR_MAPPING__HASH_SALT_FILE is too: remove one of them")
+        checks.not_both(given, path, "PROCESSOR_MAPPING__HASH_SALT_FILE")
         if not given and path is None:
             return salt
         if not (info.data.get("traits_hash", True) or info.data.get("properties_hash", True)):
