@@ -5,6 +5,7 @@ complete holds one of its uids; an events request waits while an earlier or its 
 accepted holds one of its users. Everything else overlaps freely.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 
@@ -39,6 +40,10 @@ class UserOrder:
     def is_held_up(self) -> bool:
         """Whether a request waits for its turn: what comes after it had better grow meanwhile."""
         return any(turn.waits for turn in self._open)
+
+    def holds(self, uids: AbstractSet[str]) -> bool:
+        """Say whether a users request of these uids would have to wait for one before it."""
+        return any(not turn.uids.isdisjoint(uids) for turn in self._open)
 
     def may_post_users(self, turn: UsersTurn) -> bool:
         """Say whether no earlier request holds one of this one's uids."""

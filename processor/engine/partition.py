@@ -130,9 +130,11 @@ class Partition:
             return float("-inf")
         if self.planned is not None or not self._arrivals:
             return None
-        if self.buffered_records >= limits.max_records or self.buffered_bytes >= limits.max_bytes:
-            return float("-inf")
-        return self._arrivals[0].at + limits.linger_s
+        return float("-inf") if self.is_full(limits) else self._arrivals[0].at + limits.linger_s
+
+    def is_full(self, limits: BatchLimits) -> bool:
+        """Say whether what is buffered fills a batch."""
+        return self.buffered_records >= limits.max_records or self.buffered_bytes >= limits.max_bytes
 
     @property
     def waiting_since(self) -> float:

@@ -9,8 +9,9 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as ReadMapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import dropwhile, islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -126,7 +127,10 @@ def _merged_schema(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, 
 
 
 class PayloadBuilder:
-    """Builds the payload of one batch, record by record; used once."""
+    """Builds the payload of one batch, record by record.
+
+    `is_full` says whether the batch ended, as far as is known, because a record belongs to the next one.
+    """
 
     def __init__(
         self, start: int, mapping: Mapping, readers: ReadMapping[SchemaId, Reader], limits: PayloadLimits
@@ -134,24 +138,38 @@ class PayloadBuilder:
         self._mapping = mapping
         self._readers = readers
         self._limits = limits
+        self._room = limits.max_records
+        self.is_full = False
         self._payload = Payload(OffsetRange(start, start))
         self._users: dict[str, _User] = {}  # by uid, the last one where there are several
         self._merged: list[_User] = []
         self._user_bytes = self._event_bytes = ENVELOPE_BYTES
         self._changes: list[PropertyRule] = []
 
+    @property
+    def uids(self) -> AbstractSet[str]:
+        """Whom the identifies are about."""
+        return self._users.keys()
+
     def build(self, records: Iterable[Record]) -> Payload:
-        """Take records while they fit; `payload.range.end` tells how far. At least one is taken."""
+        """Take records while they fit; `payload.range.end` tells how far. At least one is taken.
+
+        It may be called again when there are more, with all of them or the later ones: the payload grows.
+        """
         payload = self._payload
-        end = payload.range.start
-        for record in islice(records, self._limits.max_records):
+        start, begin = payload.range
+        end = begin
+        for record in islice(dropwhile(lambda record: record.offset < begin, records), self._room):
             self._changes.clear()
             if not self._add(record):
+                self.is_full = True
                 break
             end = record.offset + 1
+            self._room -= 1
             if self._changes:
                 payload.changes.update(self._changes)
-        payload.range = OffsetRange(payload.range.start, end)
+        self.is_full = self.is_full or self._room == 0
+        payload.range = OffsetRange(start, end)
         payload.users = [user.item() for user in self._merged]
         return payload
 

@@ -214,6 +214,7 @@ class Delivery:
         finally:
             batch.order.leave(turn)
             batch.changed.notify()
+            self._gate.serve()  # it may be the turn of a batch that is not formed yet
 
     async def _events(self, part: _Part) -> None:
         batch = part.batch

@@ -7,7 +7,8 @@ from typing import Any
 
 from processor.engine.journal import Entry
 from processor.engine.order import UserOrder
-from processor.engine.partition import Partition
+from processor.engine.partition import BatchLimits, Partition
+from processor.events.payload import PayloadBuilder
 from processor.runtime.delivery import Batch
 from processor.runtime.lease import Lease
 from processor.runtime.signal import Signal
@@ -33,6 +34,8 @@ class Owned:
     """Notified when `order` changed."""
     batches: dict[asyncio.Task[None], Batch] = field(default_factory=dict)
     """The batches in flight, by the tasks that carry them."""
+    growing: PayloadBuilder | None = None
+    """The next batch, when its turn has not come; until then it takes what arrives."""
     is_recovered: bool = False
     """Whether the journal was read; nothing is consumed before."""
     adopted: set[Entry] = field(default_factory=set)
@@ -57,6 +60,12 @@ class Owned:
     def unconsumed(self) -> int:
         """How many records Kafka still holds for it, as far as that is known."""
         return 0 if self.end is None or self.partition.paused else max(self.end - self.partition.arrived, 0)
+
+    def had_better_grow(self, limits: BatchLimits) -> bool:
+        """Say whether the next batch could not be sent now but for waiting, and has room for more."""
+        if self.growing is None or self.growing.is_full or self.partition.is_full(limits):
+            return False
+        return self.order.holds(self.growing.uids)
 
     def stop(self) -> set[asyncio.Task[Any]]:
         """Send nothing more; return what is worth its end: POSTs that await their answers, and last dead letters."""

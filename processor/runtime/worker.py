@@ -295,7 +295,7 @@ class Worker:
 
     def _is_free(self, owned: Owned) -> bool:
         partition = owned.partition
-        is_held_up = partition.is_recovering or owned.order.is_held_up
+        is_held_up = partition.is_recovering or owned.order.is_held_up or owned.had_better_grow(self._settings.limits)
         return not is_held_up and partition.open_ranges < self._settings.depth
 
     def _is_due(self, owned: Owned, now: float) -> bool:
@@ -305,14 +305,19 @@ class Worker:
     def _form(self, owned: Owned) -> int | None:
         """Make a batch of the partition's oldest records and set it on its way.
 
-        Return how many requests it is going to send at first; None while a schema is missing.
+        Return how many requests it is going to send at first; None while a schema is missing, or while it would only
+        wait for an earlier identify of one of its users: then it grows until its turn comes.
         """
         partition = owned.partition
         limits = self._settings.limits
         ids = schema_ids(islice(partition.buffered(), limits.max_records))
         if not self._schemas.has_all(ids, partition.id, self._schedule_pump):
             return None
-        payload = self._builder(partition.position, self._payload_limits).build(partition.buffered())
+        owned.growing = owned.growing or self._builder(partition.position, self._payload_limits)
+        payload = owned.growing.build(partition.buffered())
+        if not partition.is_recovering and owned.had_better_grow(limits):
+            return None
+        owned.growing = None
         plan = self._delivery.plan(payload, self._nonce()) if payload.users or payload.events else None
         self._set_out(owned, payload, plan)
         return bool(payload.users) + bool(payload.events)

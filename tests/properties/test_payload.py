@@ -1,5 +1,6 @@
 """Batches hold every record once, and merging identifies changes no effect."""
 
+import random
 from copy import deepcopy
 from typing import Any
 
@@ -123,6 +124,23 @@ def test_each_record_is_in_one_batch_once(records: list[Record], limits: Payload
     assert set(found) <= {record.offset for record in records}
     assert len(found) + filtered == len(records)
     assert not records or end == records[-1].offset + 1
+
+
+@given(partitions(), LIMITS, st.randoms(use_true_random=False))
+def test_a_batch_that_grows_becomes_what_it_would_have_been(
+    records: list[Record], limits: PayloadLimits, chance: random.Random
+) -> None:
+    """Whether its records come at once or bit by bit."""
+    if not records:
+        return
+    mapping = Mapping(MappingRules())
+    start = records[0].offset
+    growing = PayloadBuilder(start, mapping, READERS, limits)
+    here = 0
+    while here < len(records) and not growing.is_full:
+        here += chance.randint(1, 5)
+        grown = growing.build(records[:here])
+    assert grown == PayloadBuilder(start, mapping, READERS, limits).build(records)
 
 
 @given(partitions(), LIMITS)

@@ -196,6 +196,7 @@ class Laws:
             due_at = owned.partition.due_at(member.settings.limits)
             is_free = not owned.partition.is_recovering and owned.partition.open_ranges < member.settings.depth
             is_free = is_free and not owned.is_going and not owned.order.is_held_up
+            is_free = is_free and not owned.had_better_grow(member.settings.limits)
             if is_free and due_at is not None and due_at <= now:
                 self._break(f"{each} could send what is due since {due_at}")
 

@@ -10,6 +10,7 @@ import pytest
 from processor.engine.limits import LimitSettings
 from processor.engine.verdict import Answer
 from tests.simulation.fleet import Fleet, Limit, play, windows
+from tests.simulation.records import marks_of
 from tests.simulation.world import Plan, World, simulate
 
 WARM_UP_S = 20.0
@@ -152,6 +153,36 @@ def test_constant_latency_costs_no_throughput() -> None:
         assert limit.used(begun, fleet.now) >= 0.95
 
     play(story, partial(fleet_of, 1, limit, is_batch=False))
+
+
+def test_busy_users_are_fresh() -> None:
+    """Who is identified again while FullStory is still at the last identify waits for its end, once.
+
+    What is behind it goes along. From the record to its effect within the linger and five seconds.
+    """
+    chance = random.Random(SEED)
+    sent_at: dict[tuple[int, int], float] = {}
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (0.2, 0.2)
+        world.fullstory.weather.job_duration_s = (2.0, 2.0)
+        for number in range(7_500):
+            send = world.identify if chance.random() < 0.2 else world.track
+            sent = send(f"u{number // 100 + chance.randrange(60)}", at=number % 2)
+            sent_at[sent.partition.partition, sent.record.offset] = world.now
+            await asyncio.sleep(1 / 250)
+        await world.settled()
+        ages = sorted(
+            effect.at - sent_at[each]
+            for effect in world.fullstory.effects
+            for each in marks_of(effect.item)
+            if sent_at[each] > 10.0
+        )
+        p99 = ages[int(len(ages) * 0.99)]
+        print(f"seed {SEED}: p50 {ages[len(ages) // 2]:.2f} s, p99 {p99:.2f} s")  # noqa: T201 - shown when it fails
+        assert p99 < 1.0 + 5.0
+
+    simulate(story, Plan(partitions=2, max_records=1_000, max_bytes=1_000_000, budget_bytes=20_000_000))
 
 
 def test_one_hot_user_keeps_no_other_waiting() -> None:
