@@ -1,12 +1,15 @@
-"""Whether the real-Kafka suite can run, and that nobody overlooks that it did not."""
+"""Whether the real-Kafka suite can run, that nobody overlooks that it did not, and what may run side by side."""
 
 import os
+from typing import Any
 
 import pytest
 
 from tests.kafka.cluster import available
 
 NOT_RUN = "real-Kafka suite: NOT RUN"
+SHARED = "kafka", "registry"
+"""Servers of which all tests share one, so all of their tests run in one process."""
 
 missing_kafka = pytest.StashKey[str]()
 """Why there is no Kafka, once a run that wants one found out."""
@@ -14,22 +17,36 @@ missing_kafka = pytest.StashKey[str]()
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without a Kafka skip the tests that need one; where `REQUIRE_KAFKA=1` says that it must be there, end the run."""
-    needing = [item for item in items if item.get_closest_marker("kafka")]
-    reason = available() if needing else None
-    if reason is None:
+    """Tests of real servers go one after the other, those that load the machine at the end."""
+    for item in items:
+        if item.get_closest_marker("kafka") or not set(SHARED).isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("servers"))
+    items.sort(key=lambda item: "/chaos/" in item.nodeid)
+    if not any(item.get_closest_marker("kafka") for item in items) or (reason := available()) is None:
         return
-    if os.environ.get("REQUIRE_KAFKA") == "1":
-        pytest.exit(f"REQUIRE_KAFKA=1, but there is no Kafka: {reason}", returncode=1)
     config.stash[missing_kafka] = reason
-    for item in needing:
-        item.add_marker(pytest.mark.skip(reason=reason))
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["missing_kafka"] = reason
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Without a Kafka skip the tests that need one; where `REQUIRE_KAFKA=1` says that it must be there, they fail."""
+    if item.get_closest_marker("kafka") and (reason := item.config.stash.get(missing_kafka, None)):
+        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a process of several found out."""
+    if reason := getattr(node, "workeroutput", {}).get("missing_kafka"):
+        node.config.stash[missing_kafka] = reason
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Say last of all, after pytest's own summary, that the suite did not run."""
-    if missing_kafka in config.stash:
+    if missing_kafka in config.stash and not hasattr(config, "workeroutput"):
         terminal = config.get_terminal_writer()
         terminal.line(config.stash[missing_kafka])
         terminal.line(NOT_RUN)

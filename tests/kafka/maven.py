@@ -1,5 +1,6 @@
 """What tests run on Java, fetched by Maven from a pom that only names it."""
 
+import fcntl
 import hashlib
 import re
 import subprocess
@@ -14,21 +15,27 @@ JAVA_VERSION = 17
 def fetched(pom: Path, cache: Path, goal: Literal["copy", "unpack"]) -> Path:
     """Return the folder with what the pom names, as it is or unpacked; it is fetched once for each state of the pom."""
     folder = cache / hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
-    if not folder.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as partial:
-            files = Path(partial).resolve() / "files"
-            command = ["mvn", "-q", "-B", "-f", str(pom), f"dependency:{goal}-dependencies"]
-            run(
-                [
-                    *command,
-                    "-DincludeScope=runtime",
-                    f"-DoutputDirectory={files}",
-                    f"-DmarkersDirectory={files.with_name('markers')}",  # else they stand beside the pom
-                ]
-            )
-            files.rename(folder)
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        if not folder.is_dir():
+            _fetch(pom, folder, goal)
     return folder
+
+
+def _fetch(pom: Path, folder: Path, goal: str) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+        files = Path(partial).resolve() / "files"
+        command = ["mvn", "-q", "-B", "-f", str(pom), f"dependency:{goal}-dependencies"]
+        run(
+            [
+                *command,
+                "-DincludeScope=runtime",
+                f"-DoutputDirectory={files}",
+                f"-DmarkersDirectory={files.with_name('markers')}",  # else they stand beside the pom
+            ]
+        )
+        files.rename(folder)
 
 
 def missing_java() -> str | None:
