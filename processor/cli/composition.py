@@ -35,12 +35,14 @@ from processor.engine.partition import BatchLimits
 from processor.events.dead_letters import Stamp
 from processor.events.mapping import Mapping, MappingRules
 from processor.runtime.account import identify_account
+from processor.runtime.calls import Calls
 from processor.runtime.delivery import Delivery, DeliverySettings
 from processor.runtime.gate import Gate
+from processor.runtime.jobs import Jobs
 from processor.runtime.letters import Letters
 from processor.runtime.notices import Notice, Observer, SchemaCacheTrouble, fan_out
 from processor.runtime.ports import Schemas
-from processor.runtime.requests import Requests, RequestSettings
+from processor.runtime.requests import Requests
 from processor.runtime.schemas import SchemaCache
 from processor.runtime.watch import Watch
 from processor.runtime.worker import Worker, WorkerSettings
@@ -138,16 +140,17 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
         delivery = settings.delivery
         gate = Gate(Limits(LimitSettings(delivery.org_share), chance.random), clock, observe)
-        patience = RequestSettings(delivery.poison_after_s, delivery.stuck_job_after_s)
+        calls = Calls(gate, clock, chance.random, observe)
         body_size = BodySize(settings.batch.max_bytes)
-        requests = Requests(destination, gate, clock, chance.random, observe, body_size, patience)
+        requests = Requests(destination, calls, gate, clock, observe, body_size, delivery.poison_after_s)
+        jobs = Jobs(destination, calls, gate, clock, observe, delivery.stuck_job_after_s)
         delivery_settings = DeliverySettings(unattributed=delivery.unattributed)
         stamp = Stamp(settings.kafka.group_id, __version__, fingerprint)
         ratio = DeadLetterRatio(delivery.dead_letter_ratio)
         letters = Letters(dead_letters, gate, clock, chance.random, observe, stamp, ratio)
         worker = Worker(
             KafkaSource(kafka, DRAIN_S),
-            Delivery(requests, letters, gate, clock, observe, delivery_settings),
+            Delivery(requests, jobs, letters, gate, clock, observe, delivery_settings),
             SchemaCache(schemas, gate, clock, chance.random, observe, settings.schema_registry.waits_s),
             gate,
             Mapping(rules),

@@ -20,8 +20,6 @@ from processor.engine.verdict import (
     Completed,
     Delivered,
     Failed,
-    Retry,
-    RetryReason,
     Split,
     Unknown,
     error_code,
@@ -32,6 +30,7 @@ from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason, HaltReason, Kind
 from processor.model.records import Record, TopicPartition
 from processor.runtime.gate import Gate
+from processor.runtime.jobs import Jobs
 from processor.runtime.lease import Lease
 from processor.runtime.letters import Letters
 from processor.runtime.notices import Observer, Redelivered, Settled
@@ -138,6 +137,7 @@ class Delivery:
     def __init__(
         self,
         requests: Requests,
+        jobs: Jobs,
         letters: Letters,
         gate: Gate,
         clock: Clock,
@@ -145,6 +145,7 @@ class Delivery:
         settings: DeliverySettings,
     ) -> None:
         self._requests = requests
+        self._jobs = jobs
         self._letters = letters
         self._gate = gate
         self._clock = clock
@@ -337,8 +338,8 @@ class Delivery:
         jobs, failed_rounds, sending = [job], 0, part.batch.sending
         while jobs:
             job = jobs.pop()
-            end = await self._requests.job_end(part.kind, job.id, str(part.batch.source))
-            failed = await self._requests.failures(part.kind, job.id) if isinstance(end, Failed) else []
+            end = await self._jobs.end(part.kind, job.id, str(part.batch.source))
+            failed = await self._jobs.failures(part.kind, job.id) if isinstance(end, Failed) else []
             self._requests.release(job.request.entry, sending)
             match end:
                 case Completed():
@@ -349,7 +350,7 @@ class Delivery:
                     again = await self._attribute(part, job, failed, errors)
                     if again:
                         failed_rounds += 1
-                        await self._requests.back_off(Retry(RetryReason.SERVER_ERROR), failed_rounds)
+                        await self._jobs.back_off(failed_rounds)
                         jobs += await self._submit_again(part, job.request, again)
                 case _:
                     assert_never(end)

@@ -1,56 +1,44 @@
-"""One request to its verdict: admission, POST, retries under the same key; and one job to its end."""
+"""One request to its verdict: admission, POST, retries under the same key."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
-from typing import TypeVar, assert_never
 
 from processor.engine.body_size import BodySize
-from processor.engine.breaker import MAX_PROBE_S
 from processor.engine.journal import Entry, Plan, State
-from processor.engine.limits import Cost, Load
+from processor.engine.limits import Cost
 from processor.engine.planning import KEY_TRUST_S
-from processor.engine.polling import CAP_S, FIRST_S, PollSchedule
-from processor.engine.retry import Backoff, Chance, RetryBudget
 from processor.engine.verdict import (
     Accepted,
-    Answer,
-    Completed,
     Delivered,
-    ErrorPage,
-    Failed,
     Halt,
-    NoAnswer,
     PostVerdict,
     Retry,
     RetryReason,
-    Running,
     Split,
-    Unknown,
-    Unreadable,
-    of_errors,
-    of_job,
     of_post,
 )
 from processor.events.dead_letters import Attempts
 from processor.events.payload import Item, request_body
 from processor.model.outcomes import Rejected
-from processor.model.reasons import DeadLetterReason, HaltReason, Kind
+from processor.model.reasons import DeadLetterReason, Kind
+from processor.runtime.calls import Calls, load_of
 from processor.runtime.gate import PROBED_HALTS, Gate
 from processor.runtime.lease import Lease
-from processor.runtime.notices import Answered, JobEnded, JobIsLate, Observer, Redelivered, Retried, Throttled
+from processor.runtime.notices import Observer, Redelivered
 from processor.runtime.ports import Clock, Destination
 
 Final = Delivered | Accepted | Split | Rejected
-JobEnd = Completed | Failed | Unknown
 
 SERVER_ERRORS_PER_KEY = 3
 """FullStory may replay a literal 500 for as long as it remembers the key (docs/fullstory-api.md#idempotency)."""
 
 TOO_LARGE = 413
+
+POISON_AFTER_S = 3_600.0
+"""How long a request may fail with 5xx while others succeed."""
 
 SUSPECT_PATIENCE_S = 60.0
 """How long each part may fail of a request that has long failed alone."""
@@ -60,20 +48,6 @@ LEAST_SUSPICIOUS_FAILURES = 20
 
 OTHERS_SUCCEED_S = 60.0
 """How lately another request has to have succeeded, for a fault to be the record's."""
-
-UNKNOWN_JOB_PATIENCE_S = 60.0
-"""How long a job that FullStory does not know is asked for: its own reads may lag behind its writes."""
-
-REFUSED_FOR_S = 1.0
-"""How long a 429 is obeyed that names no time, or less: FullStory counts in whole seconds."""
-
-LATE_JOB_S = 600.0
-"""FullStory tells no duration of a job; its own tests allow seconds (docs/fullstory-api.md#jobs)."""
-
-ENDED_BY_A_READ = PROBED_HALTS - {HaltReason.FORBIDDEN}
-"""Halts that a good answer to a question for a job ends; whether the key may write it does not tell."""
-
-_V = TypeVar("_V")
 
 
 @dataclass(slots=True, eq=False)
@@ -161,16 +135,6 @@ class Request:
         return f"{self.kind}s/batch" if self.is_batch else f"{self.kind}s"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestSettings:
-    """For how long a fault is borne that does not pass."""
-
-    poison_after_s: float = 3_600.0
-    """How long a request may fail with 5xx while others succeed."""
-    stuck_job_after_s: float = 3_600.0
-    """How long a job may run before it is a halt."""
-
-
 @dataclass(slots=True)
 class Suspicion:
     """How long a request has been failing with 5xx and nothing else."""
@@ -194,26 +158,21 @@ class Requests:
     def __init__(
         self,
         destination: Destination,
+        calls: Calls,
         gate: Gate,
         clock: Clock,
-        chance: Chance,
         observe: Observer,
         body_size: BodySize,
-        settings: RequestSettings,
+        poison_after_s: float = POISON_AFTER_S,
     ) -> None:
         self.body_size = body_size
         self._destination = destination
+        self._calls = calls
         self._gate = gate
         self._clock = clock
-        self._chance = chance
         self._observe = observe
-        self._settings = settings
-        self._backoff = Backoff()
-        self._budget = RetryBudget()
-        self._polling = PollSchedule()
+        self._poison_after_s = poison_after_s
         self._succeeded_at = float("-inf")
-        self._refusals = 0
-        """In a row, and without a time to wait for."""
 
     async def post(self, request: Request, sending: Sending) -> Final:
         """POST until the answer is final; an accepted job stays in flight until the caller calls `release`."""
@@ -231,7 +190,7 @@ class Requests:
                 if server_errors == SERVER_ERRORS_PER_KEY:
                     server_errors = 0
                     self.take_new_key(request, sending)
-                await self.back_off(verdict, failures)
+                await self._calls.back_off(verdict, failures)
             elif isinstance(verdict, Halt):
                 self._gate.halt(verdict.reason, verdict.detail)
             else:
@@ -242,7 +201,7 @@ class Requests:
     def _is_poison(self, suspicion: Suspicion, verdict: Retry, sending: Sending) -> bool:
         """Say whether this request alone makes FullStory fail, as far as that can be known."""
         now = self._clock.monotonic()
-        patience_s = self._settings.poison_after_s
+        patience_s = self._poison_after_s
         if sending.is_suspect:
             patience_s = min(patience_s, SUSPECT_PATIENCE_S)
         others_succeed = now - self._succeeded_at <= OTHERS_SUCCEED_S
@@ -265,8 +224,7 @@ class Requests:
                 self.body_size.refused(len(request.body))
             return
         self._succeeded_at = self._clock.monotonic()
-        self._refusals = 0
-        self._budget.succeeded()
+        self._calls.succeeded()
         self.body_size.taken(len(request.body))
 
     def take_new_key(self, request: Request, sending: Sending) -> None:
@@ -285,90 +243,6 @@ class Requests:
         if entry in sending.in_jobs:
             sending.in_jobs.remove(entry)
             self._gate.finished(Cost.of_job(entry.items))
-
-    async def job_end(self, kind: Kind, job_id: str, where: str) -> JobEnd:
-        """Follow a job to its end; `Unknown` when FullStory has long denied to know it.
-
-        One that does not end is told of, and then shown as a halt for as long as it goes on; `where` names its
-        partition.
-        """
-        with ExitStack() as late:
-            return await self._job_end(kind, job_id, where, late)
-
-    async def _job_end(self, kind: Kind, job_id: str, where: str, late: ExitStack) -> JobEnd:
-        accepted_at = self._clock.monotonic()
-        waited_s = 0.0
-        unknown_since: float | None = None
-        tell_at, halt_at = accepted_at + LATE_JOB_S, accepted_at + self._settings.stuck_job_after_s
-        while True:
-            now = self._clock.monotonic()
-            if now >= tell_at:
-                tell_at = float("inf")
-                self._observe(JobIsLate(kind, job_id, where, now - accepted_at))
-            if now >= halt_at:
-                halt_at = float("inf")
-                detail = f"{where}: FullStory's job {job_id} does not end; ask its support, giving the job's id"
-                late.enter_context(self._gate.held(HaltReason.STUCK_JOB, detail))
-            wait_s = self._polling.wait_s(kind, now - accepted_at)
-            await asyncio.sleep(wait_s)
-            waited_s += wait_s
-            ask = partial(self._destination.job, kind, job_id)
-            verdict: JobEnd | Running = await self._ask(ask, f"{kind}s/batch/job", of_job)
-            if isinstance(verdict, Unknown):
-                if unknown_since is None:
-                    unknown_since = self._clock.monotonic()
-                if self._clock.monotonic() - unknown_since >= UNKNOWN_JOB_PATIENCE_S:
-                    return verdict
-            elif not isinstance(verdict, Running):
-                duration_s = self._clock.monotonic() - accepted_at
-                if waited_s >= duration_s / 2:  # else it could not be asked for, and tells nothing of other jobs
-                    self._polling.ended(kind, duration_s)
-                self._observe(JobEnded(kind, duration_s))
-                return verdict
-            else:
-                unknown_since = None
-
-    async def failures(self, kind: Kind, job_id: str) -> list[dict[str, object]] | None:
-        """Return the failed items of a job as FullStory echoes them; None when they cannot be read."""
-        found: list[dict[str, object]] = []
-        token, seen = "", {""}
-        patient_until = self._clock.monotonic() + UNKNOWN_JOB_PATIENCE_S
-        while True:
-            ask = partial(self._destination.errors, kind, job_id, token)
-            verdict: ErrorPage | Running | Unreadable | Unknown = await self._ask(
-                ask, f"{kind}s/batch/errors", of_errors
-            )
-            match verdict:
-                case ErrorPage(failures, next_token):
-                    found.extend(failures)
-                    if next_token in seen:
-                        return found
-                    seen.add(next_token)
-                    token = next_token
-                case Running():
-                    await asyncio.sleep(FIRST_S)
-                case Unknown() if self._clock.monotonic() < patient_until:
-                    await asyncio.sleep(CAP_S)
-                case Unreadable() | Unknown():
-                    return None
-                case _:
-                    assert_never(verdict)
-
-    async def back_off(self, verdict: Retry, failures: int) -> None:
-        """Wait before anything is tried again, unless FullStory named a time: then the gate waits, for all.
-
-        While FullStory fails as a whole the gate lets few through, so the wait is short; it is one all the same, or a
-        request that always fails would take every chance from the others.
-        """
-        self._observe(Retried(verdict.reason, verdict.detail))
-        if verdict.after_s or verdict.reason is RetryReason.THROTTLED:
-            return
-        delay_s = self._backoff.delay_s(failures, self._chance)
-        if self._gate.limits.is_broken:
-            delay_s = min(delay_s, MAX_PROBE_S * self._chance())
-        else:
-            delay_s = max(delay_s, self._budget.wait_s(self._clock.monotonic()))
-        await asyncio.sleep(delay_s)
 
     async def _post_once(self, request: Request, sending: Sending) -> PostVerdict:
         await self._admit(request, sending)
@@ -394,7 +268,7 @@ class Requests:
             raise asyncio.CancelledError
         sending.stamp(self._clock.wall())
         post = self._destination.post(request.kind, request.body, request.idempotency_key, batch=request.is_batch)
-        return of_post(await self._timed(request.endpoint, post), batch=request.is_batch)
+        return of_post(await self._calls.timed(request.endpoint, post), batch=request.is_batch)
 
     def _exchanged(
         self, request: Request, sending: Sending, sent_at: float, exchange: asyncio.Task[PostVerdict]
@@ -402,57 +276,14 @@ class Requests:
         """Note an answer in the journal, and give back what was admitted: also of a POST that was given up."""
         sending.exchanges.discard(exchange)
         verdict = None if exchange.cancelled() or exchange.exception() else exchange.result()
-        self._note_throttle(verdict)
-        self._gate.answered(_load(verdict), sent_at)
+        self._calls.note_throttle(verdict)
+        self._gate.answered(load_of(verdict), sent_at)
         if isinstance(verdict, Accepted) and not sending.is_given_up:
             sending.in_jobs.add(request.entry)
         else:
             self._gate.finished(request.cost)
         if _advance(request, verdict):
             sending.lease.note()
-
-    async def _ask(
-        self,
-        ask: Callable[[], Awaitable[Answer | NoAnswer]],
-        endpoint: str,
-        judge: Callable[[Answer | NoAnswer], _V | Retry | Halt],
-    ) -> _V:
-        """GET until the answer says something about the job."""
-        failures = 0
-        while True:
-            await self._gate.ask()
-            asked_at = self._clock.monotonic()
-            verdict = judge(await self._timed(endpoint, ask()))
-            self._note_throttle(verdict)
-            self._gate.told(_load(verdict), asked_at)
-            if isinstance(verdict, Retry):
-                failures += 1
-                await self.back_off(verdict, failures)
-            elif isinstance(verdict, Halt):
-                self._gate.halt(verdict.reason, verdict.detail)
-                await asyncio.sleep(self._gate.limits.probe_interval_s)
-            else:
-                self._gate.resume(*ENDED_BY_A_READ)
-                return verdict
-
-    async def _timed(self, endpoint: str, call: Awaitable[Answer | NoAnswer]) -> Answer | NoAnswer:
-        started = self._clock.monotonic()
-        answer = await call
-        outcome = f"{answer.status // 100}xx" if isinstance(answer, Answer) else answer.reason.value
-        self._observe(Answered(endpoint, outcome, self._clock.monotonic() - started))
-        return answer
-
-    def _note_throttle(self, verdict: object) -> None:
-        if not isinstance(verdict, Retry):
-            return
-        after_s = verdict.after_s or 0.0
-        if verdict.reason is RetryReason.THROTTLED and after_s < REFUSED_FOR_S:
-            if self._clock.monotonic() >= self._gate.limits.blocked_until:
-                self._refusals += 1
-            after_s = max(self._backoff.delay_s(self._refusals, self._chance), REFUSED_FOR_S)
-        added = self._gate.block(after_s)
-        if added > 0:
-            self._observe(Throttled(added))
 
 
 def _advance(request: Request, verdict: PostVerdict | None) -> bool:
@@ -466,12 +297,3 @@ def _advance(request: Request, verdict: PostVerdict | None) -> bool:
         case _:
             return False
     return True
-
-
-def _load(verdict: object) -> Load:
-    """Say what a verdict tells of FullStory's load; None is a POST that was given up."""
-    if verdict is None:
-        return Load.UNKNOWN
-    if not isinstance(verdict, Retry) or verdict.reason is RetryReason.CONFLICT:
-        return Load.FINE
-    return Load.REFUSED if verdict.reason is RetryReason.THROTTLED else Load.FAILING

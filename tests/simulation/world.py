@@ -17,12 +17,14 @@ from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
 from processor.model.outcomes import Event
 from processor.model.records import TopicPartition
+from processor.runtime.calls import Calls
 from processor.runtime.delivery import Delivery, DeliverySettings, Unattributed
 from processor.runtime.gate import Gate
+from processor.runtime.jobs import STUCK_AFTER_S, Jobs
 from processor.runtime.letters import Letters
 from processor.runtime.notices import fan_out
 from processor.runtime.owned import Owned
-from processor.runtime.requests import Requests, RequestSettings
+from processor.runtime.requests import POISON_AFTER_S, Requests
 from processor.runtime.schemas import SchemaCache
 from processor.runtime.worker import Worker, WorkerSettings
 from tests.fakes.clock import FakeClock
@@ -60,7 +62,8 @@ class Plan:
     is_batch: bool = True
     unattributed: Unattributed = "halt"
     limits: LimitSettings = field(default_factory=LimitSettings)
-    patience: RequestSettings = field(default_factory=RequestSettings)
+    poison_after_s: float = POISON_AFTER_S
+    stuck_job_after_s: float = STUCK_AFTER_S
     dead_letter_ratio: float = 1.0
     schemas: Mapping[SchemaId, str] = field(default_factory=dict)
     unknown_after_s: float = 0.0
@@ -97,14 +100,16 @@ class Member:
         )
         self._schemas = SchemaCache(world.schemas, self.gate, clock, chance.random, observe, plan.unknown_after_s)
         body_size = BodySize(plan.max_bytes)
-        requests = Requests(self.wire, self.gate, clock, chance.random, observe, body_size, plan.patience)
+        calls = Calls(self.gate, clock, chance.random, observe)
+        requests = Requests(self.wire, calls, self.gate, clock, observe, body_size, plan.poison_after_s)
+        jobs = Jobs(self.wire, calls, self.gate, clock, observe, plan.stuck_job_after_s)
         letters = Letters(
             world.letters, self.gate, clock, chance.random, observe, STAMP, DeadLetterRatio(plan.dead_letter_ratio)
         )
         delivery = DeliverySettings(plan.is_batch, plan.unattributed)
         self.worker = Worker(
             self.source,
-            Delivery(requests, letters, self.gate, clock, observe, delivery),
+            Delivery(requests, jobs, letters, self.gate, clock, observe, delivery),
             self._schemas,
             self.gate,
             world.mapping,

@@ -11,7 +11,8 @@ from processor.engine.limits import LimitSettings
 from processor.engine.partition import BatchLimits
 from processor.runtime.account import Mode
 from processor.runtime.delivery import DeliverySettings, Unattributed
-from processor.runtime.requests import RequestSettings
+from processor.runtime.jobs import STUCK_AFTER_S
+from processor.runtime.requests import POISON_AFTER_S
 
 _BATCH = BatchLimits()
 
@@ -59,7 +60,7 @@ class Delivery(Group):
             "Longer than most of FullStory's own troubles last.",
             "21600",
         ),
-    ] = RequestSettings().poison_after_s
+    ] = POISON_AFTER_S
     stuck_job_after_s: Annotated[
         float,
         Field(ge=60, allow_inf_nan=False),
@@ -68,7 +69,7 @@ class Delivery(Group):
             "FullStory names no duration; jobs usually take seconds.",
             "7200",
         ),
-    ] = RequestSettings().stuck_job_after_s
+    ] = STUCK_AFTER_S
     dead_letter_ratio: Annotated[
         float,
         Field(gt=0, le=1, allow_inf_nan=False),

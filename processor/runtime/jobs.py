@@ -1,0 +1,162 @@
+"""One job to its end, and what failed in it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import TypeVar, assert_never
+
+from processor.engine.polling import CAP_S, FIRST_S, PollSchedule
+from processor.engine.verdict import (
+    Answer,
+    Completed,
+    ErrorPage,
+    Failed,
+    Halt,
+    NoAnswer,
+    Retry,
+    RetryReason,
+    Running,
+    Unknown,
+    Unreadable,
+    of_errors,
+    of_job,
+)
+from processor.model.reasons import HaltReason, Kind
+from processor.runtime.calls import Calls, load_of
+from processor.runtime.gate import PROBED_HALTS, Gate
+from processor.runtime.notices import JobEnded, JobIsLate, Observer
+from processor.runtime.ports import Clock, Destination
+
+JobEnd = Completed | Failed | Unknown
+
+UNKNOWN_JOB_PATIENCE_S = 60.0
+"""How long a job that FullStory does not know is asked for: its own reads may lag behind its writes."""
+
+LATE_JOB_S = 600.0
+"""FullStory tells no duration of a job; its own tests allow seconds (docs/fullstory-api.md#jobs)."""
+
+STUCK_AFTER_S = 3_600.0
+"""How long a job may run before it is a halt."""
+
+ENDED_BY_A_READ = PROBED_HALTS - {HaltReason.FORBIDDEN}
+"""Halts that a good answer to a question for a job ends; whether the key may write it does not tell."""
+
+_V = TypeVar("_V")
+
+
+class Jobs:
+    """Follows jobs; shared by all batches of a process."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        calls: Calls,
+        gate: Gate,
+        clock: Clock,
+        observe: Observer,
+        stuck_after_s: float = STUCK_AFTER_S,
+    ) -> None:
+        self._destination = destination
+        self._calls = calls
+        self._gate = gate
+        self._clock = clock
+        self._observe = observe
+        self._stuck_after_s = stuck_after_s
+        self._polling = PollSchedule()
+
+    async def end(self, kind: Kind, job_id: str, where: str) -> JobEnd:
+        """Follow a job to its end; `Unknown` when FullStory has long denied to know it.
+
+        One that does not end is told of, and then shown as a halt for as long as it goes on; `where` names its
+        partition.
+        """
+        with ExitStack() as late:
+            return await self._end(kind, job_id, where, late)
+
+    async def _end(self, kind: Kind, job_id: str, where: str, late: ExitStack) -> JobEnd:
+        accepted_at = self._clock.monotonic()
+        waited_s = 0.0
+        unknown_since: float | None = None
+        tell_at, halt_at = accepted_at + LATE_JOB_S, accepted_at + self._stuck_after_s
+        while True:
+            now = self._clock.monotonic()
+            if now >= tell_at:
+                tell_at = float("inf")
+                self._observe(JobIsLate(kind, job_id, where, now - accepted_at))
+            if now >= halt_at:
+                halt_at = float("inf")
+                detail = f"{where}: FullStory's job {job_id} does not end; ask its support, giving the job's id"
+                late.enter_context(self._gate.held(HaltReason.STUCK_JOB, detail))
+            wait_s = self._polling.wait_s(kind, now - accepted_at)
+            await asyncio.sleep(wait_s)
+            waited_s += wait_s
+            ask = partial(self._destination.job, kind, job_id)
+            verdict: JobEnd | Running = await self._ask(ask, f"{kind}s/batch/job", of_job)
+            if isinstance(verdict, Unknown):
+                if unknown_since is None:
+                    unknown_since = self._clock.monotonic()
+                if self._clock.monotonic() - unknown_since >= UNKNOWN_JOB_PATIENCE_S:
+                    return verdict
+            elif not isinstance(verdict, Running):
+                duration_s = self._clock.monotonic() - accepted_at
+                if waited_s >= duration_s / 2:  # else it could not be asked for, and tells nothing of other jobs
+                    self._polling.ended(kind, duration_s)
+                self._observe(JobEnded(kind, duration_s))
+                return verdict
+            else:
+                unknown_since = None
+
+    async def failures(self, kind: Kind, job_id: str) -> list[dict[str, object]] | None:
+        """Return the failed items of a job as FullStory echoes them; None when they cannot be read."""
+        found: list[dict[str, object]] = []
+        token, seen = "", {""}
+        patient_until = self._clock.monotonic() + UNKNOWN_JOB_PATIENCE_S
+        while True:
+            ask = partial(self._destination.errors, kind, job_id, token)
+            verdict: ErrorPage | Running | Unreadable | Unknown = await self._ask(
+                ask, f"{kind}s/batch/errors", of_errors
+            )
+            match verdict:
+                case ErrorPage(failures, next_token):
+                    found.extend(failures)
+                    if next_token in seen:
+                        return found
+                    seen.add(next_token)
+                    token = next_token
+                case Running():
+                    await asyncio.sleep(FIRST_S)
+                case Unknown() if self._clock.monotonic() < patient_until:
+                    await asyncio.sleep(CAP_S)
+                case Unreadable() | Unknown():
+                    return None
+                case _:
+                    assert_never(verdict)
+
+    async def back_off(self, rounds: int) -> None:
+        """Wait before what has failed so often by FullStory's own fault is sent again."""
+        await self._calls.back_off(Retry(RetryReason.SERVER_ERROR), rounds)
+
+    async def _ask(
+        self,
+        ask: Callable[[], Awaitable[Answer | NoAnswer]],
+        endpoint: str,
+        judge: Callable[[Answer | NoAnswer], _V | Retry | Halt],
+    ) -> _V:
+        """GET until the answer says something about the job."""
+        failures = 0
+        while True:
+            await self._gate.ask()
+            asked_at = self._clock.monotonic()
+            verdict = judge(await self._calls.timed(endpoint, ask()))
+            self._calls.note_throttle(verdict)
+            self._gate.told(load_of(verdict), asked_at)
+            if isinstance(verdict, Retry):
+                failures += 1
+                await self._calls.back_off(verdict, failures)
+            elif isinstance(verdict, Halt):
+                self._gate.halt(verdict.reason, verdict.detail)
+                await asyncio.sleep(self._gate.limits.probe_interval_s)
+            else:
+                self._gate.resume(*ENDED_BY_A_READ)
+                return verdict
