@@ -16,6 +16,7 @@ import confluent_kafka
 
 from processor import __version__
 from processor.cli.generator import generate
+from processor.engine.limits import PLANNED_JOBS
 from tests.chaos import toxiproxy
 from tests.chaos.evidence import gather
 from tests.chaos.faults import Round, clear_up, plan, strike
@@ -115,6 +116,7 @@ def play(script: Script, folder: Path, tell: Tell) -> Result:
             "requests_replayed": stats["replays"],
             "answers_lost": stats["faults"].get("drop_after", 0),
             "throttled": stats["throttled"],
+            "jobs_in_progress_at_most": stats["jobs"]["max_in_progress"],
         }
         faults = [*players.faults, *judgement.faults(), *_further_faults(script, counts, judgement)]
         return Result(script, time.monotonic() - started, rounds, players.killed, counts, judgement, faults)
@@ -170,5 +172,7 @@ def _further_faults(script: Script, counts: dict[str, int], judgement: Judgement
     """Name what the oracle has no law for."""
     if counts["redelivered"]:
         yield f"the workers gave up keys for {counts['redelivered']} records, though the sandbox keeps its word"
+    if counts["jobs_in_progress_at_most"] > PLANNED_JOBS:
+        yield f"{counts['jobs_in_progress_at_most']} jobs were in progress at one time, of at most {PLANNED_JOBS}"
     if script.scenario == ROLLING and judgement.freshness_s > FRESH_S:
         yield f"{judgement.late} took {judgement.freshness_s:.1f} s from production to effect"

@@ -66,6 +66,25 @@ def test_a_hidden_limit_is_used_and_seldom_met(workers: int, *, is_batch: bool, 
     play(story, partial(fleet_of, workers, limit, is_batch=is_batch, hot_share=0.8 if is_hot else None))
 
 
+def test_the_jobs_in_progress_stay_within_the_documented_limit_while_partitions_move() -> None:
+    """Slow jobs, many of them, and a rebalance every few seconds: they count for whoever follows them."""
+    chance = random.Random(SEED)
+
+    async def story(fleet: Fleet) -> None:
+        fleet.fullstory.weather.job_duration_s = (20.0, 40.0)
+        for _ in range(40):
+            await asyncio.sleep(5.0)
+            giver, taker = chance.sample(fleet.members, 2)
+            if giver.owned:
+                moving = chance.choice(list(giver.owned))
+                await giver.source.revoke(moving)
+                await taker.source.assign(moving)
+        assert 50 <= fleet.fullstory.peak_jobs <= 100
+        print(f"seed {SEED}: {fleet.fullstory.peak_jobs} jobs at most")  # noqa: T201 - shown when it fails
+
+    play(story, partial(fleet_of, 4, Limit(80.0), is_batch=True))
+
+
 @pytest.mark.parametrize("is_batch", [True, False], ids=["batch", "single"])
 def test_after_an_outage_the_limit_is_used_again_within_half_a_minute(*, is_batch: bool) -> None:
     """Ten minutes of 503: few requests while it lasts, and nothing about the rate is forgotten."""
