@@ -24,16 +24,15 @@ BATCH = replace(SINGLE, is_batch=True, max_records=5)
 def fleet_of(workers: int, limit: Limit, *, is_batch: bool, hot_share: float | None = None, seed: int = SEED) -> Fleet:
     """Return workers with more to send than the limit lets through, also after it has doubled."""
     plan = replace(BATCH if is_batch else SINGLE, seed=seed)
-    fleet = Fleet(workers, limit, plan, limit.per_s * (7 if is_batch else 3), hot_share)
-    fleet.fullstory.weather.latency_s = (0.05, 0.2)
-    fleet.fullstory.weather.job_duration_s = (0.05, 0.15)
+    fleet = Fleet(workers, limit, plan, limit.per_s * 3, hot_share)
+    fleet.fullstory.weather.latency_s = (0.02, 0.08)
+    fleet.fullstory.weather.job_duration_s = (0.02, 0.05)
     return fleet
 
 
 def drawn_limit(workers: int, *, is_batch: bool, is_hot: bool) -> float:
-    """Draw a limit; a single partition cannot use much of one in batches of five records."""
-    chance = random.Random(f"{SEED} {workers} {is_batch} {is_hot}")
-    limit = chance.uniform(32.0, 38.0) if is_batch and is_hot else chance.uniform(30.0, 90.0)
+    """Draw a limit; one of eight workers has so few of the jobs in progress that it cannot use much more in batches."""
+    limit = random.Random(f"{SEED} {workers} {is_batch} {is_hot}").uniform(40.0, 50.0 if is_batch and is_hot else 90.0)
     print(f"seed {SEED}: {limit:.1f} requests/s")  # noqa: T201 - shown when it fails
     return limit
 
@@ -44,10 +43,9 @@ def drawn_limit(workers: int, *, is_batch: bool, is_hot: bool) -> float:
 def test_a_hidden_limit_is_used_and_seldom_met(workers: int, *, is_batch: bool, is_hot: bool) -> None:
     """At least 95 % of it with less than 1 % refused; and 90 % of twice as much within half a minute.
 
-    Eight workers take longer in one case: alone the one with the hot partition can use what the others do not, and its
-    part of the limit is so small that it looks for more but slowly, lest refusals become many.
+    A worker with less than about five requests a second looks for more so slowly, lest refusals become many, that eight
+    behind a limit of 35 may take ten seconds longer.
     """
-    within_s = 45.0 if workers == 8 and is_batch and is_hot else 30.0
     limit = Limit(drawn_limit(workers, is_batch=is_batch, is_hot=is_hot))
 
     async def story(fleet: Fleet) -> None:
@@ -59,7 +57,7 @@ def test_a_hidden_limit_is_used_and_seldom_met(workers: int, *, is_batch: bool, 
         assert used >= 0.95
         assert refused < 0.01
         limit.per_s *= 2
-        await asyncio.sleep(within_s + 10.0)
+        await asyncio.sleep(30.0 + 10.0)
         assert any(part >= 0.9 for _, part in windows(limit, now, fleet.now, 10.0))
         assert fleet.fullstory.peak_jobs <= 100
 
