@@ -8,8 +8,9 @@ what it answers 429 found the bucket empty. Hence the rules:
    rate starts a little below what was taken since the one before, and then grows with the cube of time: for long it
    stays near what is known to be right, then it looks ever faster for more.
 3. Only time in which it is used up counts, for growth and for measuring: a quiet hour says nothing about the limit.
-4. A burst hides the limit for a while, so a short time between refusals says little: the rate then only shrinks.
-5. The fewer requests a process makes, the slower it grows, so that refusals stay rare among them. Processes that share
+4. The first refusal tells little: from there the rate doubles again and again until a second one tells more.
+5. A burst hides the limit for a while, so a short time between refusals says little: the rate then only shrinks.
+6. The fewer requests a process makes, the slower it grows, so that refusals stay rare among them. Processes that share
    a limit need no other way to agree: who takes more is refused more often.
 """
 
@@ -22,6 +23,8 @@ _KEPT = 0.95
 """Of what was taken between two refusals, the part with which the rate starts again."""
 _GROWTH = 1.5e-4
 """Growth after a second, as a part of the rate; with the cube of time it is twofold after 19 s."""
+_DOUBLES_IN_S = 5.0
+"""After a first refusal, until there is a second."""
 _HELP = 3.0
 """Requests a second that each grows as if it had besides: so those catch up that have little of a shared limit."""
 _PERIOD_S = 13.0
@@ -52,6 +55,8 @@ class Pace:
         """Requests a second."""
         self._start_rate = math.inf
         """The rate from which the growth began."""
+        self._is_known = False
+        """Whether two refusals have told of the rate."""
         self._grown_s = 0.0
         self._stretch = 1.0
         self._tokens = 0.0
@@ -65,6 +70,8 @@ class Pace:
         """Requests that were taken in that time."""
         self._taken_after_refusal = 0
         self._recent: deque[float] = deque()
+        self._best = 0.0
+        """The highest rate that was ever taken for a while."""
 
     def room(self, now: float) -> float:
         """Return how many requests may be sent now."""
@@ -103,6 +110,7 @@ class Pace:
         self._recent.append(now)
         while self._recent[0] < now - _RECENT_S:
             self._recent.popleft()
+        self._best = max(self._best, len(self._recent) / _RECENT_S)
 
     def refused(self, now: float, sent_at: float, until: float) -> None:
         """A request that was sent at `sent_at` was refused; none is welcome before `until`."""
@@ -114,15 +122,17 @@ class Pace:
             self._measured_s, self._taken = self._quiet_until - now, 0
             return
         if self.is_limiting:
+            self._is_known = True
             self._learn(now)
-        else:  # what was taken holds a burst: too much, and the next refusals tell
+        else:  # a burst is part of it, or it is long ago: too much, and the next refusals tell
             lasted_s = min(max(now - self._first_at, 1.0), _RECENT_S)
-            self._start_rate = max(self._recent_rate(now, lasted_s), _MIN_RATE)
+            self._start_rate = max(self._recent_rate(now, lasted_s), self._best, _MIN_RATE)
             self._measured_s, self._taken = 0.0, 0
         self._taken_after_refusal = 0
         self.rate = self._start_rate
         self._grown_s = 0.0
-        self._stretch = min(max(_REQUESTS_PER_REFUSAL / self._start_rate / _PERIOD_S, 1.0), _MAX_STRETCH)
+        stretch = _REQUESTS_PER_REFUSAL / self._start_rate / _PERIOD_S if self._is_known else 1.0
+        self._stretch = min(max(stretch, 1.0), _MAX_STRETCH)
         self._tokens = self._chance()  # processes that were told the same time do not come back together
         self._measured_s += self._quiet_until - now
         self._at = self._quiet_until
@@ -152,7 +162,10 @@ class Pace:
         if self._is_used_up:
             self._measured_s += elapsed
             self._grown_s += elapsed / self._stretch
-            self.rate = self._start_rate + (self._start_rate + _HELP) * _GROWTH * self._grown_s**3
+            if self._is_known:
+                self.rate = self._start_rate + (self._start_rate + _HELP) * _GROWTH * self._grown_s**3
+            else:
+                self.rate = self._start_rate * 2 ** (self._grown_s / _DOUBLES_IN_S)
 
     @property
     def _slack(self) -> float:

@@ -145,7 +145,7 @@ def assert_dead_letters_are_the_originals(traffic: Traffic) -> None:
 @pytest.mark.timeout(420)
 def test_nothing_is_lost_or_repeated_when_the_worker_is_killed(kafka: Cluster, names: Names, tmp_path: Path) -> None:
     """After five kills with jobs in flight everything arrived, and nothing took effect twice (law 10)."""
-    traffic = produce(kafka, names, generate(SEED + 1, 40_000, SMALL))
+    traffic = produce(kafka, names, generate(SEED + 1, 20_000, SMALL))
     chance = random.Random(SEED)
     shares = [0.2 + 0.5 * (number + chance.random()) / KILLS for number in range(KILLS)]
     sys.stdout.write(f"seed {SEED}: kills at shares of {[round(share, 2) for share in shares]} settled\n")
@@ -190,7 +190,8 @@ def test_an_outage_loses_nothing_and_retry_after_is_obeyed(kafka: Cluster, names
     budget = 16 * 1024 * 1024
     held: list[float] = []
 
-    with sandbox("--max-body-bytes", str(SANDBOX_BODY_BYTES)) as server:
+    options = ("--max-body-bytes", str(SANDBOX_BODY_BYTES), "--job-seconds", "0.1", "0.3")
+    with sandbox(*options) as server:
         settings = {"MEMORY__BUDGET_BYTES": budget}
         with worker(environment(traffic, server, **settings), tmp_path / "log") as program:
             wait_until(lambda: server.effects() > 1_000, "delivery is under way")

@@ -25,6 +25,11 @@ POLL_EVERY = 1_000
 """Delivery reports are served once for so many records: each call costs as much as a record."""
 
 NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+NO_COORDINATOR = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
 
 NO_GROUP = "nobody"
 """librdkafka wants a group's name even of a consumer that joins none."""
@@ -121,12 +126,23 @@ def committed(cluster: Cluster, group: str, topic: str) -> dict[int, int]:
 def journals(cluster: Cluster, group: str, topic: str) -> dict[int, tuple[int, str]]:
     """Return the group's committed offset and metadata of each partition that has them."""
     with _reader(cluster, group) as reader:
-        found = reader.committed(_partitions(reader, topic), DEADLINE_S)
+        found = _committed(reader, _partitions(reader, topic))
     return {
         partition.partition: (partition.offset, partition.metadata or "")
         for partition in found
         if partition.offset >= 0
     }
+
+
+def _committed(reader: Consumer, partitions: list[KafkaPartition]) -> list[KafkaPartition]:
+    """Ask until the coordinator answers: a cluster that was just started has to find one first."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            return reader.committed(partitions, DEADLINE_S)
+        except KafkaException as fault:
+            if fault.args[0].code() not in NO_COORDINATOR or time.monotonic() > deadline:
+                raise
 
 
 def commit_bytes(cluster: Cluster, group: str, topic: str, metadata: bytes) -> None:

@@ -174,3 +174,30 @@ def test_a_quiet_night_does_not_lower_the_rate_of_the_morning() -> None:
     since = server.now
     server.live(30.0)
     assert server.used(since) > 0.95
+
+
+def test_a_refusal_after_an_outage_tells_no_rate_below_what_was_taken_before() -> None:
+    """Little was asked for meanwhile, and that is no measure of what FullStory takes."""
+    pace = Pace(lambda: 0.5)
+    for moment in range(200):  # 20 a second, for ten seconds
+        pace.sent(moment / 20)
+        pace.taken(moment / 20)
+    pace.sent(60.0)
+    pace.taken(60.0)
+    pace.sent(61.0)
+    pace.refused(61.1, 61.0, 64.1)
+    assert pace.rate == pytest.approx(20.0, rel=0.01)
+
+
+def test_a_first_refusal_holds_nobody_up_for_long() -> None:
+    """It may have had another cause than the rate: what FullStory takes besides is found out soon."""
+    server = Server(rate=100.0)
+    server.pace.sent(server.now)
+    server.pace.taken(server.now)
+    server.pace.sent(server.now)
+    server.pace.refused(server.now, server.now, server.now + BLOCK_S)
+    assert server.pace.rate == 1.0
+    server.live(40.0)
+    since = server.now
+    server.live(20.0)
+    assert server.used(since) >= 0.9
