@@ -141,7 +141,9 @@ def _committed(reader: Consumer, partitions: list[KafkaPartition]) -> list[Kafka
         try:
             return reader.committed(partitions, DEADLINE_S)
         except KafkaException as fault:
-            if fault.args[0].code() not in NO_COORDINATOR or time.monotonic() > deadline:
+            error = fault.args[0]
+            is_passing = isinstance(error, KafkaError) and error.code() in NO_COORDINATOR
+            if not is_passing or time.monotonic() > deadline:
                 raise
 
 
