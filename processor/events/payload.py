@@ -42,6 +42,8 @@ class Payload:
     range: OffsetRange
     users: list[Item] = field(default_factory=list)
     events: list[Item] = field(default_factory=list)
+    event_times: list[str] = field(default_factory=list)
+    """When each of the events happened, as it is sent."""
     rejected: list[tuple[int, Rejected]] = field(default_factory=list)
     filtered: Counter[FilterReason] = field(default_factory=Counter)
     changes: Counter[PropertyRule] = field(default_factory=Counter)
@@ -194,6 +196,7 @@ class PayloadBuilder:
         if not self._has_room(self._event_bytes, len(body)):
             return False
         self._payload.events.append(Item(body, (offset,), mapped.uid))
+        self._payload.event_times.append(mapped.body["timestamp"])
         self._event_bytes += len(body) + 1
         return True
 

@@ -67,6 +67,16 @@ def iso_of_ms(milliseconds: int) -> str | None:
     return f"{second}.{milliseconds % _MILLISECONDS:03d}Z" if second else None
 
 
+def seconds_of(written: str) -> float:
+    """Return the seconds since the epoch of what `iso` has written."""
+    return _second_of_iso(written[:_SECONDS_LENGTH]) + int(written[_SECONDS_LENGTH + 1 : -1]) / _MILLISECONDS
+
+
+@lru_cache(maxsize=16_384)
+def _second_of_iso(second: str) -> float:
+    return datetime.fromisoformat(second).replace(tzinfo=UTC).timestamp()
+
+
 @lru_cache(maxsize=16_384)
 def _iso_of_second(second: int) -> str | None:
     try:

@@ -26,6 +26,7 @@ from processor.engine.verdict import (
     is_passing,
 )
 from processor.events.payload import Item, Payload
+from processor.events.timestamps import seconds_of
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason, HaltReason, Kind
 from processor.model.records import Record, TopicPartition
@@ -434,4 +435,6 @@ def _settled(batch: Batch, failures: Sequence[_Failure]) -> Settled:
     }
     timestamps = [records[offset].timestamp_ms for offsets in good.values() for offset in offsets]
     delivered = Counter({kind: len(offsets) for kind, offsets in good.items()})
-    return Settled(delivered, batch.payload.filtered, Counter(reasons.values()), timestamps)
+    events = zip(batch.payload.events, batch.payload.event_times, strict=True)
+    times_s = [seconds_of(at) for item, at in events if item.records[0] not in reasons]
+    return Settled(delivered, batch.payload.filtered, Counter(reasons.values()), timestamps, times_s)

@@ -86,12 +86,15 @@ class HeldUp:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A batch settled: what became of each of its records, and the Kafka timestamps of those delivered."""
+    """A batch settled: what became of each of its records, and the times of those delivered."""
 
     delivered: Counter[Kind]
     filtered: Counter[FilterReason]
     dead_lettered: Counter[DeadLetterReason]
     timestamps_ms: Sequence[int] = field(repr=False)
+    """Kafka's."""
+    event_times_s: Sequence[float] = field(default=(), repr=False)
+    """When the events happened, by the clocks of those who sent them; identifies have no such time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,15 @@ class Fetched:
     bytes: int
 
 
+class ClientFigures(NamedTuple):
+    """What Kafka's client says of itself, every few seconds."""
+
+    fetch_queue_bytes: int = 0
+    """What it has fetched and nobody has consumed yet."""
+    round_trip_s: float = 0.0
+    """The shortest of late to the slowest broker; a fetch that finds nothing waits there for half a second."""
+
+
 class SourceListener(Protocol):
     """Who a source tells; called on the event loop's thread, never two at a time for one partition."""
 
@@ -115,6 +124,11 @@ class SourceListener(Protocol):
 
 class Source(Protocol):
     """Records of the subscribed topics, and commits. Each partition belongs to one epoch at a time."""
+
+    @property
+    def figures(self) -> ClientFigures:
+        """What the client last said of itself."""
+        ...
 
     @property
     def polled_at(self) -> float:

@@ -1,10 +1,11 @@
 """What the worker is doing at this moment, for those who show it: metrics, probes, pages. A value, made on demand."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from processor.model.reasons import Bottleneck, HaltReason
 from processor.model.records import TopicPartition
+from processor.runtime.ports import ClientFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class WorkerState:
     operations_in_flight: int
     polled_at: float
     """When Kafka's client was last polled, on the monotonic clock."""
+    client: ClientFigures = field(default_factory=ClientFigures)
+    """What it says of itself."""
 
 
 StateOf = Callable[[], WorkerState]

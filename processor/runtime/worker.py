@@ -117,6 +117,7 @@ class Worker:
             jobs_in_flight=limits.jobs,
             operations_in_flight=limits.operations,
             polled_at=self._source.polled_at,
+            client=self._source.figures,
         )
 
     def open(self, destination: str) -> None:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from processor.engine.journal import METADATA_BYTES
 from processor.model.records import Headers, Record, TopicPartition, held_bytes
-from processor.runtime.ports import Assignment, Commit, CommitFault, Fetched, SourceListener
+from processor.runtime.ports import Assignment, ClientFigures, Commit, CommitFault, Fetched, SourceListener
 
 CommitOutcome = Literal["ok", "failed", "unknown"]
 """`unknown`: the commit took effect, and an error is told."""
@@ -143,6 +143,11 @@ class FakeSource:
         self._thread: asyncio.Task[None]
 
     # The port
+
+    @property
+    def figures(self) -> ClientFigures:
+        """Nothing."""
+        return ClientFigures()
 
     @property
     def polled_at(self) -> float:

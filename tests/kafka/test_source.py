@@ -285,6 +285,16 @@ async def test_the_thread_waits_for_a_busy_loop(kafka: Cluster, names: Names) ->
     assert offsets == list(range(20_000))
 
 
+@on_a_loop
+async def test_the_client_tells_what_it_holds(kafka: Cluster, names: Names) -> None:
+    """Bytes that wait to be consumed, and how far away the brokers are."""
+    kafka.create_topic(names.topic)
+    async with member(kafka, names, properties={"statistics.interval.ms": 50}) as one:
+        await until(lambda: one.source.figures.round_trip_s > 0, "a round trip was measured")
+        assert one.source.figures.round_trip_s < 10
+        assert one.source.figures.fetch_queue_bytes == 0
+
+
 # Gaps
 
 

@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import pytest
@@ -305,6 +305,16 @@ def test_freshness_counts_every_delivered_record() -> None:
     assert (buckets["1.0"], buckets["2.0"], buckets["86400.0"], buckets["+Inf"]) == (2, 3, 3, 4)
     assert samples["freshness_seconds_count"] == {(): 4}
     assert samples["freshness_seconds_sum"][()] == pytest.approx(1.0 + 1.001 + 10**6)
+
+
+def test_the_age_of_events_is_by_their_own_clocks() -> None:
+    """What comes from the future is of age 0."""
+    world = World()
+
+    world.metrics(replace(settled(), event_times_s=[NOW_S - 3.0, NOW_S - 90.0, NOW_S + 60.0]))
+
+    buckets = {bound: value for (bound,), value in world.scrape()["event_age_seconds_bucket"].items()}
+    assert (buckets["1.0"], buckets["5.0"], buckets["120.0"]) == (1, 2, 3)
 
 
 @pytest.mark.parametrize("seed", range(3))

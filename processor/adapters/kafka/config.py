@@ -55,6 +55,7 @@ def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "fetch.max.bytes": settings.fetch_bytes,
         "message.max.bytes": 1_000,  # a producer's limit, below which librdkafka refuses the `fetch.max.bytes`
         "max.partition.fetch.bytes": settings.partition_fetch_bytes,
+        "statistics.interval.ms": 10_000,
         **settings.properties,
         "bootstrap.servers": settings.bootstrap_servers,
         "group.id": settings.group_id,

@@ -32,10 +32,11 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from processor.adapters.kafka.commits import Commits
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, consumer_config, refusals
 from processor.adapters.kafka.faults import is_fatal, said
+from processor.adapters.kafka.figures import figures
 from processor.adapters.kafka.offsets import Offsets, Start, named
 from processor.model.errors import SourceError
 from processor.model.records import Record, TopicPartition, held_bytes
-from processor.runtime.ports import Assignment, Commit, Fetched, SourceListener
+from processor.runtime.ports import Assignment, ClientFigures, Commit, Fetched, SourceListener
 
 CONSUME_RECORDS = 1_000
 CONSUME_WAIT_S = 0.02
@@ -68,6 +69,7 @@ class KafkaSource:
         self._stopping = threading.Event()
         self._caught_up = threading.Event()
         self._polled_at = time.monotonic()
+        self._figures = ClientFigures()
         self._handed_over = 0  # bytes; written by the thread
         self._taken_over = 0  # bytes; written by the loop
         self._listener: SourceListener
@@ -87,6 +89,11 @@ class KafkaSource:
     # On the event loop
 
     @property
+    def figures(self) -> ClientFigures:
+        """What librdkafka last said of itself."""
+        return self._figures
+
+    @property
     def polled_at(self) -> float:
         """When the thread last turned to Kafka, on the monotonic clock."""
         return self._polled_at
@@ -98,6 +105,7 @@ class KafkaSource:
         callbacks: dict[str, Callable[..., None]] = {
             "error_cb": self._on_error,
             "on_commit": self._on_commit,
+            "stats_cb": self._on_statistics,
         }
         with refusals():
             consumer = Consumer(consumer_config(self._settings, **callbacks), logger=LIBRDKAFKA_LOG)
@@ -381,6 +389,9 @@ class KafkaSource:
             self._tell(self._listener.failed, SourceError(f"Kafka's client cannot go on: {error.str()}"))
         else:
             self._tell(self._listener.trouble, error.str())
+
+    def _on_statistics(self, text: str) -> None:
+        self._figures = figures(text)
 
     def _tell(self, what: Callable[..., None], *values: object) -> None:
         """Call on the event loop's thread, in the order of the calls here."""

@@ -98,6 +98,14 @@ FRESHNESS = Definition(
     "to a day: a worker that catches up after an outage is seen to do so.",
     buckets=(1, 2, 5, 10, 30, 60, 120, 300, 900, 3_600, 21_600, 86_400),
 )
+EVENT_AGE = Definition(
+    "event_age_seconds",
+    Type.HISTOGRAM,
+    "seconds",
+    "From an event's own timestamp to its delivery: it holds clocks of devices, and hours that a phone was offline. "
+    "Never alert on it.",
+    buckets=(1, 5, 30, 120, 600, 3_600, 21_600, 86_400, 604_800, 2_592_000),
+)
 OLDEST_UNSETTLED = Definition(
     "oldest_unsettled_timestamp_seconds",
     Type.GAUGE,
@@ -205,6 +213,16 @@ PARTITIONS_ASSIGNED = Definition("partitions_assigned", Type.GAUGE, "partitions"
 PARTITIONS_PAUSED = Definition(
     "partitions_paused", Type.GAUGE, "partitions", "Owned partitions that are not fetched: they hold enough."
 )
+FETCH_QUEUE_BYTES = Definition(
+    "kafka_fetch_queue_bytes", Type.GAUGE, "bytes", "What Kafka's client has fetched and nobody has consumed yet."
+)
+BROKER_ROUND_TRIP = Definition(
+    "kafka_broker_round_trip_seconds",
+    Type.GAUGE,
+    "seconds",
+    "The shortest round trip of the last 10 s to the slowest broker. A fetch that finds nothing waits there for 0.5 s, "
+    "so that much says nothing.",
+)
 REBALANCES = Definition(
     "rebalances_total",
     Type.COUNTER,
@@ -261,6 +279,7 @@ CATALOGUE = (
     RECORDS_LOST_TO_RETENTION,
     PROPERTY_CHANGES,
     FRESHNESS,
+    EVENT_AGE,
     OLDEST_UNSETTLED,
     CONSUMER_LAG,
     BATCH_RECORDS,
@@ -279,6 +298,8 @@ CATALOGUE = (
     MEMORY_BUDGET,
     PARTITIONS_ASSIGNED,
     PARTITIONS_PAUSED,
+    FETCH_QUEUE_BYTES,
+    BROKER_ROUND_TRIP,
     REBALANCES,
     COMMITS,
     JOURNAL_RESUMED,

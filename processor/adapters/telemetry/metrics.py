@@ -154,6 +154,7 @@ class Metrics(Collector):
         # A producer's clock may run ahead: what comes from the future is fresh. Old formats have no timestamp.
         ages = [max(now - timestamp / 1000, 0.0) for timestamp in notice.timestamps_ms if timestamp > 0]
         self._distributions[catalogue.FRESHNESS].observe(ages)
+        self._distributions[catalogue.EVENT_AGE].observe([max(now - at, 0.0) for at in notice.event_times_s])
 
     def _redelivered(self, notice: Redelivered) -> None:
         self._count(catalogue.RECORDS_REDELIVERED, notice.records)
@@ -205,6 +206,8 @@ class Metrics(Collector):
             catalogue.MEMORY_BUDGET: _one(self._facts.memory_budget_bytes),
             catalogue.PARTITIONS_ASSIGNED: _one(len(owned)),
             catalogue.PARTITIONS_PAUSED: _one(sum(each.is_paused for _, each in owned)),
+            catalogue.FETCH_QUEUE_BYTES: _one(state.client.fetch_queue_bytes),
+            catalogue.BROKER_ROUND_TRIP: _one(state.client.round_trip_s),
             catalogue.BUILD_INFO: [((self._facts.version,), 1)],
             catalogue.CONFIG_INFO: [((self._facts.mapping_fingerprint,), 1)],
         }
