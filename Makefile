@@ -76,6 +76,10 @@ bench: $(VENV)/installed ## measure
 docs: $(VENV)/installed ## write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py $(ARGS)
 
+.PHONY: dashboards
+dashboards: $(VENV)/installed ## write Grafana's dashboards anew, from deploy/grafana/build.py
+	@$(BIN)/python deploy/grafana/build.py
+
 .PHONY: lock
 lock: $(VENV)/installed ## lock what pyproject.toml asks for; ARGS=--upgrade takes newer versions
 	$(PIP) install uv

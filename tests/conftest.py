@@ -1,11 +1,15 @@
-"""Whether the real-Kafka suite can run, that nobody overlooks that it did not, and what may run side by side."""
+"""A running Kafka for all who need one, that nobody overlooks where there is none, and what may run side by side."""
 
 import os
+import signal
+import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.kafka.cluster import available
+from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, available
+from tests.kafka.conftest import Names
 
 NOT_RUN = "real-Kafka suite: NOT RUN"
 SHARED = "kafka", "registry"
@@ -50,3 +54,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         terminal = config.get_terminal_writer()
         terminal.line(config.stash[missing_kafka])
         terminal.line(NOT_RUN)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Give the cluster that the whole suite shares."""
+    external = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if external:
+        yield ExternalCluster(external)
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run that is ended must not leave its broker behind
+    with KafkaCluster(tmp_path_factory.mktemp("kafka")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def names() -> Names:
+    """Give a test its own topics and group; the topics are not created yet."""
+    unique = uuid.uuid4().hex[:12]
+    return Names(topic=f"segment-{unique}", dead_letters=f"segment-{unique}-dlq", group=f"group-{unique}")

@@ -124,6 +124,11 @@ class WorkerProgram:
                 cwd=root,
             )
 
+    @property
+    def address(self) -> str:
+        """Where it answers: host and port."""
+        return f"127.0.0.1:{self._port}"
+
     def metrics(self) -> dict[str, float]:
         """Return every sample by name, summed over its labels, and by name and labels."""
         samples: dict[str, float] = {}

@@ -1,0 +1,98 @@
+"""A real Prometheus with our rules, in whose world an hour is a minute."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, final
+from urllib.parse import quote
+
+from tests.kafka.cluster import free_port
+from tests.kafka.programs import ask, wait_until
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
+FASTER = 60
+SCRAPE_S = 0.5
+
+_DURATION = re.compile(r"(?<=\[|\s)(\d+)(s|m|h|d)(?=\]|\s|\))")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def faster(rules: str) -> str:
+    """Return rules whose windows and waits are so much shorter; a record is late after five seconds, not sixty."""
+
+    def shorter(found: re.Match[str]) -> str:
+        return f"{max(int(found[1]) * _SECONDS[found[2]] / FASTER, SCRAPE_S) * 1_000:.0f}ms"
+
+    return _DURATION.sub(shorter, rules).replace('le="60.0"', 'le="5.0"').replace("10 * 60", "10")
+
+
+@final
+class Prometheus:
+    """Scrapes one target."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._url = f"http://127.0.0.1:{free_port()}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, target: str) -> None:
+        """Begin to scrape `host:port`."""
+        (self._folder / "rules.yaml").write_text(faster(RULES.read_text(encoding="utf-8")), encoding="utf-8")
+        config = self._folder / "prometheus.yaml"
+        config.write_text(
+            f"global: {{scrape_interval: {SCRAPE_S:g}s, evaluation_interval: {SCRAPE_S:g}s}}\n"
+            "rule_files: [rules.yaml]\n"
+            f"scrape_configs: [{{job_name: worker, static_configs: [{{targets: ['{target}']}}]}}]\n".replace(
+                "0.5s", "500ms"
+            ),
+            encoding="utf-8",
+        )
+        options = [
+            f"--config.file={config}",
+            f"--storage.tsdb.path={self._folder / 'data'}",
+            f"--web.listen-address={self._url.removeprefix('http://')}",
+        ]
+        with (self._folder / "prometheus.log").open("wb") as log:
+            self._process = subprocess.Popen(["prometheus", *options], stdout=log, stderr=log)
+        wait_until(self._is_ready, f"Prometheus is ready; see {self._folder / 'prometheus.log'}")
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Return what the expression gives now; raises for one that is wrong."""
+        answer = self._get(f"/api/v1/query?query={quote(expression)}")
+        assert answer["status"] == "success", f"{expression}: {answer}"
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
+
+    def firing(self) -> list[dict[str, Any]]:
+        """Return the alerts that fire now."""
+        alerts = self._get("/api/v1/alerts")["data"]["alerts"]
+        return [alert for alert in alerts if alert["state"] == "firing"]
+
+    def is_firing(self, name: str) -> bool:
+        """Say whether an alert of this name fires."""
+        return any(alert["labels"]["alertname"] == name for alert in self.firing())
+
+    def ever_fired(self) -> set[str]:
+        """Return the names of all alerts that have fired."""
+        found = self.query('count by (alertname) (last_over_time(ALERTS{alertstate="firing"}[1h]))')
+        return {each["metric"]["alertname"] for each in found}
+
+    def _is_ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._folder / "prometheus.log").read_text(encoding="utf-8")[-2_000:]
+        try:
+            return b"Ready" in ask(f"{self._url}/-/ready")
+        except ConnectionError:
+            return False
+
+    def _get(self, path: str) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(ask(self._url + path))
+        return answer

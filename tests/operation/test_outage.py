@@ -1,0 +1,87 @@
+"""A staged outage: a real worker between a real Kafka and the sandbox, watched by a real Prometheus."""
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from bench.stages import CLEAN
+from processor.cli.generator import generate
+from tests.kafka.cluster import Cluster
+from tests.kafka.conftest import Names
+from tests.kafka.programs import environment_of, sandbox, wait_until, worker
+from tests.kafka.topics import paced, produce_all
+from tests.operation.prometheus import Prometheus
+from tests.operation.test_rules import DASHBOARDS
+
+RATE = 100
+EXPECTED = {"SegmentFullstoryStalled", "SegmentFullstoryLate", "SegmentFullstoryLateForLong", "SegmentFullstoryHalted"}
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """Yield the name and the query of every line of every panel, with what Grafana would put in."""
+    for file in DASHBOARDS:
+        for panel in json.loads(file.read_text(encoding="utf-8"))["panels"]:
+            for target in panel["targets"]:
+                query = target["expr"].replace('job=~"$job"', 'job=~"worker"').replace("$__rate_interval", "10s")
+                yield f"{file.stem}: {panel['title']}", query
+
+
+@pytest.mark.kafka
+def test_an_outage_raises_the_right_alerts_and_only_these(
+    kafka: Cluster, names: Names, prometheus: Prometheus, tmp_path: Path
+) -> None:
+    """First all is well; then FullStory fails; then it is back and what was late is told; then the key is revoked.
+
+    In the end every query of every dashboard gives data.
+    """
+    kafka.create_topic(names.topic, 4)
+    kafka.create_topic(names.dead_letters)
+    stop = threading.Event()
+    with sandbox("--job-seconds", "0.1", "0.3") as server, ThreadPoolExecutor(1) as thread:
+        environment = environment_of(kafka, names, server.url, BATCH__LINGER_S=0.2)
+        with worker(environment, tmp_path / "log") as program:
+            program.wait_until_joined()
+            traffic = thread.submit(
+                produce_all, kafka, names.topic, paced(generate(1, None, CLEAN), RATE, stop), lambda *_: None
+            )
+            try:
+                prometheus.start(program.address)
+                fires = partial(partial, prometheus.is_firing)
+                wait_until(lambda: _delivered(prometheus) > 10 * RATE, "all has been well for ten seconds")
+                assert prometheus.ever_fired() == set()
+
+                server.set_faults(outage_status=503)
+                wait_until(fires("SegmentFullstoryStalled"), "the outage is told")
+                server.set_faults(outage_status=None)
+                wait_until(fires("SegmentFullstoryLate"), "what comes late is told")
+                wait_until(lambda: not prometheus.is_firing("SegmentFullstoryStalled"), "the outage is over")
+
+                server.set_keys(na1_architect=None)
+                wait_until(fires("SegmentFullstoryHalted"), "the halt is told")
+                halted = next(each for each in prometheus.firing() if "reason" in each["labels"])
+                server.set_keys(na1_architect="ARCHITECT")
+                wait_until(lambda: not prometheus.is_firing("SegmentFullstoryHalted"), "the halt is over")
+                wait_until(fires("SegmentFullstoryLateForLong"), "the allowance of days is going, too")
+
+                empty = [name for name, query in queries() if not prometheus.query(query)]
+                said = [text for each in prometheus.firing() for text in each["annotations"].values()]
+                fired = prometheus.ever_fired()
+            finally:
+                stop.set()
+                traffic.result()
+
+    assert halted["labels"]["reason"] == "unauthorized"
+    assert "unauthorized" in halted["annotations"]["description"]
+    assert not [text for text in said if "{{" in text or "error" in text]
+    assert fired == EXPECTED
+    assert empty == []
+
+
+def _delivered(prometheus: Prometheus) -> float:
+    found = prometheus.query("sum(segment_fullstory_records_delivered_total)")
+    return float(found[0]["value"][1]) if found else 0.0

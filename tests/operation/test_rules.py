@@ -1,0 +1,83 @@
+"""Rules and dashboards: sound, tested, explained, and about metrics that there are."""
+
+import re
+import runpy
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from processor.adapters.telemetry.catalogue import CATALOGUE
+from tests.operation.prometheus import FASTER, ROOT, RULES, faster
+
+FOLDER = RULES.parent
+DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
+ALERT = re.compile(r"(?m)^ +- alert: (\w+)$")
+METRIC = re.compile(r"\bsegment_fullstory_([a-z_]+)\b")
+HISTOGRAM_SUFFIX = re.compile(r"_(bucket|count|sum)\Z")
+
+
+def text(file: Path) -> str:
+    """Return what the file says."""
+    return file.read_text(encoding="utf-8")
+
+
+def alerts() -> list[str]:
+    """Return the names of all alerts."""
+    return ALERT.findall(text(RULES))
+
+
+def unknown(source: str) -> set[str]:
+    """Return the metrics that the source names and the worker does not have."""
+    names = {each.name for each in CATALOGUE}
+    return {name for name in METRIC.findall(source) if name not in names | {"build_info"}} - {
+        name for name in METRIC.findall(source) if HISTOGRAM_SUFFIX.sub("", name) in names
+    }
+
+
+@pytest.mark.parametrize("command", [["check", "rules", "rules.yaml"], ["test", "rules", "tests.yaml"]], ids="-".join)
+def test_prometheus_accepts_them(promtool: str, command: list[str]) -> None:
+    """The rules are well-formed, and each alert fires where it should and does not where it should not."""
+    done = subprocess.run([promtool, *command], cwd=FOLDER, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_alert_is_tested_both_ways_and_has_its_section() -> None:
+    """A case in which it fires, one in which it does not; a section of its name in the runbook, which it names."""
+    cases, runbook, rules = text(FOLDER / "tests.yaml"), text(ROOT / "docs" / "runbook.md"), text(RULES)
+    sections = re.findall(r"(?m)^## (\w+)$", runbook)
+
+    assert sections == alerts()
+    for alert in alerts():
+        assert f'"{alert}: fires"' in cases
+        assert len(re.findall(rf'"{alert}: (?!fires")', cases)) >= 1
+        assert f"runbook_url: docs/runbook.md#{alert.lower()}" in rules
+
+
+def test_each_says_what_is_wrong() -> None:
+    """A severity, a summary and a description."""
+    found = text(RULES)
+    for word in ("severity:", "summary:", "description:"):
+        assert found.count(f"  {word}") == len(alerts())
+
+
+@pytest.mark.parametrize("file", [RULES, *DASHBOARDS], ids=lambda file: file.name)
+def test_the_worker_has_every_metric_that_is_asked_for(file: Path) -> None:
+    """No query asks for a name that was changed or never was."""
+    assert unknown(text(file)) == set()
+
+
+def test_the_dashboards_are_what_their_source_makes() -> None:
+    """`make dashboards` was run after the last change."""
+    source = runpy.run_path(str(ROOT / "deploy" / "grafana" / "build.py"))
+    made = {name: source["text_of"](name) for name in sorted(source["DASHBOARDS"])}
+
+    assert made == {file.stem: text(file) for file in DASHBOARDS}
+
+
+def test_a_faster_world_has_no_slow_window_left() -> None:
+    """Every duration of the rules is one that the staged outage has time for."""
+    assert FASTER == 60
+    assert faster("rate(x[1h]) and y offset 30m\n for: 2m\n") == "rate(x[60000ms]) and y offset 30000ms\n for: 2000ms\n"
+    assert not re.search(r"\[\d+[mhd]\]|for: \d+[mhd]\b|offset \d+[mhd]\b", faster(text(RULES)))
