@@ -22,8 +22,10 @@ from processor.adapters.schemas.cache import CachedSchemas
 from processor.adapters.schemas.local import LocalSchemas, shipped_folder
 from processor.adapters.schemas.places import RegistryAndFolder
 from processor.adapters.schemas.registry import RegistrySchemas
+from processor.adapters.telemetry.history import History
 from processor.adapters.telemetry.logs import LogObserver
 from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
+from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import TelemetryServer
 from processor.cli.settings import Settings
 from processor.cli.settings.connections import SchemaRegistry
@@ -162,10 +164,19 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         watch = Watch(worker.state, clock, time.thread_time, observe)
         registry = new_registry()
         facts = Facts(__version__, fingerprint, settings.kafka.topics, settings.memory.budget_bytes)
-        told += [Metrics(registry, watch.state, clock, facts), LogObserver(log, clock), *observers]
+        history = History(clock)
+        told += [Metrics(registry, watch.state, clock, facts), LogObserver(log, clock), history, *observers]
         http, fail_on_halt = settings.http, settings.ready.fail_on_halt
         server = await stack.enter_async_context(
-            TelemetryServer(http.host, http.port, registry, watch.state, clock, fail_on_halt=fail_on_halt)
+            TelemetryServer(
+                http.host,
+                http.port,
+                registry,
+                watch.state,
+                lambda: render(watch.state(), history, facts, clock.wall()),
+                clock,
+                fail_on_halt=fail_on_halt,
+            )
         )
 
         async def identify() -> None:

@@ -96,11 +96,14 @@ class Admin:
         found = [user.as_json(include_schema=True) for user in world.users if uid in (None, user.uid)]
         return _json(found[-int(limit) :])
 
-    async def jobs(self, _request: web.Request) -> web.Response:
-        """GET: every job, in order of acceptance."""
+    async def jobs(self, request: web.Request) -> web.Response:
+        """GET: every job, in order of acceptance; `?limit=` for the newest ones."""
         world = self._world()
         world.settle()
-        return _json([_job_json(job) for job in world.jobs])
+        limit = request.query.get("limit", "0")
+        if not limit.isdecimal():
+            return _refusal(invalid("limit must be a number"))
+        return _json([_job_json(job) for job in list(world.jobs)[-int(limit) :]])
 
     async def requests(self, _request: web.Request) -> web.Response:
         """GET: the last requests of the API, oldest first."""

@@ -1,7 +1,6 @@
 """The sandbox as a server on a socket."""
 
 from collections.abc import Awaitable, Callable
-from importlib.resources import files
 from types import TracebackType
 from typing import Self, final
 
@@ -13,6 +12,7 @@ from processor.sandbox.endpoints import ME, PREFIXES, UNKNOWN, V2, Endpoint
 from processor.sandbox.faults import Faults
 from processor.sandbox.keys import Keys
 from processor.sandbox.options import Clock, SandboxOptions, SystemClock
+from processor.sandbox.page import page
 from processor.sandbox.truth import Truth
 from processor.sandbox.world import World
 
@@ -78,7 +78,7 @@ class Sandbox:
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=self.options.max_body_bytes)
-        application.router.add_get("/", _page)
+        application.router.add_get("/", page)
         application.router.add_routes(Admin(lambda: self._world, self.reset).routes())
         application.router.add_route(ME.method, ME.path, self._handler(ME))
         for prefix in PREFIXES:
@@ -92,9 +92,3 @@ class Sandbox:
             return await Visit(self._world, endpoint, request).serve()
 
         return handle
-
-
-async def _page(_request: web.Request) -> web.Response:
-    """GET /: users, events and counters for human eyes."""
-    html = files("processor.sandbox").joinpath("page.html").read_text(encoding="utf-8")
-    return web.Response(text=html, content_type="text/html")

@@ -13,7 +13,7 @@ from bench.stages import CLEAN
 from processor.cli.generator import generate
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
-from tests.kafka.programs import environment_of, sandbox, wait_until, worker
+from tests.kafka.programs import ask, environment_of, sandbox, wait_until, worker
 from tests.kafka.topics import paced, produce_all
 from tests.operation.prometheus import Prometheus
 from tests.operation.test_rules import DASHBOARDS
@@ -63,6 +63,7 @@ def test_an_outage_raises_the_right_alerts_and_only_these(
 
                 server.set_keys(na1_architect=None)
                 wait_until(fires("SegmentFullstoryHalted"), "the halt is told")
+                page = ask(f"http://{program.address}/").decode()
                 halted = next(each for each in prometheus.firing() if "reason" in each["labels"])
                 server.set_keys(na1_architect="ARCHITECT")
                 wait_until(lambda: not prometheus.is_firing("SegmentFullstoryHalted"), "the halt is over")
@@ -77,6 +78,7 @@ def test_an_outage_raises_the_right_alerts_and_only_these(
 
     assert halted["labels"]["reason"] == "unauthorized"
     assert "unauthorized" in halted["annotations"]["description"]
+    assert "<h2>Halted</h2>" in page
     assert not [text for text in said if "{{" in text or "error" in text]
     assert fired == EXPECTED
     assert empty == []

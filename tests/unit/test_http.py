@@ -42,7 +42,9 @@ class World:
 
     def server(self, host: str = HOST, port: int = 0, *, fail_on_halt: bool = False) -> TelemetryServer:
         """Return a server that shows this world."""
-        return TelemetryServer(host, port, self.registry, lambda: self.state, self, fail_on_halt=fail_on_halt)
+        return TelemetryServer(
+            host, port, self.registry, lambda: self.state, lambda: "<p>page", self, fail_on_halt=fail_on_halt
+        )
 
     def ask(self, path: str, *, fail_on_halt: bool = False) -> tuple[int, Any]:
         """Return status and JSON of one answer."""
@@ -166,16 +168,18 @@ def test_a_scrape_is_compressed_when_it_may_be() -> None:
 
 
 def test_the_front_page_says_what_there_is() -> None:
-    """Somebody who opens the port in a browser finds the way."""
+    """Somebody who opens the port in a browser is shown it, and nothing that is not its own runs there."""
 
-    async def visit(get: Get) -> tuple[str, str, int]:
+    async def visit(get: Get) -> tuple[str, str, str, int]:
         front, elsewhere = await get("/"), await get("/elsewhere")
-        return front.content_type, await front.text(), elsewhere.status
+        return front.content_type, front.headers["Content-Security-Policy"], await front.text(), elsewhere.status
 
-    content_type, text, elsewhere = World().run(visit)
+    content_type, policy, text, elsewhere = World().run(visit)
 
-    assert content_type == "text/plain"
-    assert all(path in text for path in ("/metrics", "/livez", "/readyz"))
+    assert content_type == "text/html"
+    assert text == "<p>page"
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
     assert elsewhere == 404
 
 

@@ -1,8 +1,8 @@
-"""The worker's small HTTP server: metrics, and the two questions that Kubernetes asks."""
+"""The worker's small HTTP server: a page for people, metrics, and the two questions that Kubernetes asks."""
 
 import errno
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from processor.adapters.telemetry.metrics import exposition
+from processor.adapters.telemetry.page import HEADERS
 from processor.model.errors import ConfigurationError
 from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf
@@ -20,14 +21,6 @@ POLL_LIMIT_S = 60.0
 
 SHUTDOWN_S = 0.5
 """For answers under way when the server stops."""
-
-INDEX = """\
-segment-fullstory
-
-/metrics  for Prometheus
-/livez    whether Kafka is being polled
-/readyz   whether the group has been joined, and why delivery stands still if it does
-"""
 
 
 @final
@@ -40,6 +33,7 @@ class TelemetryServer:
         port: int,
         registry: CollectorRegistry,
         state_of: StateOf,
+        page: Callable[[], str],
         clock: Clock,
         *,
         fail_on_halt: bool,
@@ -48,6 +42,7 @@ class TelemetryServer:
         self._port = port
         self._registry = registry
         self._state_of = state_of
+        self._page = page
         self._clock = clock
         self._fail_on_halt = fail_on_halt
         application = web.Application()
@@ -87,7 +82,7 @@ class TelemetryServer:
         return f"PROCESSOR_HTTP__HOST: cannot listen on {self._host}: {detail}; for example: 0.0.0.0"
 
     async def _index(self, _request: web.Request) -> web.Response:
-        return web.Response(text=INDEX)
+        return web.Response(text=self._page(), content_type="text/html", headers=HEADERS)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         body, content_type = exposition(self._registry, request.headers.get("Accept", ""))

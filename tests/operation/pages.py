@@ -1,0 +1,155 @@
+"""Worlds worth a look for the two pages, and `python -m tests.operation.pages`, which makes the pictures of docs/."""
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import aiohttp
+from prometheus_client import CollectorRegistry
+
+from processor.adapters.telemetry.history import STEP_S, STEPS, History
+from processor.adapters.telemetry.metrics import Facts
+from processor.adapters.telemetry.page import render
+from processor.adapters.telemetry.server import TelemetryServer
+from processor.model.reasons import Bottleneck, DeadLetterReason, HaltReason, Kind
+from processor.model.records import TopicPartition
+from processor.runtime.notices import Settled
+from processor.runtime.ports import ClientFigures
+from processor.runtime.state import Blocked, PartitionState, WorkerState
+from processor.sandbox.options import SandboxOptions
+from processor.sandbox.server import Sandbox
+from tests.fakes.state import IDLE
+from tests.operation.browser import Page, browser
+
+PICTURES = Path(__file__).parents[2] / "docs" / "images"
+NOW_S = 1_771_000_000.0
+FACTS = Facts("1.0.0", "5f0c8a1d", ("segment.identify", "segment.track"), 256 * 2**20)
+WIDTHS = {"phone": 390, "desk": 1_400}
+
+
+def partitions(count: int = 40) -> list[PartitionState]:
+    """Return partitions of which one is held up and some are paused."""
+    made = [
+        PartitionState(
+            TopicPartition("segment.track", number),
+            buffered_records=(number * 37) % 400,
+            in_flight_records=(number * 211) % 3_000,
+            is_paused=number % 9 == 4,
+            position=1_000_000,
+            end=1_000_000 + (number * 7_919) % 12_000,
+            oldest_unsettled_ms=int((NOW_S - number % 17) * 1_000),
+        )
+        for number in range(count)
+    ]
+    return [replace(made[0], blocked=Blocked(1_000_000, 94.0, "FullStory's job am9iLTE=")), *made[1:]]
+
+
+BUSY = replace(
+    IDLE,
+    partitions=partitions(),
+    bytes_held=171 * 2**20,
+    bottleneck=Bottleneck.DESTINATION,
+    concurrency_limit=12,
+    request_rate=27.4,
+    jobs_in_flight=38,
+    operations_in_flight=21_540,
+    client=ClientFigures(3 * 2**20, 0.004),
+)
+HALTED = replace(
+    BUSY, halts={HaltReason.UNAUTHORIZED: "FullStory answers 401: the key is wrong or was revoked; give a working one"}
+)
+
+
+@dataclass
+class WorkerWorld:
+    """A worker's port with a state and a history, and a clock that stands still."""
+
+    state: WorkerState = BUSY
+    now: float = NOW_S
+    history: History = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.history = History(self)
+        for step in range(STEPS):
+            self.now = NOW_S - (STEPS - step) * STEP_S
+            is_out = 100 < step < 112
+            delivered = 0 if is_out else 4_000 + 900 * (step % 7) + (6_000 if 112 <= step < 130 else 0)
+            age_s = 60 - 3 * (step - 112) if 112 <= step < 130 else 3 + step % 3
+            counts = Counter(
+                {DeadLetterReason.MALFORMED: step % 11 == 0, DeadLetterReason.UID_TOO_LONG: step % 29 == 0}
+            )
+            times = [] if is_out else [int((self.now - age_s) * 1_000)]
+            self.history(Settled(Counter({Kind.EVENT: delivered}), Counter(), +counts, times))
+        self.now = NOW_S
+
+    def monotonic(self) -> float:
+        """Return the moment."""
+        return self.now
+
+    def wall(self) -> float:
+        """Return the moment."""
+        return self.now
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[str]:
+        """Serve the page; give its address."""
+
+        def page() -> str:
+            return render(self.state, self.history, FACTS, self.now)
+
+        registry = CollectorRegistry()
+        async with TelemetryServer(
+            "127.0.0.1", 0, registry, lambda: self.state, page, self, fail_on_halt=False
+        ) as server:
+            yield f"http://127.0.0.1:{server.port}/"
+
+
+@asynccontextmanager
+async def busy_sandbox() -> AsyncIterator[str]:
+    """Run a sandbox that has received something; give its address."""
+    async with Sandbox(SandboxOptions(job_duration_s=(0.0, 0.0))) as server, aiohttp.ClientSession() as session:
+        headers = {"Authorization": "Basic na1.architect"}
+        for number in range(24):
+            user = {"uid": f"user-{number}", "display_name": f"Person {number}", "properties": {"plan_str": "pro"}}
+            event = {
+                "name": "Order Completed",
+                "timestamp": "2026-02-13T16:26:40.000Z",
+                "user": {"uid": f"user-{number}"},
+                "properties": {"total": 12.5 + number, "currency": "EUR"},
+            }
+            for path, body in (("users", user), ("events", event), ("events/batch", {"requests": [event]})):
+                async with session.post(f"{server.url}/v2/{path}", json=body, headers=headers) as answer:
+                    assert answer.status == 200, await answer.text()
+        yield f"{server.url}/"
+
+
+async def _take(folder: Path) -> None:
+    for name, state in (("worker", BUSY), ("worker-halted", HALTED)):
+        async with WorkerWorld(state).serve() as url:
+            await _shoot(url, name, folder, (("phone", state is BUSY), ("desk", state is HALTED)))
+    async with busy_sandbox() as url:
+        await _shoot(url, "sandbox", folder, (("desk", False),))
+
+
+async def _shoot(url: str, name: str, folder: Path, looks: tuple[tuple[str, bool], ...]) -> None:
+    for screen, is_dark in looks:
+        with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as profile:
+            async with browser(Path(profile)) as page:
+                await page.visit(url, width=WIDTHS[screen], is_dark=is_dark)
+                await _settled(page)
+                picture = await page.picture()
+        (PICTURES / f"{name}-{screen}-{'dark' if is_dark else 'light'}.png").write_bytes(picture)
+
+
+async def _settled(page: Page) -> None:
+    await page.until("[...document.querySelectorAll('table')].every((each) => each.rows.length > 0)")
+
+
+if __name__ == "__main__":
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        asyncio.run(_take(Path(scratch)))

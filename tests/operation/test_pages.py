@@ -1,0 +1,102 @@
+"""Both pages in a real Chromium: what they show, that it stays true, and that they fit a phone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from processor.model.reasons import HaltReason
+from tests.operation.browser import Page, browser
+from tests.operation.conftest import demand
+from tests.operation.pages import BUSY, HALTED, WIDTHS, WorkerWorld, busy_sandbox
+
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
+
+
+def look(folder: Path, use: Callable[[Page], Awaitable[Any]]) -> Any:
+    """Open a browser, use it, and return what that gives."""
+    demand("chromium")
+
+    async def run() -> Any:
+        async with browser(folder) as page:
+            return await use(page)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
+def test_the_worker_fits_every_screen_and_the_browser_has_nothing_to_complain(tmp_path: Path, *, is_dark: bool) -> None:
+    """Nothing sticks out, nothing is blocked, nothing fails; and the colours are those that the reader prefers."""
+
+    async def use(page: Page) -> tuple[list[int], list[str], str]:
+        overflow = []
+        async with WorkerWorld(HALTED).serve() as url:
+            for width in WIDTHS.values():
+                await page.visit(url, width=width, is_dark=is_dark)
+                overflow.append(await page.value(OVERFLOW))
+            await page.until("document.querySelectorAll('svg polyline').length === 3")
+            return overflow, page.problems, await page.value(BACKGROUND)
+
+    overflow, problems, background = look(tmp_path, use)
+
+    assert overflow == [0, 0]
+    assert problems == []
+    assert background == ("rgb(18, 22, 29)" if is_dark else "rgb(246, 247, 249)")
+
+
+def test_the_workers_page_goes_with_the_time(tmp_path: Path) -> None:
+    """What changes in the worker changes in the page, without a reload; what the reader unfolded stays unfolded."""
+
+    async def use(page: Page) -> tuple[str, bool, bool]:
+        world = WorkerWorld(BUSY)
+        async with world.serve() as url:
+            await page.visit(url, width=1_400)
+            await page.value("window.sameDocument = true, document.querySelector('details').open = true")
+            world.state = HALTED
+            await page.until("document.querySelector('.state h2').textContent === 'Halted'")
+            return (
+                await page.value("document.querySelector('.state li').textContent"),
+                await page.value("window.sameDocument"),
+                await page.value("document.querySelector('details').open"),
+            )
+
+    said, is_same, is_open = look(tmp_path, use)
+
+    assert said.startswith(HaltReason.UNAUTHORIZED.value)
+    assert is_same
+    assert is_open
+
+
+def test_a_worker_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    """Old numbers must not look like new ones."""
+
+    async def use(page: Page) -> None:
+        async with WorkerWorld(BUSY).serve() as url:
+            await page.visit(url, width=1_400)
+        await page.until("document.querySelector('.state h2').textContent === 'No answer'")
+
+    look(tmp_path, use)
+
+
+def test_the_sandbox_shows_what_arrived_and_faults_are_switched_by_a_click(tmp_path: Path) -> None:
+    """A click is in force at once, is shown, and a second one ends it."""
+
+    async def use(page: Page) -> list[Any]:
+        seen: list[Any] = []
+        async with busy_sandbox() as url, aiohttp.ClientSession() as session:
+            await page.visit(url, width=390, is_dark=True)
+            await page.until("document.querySelectorAll('#users tr').length > 10")
+            seen.append(await page.value(OVERFLOW))
+            button = "[...document.querySelectorAll('button')].find((each) => each.textContent === 'Outage')"
+            for pressed in ("true", "false"):
+                await page.value(f"{button}.click()")
+                await page.until(f"{button}.getAttribute('aria-pressed') === '{pressed}'")
+                async with session.get(f"{url}sandbox/faults") as answer:
+                    seen.append((await answer.json())["outage_status"])
+            return [*seen, page.problems]
+
+    assert look(tmp_path, use) == [0, 503, None, []]
