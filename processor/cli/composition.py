@@ -5,9 +5,10 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import final
 
 from structlog.typing import FilteringBoundLogger
@@ -27,6 +28,7 @@ from processor.adapters.telemetry.logs import LogObserver
 from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
 from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import TelemetryServer
+from processor.cli.rotation import KeyFile
 from processor.cli.settings import Settings
 from processor.cli.settings.connections import SchemaRegistry
 from processor.engine.body_size import BodySize
@@ -34,9 +36,11 @@ from processor.engine.dead_letter_ratio import DeadLetterRatio
 from processor.engine.digest import digest
 from processor.engine.limits import Limits, LimitSettings
 from processor.engine.partition import BatchLimits
+from processor.engine.verdict import Answer, NoAnswer
 from processor.events.dead_letters import Stamp
 from processor.events.mapping import Mapping, MappingRules
-from processor.runtime.account import identify_account
+from processor.model.reasons import HaltReason
+from processor.runtime.account import Account, identify_account
 from processor.runtime.calls import Calls
 from processor.runtime.delivery import Delivery, DeliverySettings
 from processor.runtime.gate import Gate
@@ -134,10 +138,12 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
     fingerprint = mapping_fingerprint(rules)
     kafka = kafka_settings(settings)
     async with AsyncExitStack() as stack:
-        key = ApiKey(settings.fullstory.api_key.get_secret_value())
-        destination = await stack.enter_async_context(
-            FullStory(key, clock, base_url=settings.fullstory.base_url or None)
-        )
+        fullstory = settings.fullstory
+
+        def client(key: ApiKey) -> FullStory:
+            return FullStory(key, clock, base_url=fullstory.base_url or None, allow_private=fullstory.allow_private)
+
+        destination = await stack.enter_async_context(client(ApiKey(fullstory.api_key.get_secret_value())))
         schemas = await stack.enter_async_context(schemas_of(settings.schema_registry, observe))
         dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
         delivery = settings.delivery
@@ -179,14 +185,56 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
             )
         )
 
-        async def identify() -> None:
-            account = await identify_account(destination, settings.fullstory.org_id, gate, chance.random, observe)
-            delivery_settings.is_batch = account.uses_batches(delivery.mode)
-            mode = "batch" if delivery_settings.is_batch else "single"
-            log.info("the key is known", org=account.org_id, role=account.role, mode=mode)
-            worker.open(digest(account.org_id.encode()))
+        ask = partial(identify_account, destination, fullstory.org_id, gate, chance.random, observe)
+        owner = _Owner(settings, client, destination, delivery_settings, gate, log)
+        companions = [lambda: owner.identify(ask, worker), watch.run]
+        if fullstory.api_key_file is not None:
+            current = fullstory.api_key.get_secret_value()
+            file = KeyFile(fullstory.api_key_file, current, owner.tried, owner.use, owner.org_id, log)
+            companions.append(file.watch)
+        yield Process(worker, server.port, companions)
 
-        yield Process(worker, server.port, (identify, watch.run))
+
+@final
+@dataclass(slots=True)
+class _Owner:
+    """Whose key this is, as far as FullStory has said so."""
+
+    _settings: Settings
+    _client: Callable[[ApiKey], FullStory]
+    _destination: FullStory
+    _delivery: DeliverySettings
+    _gate: Gate
+    _log: FilteringBoundLogger
+    _known: Account | None = None
+
+    async def identify(self, ask: Callable[[], Awaitable[Account]], worker: Worker) -> None:
+        """Let the worker begin when it is known."""
+        account = await ask()
+        self._know(account)
+        worker.open(digest(account.org_id.encode()))
+
+    def org_id(self) -> str | None:
+        """Return the organisation that a new key has to be of; None while any may come."""
+        return self._known.org_id if self._known else self._settings.fullstory.org_id
+
+    async def tried(self, key: ApiKey) -> Answer | NoAnswer:
+        """Ask FullStory whose another key is."""
+        async with self._client(key) as other:
+            return await other.me()
+
+    def use(self, key: ApiKey, account: Account) -> None:
+        """Use another key from now on; while none was known it is asked for once more, and then all begins."""
+        self._destination.rotate(key)
+        if self._known:
+            self._know(account)
+            self._gate.resume(HaltReason.UNAUTHORIZED)
+
+    def _know(self, account: Account) -> None:
+        self._known = account
+        self._delivery.is_batch = account.uses_batches(self._settings.delivery.mode)
+        mode = "batch" if self._delivery.is_batch else "single"
+        self._log.info("the key is known", org=account.org_id, role=account.role, mode=mode)
 
 
 @final

@@ -259,6 +259,39 @@ def test_a_revoked_key_halts_and_a_working_one_goes_on(kafka: Cluster, names: Na
     assert "na1.architect" not in said
 
 
+def test_a_key_file_that_is_renewed_ends_the_halt_without_a_restart(
+    kafka: Cluster, names: Names, tmp_path: Path
+) -> None:
+    """The old key is revoked; a wrong new one changes nothing; with one that works delivery goes on."""
+    traffic = produce(kafka, names, generate(SEED + 6, 2_000, SMALL))
+    file = tmp_path / "key"
+    file.write_text("na1.architect\n", encoding="utf-8")
+
+    def renew(key: str) -> None:
+        (tmp_path / "fresh").write_text(key, encoding="utf-8")
+        (tmp_path / "fresh").replace(file)
+
+    with sandbox("--max-body-bytes", str(SANDBOX_BODY_BYTES)) as server:
+        server.set_keys(na1_architect=None)
+        with worker({**environment(traffic, server), **_key_from(file)}, tmp_path / "log") as program:
+            wait_until(lambda: "unauthorized" in program.ready().get("halts", {}), "the worker says that it is halted")
+            renew("na1.wrong")
+            wait_until(lambda: "the new key is not used" in program.said(), "the wrong key is told of")
+            server.set_keys(na1_fresh="ARCHITECT")
+            renew("na1.fresh")
+            wait_until(traffic.is_committed, "everything is committed", 240)
+            said, ready = program.said(), program.ready()
+        balance = traffic.balance(server)
+
+    assert ready["halts"] == {}
+    assert balance.faults == []
+    assert not [key for key in ("na1.architect", "na1.wrong", "na1.fresh") if key in said]
+
+
+def _key_from(file: Path) -> dict[str, str]:
+    return {"PROCESSOR_FULLSTORY__API_KEY": "", "PROCESSOR_FULLSTORY__API_KEY_FILE": str(file)}
+
+
 def test_a_stopped_worker_leaves_nothing_settled_to_be_repeated(kafka: Cluster, names: Names, tmp_path: Path) -> None:
     """SIGTERM under load: it exits 0 within its grace time, and its successor goes on with what was under way."""
     traffic = produce(kafka, names, generate(SEED + 4, 60_000, SMALL))

@@ -102,3 +102,13 @@ def test_a_key_is_never_shown() -> None:
 
     assert "s3cret" not in f"{key} {key!r} {[key]}"
     assert key.authorization == "Basic na1.s3cret+/="
+
+
+@pytest.mark.parametrize(
+    "url", ["http://sandbox:8081", "https://10.1.2.3", "http://192.168.0.9:8081", "https://[fd00::1]"]
+)
+def test_a_private_network_is_for_those_who_allow_it(url: str) -> None:
+    """The message names the setting."""
+    with pytest.raises(ConfigurationError, match="PROCESSOR_FULLSTORY__ALLOW_PRIVATE=true"):
+        base_url_of(ApiKey("na1.abc"), url)
+    assert base_url_of(ApiKey("na1.abc"), url, allow_private=True) == url

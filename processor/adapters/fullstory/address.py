@@ -3,7 +3,9 @@
 Rules:
 
 1. A key is never sent to the FullStory of another data centre than its own, and never in clear text across a network.
-2. Whatever else the operator names is believed: a gateway, a sandbox, a data centre that opened after this release.
+2. It is never sent to a private address either, whatever a name server says, unless the operator allows that: one who
+   can change a name could otherwise have the key sent to a service within the network. This computer is no network.
+3. Whatever else the operator names is believed: a gateway, a sandbox, a data centre that opened after this release.
 """
 
 from ipaddress import ip_address
@@ -15,17 +17,19 @@ from processor.model.errors import ConfigurationError
 HOSTS = {"na1": "api.fullstory.com", "eu1": "api.eu1.fullstory.com"}
 """FullStory's data centres and their hosts (docs/fullstory-api.md#data-centres)."""
 
+ALLOW = "PROCESSOR_FULLSTORY__ALLOW_PRIVATE=true"
+
 _DEFAULT_REALM = "na1"
 _VARIABLE = "PROCESSOR_FULLSTORY__BASE_URL"
 _EXAMPLE = "for example https://api.fullstory.com"
 
 
-def base_url_of(key: ApiKey, configured: str | None) -> str:
+def base_url_of(key: ApiKey, configured: str | None, *, allow_private: bool = False) -> str:
     """Return the API's base URL without a slash at its end; raises `ConfigurationError` when the two do not agree."""
     if not configured:
         return f"https://{HOSTS.get(key.realm or _DEFAULT_REALM, HOSTS[_DEFAULT_REALM])}"
     url = _split(configured)
-    problem = "it is not a URL" if url is None else _problem(url, key)
+    problem = "it is not a URL" if url is None else _problem(url, key, allow_private=allow_private)
     if url is None or problem is not None:
         raise ConfigurationError([f"{_VARIABLE}: {problem}; {_EXAMPLE}"])
     return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
@@ -40,6 +44,14 @@ def is_loopback(base_url: str) -> bool:
         return host == "localhost"
 
 
+def is_private(address: str) -> bool:
+    """Say whether an IP address is none of the public internet's; a name is not one."""
+    try:
+        return not ip_address(address).is_global
+    except ValueError:
+        return False
+
+
 def _split(text: str) -> SplitResult | None:
     if not text.isascii() or not text.isprintable() or " " in text:  # urlsplit would drop some of these in silence
         return None
@@ -51,14 +63,17 @@ def _split(text: str) -> SplitResult | None:
     return url if has_host and url.scheme in ("http", "https") else None
 
 
-def _problem(url: SplitResult, key: ApiKey) -> str | None:
+def _problem(url: SplitResult, key: ApiKey, *, allow_private: bool) -> str | None:
     host = (url.hostname or "").rstrip(".")
     if "@" in url.netloc:
         return "it must not hold a user name or password: the key is the only credential"
     if url.query or url.fragment:
         return "it must not hold a query or a fragment"
-    if url.scheme == "http" and not is_loopback(url.geturl()):
-        return f"http would send the API key to {host} in clear text; use https"
+    if not allow_private and not is_loopback(url.geturl()):
+        if url.scheme == "http":
+            return f"http would send the API key to {host} in clear text; use https, or {ALLOW} if all of it is yours"
+        if is_private(host):
+            return f"{host} is a private address; {ALLOW} allows that"
     if host not in HOSTS.values():
         return None
     if url.path.strip("/"):

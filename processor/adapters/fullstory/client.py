@@ -24,6 +24,7 @@ from processor import __version__
 from processor.adapters.fullstory import content
 from processor.adapters.fullstory.address import base_url_of, is_loopback
 from processor.adapters.fullstory.key import ApiKey
+from processor.adapters.fullstory.resolver import PublicResolver
 from processor.adapters.fullstory.retry_after import http_date_s, retry_after_s
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.reasons import Kind
@@ -80,8 +81,9 @@ class Timeouts:
 class FullStory:
     """FullStory's API: the `Destination` port. Made on the event loop that uses it, and closed by `async with`.
 
-    `base_url` None means the data centre of the key. Proxies named by the environment are used when `trust_env` says
-    so, and never for a host on this computer. Raises `ConfigurationError` as `base_url_of` does.
+    `base_url` None means the data centre of the key. `allow_private` lets it be in a private network, in clear text
+    too. Proxies named by the environment are used when `trust_env` says so, and never for a host on this computer.
+    Raises `ConfigurationError` as `base_url_of` does.
     """
 
     def __init__(
@@ -90,17 +92,21 @@ class FullStory:
         clock: Clock,
         *,
         base_url: str | None = None,
+        allow_private: bool = False,
         connections: int = MAX_CONNECTIONS,
         timeouts: Timeouts | None = None,
         trust_env: bool = True,
     ) -> None:
-        self.base_url = base_url_of(key, base_url)
+        self.base_url = base_url_of(key, base_url, allow_private=allow_private)
+        self._allow_private = allow_private
         self._key = key
         self._clock = clock
         self._told_time: tuple[str, float] | None = None
         limits = timeouts or Timeouts()
+        is_open = allow_private or is_loopback(self.base_url)
+        resolver = None if is_open else PublicResolver(aiohttp.DefaultResolver(), URL(self.base_url).raw_host or "")
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEP_ALIVE_S),
+            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEP_ALIVE_S, resolver=resolver),
             timeout=aiohttp.ClientTimeout(total=limits.total_s, sock_connect=limits.connect_s, sock_read=limits.read_s),
             headers=HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -127,7 +133,7 @@ class FullStory:
 
     def rotate(self, key: ApiKey) -> None:
         """Use this key from the next request on; raises `ConfigurationError` when it is another data centre's."""
-        base_url_of(key, self.base_url)
+        base_url_of(key, self.base_url, allow_private=self._allow_private)
         self._key = key
 
     async def post(self, kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:

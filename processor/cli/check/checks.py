@@ -79,7 +79,10 @@ def _held(reader: Reader, topics: Collection[str]) -> dict[TopicPartition, Offse
 async def _check_fullstory(settings: Settings, tell: Tell, *, probes: bool) -> None:
     key = ApiKey(settings.fullstory.api_key.get_secret_value())
     clock = SystemClock()
-    async with FullStory(key, clock, base_url=settings.fullstory.base_url, timeouts=TIMEOUTS) as destination:
+    own = settings.fullstory
+    async with FullStory(
+        key, clock, base_url=own.base_url, allow_private=own.allow_private, timeouts=TIMEOUTS
+    ) as destination:
         answer = await destination.me()
         account = list(of_account(settings, answer))
         tell(account)

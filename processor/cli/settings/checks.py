@@ -162,9 +162,9 @@ def _secret_in(path: Path) -> str:
         raise ValueError("the file is no text") from None
 
 
-def base_url(value: str, api_key: str) -> str:
+def base_url(value: str, api_key: str, *, allow_private: bool) -> str:
     """Check FullStory's URL against the key; an empty value means the host that the key names."""
     try:
-        return base_url_of(ApiKey(api_key), value.strip())
+        return base_url_of(ApiKey(api_key), value.strip(), allow_private=allow_private)
     except ConfigurationError as error:
         raise ValueError(str(error)) from None

@@ -173,6 +173,16 @@ class FullStory(Group):
         ),
         Field(validate_default=True),
     ] = SecretStr("")
+    allow_private: Annotated[
+        bool,
+        About(
+            "Whether the API may be in a private network, and be spoken to by http: a gateway of yours, or the "
+            "sandbox.",
+            "Who can change a name in your network could otherwise have the key sent to a service of his. The same "
+            "computer is always allowed.",
+            "true",
+        ),
+    ] = False
     base_url: Annotated[
         str,
         About(
@@ -218,4 +228,5 @@ class FullStory(Group):
     @classmethod
     def _serves_the_key(cls, base_url: str, info: ValidationInfo) -> str:
         key: SecretStr = info.data.get("api_key", SecretStr(""))
-        return checks.base_url(base_url, key.get_secret_value() or _ANY_KEY)
+        allow_private = bool(info.data.get("allow_private"))
+        return checks.base_url(base_url, key.get_secret_value() or _ANY_KEY, allow_private=allow_private)
