@@ -80,6 +80,11 @@ docs: $(VENV)/installed ## write the generated pages of docs/ anew
 dashboards: $(VENV)/installed ## write Grafana's dashboards anew, from deploy/grafana/build.py
 	@$(BIN)/python deploy/grafana/build.py
 
+.PHONY: site
+site: $(VENV)/installed ## the documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
+	@echo "python3 -m http.server --directory build/site"
+
 .PHONY: lock
 lock: $(VENV)/installed ## lock what pyproject.toml asks for; ARGS=--upgrade takes newer versions
 	$(PIP) install uv

@@ -19,7 +19,7 @@ LINK = re.compile(r"\[[^\]]*\]\((?!https?://|mailto:)([^)\s]+)\)")
 CITATION = re.compile(r"docs/[\w/-]+\.md(?:#[\w-]+)?")
 FOLDER = re.compile(r"`((?:processor|tests|docs|schemas|deploy|bench)/[\w./-]*)`")
 COMMAND = re.compile(r"(?m)(?:`|^)make ([a-z]+)")
-SUBCOMMAND = re.compile(r"segment-fullstory ([a-z-]+)")
+SUBCOMMAND = re.compile(r"segment-fullstory ([a-z][a-z-]*)")
 VARIABLE = re.compile(r"PROCESSOR_[A-Z]+__[A-Z_]+[A-Z]")
 METRIC = re.compile(r"segment_fullstory_([a-z_]+[a-z])")
 

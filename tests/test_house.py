@@ -21,7 +21,7 @@ from processor.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LOCKS = {"requirements.lock": ["build", "dev"], "requirements-run.lock": ["build"]}
+LOCKS = {"requirements.lock": ["build", "docs", "dev"], "requirements-run.lock": ["build"]}
 """The locks, each with the dependency groups that it holds beside what running takes."""
 
 GENERATED = re.compile(r"\.(?!ci$|gitignore$|pre-commit-config|dockerignore$)|__pycache__$|build$|dist$|htmlcov$")

@@ -28,6 +28,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.kafka.maven import fetched, missing_java, run
+from tests.kafka.tools import write_scripts
 
 POM = Path(__file__).with_name("pom.xml")
 JARS = Path(os.environ.get("KAFKA_JARS") or POM.parents[2] / ".cache" / "kafka")
@@ -170,7 +171,7 @@ class KafkaCluster(Cluster):
         if not self._data.exists():
             self._format()
         with self.log.open("ab") as log:
-            command = [*_java(), "-Xmx768m", "kafka.Kafka", str(self._properties)]
+            command = [*java(), "-Xmx768m", "kafka.Kafka", str(self._properties)]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         atexit.register(self.kill)
         try:
@@ -202,7 +203,7 @@ class KafkaCluster(Cluster):
 
     def _format(self) -> None:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*_java(), "kafka.tools.StorageTool", "format"]
+        command = [*java(), "kafka.tools.StorageTool", "format"]
         command += [f"--cluster-id={cluster_id}", "--config", str(self._properties)]
         run(command)
 
@@ -253,7 +254,8 @@ def available() -> str | None:
     return None
 
 
-def _java() -> list[str]:
+def java() -> list[str]:
+    """Return the beginning of a command that runs one of Kafka's programs."""
     return ["java", "-cp", f"{_jars()}/*", *(f"-Dorg.slf4j.simpleLogger.{setting}" for setting in LOGGING)]
 
 
@@ -282,17 +284,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kafka-") as directory:
         try:
             with KafkaCluster(Path(directory), port) as cluster:
-                sys.stdout.write(_instructions(cluster))
+                write_scripts(tools := Path(directory) / "bin", java())
+                sys.stdout.write(_instructions(cluster, tools))
                 sys.stdout.flush()
                 signal.pause()
         except KeyboardInterrupt:
             sys.stdout.write("stopped\n")
 
 
-def _instructions(cluster: KafkaCluster) -> str:
+def _instructions(cluster: KafkaCluster, tools: Path) -> str:
     return f"""\
 Kafka is at {cluster.bootstrap_servers} (log: {cluster.log}); Ctrl-C stops it and deletes its data.
 
+  export PATH="{tools}:$PATH"    # kafka-topics.sh and the like
   export PROCESSOR_KAFKA__BOOTSTRAP_SERVERS={cluster.bootstrap_servers}
   KAFKA_BOOTSTRAP_SERVERS={cluster.bootstrap_servers} pytest tests/kafka
   kcat -b {cluster.bootstrap_servers} -L
