@@ -13,7 +13,7 @@ from tests.kafka.tools import write_script, write_scripts
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["docs/getting-started.md", "docs/deploy.md", "docs/migrating.md"]
-TABLE_ROW = re.compile(r"(?m)^\| `([^`]+)` \|")
+FIRST_CELL = re.compile(r"(?m)^\| ([^|]+) \|")
 TOPICS = ["segment.identify", "segment.track", "segment.dead-letters"]
 
 
@@ -26,23 +26,19 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def put_own(page: str, kafka: Cluster) -> str:
-    """Put in what the page's table asks for: one broker, and ports that are free."""
+    """Put what the page's table asks for, and nothing else: one broker, and ports that are free."""
     own = {
         "kafka-1:9092": kafka.bootstrap_servers,
         "--partitions 12": "--partitions 2",
         "--replication-factor 3": "--replication-factor 1",
         "min.insync.replicas=2": "min.insync.replicas=1",
-        "127.0.0.1:8400": f"127.0.0.1:{(sandbox := free_port())}",
-        "--port 8400": f"--port {sandbox}",
-        "127.0.0.1:8080": f"127.0.0.1:{(worker := free_port())}",
-        "HTTP__PORT=8080": f"HTTP__PORT={worker}",
-        "127.0.0.1:8081": f"127.0.0.1:{(second := free_port())}",
-        "HTTP__PORT=8081": f"HTTP__PORT={second}",
+        "8400": str(free_port()),
+        "8080": str(free_port()),
+        "8081": str(free_port()),
     }
-    for here in TABLE_ROW.findall(page.partition("| here | put |")[2].partition("\n\n")[0]):
-        assert here in own, f"the page's table names {here}, for which the test has nothing"
-    for here, put in own.items():
-        page = page.replace(here, put)
+    for cell in FIRST_CELL.findall(page.partition("| here | put |\n")[2].partition("\n\n")[0]):
+        for here in re.findall("`([^`]+)`", cell):
+            page = page.replace(here, own[here])
     return page
 
 
