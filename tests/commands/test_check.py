@@ -121,7 +121,7 @@ def test_where_all_is_well_nothing_is_worse_than_the_embedded_kafka() -> None:
     }
     assert found["records.sampled"].startswith("50 records: deliver 50, filter 0, reject 0")
     assert "role ARCHITECT; PROCESSOR_DELIVERY__MODE=auto: requests of many items" in found["fullstory.account"]
-    assert found["group.ready"] == "fullstory: new: begins at the earliest record, 0 records behind"
+    assert found["group.ready"] == "fullstory: new: begins at the earliest record, 50 records behind"
 
 
 def test_people_read_what_a_finding_means_and_what_to_do() -> None:

@@ -93,6 +93,7 @@ class Reader:
             code = self._end(terminal["name"], signal.SIGINT)
             assert code == 0, self._told(block.commands, f"ended with {code}")
         else:
+            assert block.shown is None, self._told(block.commands, "what another terminal shows is not looked at")
             self._open(terminal["name"], block.commands)
 
     def _first(self, commands: str) -> str:

@@ -100,11 +100,11 @@ def test_the_cluster_can_serve_the_worker(known: dict[str, Any], expected: set[s
 @pytest.mark.parametrize(
     ("committed", "expected", "seen"),
     [
-        (-1001, set(), "new: begins at the earliest record, 0 records behind, empty, 0 members"),
-        (10, set(), "committed on 1 of 1 partition, 10 records behind, empty, 0 members"),
-        (20, set(), "committed on 1 of 1 partition, 0 records behind, empty, 0 members"),
-        (9, {"group.gap"}, "committed on 1 of 1 partition, 0 records behind, empty, 0 members"),
-        (21, {"group.gap"}, "committed on 1 of 1 partition, 0 records behind, empty, 0 members"),
+        (-1001, set(), "new: begins at the earliest record, 10 records behind, no members"),
+        (10, set(), "committed on 1 of 1 partition, 10 records behind, no members"),
+        (20, set(), "committed on 1 of 1 partition, 0 records behind, no members"),
+        (9, {"group.gap"}, "committed on 1 of 1 partition, 0 records behind, no members"),
+        (21, {"group.gap"}, "committed on 1 of 1 partition, 0 records behind, no members"),
     ],
 )
 def test_the_group_can_go_on_where_it_stands(committed: int, expected: set[str], seen: str) -> None:
@@ -114,6 +114,27 @@ def test_the_group_can_go_on_where_it_stands(committed: int, expected: set[str],
 
     assert ids(found) == expected
     assert found[-1].seen == f"fullstory: {seen}"
+
+
+def test_a_new_group_that_begins_at_the_end_is_not_behind() -> None:
+    """It never reads what is there already; Kafka's word for the state of such a group, dead, would only alarm."""
+    latest = KAFKA.model_copy(update={"start": "latest"})
+    new = cluster(group=Group("dead", 0, is_allowed=True))
+    found = of_group(latest, new, {PARTITION: Stored(-1001, "")}, {PARTITION: OffsetRange(10, 20)})
+
+    assert [each.seen for each in found] == [
+        "fullstory: new: begins at the latest record, 0 records behind, no members"
+    ]
+
+
+def test_a_group_at_work_tells_its_members() -> None:
+    """State and number of members are Kafka's."""
+    working = cluster(group=Group("stable", 2, is_allowed=True))
+    found = of_group(KAFKA, working, {PARTITION: Stored(12, "")}, {PARTITION: OffsetRange(10, 20)})
+
+    assert [each.seen for each in found] == [
+        "fullstory: committed on 1 of 1 partition, 8 records behind, stable, 2 members"
+    ]
 
 
 def test_a_gap_that_the_settings_pass_is_a_warning() -> None:

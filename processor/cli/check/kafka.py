@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from processor.adapters.kafka.facts import Cluster, Topic
+from processor.adapters.kafka.facts import Cluster, Group, Topic
 from processor.adapters.kafka.offsets import Stored
 from processor.cli.check import catalogue
 from processor.cli.check.catalogue import Found
@@ -86,9 +86,17 @@ def of_group(
         if offsets
         else f"new: begins at the {kafka.start} record"
     )
-    lag = sum(available[each].end - offset for each, offset in offsets.items() if each not in gaps)
-    state = "" if group is None else f", {group.state}, {_counted(group.members, 'member')}"
-    yield Found(catalogue.GROUP_READY, f"{kafka.group_id}: {where}, {_counted(lag, 'record')} behind{state}")
+    at_first = {each: held.start if kafka.start == "earliest" else held.end for each, held in available.items()}
+    begins = at_first | offsets
+    lag = sum(held.end - begins[each] for each, held in available.items() if each not in gaps)
+    yield Found(catalogue.GROUP_READY, f"{kafka.group_id}: {where}, {_counted(lag, 'record')} behind{_members(group)}")
+
+
+def _members(group: Group | None) -> str:
+    """Say who is in the group, if that is known; Kafka calls a group dead that has no members and no commits."""
+    if group is None:
+        return ""
+    return f", {group.state}, {_counted(group.members, 'member')}" if group.members else ", no members"
 
 
 def _number(settings: Mapping[str, str] | None, name: str) -> int | None:
