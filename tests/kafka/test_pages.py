@@ -1,5 +1,6 @@
 """The commands of the pages for those who begin do what the pages say, on a real Kafka."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_a_page_works_word_by_word(name: str, own_kafka: Cluster, commands: Path
     """Whoever follows the page from its top to its end comes to where it says."""
     page = (ROOT / name).read_text(encoding="utf-8")
     try:
-        with Reader(tmp_path, {"PATH": f"{commands}:/usr/bin:/bin"}) as reader:
+        with Reader(tmp_path, {"PATH": f"{commands}:{os.environ['PATH']}"}) as reader:
             reader.follow(put_own(page, own_kafka))
     finally:
         admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers})
