@@ -1,5 +1,6 @@
 """The documentation as a site: it is whole, and it needs no other site."""
 
+import asyncio
 import json
 import os
 import re
@@ -8,6 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+
+from tests.operation.browser import browser
+from tests.operation.conftest import demand
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,6 +55,35 @@ def test_every_page_can_be_searched(site: Path) -> None:
     found = {entry["location"].partition("#")[0] for entry in index["docs"]}
 
     assert {"deploy.html", "mapping.html", "adr/index.html", "schemas.html", "changelog.html"} <= found
+
+
+def test_the_search_finds_in_a_browser_without_asking_anyone_else(site: Path, tmp_path: Path) -> None:
+    """A reader who types a word is led to the pages that have it; the site is all that the browser talks to."""
+    demand("chromium")
+    found, asked, home = asyncio.run(search(site, tmp_path, "redelivered"))
+
+    assert "Reliability" in found
+    assert asked == [home]
+
+
+async def search(site: Path, folder: Path, word: str) -> tuple[list[str], list[str], str]:
+    """Type a word into the search; return the titles found, whom the browser asked, and where the site is."""
+    app = web.Application()
+    app.router.add_static("/", site)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    home = "http://{}:{}".format(*runner.addresses[0])
+    try:
+        async with browser(folder) as page:
+            await page.visit(f"{home}/index.html?q={word}", width=1_400)
+            await page.value("document.querySelector('[data-md-component=search-query]').focus()")
+            await page.until("document.querySelector('.md-search-result__item h1') !== null")
+            titles = "[...document.querySelectorAll('.md-search-result__item h1')].map(each => each.innerText)"
+            origins = "performance.getEntriesByType('resource').map(each => new URL(each.name).origin)"
+            return await page.value(titles), await page.value(f"[...new Set({origins})]"), home
+    finally:
+        await runner.cleanup()
 
 
 def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from tests.kafka.cluster import ANSWER_DEADLINE_S, Cluster, free_port, java
-from tests.kafka.pages import NOT_RUN, Reader, blocks, shows
+from tests.kafka.reader import NOT_RUN, Reader, blocks, shows
 from tests.kafka.tools import write_script, write_scripts
 
 ROOT = Path(__file__).parents[2]
