@@ -30,8 +30,8 @@ SETTINGS = {
     "batch": {"DELIVERY__MODE": "batch", "BATCH__MAX_RECORDS": 5, "BATCH__LINGER_S": 0.5},
     "single": {"DELIVERY__MODE": "single", "BATCH__MAX_RECORDS": 100, "BATCH__LINGER_S": 0.5},
 }
-"""Few records a batch, so that it is the rate of requests that limits."""
-SANDBOX = ("--latency", "0.05", "--latency-jitter", "0.1", "--job-seconds", "0.1", "0.3")
+"""Few records a batch, and quick jobs, so that it is the rate of requests that limits."""
+SANDBOX = ("--latency", "0.02", "--latency-jitter", "0.06", "--job-seconds", "0.02", "0.05")
 
 
 class Count(NamedTuple):
@@ -50,7 +50,7 @@ class Count(NamedTuple):
 @click.option("--result", "file", type=click.Path(path_type=Path), help="Write the result to this file, as JSON.")
 def limits(*, workers: int, mode: str, hot: bool, seed: int, file: Path | None) -> None:
     """Let workers find a limit of requests with a burst of two seconds; double it; then let FullStory fail a minute."""
-    rate = round(random.Random(seed).uniform(20, 25 if hot and mode == "batch" else 60), 1)
+    rate = round(random.Random(seed).uniform(40, 50 if hot and mode == "batch" else 60), 1)
     burst = round(rate * BURST_S)
     click.echo(f"{rate} requests/s, a burst of {burst}; {workers} workers, {mode}{', hot' if hot else ''}")
     with ExitStack() as stack:
@@ -68,7 +68,7 @@ def limits(*, workers: int, mode: str, hot: bool, seed: int, file: Path | None) 
         stop = threading.Event()
         thread = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(stop.set)
-        records = _spread(paced(generate(seed, None, CLEAN), rate * (10 if mode == "batch" else 3), stop), hot=hot)
+        records = _spread(paced(generate(seed, None, CLEAN), rate * 3, stop), hot=hot)
         thread.submit(produce_all, cluster, names.topic, records)
         first = count_now(server)
         time.sleep(WARM_UP_S)

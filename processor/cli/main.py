@@ -14,6 +14,7 @@ COMMANDS = {
     "explain": "processor.cli.explain:explain",
     "schemas": "processor.cli.schemas:schemas",
     "sandbox": "processor.cli.sandbox:sandbox",
+    "generate": "processor.cli.generate:generate_",
 }
 """Where each command is; a module is imported when its command is wanted."""
 

@@ -1,4 +1,4 @@
-"""Whether Prometheus is here, and one that runs."""
+"""Whether the programs are here that an operator uses, and a Prometheus that runs."""
 
 import os
 import shutil

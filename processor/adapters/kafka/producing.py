@@ -1,0 +1,78 @@
+"""Puts records into a topic, as they are."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from processor.adapters.kafka.config import LIBRDKAFKA_LOG, refusals
+from processor.adapters.kafka.faults import said
+from processor.model.errors import SourceError
+from processor.model.records import Headers
+
+ASK_S = 30.0
+"""For the topic, and for the last acknowledgements."""
+
+
+@final
+class RecordProducer:
+    """Lives between `with` and its end, which waits until everything is acknowledged; for one thread.
+
+    Raises `ConfigurationError` for properties that librdkafka refuses, and `SourceError` when the topic is missing or
+    does not take a record.
+    """
+
+    def __init__(self, bootstrap_servers: str, topic: str, properties: Mapping[str, Any]) -> None:
+        self.acknowledged = 0
+        self._topic = topic
+        self._fault: str | None = None
+        own = {"client.id": "segment-fullstory-generate", "log_level": 2, "linger.ms": 20}
+        fixed = {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "acks": "all"}
+        with refusals():
+            self._producer = Producer({**own, **properties, **fixed}, logger=LIBRDKAFKA_LOG)
+
+    def __enter__(self) -> Self:
+        try:
+            topic = self._producer.list_topics(self._topic, ASK_S).topics[self._topic]
+        except KafkaException as error:
+            raise SourceError(f"Kafka does not answer: {said(error)}") from None
+        if topic.error is not None:
+            raise SourceError(f"the topic {self._topic}: {topic.error.str()}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        left = self._producer.flush(ASK_S)
+        if kind is None and left:
+            raise SourceError(f"{left} records were not acknowledged within {ASK_S:.0f} s")
+
+    def produce(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+        """Send a record, with the present as its timestamp; waits where librdkafka's queue is full."""
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic,
+                    value,
+                    key,
+                    headers=headers,  # type: ignore[arg-type]  # a header may be null, which the stubs forget
+                    on_delivery=self._report,
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                break
+        self.serve(0)
+
+    def serve(self, wait_s: float) -> None:
+        """Take acknowledgements for so long."""
+        self._producer.poll(wait_s)
+        if self._fault is not None:
+            raise SourceError(f"the topic {self._topic} did not take a record: {self._fault}")
+
+    def _report(self, fault: KafkaError | None, _message: Message) -> None:
+        if fault is None:
+            self.acknowledged += 1
+        else:
+            self._fault = fault.str()
