@@ -85,6 +85,18 @@ site: $(VENV)/installed ## the documentation as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
 	@echo "python3 -m http.server --directory build/site"
 
+.PHONY: audit
+audit: $(VENV)/installed ## known vulnerabilities of what is installed to run; asks PyPI
+	@$(PIP) install uv
+	@$(BIN)/uv tool run pip-audit --strict --require-hashes --requirement requirements-run.lock $(ARGS)
+
+.PHONY: sbom
+sbom: $(VENV)/installed ## what is installed to run, as build/sbom.json (CycloneDX)
+	@$(PIP) install uv
+	@mkdir -p build
+	@$(BIN)/uv tool run --from cyclonedx-bom cyclonedx-py requirements --output-reproducible --output-file build/sbom.json \
+		requirements-run.lock
+
 .PHONY: lock
 lock: $(VENV)/installed ## lock what pyproject.toml asks for; ARGS=--upgrade takes newer versions
 	$(PIP) install uv

@@ -1,4 +1,4 @@
-"""Writes the pages that are made of definitions: docs/check.md, docs/configuration.md and docs/metrics.md.
+"""Writes what is made of definitions: pages of docs/, and the names of settings in the schema of the chart's values.
 
     python -m docs.generate
 
@@ -24,6 +24,12 @@ from processor.cli.settings.operation import Memory
 from processor.cli.settings.properties import KAFKA_RESERVED
 
 DOCS = Path(__file__).parent
+VALUES_SCHEMA = DOCS.parent / "deploy" / "helm" / "segment-fullstory" / "values.schema.json"
+SET_BY_THE_CHART = {
+    *("FULLSTORY__API_KEY", "FULLSTORY__API_KEY_FILE", "MAPPING__HASH_SALT", "SCHEMA_REGISTRY__CACHE_DIR"),
+    *("HTTP__HOST", "HTTP__PORT", "MEMORY__BUDGET_BYTES", "SHUTDOWN__GRACE_S"),
+}
+"""Or secrets, which have no place among its values."""
 
 TITLES: Mapping[str, str] = {
     "schema_registry": "Schema registry",
@@ -257,11 +263,20 @@ def _finding(finding: Finding) -> str:
     return f"| `{finding.id}` | {level} | {finding.meaning} | {finding.advice} |"
 
 
+def values_schema() -> str:
+    """Return the schema of the chart's values, with the settings of today."""
+    schema: dict[str, Any] = json.loads(VALUES_SCHEMA.read_text(encoding="utf-8"))
+    names = [each.name.removeprefix("PROCESSOR_") for each in variables()]
+    schema["properties"]["config"]["propertyNames"]["enum"] = [each for each in names if each not in SET_BY_THE_CHART]
+    return json.dumps(schema, indent=2) + "\n"
+
+
 def pages() -> Iterator[tuple[Path, str]]:
     """Iterate over the generated pages and their contents."""
     yield DOCS / "check.md", check()
     yield DOCS / "configuration.md", configuration()
     yield DOCS / "metrics.md", metrics()
+    yield VALUES_SCHEMA, values_schema()
 
 
 if __name__ == "__main__":

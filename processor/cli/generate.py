@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from processor.adapters.kafka.producing import RecordProducer
+from processor.adapters.kafka.producing import TopicWriter
 from processor.cli.generator import Mix, generate
 from processor.model.errors import ConfigurationError, SourceError
 
@@ -67,7 +67,7 @@ def generate_(
     records = generate(seed, count, CLEAN if clean else MIXED, int(time.time() * 1_000))
     started, said = time.monotonic(), 0
     try:
-        with RecordProducer(bootstrap_servers, topic, properties) as producer:
+        with TopicWriter(bootstrap_servers, topic, properties) as producer:
             click.echo(f"{rate:g} records a second into {topic}; Ctrl-C ends it")
             for number in itertools.count():
                 if (record := next(records, None)) is None:

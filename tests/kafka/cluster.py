@@ -131,11 +131,17 @@ class KafkaCluster(Cluster):
 
     Everything is below `directory`; the broker's log, `kafka.log`, stays for whoever looks for the cause of a failure.
     For each port of `proxies`, where a proxy listens, it serves one more port, `behind[proxy]`: clients that come that
-    way are told to come back by the same proxy. `properties` are added to the server's.
+    way are told to come back by the same proxy. `secure` names more listeners: their ports and their protocols.
+    `properties` are added to the server's.
     """
 
     def __init__(
-        self, directory: Path, port: int | None = None, proxies: Sequence[int] = (), properties: str = ""
+        self,
+        directory: Path,
+        port: int | None = None,
+        proxies: Sequence[int] = (),
+        secure: Mapping[str, tuple[int, str]] | None = None,
+        properties: str = "",
     ) -> None:
         port, controller_port = port or free_port(), free_port()
         super().__init__(f"127.0.0.1:{port}")
@@ -144,14 +150,16 @@ class KafkaCluster(Cluster):
         self._data = directory / "data"
         self._properties = directory / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
+        protocols = {name: protocol for name, (_, protocol) in (secure or {}).items()}
         advertised = {"PLAINTEXT": port} | {f"PROXIED{proxy}": proxy for proxy in proxies}
+        advertised |= {name: own for name, (own, _) in (secure or {}).items()}
         listeners = {name: self.behind.get(each, each) for name, each in advertised.items()}
         listeners["CONTROLLER"] = controller_port
         text = SERVER_PROPERTIES.format(
             controller_port=controller_port,
             listeners=_addresses(listeners),
             advertised=_addresses(advertised),
-            protocols=",".join(f"{name}:PLAINTEXT" for name in listeners),
+            protocols=",".join(f"{name}:{protocols.get(name, 'PLAINTEXT')}" for name in listeners),
             data=self._data,
         )
         self._properties.write_text(text + properties, encoding="utf-8")

@@ -16,7 +16,7 @@ ASK_S = 30.0
 
 
 @final
-class RecordProducer:
+class TopicWriter:
     """Lives between `with` and its end, which waits until everything is acknowledged; for one thread.
 
     Raises `ConfigurationError` for properties that librdkafka refuses, and `SourceError` when the topic is missing or

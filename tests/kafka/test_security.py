@@ -1,0 +1,206 @@
+"""The worker and a Kafka that trusts nobody: TLS, every login, and exactly the rights that docs/security.md names."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from processor.cli.generator import Mix, generate
+from tests.commands.program import run
+from tests.fakes.tls import PASSWORD, Certificates
+from tests.kafka.cluster import KafkaCluster, free_port
+from tests.kafka.conftest import Names
+from tests.kafka.programs import environment_of, sandbox, wait_until, worker
+from tests.kafka.topics import committed, end_offsets, produce_all, read_all
+
+SECRET = "the-password-of-nobody-else"
+ANSWER_S = 30.0
+RECORDS = 300
+MIX = Mix(poison=0.05, oversize_bytes=1_000)
+
+BROKER = """
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+ssl.keystore.type=PEM
+ssl.keystore.location={keystore}
+ssl.truststore.type=PEM
+ssl.truststore.location={authority}
+listener.name.mutual.ssl.client.auth=required
+listener.name.mutual.ssl.principal.mapping.rules=RULE:^CN=(.*)$/worker/
+listener.name.login.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
+listener.name.login.plain.sasl.jaas.config={security}.plain.PlainLoginModule required user_worker="{secret}";
+listener.name.login.scram-sha-256.sasl.jaas.config={security}.scram.ScramLoginModule required;
+listener.name.login.scram-sha-512.sasl.jaas.config={security}.scram.ScramLoginModule required;
+listener.name.login.oauthbearer.sasl.jaas.config={security}.oauthbearer.OAuthBearerLoginModule required \\
+  unsecuredLoginStringClaim_sub="broker";
+"""
+"""In the clear, as ANONYMOUS, everything is allowed; by the other listeners only what the worker was granted."""
+
+
+class Guarded(NamedTuple):
+    """A Kafka with a listener for logins and one for certificates."""
+
+    cluster: KafkaCluster
+    certificates: Certificates
+    login: str
+    mutual: str
+
+    def tls(self) -> dict[str, str]:
+        """Return what every client needs."""
+        return {"ssl.ca.location": str(self.certificates.authority)}
+
+    def properties(self, kind: str) -> dict[str, str]:
+        """Return the properties of a client that logs in so."""
+        if kind == "certificate":
+            return {
+                **self.tls(),
+                "security.protocol": "SSL",
+                "ssl.certificate.location": str(self.certificates.client),
+                "ssl.key.location": str(self.certificates.client_key),
+                "ssl.key.password": PASSWORD,
+            }
+        own = {**self.tls(), "security.protocol": "SASL_SSL", "sasl.mechanism": kind}
+        if kind == "OAUTHBEARER":
+            return {
+                **own,
+                "enable.sasl.oauthbearer.unsecure.jwt": "true",
+                "sasl.oauthbearer.config": "principal=worker",
+            }
+        return {**own, "sasl.username": "worker", "sasl.password": SECRET}
+
+    def address(self, kind: str) -> str:
+        """Return where such a client connects."""
+        return self.mutual if kind == "certificate" else self.login
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """Give a Kafka that trusts nobody."""
+    folder = tmp_path_factory.mktemp("guarded")
+    certificates = Certificates.make(folder)
+    keystore = folder / "keystore.pem"
+    keystore.write_bytes(certificates.server.with_suffix(".key").read_bytes() + certificates.server.read_bytes())
+    login, mutual = free_port(), free_port()
+    properties = BROKER.format(
+        keystore=keystore,
+        authority=certificates.authority,
+        secret=SECRET,
+        security="org.apache.kafka.common.security",
+    )
+    secure = {"LOGIN": (login, "SASL_SSL"), "MUTUAL": (mutual, "SSL")}
+    with KafkaCluster(folder, secure=secure, properties=properties) as cluster:
+        admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})
+        kinds = (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
+        for kind in kinds:  # one in a request
+            credential = UserScramCredentialUpsertion("worker", ScramCredentialInfo(kind, 4_096), SECRET.encode())
+            admin.alter_user_scram_credentials([credential])["worker"].result(ANSWER_S)
+        yield Guarded(cluster, certificates, f"127.0.0.1:{login}", f"127.0.0.1:{mutual}")
+
+
+RIGHTS = [
+    (ResourceType.TOPIC, "topic", (AclOperation.READ, AclOperation.DESCRIBE)),
+    (ResourceType.GROUP, "group", (AclOperation.READ,)),
+    (ResourceType.TOPIC, "dead_letters", (AclOperation.WRITE, AclOperation.DESCRIBE)),
+]
+"""The table of docs/security.md."""
+
+
+def grant(guarded: Guarded, names: Names) -> None:
+    """Grant the worker what it needs, and nothing else."""
+    admin = AdminClient({"bootstrap.servers": guarded.cluster.bootstrap_servers})
+    bindings = [
+        AclBinding(
+            kind,
+            getattr(names, name),
+            ResourcePatternType.LITERAL,
+            "User:worker",
+            "*",
+            operation,
+            AclPermissionType.ALLOW,
+        )
+        for kind, name, operations in RIGHTS
+        for operation in operations
+    ]
+    for done in admin.create_acls(bindings).values():
+        done.result(ANSWER_S)
+
+
+def environment(guarded: Guarded, names: Names, kind: str, url: str, **changes: str) -> dict[str, str]:
+    """Return the settings of a worker that logs in so."""
+    settings = environment_of(guarded.cluster, names, url, BATCH__LINGER_S=0.1)
+    properties = {**guarded.properties(kind), **changes}
+    return {
+        **settings,
+        "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": guarded.address(kind),
+        "PROCESSOR_KAFKA__PROPERTIES": json.dumps(properties),
+    }
+
+
+@pytest.mark.parametrize("kind", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "certificate"])
+def test_every_login_delivers_dead_letters_and_commits(
+    guarded: Guarded, names: Names, kind: str, tmp_path: Path
+) -> None:
+    """With the documented rights and no other, by TLS; and the log holds no password."""
+    guarded.cluster.create_topic(names.topic, 2)
+    guarded.cluster.create_topic(names.dead_letters)
+    grant(guarded, names)
+    produce_all(guarded.cluster, names.topic, generate(1, RECORDS, MIX), lambda *_: None)
+    with sandbox("--job-seconds", "0", "0.1") as server:
+        with worker(environment(guarded, names, kind, server.url), tmp_path / "log") as program:
+
+            def is_committed() -> bool:
+                ends = end_offsets(guarded.cluster, names.topic)
+                return committed(guarded.cluster, names.group, names.topic) == ends
+
+            wait_until(is_committed, f"everything is committed; it says {program.said()[-1_000:]}")
+            said, metrics = program.said(), program.metrics()
+            assert program.terminate(30) == 0
+        effects = server.effects()
+    assert effects > RECORDS / 2
+    assert metrics["records_dead_lettered_total"] == len(read_all(guarded.cluster, names.dead_letters)) > 0
+    assert SECRET not in said
+    assert PASSWORD not in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "words"),
+    [
+        ("PLAIN", {"sasl.password": "wrong-password"}, "Authentication failed"),
+        ("PLAIN", {"ssl.ca.location": ""}, "certificate"),
+    ],
+    ids=["password", "authority"],
+)
+def test_a_login_that_fails_is_told_in_words(
+    guarded: Guarded, names: Names, kind: str, changes: dict[str, str], words: str
+) -> None:
+    """By `check`, as an error about Kafka, without the password."""
+    properties = {name: value for name, value in (guarded.properties(kind) | changes).items() if value}
+    with sandbox() as server:
+        settings = environment(guarded, names, kind, server.url)
+        done = run("check", environment={**settings, "PROCESSOR_KAFKA__PROPERTIES": json.dumps(properties)})
+    assert done.code == 2
+    assert "kafka.unreachable" in done.out
+    assert words in done.out
+    assert "wrong-password" not in done.out + done.err
+
+
+def test_a_worker_without_a_right_says_which(guarded: Guarded, names: Names, tmp_path: Path) -> None:
+    """Nothing was granted: it waits and names the topic, and ends when told to."""
+    guarded.cluster.create_topic(names.topic)
+    with sandbox() as server, worker(environment(guarded, names, "PLAIN", server.url), tmp_path / "log") as program:
+        wait_until(lambda: "uthorization failed" in program.said(), "the missing right is told")
+        assert program.process.poll() is None
+        assert program.terminate(40) == 0

@@ -1,0 +1,98 @@
+"""Helm, built once from its Go module, and the schemas of what the chart makes for operators."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.operation.prometheus import ROOT
+
+CHART = ROOT / "deploy" / "helm" / "segment-fullstory"
+MODULE, VERSION = "helm.sh/helm/v3/cmd/helm", "v3.18.6"
+CACHE = ROOT / ".cache" / "helm"
+DEFINITIONS = {
+    "ScaledObject": ("github.com/kedacore/keda/v2@v2.17.0", "config/crd/bases/keda.sh_scaledobjects.yaml"),
+    **{
+        kind: (
+            "github.com/prometheus-operator/prometheus-operator@v0.81.0",
+            f"example/prometheus-operator-crd/monitoring.coreos.com_{kind.lower()}s.yaml",
+        )
+        for kind in ("ServiceMonitor", "PrometheusRule")
+    },
+}
+"""Where the operators' own definitions are: a Go module, and a file of it."""
+
+
+def missing() -> str | None:
+    """Return why there is no Helm, or None."""
+    return None if shutil.which("go") else "Go is needed to build Helm"
+
+
+@cache
+def binary() -> Path:
+    """Return Helm's program; it is built on first use."""
+    helm = CACHE / VERSION / "helm"
+    if not helm.exists():
+        helm.parent.mkdir(parents=True, exist_ok=True)
+        command = ["go", "install", f"{MODULE}@{VERSION}"]
+        _succeed(
+            subprocess.run(command, env={**os.environ, "GOBIN": str(helm.parent)}, capture_output=True, check=False)
+        )
+    return helm
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Helm."""
+    return subprocess.run([str(binary()), *arguments], capture_output=True, text=True, check=False)
+
+
+def rendered(values: Mapping[str, Any], folder: Path, version: str) -> list[dict[str, Any]]:
+    """Return what the chart makes for a version of Kubernetes; raises `AssertionError` when it refuses."""
+    file = folder / "values.json"
+    file.write_text(json.dumps(values), encoding="utf-8")
+    done = helm("template", "release", str(CHART), "--namespace", "there", "--kube-version", version, "-f", str(file))
+    assert done.returncode == 0, said(done)
+    return [each for each in yaml.safe_load_all(done.stdout) if each]
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what Helm says, but for its remarks on links."""
+    return "\n".join(line for line in (done.stdout + done.stderr).splitlines() if "walk.go" not in line)
+
+
+@cache
+def definition(kind: str) -> dict[str, Any]:
+    """Return the operator's own JSON schema of a kind; fields that it does not know are refused."""
+    module, path = DEFINITIONS[kind]
+    command = ["go", "mod", "download", "-json", module]
+    folder = json.loads(_succeed(subprocess.run(command, cwd="/", capture_output=True, check=False)))["Dir"]
+    found = yaml.safe_load((Path(folder) / path).read_text(encoding="utf-8"))
+    schema: dict[str, Any] = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    del schema["properties"]["metadata"]
+    _close(schema)
+    schema["properties"]["metadata"] = {"type": "object"}
+    return schema
+
+
+def _close(schema: Any) -> None:
+    if isinstance(schema, dict):
+        if "properties" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
+            schema.setdefault("additionalProperties", False)
+        if isinstance(pattern := schema.get("pattern"), str):  # Go allows flags anywhere, Python at the start alone
+            schema["pattern"] = pattern.replace("^(?i)", "(?i)^")
+        for each in schema.values():
+            _close(each)
+    elif isinstance(schema, Sequence) and not isinstance(schema, str):
+        for each in schema:
+            _close(each)
+
+
+def _succeed(done: subprocess.CompletedProcess[bytes]) -> bytes:
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()[-2_000:]
+    return done.stdout

@@ -1,0 +1,215 @@
+"""The Helm chart: what it makes is what Kubernetes and its operators take, whatever is switched on."""
+
+import copy
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
+import pytest
+import yaml
+
+from docs.generate import VALUES_SCHEMA, values_schema
+from processor import __version__
+from processor.cli.settings import load
+from tests.operation.helm import CHART, DEFINITIONS, definition, helm, missing, rendered, said
+
+OLDEST, NEWEST = "1.27.0", kubernetes_validate.latest_version()
+LEAST = {
+    "config": {
+        "KAFKA__BOOTSTRAP_SERVERS": "kafka:9092",
+        "KAFKA__TOPICS": "segment",
+        "KAFKA__GROUP_ID": "group",
+        "KAFKA__DEAD_LETTER_TOPIC": "letters",
+    },
+    "apiKey": {"existingSecret": "fullstory"},
+}
+"""What nobody can do without."""
+
+SWITCHES: dict[str, dict[str, Any]] = {
+    "configFile": {"configFile": {"existingSecret": "kafka-login"}},
+    "digest": {"image": {"digest": f"sha256:{'0' * 64}"}, "imagePullSecrets": [{"name": "pull"}]},
+    "cache": {"schemaCache": {"enabled": False}},
+    "disruption": {"podDisruptionBudget": {"enabled": False}},
+    "spread": {"topologySpread": {"enabled": False}},
+    "monitor": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "rules": {"prometheusRule": {"enabled": True, "runbookBase": "https://example.com/repository/"}},
+    "dashboards": {"dashboards": {"enabled": True}},
+    "network": {
+        "networkPolicy": {
+            "enabled": True,
+            "extraEgress": [{"ports": [{"port": 8081}]}],
+            "ingressFrom": [{"namespaceSelector": {}}],
+        }
+    },
+    "autoscaling": {"autoscaling": {"enabled": True, "partitions": 24}},
+    "account": {"serviceAccount": {"create": False}},
+    "extras": {
+        "podLabels": {"team": "data"},
+        "podAnnotations": {"note": "x"},
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "high",
+        "extraEnv": [{"name": "SSL_CERT_FILE", "value": "/ca/ca.pem"}],
+        "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+        "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}],
+        "resources": {"limits": {"memory": "1Gi"}},
+    },
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _has_helm() -> None:
+    """Skip where there is no Helm, or fail where everything must be tested."""
+    if (reason := missing()) is not None:
+        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+
+
+def combinations() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield nothing switched, everything, each alone, and each alone left out."""
+    yield "nothing", LEAST
+    yield "everything", _with(*SWITCHES)
+    for name in SWITCHES:
+        yield name, _with(name)
+        yield f"all but {name}", _with(*(each for each in SWITCHES if each != name))
+
+
+def _with(*names: str) -> dict[str, Any]:
+    values: dict[str, Any] = copy.deepcopy(LEAST)
+    for name in names:
+        for key, value in copy.deepcopy(SWITCHES[name]).items():
+            values[key] = {**values[key], **value} if isinstance(values.get(key), dict) else value
+    return values
+
+
+COMBINATIONS = dict(combinations())
+
+
+@pytest.mark.parametrize("values", list(COMBINATIONS.values()), ids=list(COMBINATIONS))
+def test_kubernetes_and_its_operators_take_what_is_made(values: dict[str, Any], tmp_path: Path) -> None:
+    """For the oldest version that is supported and for the newest; no field is unknown to them."""
+    for version in (OLDEST, NEWEST):
+        for manifest in rendered(values, tmp_path, version):
+            if manifest["kind"] in DEFINITIONS:
+                jsonschema.validate(manifest, definition(manifest["kind"]))
+            else:
+                kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_helm_has_nothing_to_complain_about(tmp_path: Path) -> None:
+    """`helm lint --strict`, and a package that holds what the links lead to."""
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(_with(*SWITCHES)), encoding="utf-8")
+    linted = helm("lint", "--strict", str(CHART), "-f", str(file))
+    assert linted.returncode == 0, said(linted)
+    packed = helm("package", str(CHART), "--destination", str(tmp_path))
+    assert packed.returncode == 0, said(packed)
+    again = helm("template", "r", *map(str, tmp_path.glob("*.tgz")), "--kube-version", NEWEST, "-f", str(file))
+    assert again.returncode == 0, said(again)
+    assert "segment-fullstory-overview.json" in again.stdout
+    assert "alert: SegmentFullstoryLate" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"config": {}}, "config.KAFKA__BOOTSTRAP_SERVERS is not set"),
+        ({"apiKey": {"existingSecret": ""}}, "apiKey.existingSecret is not set"),
+        ({"config": {**LEAST["config"], "KAFKA__TOPIC": "slip"}}, "KAFKA__TOPIC"),
+        ({"config": {**LEAST["config"], "FULLSTORY__API_KEY": "na1.secret"}}, "FULLSTORY__API_KEY"),
+        ({"memoryBudgetMiB": 480}, "memoryBudgetMiB of 480 needs at least 604Mi"),
+        ({"resources": {"limits": {"memory": "512M"}}}, "memory"),
+        ({"autoscaling": {"enabled": True}}, "autoscaling.partitions is not set"),
+        ({"autoscaling": {"enabled": True, "partitions": 2, "minReplicas": 3}}, "above autoscaling.partitions"),
+        ({"replica": 3}, "replica"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_work_is_refused_before_it_is_installed(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    """And the message says what."""
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump({**LEAST, **changes}), encoding="utf-8")
+    done = helm("template", "r", str(CHART), "--kube-version", NEWEST, "-f", str(file))
+    assert done.returncode != 0
+    assert words in said(done)
+
+
+def deployment(tmp_path: Path, *names: str) -> dict[str, Any]:
+    """Return the Deployment with these switched."""
+    return next(each for each in rendered(_with(*names), tmp_path, NEWEST) if each["kind"] == "Deployment")
+
+
+def test_the_worker_takes_the_settings_that_the_chart_gives_it(tmp_path: Path) -> None:
+    """Its own check of the configuration passes, with the key from the file."""
+    container = deployment(tmp_path)["spec"]["template"]["spec"]["containers"][0]
+    environment = {each["name"]: each["value"] for each in container["env"]}
+    key = tmp_path / "api-key"
+    key.write_text("na1.key\n", encoding="utf-8")
+    settings = load({**environment, "PROCESSOR_FULLSTORY__API_KEY_FILE": str(key)})
+    assert settings.memory.budget_bytes == 256 * 2**20
+    assert settings.kafka.topics == ("segment",)
+
+
+def test_a_pod_is_given_more_time_than_the_worker_takes(tmp_path: Path) -> None:
+    """Else it would be killed while it leaves."""
+    pod = deployment(tmp_path)["spec"]["template"]["spec"]
+    environment = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
+    assert pod["terminationGracePeriodSeconds"] >= float(environment["PROCESSOR_SHUTDOWN__GRACE_S"]) + 10
+
+
+def test_a_pod_may_do_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    """Kubernetes' restricted profile, no token, and a root that nobody writes to."""
+    pod = deployment(tmp_path, *SWITCHES)["spec"]["template"]["spec"]
+    own = pod["containers"][0]["securityContext"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert own == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "replicas" not in deployment(tmp_path, "autoscaling")["spec"]
+
+
+def test_autoscaling_asks_prometheus_something_that_it_understands(tmp_path: Path, promtool: str) -> None:
+    """Lag while something else is the limit; as many workers as there are while FullStory is; partitions at most."""
+    scaled = next(each for each in rendered(_with("autoscaling"), tmp_path, NEWEST) if each["kind"] == "ScaledObject")
+    metadata = scaled["spec"]["triggers"][0]["metadata"]
+    assert scaled["spec"]["maxReplicaCount"] == 24
+    names = 'namespace="there", job="release-segment-fullstory"'
+    series = {
+        f'segment_fullstory_build_info{{{names}, pod="a"}}': "1x10",
+        f'segment_fullstory_build_info{{{names}, pod="b"}}': "1x10",
+        f'segment_fullstory_consumer_lag_records{{{names}, topic="t", partition="0"}}': "900000x10",
+    }
+    tests = [
+        {
+            "input_series": [
+                *({"series": name, "values": values} for name, values in series.items()),
+                {"series": f'segment_fullstory_bottleneck{{{names}, kind="destination"}}', "values": f"{limited}x10"},
+            ],
+            "promql_expr_test": [
+                {"expr": metadata["query"], "eval_time": "5m", "exp_samples": [{"labels": "{}", "value": value}]}
+            ],
+        }
+        for limited, value in ((0, 900_000), (1, 2 * int(metadata["threshold"])))
+    ]
+    (tmp_path / "query.yaml").write_text(yaml.safe_dump({"tests": tests}), encoding="utf-8")
+    done = subprocess.run(
+        [promtool, "test", "rules", "query.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_chart_goes_with_the_worker() -> None:
+    """Its version, and the names of the settings: `python -m docs.generate` writes them."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert chart["appVersion"] == __version__
+    assert VALUES_SCHEMA.read_text(encoding="utf-8") == values_schema()
