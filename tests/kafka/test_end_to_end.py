@@ -107,6 +107,7 @@ def test_every_record_ends_where_it_belongs(kafka: Cluster, names: Names, tmp_pa
         wait_until(traffic.is_committed, "everything is committed", 240)
         metrics = program.metrics()
         exit_code = program.terminate(GRACE_S)
+        said = program.said()
         balance = traffic.balance(server, may_reject=True)
 
     assert balance.faults == []
@@ -124,6 +125,8 @@ def test_every_record_ends_where_it_belongs(kafka: Cluster, names: Names, tmp_pa
         assert metrics[f"records_delivered_total{{kind={kind}}}"] == count
     assert exit_code == 0
     assert_dead_letters_are_the_originals(traffic)
+    assert len(said.splitlines()) < 200
+    assert not [uid for _, uid, unique in traffic.at if uid in said or unique in said], "the log tells of nobody"
 
 
 def assert_dead_letters_are_the_originals(traffic: Traffic) -> None:

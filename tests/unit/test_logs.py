@@ -3,10 +3,12 @@
 import io
 import json
 import logging
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -334,3 +336,19 @@ def test_logging_is_as_before_afterwards() -> None:
         assert (root.level, list(root.handlers)) != before
 
     assert (root.level, list(root.handlers)) == before
+
+
+def test_every_line_is_documented() -> None:
+    """docs/logs.md has each event that the program writes, and no other."""
+    root = Path(__file__).parents[2]
+    sources = "\n".join(
+        (root / "processor" / file).read_text(encoding="utf-8")
+        for file in ("adapters/telemetry/logs.py", "cli/run.py", "cli/composition.py", "cli/rotation.py")
+    )
+    written = set(re.findall(r'(?:_say|_repeat)\(\s*[\w.]+,\s*"([a-z][^"]+)"', sources))
+    written |= set(re.findall(r'log\.(?:info|warning|error|critical)\(\s*"([a-z][^"]+)"', sources))
+    written |= {f"partitions {kind}" for kind in ("assigned", "revoked", "lost")}
+    documented = re.findall(r"(?m)^\| `([^`]+)` \|", (root / "docs" / "logs.md").read_text(encoding="utf-8"))
+
+    assert len(written) > 20
+    assert sorted(documented) == sorted(written)
