@@ -127,6 +127,12 @@ def test_each_framing_is_explained(registry: Apicurio, subject: str) -> None:
             assert f"schema    {named}" in text_
             assert "com.segment.Track" in text_
 
+        partition, offset = produce(kafka, "segment", b"\0" + (2**31 - 1).to_bytes(4, "big") + avro, [])
+        place = ["--topic", "segment", "--partition", str(partition), "--offset", str(offset)]
+        (told,) = run("explain", *place, "--format", "json", environment=environment).objects()
+        assert told["reason"] == "unknown_schema"
+        assert any("waits 300 s for the schema" in note["detail"] for note in told["notes"])
+
 
 def test_check_asks_the_registry_and_not_the_cache(registry: Apicurio, subject: str, tmp_path: Path) -> None:
     """A schema on disk says nothing of the registry."""

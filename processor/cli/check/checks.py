@@ -98,7 +98,7 @@ async def _check_records(settings: Settings, sample: Sample | None, tell: Tell) 
     survey = Survey()
     registry = settings.schema_registry.model_copy(update={"cache_dir": None})  # what is asked is the registry itself
     async with schemas_of(registry) as schemas:
-        explainer = Explainer(EventMapping(mapping_rules(settings)), schemas)
+        explainer = Explainer(EventMapping(mapping_rules(settings)), schemas, settings.schema_registry.waits_s)
         try:
             await schemas.fetch(ANY_SCHEMA_ID)
             for partition, records in (sample or {}).items():

@@ -99,8 +99,10 @@ def _place(file: str | None, topic: str | None, partition: int | None, offset: i
 async def _explain(settings: Settings, other: Settings | None, source: Source, output: "_Output") -> int:
     async with schemas_of(settings.schema_registry) as of_settings:
         schemas = source.schemas or of_settings
-        explainer = Explainer(Mapping(mapping_rules(settings)), schemas)
-        another = None if other is None else Explainer(Mapping(mapping_rules(other)), schemas)
+        explainer = Explainer(Mapping(mapping_rules(settings)), schemas, settings.schema_registry.waits_s)
+        another = (
+            None if other is None else Explainer(Mapping(mapping_rules(other)), schemas, other.schema_registry.waits_s)
+        )
         comparison = Comparison()
         is_broken = False
         for each in source.inputs:

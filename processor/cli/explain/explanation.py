@@ -83,11 +83,15 @@ class Explanation:
 
 @final
 class Explainer:
-    """Explains records under one configuration; asks for each schema once."""
+    """Explains records under one configuration; asks for each schema once.
 
-    def __init__(self, mapping: Mapping, schemas: Schemas) -> None:
+    The worker gives an absent schema `waits_s` to appear before it is the record's own fault.
+    """
+
+    def __init__(self, mapping: Mapping, schemas: Schemas, waits_s: float) -> None:
         self._mapping = mapping
         self._schemas = schemas
+        self._waits_s = waits_s
         self._texts: dict[SchemaId, str | None] = {}
         self._readers: dict[SchemaId, Reader] = {}
         self._whole: dict[SchemaId, Reader] = {}
@@ -105,6 +109,9 @@ class Explainer:
         requests = [_request(kind, item.body) for kind in Kind for item in payload.items(kind)]
         outcome, reason = _verdict(payload)
         notes += [Note(rejected.reason.value, "", rejected.detail) for _, rejected in payload.rejected]
+        if named is not None and self._texts[named] is None and self._waits_s > 0:
+            detail = f"the worker waits {self._waits_s:.0f} s for the schema to be registered before that"
+            notes.append(Note("waits", "", detail))
         if any(_is_of_epoch(each) for each in requests) and record.timestamp_ms == NO_TIME:
             notes.append(Note("no_time", "timestamp", "the event has no time, and a file has none of Kafka's to use"))
         if given.fault:
