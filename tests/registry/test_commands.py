@@ -131,7 +131,7 @@ def test_each_framing_is_explained(registry: Apicurio, subject: str) -> None:
         place = ["--topic", "segment", "--partition", str(partition), "--offset", str(offset)]
         (told,) = run("explain", *place, "--format", "json", environment=environment).objects()
         assert told["reason"] == "unknown_schema"
-        assert any("waits 300 s for the schema" in note["detail"] for note in told["notes"])
+        assert any("waits 300 s for the schema" in note["text"] for note in told["notes"])
 
 
 def test_check_asks_the_registry_and_not_the_cache(registry: Apicurio, subject: str, tmp_path: Path) -> None:
