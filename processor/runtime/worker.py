@@ -400,7 +400,10 @@ class Worker:
     def _bottleneck(self) -> Bottleneck:
         """Say what holds throughput back at this moment, as far as that can be seen without a clock of the CPU."""
         now, gate = self._clock.monotonic(), self._gate
-        waiting = [owned for owned in self._owned.values() if self._is_due(owned, now)]
+        limits = self._settings.limits
+        waiting = [
+            owned for owned in self._owned.values() if self._is_due(owned, now) and not owned.had_better_grow(limits)
+        ]
         is_closing = [any(batch.is_closing for batch in owned.batches.values()) for owned in waiting]
         return bottleneck(
             gate.halts.keys(),

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 
@@ -9,6 +10,7 @@ import pytest
 
 from processor.engine.limits import LimitSettings
 from processor.engine.verdict import Answer
+from processor.model.reasons import Bottleneck
 from tests.simulation.fleet import Fleet, Limit, play, windows
 from tests.simulation.records import marks_of
 from tests.simulation.world import Plan, World, simulate
@@ -179,6 +181,7 @@ def test_busy_users_are_fresh() -> None:
     """
     chance = random.Random(SEED)
     sent_at: dict[tuple[int, int], float] = {}
+    held_back: Counter[Bottleneck] = Counter()
 
     async def story(world: World) -> None:
         world.fullstory.weather.latency_s = (0.2, 0.2)
@@ -188,6 +191,7 @@ def test_busy_users_are_fresh() -> None:
             sent = send(f"u{number // 100 + chance.randrange(60)}", at=number % 2)
             sent_at[sent.partition.partition, sent.record.offset] = world.now
             await asyncio.sleep(1 / 250)
+            held_back[world.member.worker.state().bottleneck] += 1
         await world.settled()
         ages = sorted(
             effect.at - sent_at[each]
@@ -198,6 +202,7 @@ def test_busy_users_are_fresh() -> None:
         p99 = ages[int(len(ages) * 0.99)]
         print(f"seed {SEED}: p50 {ages[len(ages) // 2]:.2f} s, p99 {p99:.2f} s")  # noqa: T201 - shown when it fails
         assert p99 < 1.0 + 5.0
+        assert held_back[Bottleneck.NONE] > 0.9 * held_back.total(), "what grows is not held back"
 
     simulate(story, Plan(partitions=2, max_records=1_000, max_bytes=1_000_000, budget_bytes=20_000_000))
 
