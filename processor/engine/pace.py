@@ -81,11 +81,17 @@ class Pace:
         return self._tokens + _ROUNDING if self.is_limiting else math.inf
 
     def next_chance(self, now: float, requests: int = 1) -> float | None:
-        """Return when there will be room for so many; None when there is, or will not be by time alone."""
+        """Return when there will be room for so many; None when there is, or will not be by time alone.
+
+        Rather a little early than late: the rate grows meanwhile.
+        """
         if self.room(now) >= requests or requests > self._slack:
             return None
-        missing = max(requests - self._tokens, 0.0) / self.rate if self.is_limiting else 0.0
-        return max(self._quiet_until, now) + missing
+        missing_s = 0.0
+        if self.is_limiting:
+            missing = max(requests - self._tokens, 0.0)
+            missing_s = missing / self._grown(self._grown_s + missing / self.rate / self._stretch)
+        return max(self._quiet_until, now) + missing_s
 
     @property
     def is_limiting(self) -> bool:
@@ -162,10 +168,13 @@ class Pace:
         if self._is_used_up:
             self._measured_s += elapsed
             self._grown_s += elapsed / self._stretch
-            if self._is_known:
-                self.rate = self._start_rate + (self._start_rate + _HELP) * _GROWTH * self._grown_s**3
-            else:
-                self.rate = self._start_rate * 2 ** (self._grown_s / _DOUBLES_IN_S)
+            self.rate = self._grown(self._grown_s)
+
+    def _grown(self, seconds: float) -> float:
+        """Return the rate after so long."""
+        if self._is_known:
+            return self._start_rate + (self._start_rate + _HELP) * _GROWTH * seconds**3
+        return self._start_rate * 2 ** (seconds / _DOUBLES_IN_S)
 
     @property
     def _slack(self) -> float:

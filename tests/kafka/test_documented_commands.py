@@ -84,9 +84,15 @@ def test_output_that_differs_fails_its_page(tmp_path: Path) -> None:
 
 
 def test_what_ends_badly_in_another_terminal_fails_its_page(tmp_path: Path) -> None:
-    """Ctrl-C has to end a program well."""
-    with Reader(tmp_path, {}) as reader, pytest.raises(AssertionError, match="Ctrl-C"):
-        reader.follow("```sh\n# Second terminal\nexec sleep 60\n```\n\n```sh\n# Second terminal: press Ctrl-C\n```\n")
+    """Ctrl-C has to end a program well. This one ends badly, also where whoever started the tests ignores Ctrl-C."""
+    program = (
+        "import signal, time; signal.signal(signal.SIGINT, lambda *_: exit(3)); open('ready', 'w'); time.sleep(300)"
+    )
+    with Reader(tmp_path, {}) as reader:
+        reader.follow(f'```sh\n# Second terminal\nexec python3 -c "{program}"\n```\n')
+        reader.follow("```sh\nuntil test -e ready; do sleep 0.05; done\n```\n")
+        with pytest.raises(AssertionError, match="Ctrl-C"):
+            reader.follow("```sh\n# Second terminal: press Ctrl-C\n```\n")
 
 
 def test_lines_are_expected_in_their_order() -> None:
