@@ -99,12 +99,15 @@ class Owned:
         """Return what the partition is doing at this moment."""
         partition = self.partition
         oldest = partition.oldest_unsettled
+        rests = partition.first_unsettled == partition.position and not (
+            partition.buffered_records or partition.is_recovering
+        )
         return PartitionState(
             id=partition.id,
             buffered_records=partition.buffered_records,
             in_flight_records=partition.open_records,
             is_paused=partition.paused,
-            position=partition.first_unsettled,
+            position=partition.arrived if rests else partition.first_unsettled,  # behind the mark of a transaction
             end=self.end,
             oldest_unsettled_ms=oldest.timestamp_ms if oldest else None,
             blocked=self.blocked(now),

@@ -306,6 +306,24 @@ def test_a_group_that_never_committed_commits_where_it_begins() -> None:
     simulate(story, Plan(partitions=2))
 
 
+def test_the_mark_of_a_transaction_is_no_lag() -> None:
+    """Its offset is the last one and is never consumed: a topic that rests is not behind."""
+
+    async def story(world: World) -> None:
+        partition = world.partitions[0]
+        world.track("u", at=0)
+        await world.settled()
+        worker = world.member.worker
+        worker.ends({partition: 2})
+        assert worker.state().partitions[0].lag == 1  # it may be a record yet to come
+        worker.at_end({partition: 2})
+        assert worker.state().partitions[0].lag == 0
+        worker.ends({partition: 3})
+        assert worker.state().partitions[0].lag == 1
+
+    simulate(story, Plan())
+
+
 def test_the_state_tells_what_the_worker_is_doing() -> None:
     """Lag, age and what is in flight can be seen at any moment."""
 
