@@ -69,15 +69,20 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 @cache
 def definition(kind: str) -> dict[str, Any]:
     """Return the operator's own JSON schema of a kind; fields that it does not know are refused."""
-    module, path = DEFINITIONS[kind]
-    command = ["go", "mod", "download", "-json", module]
-    folder = json.loads(_succeed(subprocess.run(command, cwd="/", capture_output=True, check=False)))["Dir"]
-    found = yaml.safe_load((Path(folder) / path).read_text(encoding="utf-8"))
-    schema: dict[str, Any] = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema: dict[str, Any] = yaml.safe_load(module_file(*DEFINITIONS[kind]))["spec"]["versions"][0]["schema"][
+        "openAPIV3Schema"
+    ]
     del schema["properties"]["metadata"]
     _close(schema)
     schema["properties"]["metadata"] = {"type": "object"}
     return schema
+
+
+def module_file(module: str, path: str) -> str:
+    """Return a file of a Go module."""
+    command = ["go", "mod", "download", "-json", module]
+    folder = json.loads(_succeed(subprocess.run(command, cwd="/", capture_output=True, check=False)))["Dir"]
+    return (Path(folder) / path).read_text(encoding="utf-8")
 
 
 def _close(schema: Any) -> None:

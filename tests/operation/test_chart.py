@@ -146,9 +146,15 @@ def deployment(tmp_path: Path, *names: str) -> dict[str, Any]:
 
 
 def test_the_worker_takes_the_settings_that_the_chart_gives_it(tmp_path: Path) -> None:
-    """Its own check of the configuration passes, with the key from the file."""
-    container = deployment(tmp_path)["spec"]["template"]["spec"]["containers"][0]
+    """Its own check of the configuration passes, with the key from the file; numbers stay as they were written."""
+    numbers = {"BATCH__MAX_BYTES": 4_194_304, "DELIVERY__ORG_SHARE": 0.25, "READY__FAIL_ON_HALT": True}
+    values = {**LEAST, "config": {**LEAST["config"], **numbers}}
+    made = next(each for each in rendered(values, tmp_path, NEWEST) if each["kind"] == "Deployment")
+    container = made["spec"]["template"]["spec"]["containers"][0]
     environment = {each["name"]: each["value"] for each in container["env"]}
+    assert environment["PROCESSOR_BATCH__MAX_BYTES"] == "4194304"
+    assert environment["PROCESSOR_DELIVERY__ORG_SHARE"] == "0.25"
+    assert environment["PROCESSOR_READY__FAIL_ON_HALT"] == "true"
     key = tmp_path / "api-key"
     key.write_text("na1.key\n", encoding="utf-8")
     settings = load({**environment, "PROCESSOR_FULLSTORY__API_KEY_FILE": str(key)})
@@ -178,30 +184,64 @@ def test_a_pod_may_do_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     assert "replicas" not in deployment(tmp_path, "autoscaling")["spec"]
 
 
-def test_autoscaling_asks_prometheus_something_that_it_understands(tmp_path: Path, promtool: str) -> None:
-    """Lag while something else is the limit; as many workers as there are while FullStory is; partitions at most."""
-    scaled = next(each for each in rendered(_with("autoscaling"), tmp_path, NEWEST) if each["kind"] == "ScaledObject")
-    metadata = scaled["spec"]["triggers"][0]["metadata"]
-    assert scaled["spec"]["maxReplicaCount"] == 24
+@pytest.mark.parametrize(
+    ("held_back", "value"),
+    [
+        (("none", "none"), 900_000),
+        (("cpu", "kafka"), 900_000),
+        (("destination", "none"), 900_000),
+        (("destination", "destination"), 4_000_000),
+        (("registry", "dead_letters"), 4_000_000),
+    ],
+    ids=str,
+)
+def test_autoscaling_asks_for_workers_only_where_they_would_help(
+    held_back: tuple[str, str], value: int, tmp_path: Path, promtool: str
+) -> None:
+    """Else for as many as there are, although a rollout has one more; by the query, in Prometheus' own hands."""
+    metadata = scaled(tmp_path, lagPerWorker=2_000_000)["triggers"][0]["metadata"]
+    assert metadata["threshold"] == "2000000"
     names = 'namespace="there", job="release-segment-fullstory"'
     series = {
-        f'segment_fullstory_build_info{{{names}, pod="a"}}': "1x10",
-        f'segment_fullstory_build_info{{{names}, pod="b"}}': "1x10",
+        f'segment_fullstory_build_info{{{names}, pod="0"}}': "1x10",
+        f'segment_fullstory_build_info{{{names}, pod="1"}}': "1x10",
+        f'segment_fullstory_build_info{{{names}, pod="surge"}}': "_x4 1x6",
         f'segment_fullstory_consumer_lag_records{{{names}, topic="t", partition="0"}}': "900000x10",
+        **{
+            f'segment_fullstory_bottleneck{{{names}, pod="{pod}", kind="{kind}"}}': "1x10"
+            for pod, kind in enumerate(held_back)
+        },
     }
-    tests = [
-        {
-            "input_series": [
-                *({"series": name, "values": values} for name, values in series.items()),
-                {"series": f'segment_fullstory_bottleneck{{{names}, kind="destination"}}', "values": f"{limited}x10"},
-            ],
-            "promql_expr_test": [
-                {"expr": metadata["query"], "eval_time": "5m", "exp_samples": [{"labels": "{}", "value": value}]}
-            ],
-        }
-        for limited, value in ((0, 900_000), (1, 2 * int(metadata["threshold"])))
-    ]
-    (tmp_path / "query.yaml").write_text(yaml.safe_dump({"tests": tests}), encoding="utf-8")
+    _expect(metadata["query"], series, [{"labels": "{}", "value": value}], tmp_path, promtool)
+
+
+def test_autoscaling_ends_no_worker_where_prometheus_knows_nothing(tmp_path: Path, promtool: str) -> None:
+    """No series is no lag of 0: KEDA takes it for a fault, and a fault leaves as many as there are."""
+    spec = scaled(tmp_path, minReplicas=3)
+    metadata = spec["triggers"][0]["metadata"]
+    _expect(metadata["query"], {'segment_fullstory_build_info{job="another"}': "1x10"}, [], tmp_path, promtool)
+    assert metadata["ignoreNullValues"] == "false"
+    assert spec["fallback"]["behavior"] == "currentReplicasIfHigher"
+    assert spec["minReplicaCount"] <= spec["fallback"]["replicas"] <= spec["maxReplicaCount"] == 24
+
+
+def scaled(tmp_path: Path, **changes: int) -> dict[str, Any]:
+    """Return what the ScaledObject says."""
+    values = _with("autoscaling")
+    values["autoscaling"] |= changes
+    found: dict[str, Any] = next(
+        each["spec"] for each in rendered(values, tmp_path, NEWEST) if each["kind"] == "ScaledObject"
+    )
+    return found
+
+
+def _expect(query: str, series: dict[str, str], samples: list[dict[str, Any]], tmp_path: Path, promtool: str) -> None:
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [{"expr": query, "eval_time": "6m", "exp_samples": samples}],
+    }
+    (tmp_path / "query.yaml").write_text(yaml.safe_dump({"tests": [test]}), encoding="utf-8")
     done = subprocess.run(
         [promtool, "test", "rules", "query.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -10,10 +10,12 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -23,6 +25,7 @@ from tests.kafka.cluster import Cluster, free_port, java
 from tests.kafka.conftest import Names
 from tests.kafka.maven import run
 from tests.kafka.programs import PROGRAM, SandboxProgram, ask, sandbox, wait_until, worker
+from tests.operation import helm
 from tests.operation.prometheus import ROOT
 from tests.registry.apicurio import Apicurio
 
@@ -113,8 +116,10 @@ def test_the_built_image_runs_as_nobody_is_healthy_and_leaves_when_told_to(image
         )
         identity = {"user": NOBODY, "group": NOBODY, "extra_groups": (), "cwd": "/", "env": settings}
 
+        proxied = {**identity, "env": {**settings, "http_proxy": "http://127.0.0.1:9"}}  # it does not lead back here
+
         def is_healthy() -> bool:
-            return subprocess.run(check, capture_output=True, check=False, **identity).returncode == 0  # type: ignore[call-overload, no-any-return]
+            return subprocess.run(check, capture_output=True, check=False, **proxied).returncode == 0  # type: ignore[call-overload, no-any-return]
 
         with subprocess.Popen([*entry, *command], stderr=subprocess.PIPE, text=True, **identity) as process:  # type: ignore[call-overload]
             assert not is_healthy()
@@ -147,6 +152,28 @@ def test_compose_names_settings_and_commands_that_there_are() -> None:
     assert all((COMPOSE.parent / mount).exists() for mount in mounts)
 
 
+@pytest.fixture(scope="module")
+def _has_go() -> None:
+    if (reason := helm.missing()) is not None:
+        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+
+
+@pytest.mark.usefixtures("_has_go")
+def test_compose_takes_its_file() -> None:
+    """By Compose's own schema, which knows every key."""
+    schema = helm.module_file("github.com/compose-spec/compose-go/v2@v2.4.9", "schema/compose-spec.json")
+    jsonschema.Draft7Validator(json.loads(schema)).validate(yaml.safe_load(COMPOSE.read_text(encoding="utf-8")))
+
+
+def test_one_service_builds_the_image_and_each_is_asked_what_it_can_answer() -> None:
+    """Builds of one name at a time fail; and the image's own health check asks a worker, which the others are not."""
+    own = {name: each for name, each in services().items() if each["image"] == "segment-fullstory"}
+    assert [name for name, each in own.items() if "build" in each] == ["worker"]
+    assert [name for name, each in own.items() if "healthcheck" not in each] == ["worker"]
+    assert all(each["pull_policy"] == "never" for name, each in own.items() if name != "worker")
+    assert all(each["read_only"] for each in own.values())
+
+
 @pytest.mark.kafka
 def test_the_commands_of_compose_make_a_system_that_delivers(kafka: Cluster, names: Names, tmp_path: Path) -> None:
     """In the order of their dependencies, on a real Kafka and registry: records arrive, bad ones are put aside."""
@@ -154,6 +181,9 @@ def test_the_commands_of_compose_make_a_system_that_delivers(kafka: Cluster, nam
     (tmp_path / "registry").mkdir()
     with Apicurio(tmp_path / "registry") as registry, sandbox(*_options(parts["sandbox"]["command"])) as server:
         known = _addresses(kafka, registry, server, names)
+        check = [each.replace("http://127.0.0.1:8400", server.url) for each in parts["sandbox"]["healthcheck"]["test"]]
+        assert server.url in check[-1]
+        run([sys.executable, *check[2:]])
         for line in parts["topics"]["command"][0].splitlines():
             tool, *arguments = shlex.split(_here(line, known))
             assert tool == "/opt/kafka/bin/kafka-topics.sh"

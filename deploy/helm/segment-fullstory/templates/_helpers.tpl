@@ -22,6 +22,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{ else }}{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
 {{- end }}
 
+{{/* A number of a values file is a float there, and would become 4.194304e+06. */}}
+{{- define "segment-fullstory.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
 {{/* What cannot work is said before anything is installed. */}}
 {{- define "segment-fullstory.check" -}}
 {{- range list "KAFKA__BOOTSTRAP_SERVERS" "KAFKA__TOPICS" "KAFKA__GROUP_ID" "KAFKA__DEAD_LETTER_TOPIC" }}
