@@ -8,7 +8,8 @@ what it answers 429 found the bucket empty. Hence the rules:
    rate starts a little below what was taken since the one before, and then grows with the cube of time: for long it
    stays near what is known to be right, then it looks ever faster for more.
 3. Only time in which it is used up counts, for growth and for measuring: a quiet hour says nothing about the limit.
-4. The first refusal tells little: from there the rate doubles again and again until a second one tells more.
+4. The first refusal tells little: from there the rate doubles again and again until a second one tells more, which one
+   that follows at once does not.
 5. A burst hides the limit for a while, so a short time between refusals says little: the rate then only shrinks.
 6. The fewer requests a process makes, the slower it grows, so that refusals stay rare among them. Processes that share
    a limit need no other way to agree: who takes more is refused more often.
@@ -56,7 +57,7 @@ class Pace:
         self._start_rate = math.inf
         """The rate from which the growth began."""
         self._is_known = False
-        """Whether two refusals have told of the rate."""
+        """Whether two refusals, far enough apart, have told of the rate."""
         self._grown_s = 0.0
         self._stretch = 1.0
         self._tokens = 0.0
@@ -128,7 +129,6 @@ class Pace:
             self._measured_s, self._taken = self._quiet_until - now, 0
             return
         if self.is_limiting:
-            self._is_known = True
             self._learn(now)
         else:  # a burst is part of it, or it is long ago: too much, and the next refusals tell
             lasted_s = min(max(now - self._first_at, 1.0), _RECENT_S)
@@ -151,6 +151,7 @@ class Pace:
             return
         if self.rate > _SURGE * self._start_rate and self._measured_s > _RECENT_S:
             taken = max(taken, (taken + self._recent_rate(now, _RECENT_S)) / 2)
+        self._is_known = True
         self._start_rate = max(_KEPT * taken, _MIN_RATE)
         self._measured_s, self._taken = 0.0, 0
 

@@ -105,6 +105,19 @@ def test_idle_time_tells_nothing() -> None:
     assert len(server.refused) == refused
 
 
+def test_two_early_refusals_in_a_row_hold_nobody_up() -> None:
+    """They came too soon to tell a rate: what they leave behind is gone within half a minute."""
+    server = Server(1e6, wanted=3.0)
+    server.live(2.0)
+    for _ in range(2):
+        server.pace.sent(server.now)
+        server.pace.refused(server.now, server.now, server.now + BLOCK_S)
+        server.live(BLOCK_S + 1.0)
+    server.wanted = math.inf
+    server.live(30.0)
+    assert server.pace.rate > 20.0
+
+
 def test_refusals_of_requests_that_were_on_their_way_count_once() -> None:
     """All that was sent before the wait was announced belongs together."""
     pace = Pace(lambda: 0.5)
