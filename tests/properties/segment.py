@@ -48,7 +48,7 @@ def as_avro(message: Json) -> bytes:
     schema_id = next(int(found) for found, file in IDS.items() if file == f"{name}.avsc")
     event = {"messageId": "m-1", **message}
     event |= {each: json.dumps(event[each]) for each in FREE_FORM if event.get(each) is not None}
-    event |= {each: str(event[each]) for each in ("userId", "anonymousId") if event.get(each) is not None}
+    event |= {each: str(event[each]) for each in ("userId", "anonymousId", "version") if event.get(each) is not None}
     event |= {each: _milliseconds(event[each]) for each in TIMES if event.get(each) is not None}
     return framed(shipped(name), event, schema_id)
 

@@ -1,6 +1,8 @@
 """Schemas of every shape that a Segment message may have, each with a message written in it."""
 
 import json
+import re
+from collections.abc import Iterable
 from typing import Any
 
 Json = dict[str, Any]
@@ -81,3 +83,56 @@ UNION = [
         "fields": [{"name": name, "type": "string"} for name in ("type", "anonymousId", "traits")],
     },
 ]
+
+
+def nested_records(message: Json) -> Any:
+    """Return the schema that has a field for each field of the message, and of the objects in it.
+
+    Avro's names are letters, digits and underscores; an object with another name is a map there.
+    """
+    return _Schemas(nested=True).of(message)
+
+
+def typed_maps(message: Json) -> Json:
+    """Return the schema of a message whose free-form parts are maps of typed values."""
+    maps = _Schemas(nested=False)
+    fields = [{"name": name, "type": maps.of(value)} for name, value in message.items()]
+    return {"type": "record", "name": "Message", "fields": fields}
+
+
+def string_maps(message: Json) -> Json:
+    """Return the schema of a message whose free-form parts are maps of texts."""
+    texts = {"type": "map", "values": "string"}
+    kinds = {name: texts if isinstance(value, dict) else "string" for name, value in message.items()}
+    return {"type": "record", "name": "Message", "fields": [{"name": each, "type": kinds[each]} for each in kinds]}
+
+
+class _Schemas:
+    """Schemas of values; each record in one schema needs a name of its own."""
+
+    def __init__(self, *, nested: bool) -> None:
+        self._nested = nested
+        self._records = 0
+
+    def of(self, value: Any) -> Any:
+        """Return a schema that the value can be written with."""
+        match value:
+            case dict() if self._nested and all(_IN_AVRO.fullmatch(name) for name in value):
+                self._records += 1
+                name = f"Record{self._records}"
+                fields = [{"name": each, "type": self.of(inner)} for each, inner in value.items()]
+                return {"type": "record", "name": name, "fields": fields}
+            case dict():
+                return {"type": "map", "values": self._any_of(value.values())}
+            case list():
+                return {"type": "array", "items": self._any_of(value)}
+        return _SCALAR_TYPES[type(value)]
+
+    def _any_of(self, values: Iterable[Any]) -> list[Any]:
+        schemas = [self.of(value) for value in values]
+        different = [schema for at, schema in enumerate(schemas) if schema not in schemas[:at]]
+        return different or ["null"]
+
+
+_IN_AVRO = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_SCALAR_TYPES = {type(None): "null", bool: "boolean", int: "long", float: "double", str: "string"}

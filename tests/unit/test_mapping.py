@@ -1,42 +1,22 @@
 """Segment events to FullStory items."""
 
 import json
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
-from processor.cli.settings.mapping import Mapping as Settings
-from processor.events.avro import decode
 from processor.events.mapping import Mapping, MappingRules
 from processor.events.privacy import PropertyLists
 from processor.model.outcomes import Filtered, Mapped, Outcome, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind, PropertyRule
 from tests.properties.limits import event_violations, user_violations
-from tests.properties.segment import (
-    KAFKA_TIMESTAMP,
-    KAFKA_TIMESTAMP_MS,
-    as_avro,
-    as_json,
-    record,
-    shipped_readers,
-)
+from tests.properties.segment import KAFKA_TIMESTAMP, KAFKA_TIMESTAMP_MS
 
 Json = dict[str, Any]
 
 PAGE = Path(__file__).parents[2] / "docs/mapping.md"
-READERS = shipped_readers()
-PATHS = {Kind.USER: "POST /v2/users", Kind.EVENT: "POST /v2/events"}
-
-EXAMPLE = re.compile(
-    r"(?s)(?:\nWith (?P<settings>`PROCESSOR(?:(?!\n\n).)+):\n\n)?```json segment\n(?P<given>.+?)```\n\n"
-    r"```(?P<kind>[^\n]+)\n(?P<outcome>.+?)```"
-    r"(?:\n\nCounted: (?P<rules>[^\n]+))?"
-)
-
 
 ALLOWED = ("nulls", "nobody", "session")
 NO_TIMES: tuple[Any, ...] = ("yesterday", "", 2**70, {}, 1.5, True)
@@ -590,46 +570,6 @@ def test_mapping_leaves_the_event_as_it_was() -> None:
 
     assert mapped(given) == mapped(given)
     assert json.dumps(given) == before
-
-
-def examples() -> list[Any]:
-    """Return the examples of docs/mapping.md: settings, message, kind of outcome, outcome, rules counted."""
-    text = PAGE.read_text(encoding="utf-8")
-    found = list(EXAMPLE.finditer(text))
-    assert len(found) == text.count("```json segment"), "an example has no outcome"
-    return [
-        pytest.param(rules_of(each["settings"]), *each.group("given", "kind", "outcome", "rules"), id=str(number))
-        for number, each in enumerate(found, 1)
-    ]
-
-
-def rules_of(settings: str | None) -> MappingRules:
-    """Return what the settings in a line of the page make of mapping."""
-    given = re.findall(r"`PROCESSOR_MAPPING__(\w+)=([^`]+)`", settings or "")
-    return Settings(**{name.lower(): value for name, value in given}).rules()
-
-
-@pytest.mark.parametrize(("settings", "message", "kind", "expected", "counted"), examples())
-@pytest.mark.parametrize("write", [as_avro, as_json])
-def test_the_documented_examples_are_true(
-    write: Any, settings: MappingRules, message: str, kind: str, expected: str, counted: str | None
-) -> None:
-    """Each message of docs/mapping.md, as Avro and as JSON, has the outcome that stands below it."""
-    decoded = decode(record(write(json.loads(message))), READERS)
-    assert isinstance(decoded, dict)
-
-    outcome, changes = mapped(decoded, settings)
-
-    if not isinstance(outcome, Rejected):
-        assert changes == Counter(re.findall(r"`(\w+)`", counted or ""))
-    match outcome:
-        case Mapped(to, _, body):
-            assert kind == f"json {PATHS[to]}"
-            assert orjson.dumps(body) == orjson.dumps(orjson.loads(expected)), "order of keys included"
-        case Filtered(reason):
-            assert (kind, expected) == ("text", f"filtered: {reason}\n")
-        case Rejected(reason):
-            assert (kind, expected) == ("text", f"dead letter: {reason}\n")
 
 
 def test_every_rule_of_mapping_is_documented() -> None:

@@ -1,0 +1,168 @@
+"""The examples of docs/mapping.md, in every shape that a Segment message may have."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from processor.cli.settings.mapping import Mapping as Settings
+from processor.events.avro import Reader, decode, reader_of
+from processor.events.framing import SchemaId
+from processor.events.mapping import Mapping, MappingRules
+from processor.model.outcomes import Filtered, Mapped, Rejected
+from processor.model.reasons import DeadLetterReason, Kind, PropertyRule
+from tests.properties.segment import (
+    KAFKA_TIMESTAMP,
+    KAFKA_TIMESTAMP_MS,
+    as_avro,
+    as_json,
+    framed,
+    record,
+    shipped_readers,
+)
+from tests.properties.shapes import JSON_RECORD, as_json_record, nested_records, string_maps, typed_maps
+
+Json = dict[str, Any]
+Readers = dict[SchemaId, Reader]
+
+PAGE = Path(__file__).parents[2] / "docs/mapping.md"
+SHIPPED = shipped_readers()
+PATHS = {Kind.USER: "POST /v2/users", Kind.EVENT: "POST /v2/events"}
+
+EXAMPLE = re.compile(
+    r"(?s)(?:\nWith (?P<settings>`PROCESSOR(?:(?!\n\n).)+):\n\n)?```json segment\n(?P<given>.+?)```\n\n"
+    r"```(?P<kind>[^\n]+)\n(?P<outcome>.+?)```"
+    r"(?:\n\nCounted: (?P<rules>[^\n]+))?"
+)
+
+
+def written_by(schema: Any, message: Any) -> tuple[bytes, Readers]:
+    """Return a record's value, and the reader of its schema."""
+    text = json.dumps(schema)
+    return framed(text, message), {1: reader_of(text)}
+
+
+SHAPES: dict[str, Callable[[Json], tuple[bytes, Readers]]] = {
+    "JSON": lambda message: (as_json(message), {}),
+    "JSON text in Avro": lambda message: (as_avro(message), SHIPPED),
+    "nested records": lambda message: written_by(nested_records(message), message),
+    "typed maps": lambda message: written_by(typed_maps(message), message),
+    "recursive JSON records": lambda message: written_by(JSON_RECORD, as_json_record(message)),
+}
+
+TYPED = ("nested records", "typed maps")
+UNSUITABLE = DeadLetterReason.UNSUITABLE_SCHEMA
+
+
+def examples() -> list[Any]:
+    """Return the examples of docs/mapping.md: settings, message, kind of outcome, outcome, rules counted."""
+    text = PAGE.read_text(encoding="utf-8")
+    found = list(EXAMPLE.finditer(text))
+    assert len(found) == text.count("```json segment"), "an example has no outcome"
+    return [
+        pytest.param(rules_of(each["settings"]), *each.group("given", "kind", "outcome", "rules"), id=str(number))
+        for number, each in enumerate(found, 1)
+    ]
+
+
+def rules_of(settings: str | None) -> MappingRules:
+    """Return what the settings in a line of the page make of mapping."""
+    given = re.findall(r"`PROCESSOR_MAPPING__(\w+)=([^`]+)`", settings or "")
+    return Settings(**{name.lower(): value for name, value in given}).rules()
+
+
+@pytest.mark.parametrize(("settings", "message", "kind", "expected", "counted"), examples())
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_documented_examples_are_true(
+    shape: str, settings: MappingRules, message: str, kind: str, expected: str, counted: str | None
+) -> None:
+    """Each message of docs/mapping.md, in each shape, has the outcome that stands below it."""
+    value, readers = SHAPES[shape](json.loads(message))
+    decoded = decode(record(value), readers)
+    if isinstance(decoded, Rejected):
+        assert (decoded.reason, expected) == (UNSUITABLE, "dead letter: malformed\n"), "the schema alone says it"
+        assert shape in TYPED
+        return
+    assert isinstance(decoded, dict)
+    changes: Counter[PropertyRule] = Counter()
+
+    outcome = Mapping(settings).map(decoded, KAFKA_TIMESTAMP_MS, lambda rule, _path: changes.update([rule]))
+
+    if not isinstance(outcome, Rejected):
+        assert changes == Counter(re.findall(r"`(\w+)`", counted or ""))
+    match outcome:
+        case Mapped(to, _, body):
+            assert kind == f"json {PATHS[to]}"
+            assert orjson.dumps(body) == orjson.dumps(orjson.loads(expected)), "order of keys included"
+        case Filtered(reason):
+            assert (kind, expected) == ("text", f"filtered: {reason}\n")
+        case Rejected(reason):
+            assert (kind, expected) == ("text", f"dead letter: {reason}\n")
+
+
+PURCHASE = {
+    "order_ID": "2969302398",
+    "category": "boots",
+    "product_name": "yellow_cowboy_boots",
+    "price": 99.95,
+    "currency": "EUR",
+}
+SPECIAL = {"email": "john.doe@example.com", "displayName": "John Doe"}
+
+
+def test_every_example_of_the_product_text_is_among_them() -> None:
+    """As the calls of Segment's library give them: identify without a user, with one, and with traits; and a track."""
+    known = [json.loads(each.values[1]) for each in examples() if each.values[0] == MappingRules()]
+
+    for call in (
+        {"type": "identify", "anonymousId": "507f191e810c19729de860ea"},
+        {"type": "identify", "userId": "userId"},
+        {"type": "identify", "userId": "userId123", "traits": {"plan": "premium", "logins": 5}},
+        {"type": "identify", "userId": "userId123", "traits": SPECIAL},
+        {"type": "track", "event": "Product Purchased", "properties": PURCHASE},
+    ):
+        assert any(call.items() <= message.items() for message in known), call
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            {"type": "identify", "userId": "userId123", "traits": {"plan": "premium", "logins": "5"}},
+            {"uid": "userId123", "properties": {"plan": "premium", "logins": "5"}},
+        ),
+        (
+            {"type": "identify", "userId": "userId123", "traits": SPECIAL},
+            {"uid": "userId123", "display_name": "John Doe", "email": "john.doe@example.com", "properties": {}},
+        ),
+        (
+            {
+                "type": "track",
+                "userId": "u",
+                "event": "Product Purchased",
+                "properties": {**PURCHASE, "price": "99.95"},
+            },
+            {
+                "name": "Product Purchased",
+                "timestamp": KAFKA_TIMESTAMP,
+                "user": {"uid": "u"},
+                "properties": {**PURCHASE, "price": "99.95"},
+            },
+        ),
+    ],
+)
+def test_maps_of_strings_give_the_same_in_texts(message: Json, expected: Json) -> None:
+    """Nothing else fits into them, and no type is guessed."""
+    value, readers = written_by(string_maps(message), message)
+    decoded = decode(record(value), readers)
+    assert isinstance(decoded, dict)
+
+    outcome = Mapping(MappingRules()).map(decoded, KAFKA_TIMESTAMP_MS, lambda _rule, _path: None)
+
+    assert isinstance(outcome, Mapped)
+    assert outcome.body == expected
