@@ -50,6 +50,23 @@ def messages() -> st.SearchStrategy[dict[str, Any]]:
     return identify | track
 
 
+TYPED: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+"""What the types of Avro can hold: JSON without whole numbers beyond 64 bits."""
+
+
+def typed_messages() -> st.SearchStrategy[dict[str, Any]]:
+    """Return messages with free-form parts of any structure, in a form that every shape can hold."""
+    free = st.dictionaries(NAMES, TYPED, max_size=6)
+    common = {"userId": IDS, "context": st.dictionaries(st.sampled_from(["page", "ip", "traits"]), TYPED)}
+    identify = st.fixed_dictionaries({"type": st.just("identify"), "traits": free, **common})
+    track = st.fixed_dictionaries({"type": st.just("track"), "event": st.just("E"), "properties": free, **common})
+    return identify | track
+
+
 CONTEXTS = st.dictionaries(
     st.sampled_from(
         ["page", "referrer", "userAgent", "app", "device", "screen", "location", "ip", "traits", "library"]

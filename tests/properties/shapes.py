@@ -2,10 +2,19 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
+from itertools import count
 from typing import Any
 
+from processor.events.avro import Reader, reader_of
+from processor.events.framing import SchemaId
+from tests.properties.segment import as_avro, as_json, framed, shipped_readers
+
 Json = dict[str, Any]
+Written = tuple[bytes, dict[SchemaId, Reader]]
+"""A record's value, and the readers of the schemas that it may name."""
+
+SHIPPED = shipped_readers()
 
 PROPERTIES = {"plan": "premium", "seats": 5, "price": 9.5, "paid": True, "coupon": None, "tags": ["a", "b"]}
 MESSAGE = {"type": "track", "userId": "u", "event": "Signed Up", "properties": PROPERTIES}
@@ -90,13 +99,20 @@ def nested_records(message: Json) -> Any:
 
     Avro's names are letters, digits and underscores; an object with another name is a map there.
     """
-    return _Schemas(nested=True).of(message)
+    names = (f"Record{number}" for number in count())
+
+    def of(value: Any) -> Any:
+        if isinstance(value, dict) and all(_IN_AVRO.fullmatch(name) for name in value):
+            fields = [{"name": name, "type": of(each)} for name, each in value.items()]
+            return {"type": "record", "name": next(names), "fields": fields}
+        return _types([value])[0]
+
+    return of(message)
 
 
 def typed_maps(message: Json) -> Json:
     """Return the schema of a message whose free-form parts are maps of typed values."""
-    maps = _Schemas(nested=False)
-    fields = [{"name": name, "type": maps.of(value)} for name, value in message.items()]
+    fields = [{"name": name, "type": _types([value])[0]} for name, value in message.items()]
     return {"type": "record", "name": "Message", "fields": fields}
 
 
@@ -107,32 +123,35 @@ def string_maps(message: Json) -> Json:
     return {"type": "record", "name": "Message", "fields": [{"name": each, "type": kinds[each]} for each in kinds]}
 
 
-class _Schemas:
-    """Schemas of values; each record in one schema needs a name of its own."""
-
-    def __init__(self, *, nested: bool) -> None:
-        self._nested = nested
-        self._records = 0
-
-    def of(self, value: Any) -> Any:
-        """Return a schema that the value can be written with."""
-        match value:
-            case dict() if self._nested and all(_IN_AVRO.fullmatch(name) for name in value):
-                self._records += 1
-                name = f"Record{self._records}"
-                fields = [{"name": each, "type": self.of(inner)} for each, inner in value.items()]
-                return {"type": "record", "name": name, "fields": fields}
-            case dict():
-                return {"type": "map", "values": self._any_of(value.values())}
-            case list():
-                return {"type": "array", "items": self._any_of(value)}
-        return _SCALAR_TYPES[type(value)]
-
-    def _any_of(self, values: Iterable[Any]) -> list[Any]:
-        schemas = [self.of(value) for value in values]
-        different = [schema for at, schema in enumerate(schemas) if schema not in schemas[:at]]
-        return different or ["null"]
+def _types(values: list[Any]) -> list[Any]:
+    """Return the union that holds all of these: of maps, arrays and each scalar one."""
+    maps = [value for value in values if isinstance(value, dict)]
+    arrays = [value for value in values if isinstance(value, list)]
+    kinds = set(map(type, values))
+    union: list[Any] = [name for kind, name in _SCALAR_TYPES.items() if kind in kinds]
+    if maps:
+        union.append({"type": "map", "values": _types([each for value in maps for each in value.values()])})
+    if arrays:
+        union.append({"type": "array", "items": _types([each for value in arrays for each in value])})
+    return union or ["null"]
 
 
 _IN_AVRO = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SCALAR_TYPES = {type(None): "null", bool: "boolean", int: "long", float: "double", str: "string"}
+"""Whole numbers first, for a writer takes the first of a union that fits."""
+
+
+def written_by(schema: Any, message: Any) -> Written:
+    """Return what a producer writes by this schema."""
+    text = json.dumps(schema)
+    return framed(text, message), {1: reader_of(text)}
+
+
+WRITERS: dict[str, Callable[[Json], Written]] = {
+    "JSON": lambda message: (as_json(message), {}),
+    "JSON text in Avro": lambda message: (as_avro(message), SHIPPED),
+    "nested records": lambda message: written_by(nested_records(message), message),
+    "typed maps": lambda message: written_by(typed_maps(message), message),
+    "recursive JSON records": lambda message: written_by(JSON_RECORD, as_json_record(message)),
+}
+"""Every shape that can hold a message as it is, with its types."""

@@ -9,14 +9,16 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processor.events.avro import decode
 from processor.events.mapping import Mapping, MappingRules
 from processor.events.privacy import PropertyLists
 from processor.events.properties import PropertyCleaner, count_names
 from processor.model.outcomes import Filtered, Mapped, Outcome, Rejected
 from processor.model.reasons import Kind, PropertyRule
 from tests.properties.limits import event_violations, property_violations, user_violations
-from tests.properties.messages import JSON, NAMES, OBJECTS, RULES, strange_messages
-from tests.properties.segment import KAFKA_TIMESTAMP_MS
+from tests.properties.messages import JSON, NAMES, OBJECTS, RULES, strange_messages, typed_messages
+from tests.properties.segment import KAFKA_TIMESTAMP_MS, record
+from tests.properties.shapes import WRITERS
 
 WARM = Mapping(MappingRules())
 """A mapping that has seen every event of the run."""
@@ -77,6 +79,21 @@ def test_the_same_event_gives_the_same_bytes(rules: MappingRules, event: dict[st
     assert outcomes[3] == outcomes[4]
     for same in (outcomes[:3], outcomes[3:]):
         assert len({orjson.dumps(outcome.body) for outcome, _ in same if isinstance(outcome, Mapped)}) <= 1
+
+
+@given(typed_messages())
+def test_every_shape_of_a_message_gives_the_same_bytes(message: dict[str, Any]) -> None:
+    """As JSON and in Avro, by whatever schema; and the same rules are counted."""
+    outcomes = []
+    for write in WRITERS.values():
+        value, readers = write(message)
+        event = decode(record(value), readers)
+        assert isinstance(event, dict)
+        outcome, changes = mapped(WARM, event)
+        assert isinstance(outcome, Mapped)
+        outcomes.append((orjson.dumps(outcome.body), changes))
+
+    assert outcomes == outcomes[:1] * len(outcomes)
 
 
 @given(strange_messages(), st.sampled_from(["plan", "email", "name", "displayName", "a b"]))

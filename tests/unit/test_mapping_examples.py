@@ -3,7 +3,6 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +10,20 @@ import orjson
 import pytest
 
 from processor.cli.settings.mapping import Mapping as Settings
-from processor.events.avro import Reader, decode, reader_of
-from processor.events.framing import SchemaId
+from processor.events.avro import decode
 from processor.events.mapping import Mapping, MappingRules
 from processor.model.outcomes import Filtered, Mapped, Rejected
 from processor.model.reasons import DeadLetterReason, Kind, PropertyRule
 from tests.properties.segment import (
     KAFKA_TIMESTAMP,
     KAFKA_TIMESTAMP_MS,
-    as_avro,
-    as_json,
-    framed,
     record,
-    shipped_readers,
 )
-from tests.properties.shapes import JSON_RECORD, as_json_record, nested_records, string_maps, typed_maps
+from tests.properties.shapes import WRITERS, string_maps, written_by
 
 Json = dict[str, Any]
-Readers = dict[SchemaId, Reader]
 
 PAGE = Path(__file__).parents[2] / "docs/mapping.md"
-SHIPPED = shipped_readers()
 PATHS = {Kind.USER: "POST /v2/users", Kind.EVENT: "POST /v2/events"}
 
 EXAMPLE = re.compile(
@@ -40,20 +32,6 @@ EXAMPLE = re.compile(
     r"(?:\n\nCounted: (?P<rules>[^\n]+))?"
 )
 
-
-def written_by(schema: Any, message: Any) -> tuple[bytes, Readers]:
-    """Return a record's value, and the reader of its schema."""
-    text = json.dumps(schema)
-    return framed(text, message), {1: reader_of(text)}
-
-
-SHAPES: dict[str, Callable[[Json], tuple[bytes, Readers]]] = {
-    "JSON": lambda message: (as_json(message), {}),
-    "JSON text in Avro": lambda message: (as_avro(message), SHIPPED),
-    "nested records": lambda message: written_by(nested_records(message), message),
-    "typed maps": lambda message: written_by(typed_maps(message), message),
-    "recursive JSON records": lambda message: written_by(JSON_RECORD, as_json_record(message)),
-}
 
 TYPED = ("nested records", "typed maps")
 UNSUITABLE = DeadLetterReason.UNSUITABLE_SCHEMA
@@ -77,12 +55,12 @@ def rules_of(settings: str | None) -> MappingRules:
 
 
 @pytest.mark.parametrize(("settings", "message", "kind", "expected", "counted"), examples())
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", WRITERS)
 def test_the_documented_examples_are_true(
     shape: str, settings: MappingRules, message: str, kind: str, expected: str, counted: str | None
 ) -> None:
     """Each message of docs/mapping.md, in each shape, has the outcome that stands below it."""
-    value, readers = SHAPES[shape](json.loads(message))
+    value, readers = WRITERS[shape](json.loads(message))
     decoded = decode(record(value), readers)
     if isinstance(decoded, Rejected):
         assert (decoded.reason, expected) == (UNSUITABLE, "dead letter: malformed\n"), "the schema alone says it"
