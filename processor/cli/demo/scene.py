@@ -45,7 +45,6 @@ FAULTS: Mapping[Severity, Faults] = MappingProxyType(
         Severity.SOME: Faults(
             latency_s=0.02,
             latency_jitter_s=0.08,
-            throttle_ratio=0.01,
             error_ratio=0.02,
             drop_before_ratio=0.01,
             drop_after_ratio=0.01,
@@ -54,7 +53,6 @@ FAULTS: Mapping[Severity, Faults] = MappingProxyType(
         Severity.STORM: Faults(
             latency_s=0.05,
             latency_jitter_s=0.2,
-            throttle_ratio=0.04,
             error_ratio=0.1,
             drop_before_ratio=0.05,
             drop_after_ratio=0.05,
@@ -65,6 +63,12 @@ FAULTS: Mapping[Severity, Faults] = MappingProxyType(
         ),
     }
 )
+
+REQUESTS_PER_S: Mapping[Severity, float | None] = MappingProxyType(
+    {Severity.NONE: None, Severity.SOME: 20.0, Severity.STORM: 10.0}
+)
+"""What FullStory takes before it answers 429, beyond a burst of BURST requests: the worker has to find it out."""
+BURST = 20
 
 
 @final
@@ -92,6 +96,8 @@ def sandbox_options(script: Script) -> SandboxOptions:
         org_id="DEMO-na1",
         seed=script.seed,
         faults=FAULTS[script.severity],
+        requests_per_s=REQUESTS_PER_S[script.severity],
+        burst=BURST,
         max_body_bytes=BODY_BYTES,
     )
 
