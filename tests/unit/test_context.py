@@ -119,6 +119,7 @@ def test_a_field_is_taken_in_its_form(context: Json, expected: Json) -> None:
         ({"location": {"region": 5}}, "context.location.region"),
         ({"location": {"latitude": 90.5}}, "context.location.latitude"),
         ({"location": {"longitude": float("nan")}}, "context.location.longitude"),
+        ({"location": {"longitude": 180.5}}, "context.location.longitude"),
         ({"location": {"longitude": "west"}}, "context.location.longitude"),
         ({"location": {"latitude": True}}, "context.location.latitude"),
         ({"location": {"latitude": 10**400}}, "context.location.latitude"),

@@ -28,6 +28,7 @@ def declare(properties: dict[str, Any]) -> dict[str, str]:
         ("5", None),
         ("", None),
         ([1, 2], "ints"),
+        ([-(2**63), 2**63 - 1], "ints"),
         ([1, 2.5], None),
         ([True], None),
         ([1, 2**63], None),

@@ -136,6 +136,7 @@ def test_no_nesting_is_too_deep_to_be_looked_at(wrap: Any, lists: PropertyLists)
     for _ in range(500):
         deep = wrap(deep)
 
-    sent, _ = applied(lists, {"a": deep})
+    sent, notes = applied(lists, {"a": deep})
 
     assert "secret" not in json.dumps(sent)
+    assert notes
