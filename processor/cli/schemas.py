@@ -141,9 +141,13 @@ def register(wanted: Sequence[Wanted], *, dry_run: bool, config: Path | None) ->
         states = await _compare(subjects, wanted)
         if not _code(states) and not dry_run:
             for each, state in zip(wanted, states, strict=True):
-                if state.standing != "registered":
-                    schema_id = await subjects.register(each.subject, each.schema.text)
-                    click.echo(f"{each.subject}: now registered, id {schema_id}")
+                if state.standing == "registered":
+                    continue
+                schema_id = await subjects.register(each.subject, each.schema.text)
+                if schema_id is None:
+                    click.echo(f"{each.subject}: REFUSED: it fits the latest version, but not the registry's rule")
+                    return INCOMPATIBLE
+                click.echo(f"{each.subject}: now registered, id {schema_id}")
         return _code(states)
 
     sys.exit(_with_registry(config, work))
@@ -155,6 +159,8 @@ async def _compare(subjects: RegistrySubjects, wanted: Sequence[Wanted]) -> Sequ
     for each in wanted:
         states.append(await subjects.state(each.subject, each.schema.text))
         click.echo(f"{each.subject}: {_said(states[-1])}")
+        for objection in states[-1].objections:
+            click.echo(f"  {objection}")
     return states
 
 

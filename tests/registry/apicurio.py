@@ -80,9 +80,9 @@ class Apicurio:
         registered: int = self._ask("POST", f"/subjects/{subject}/versions", body)["id"]
         return registered
 
-    def keep_compatible(self) -> None:
-        """Refuse a version from now on that could not read what the one before has written."""
-        self._ask("PUT", "/config", {"compatibility": "BACKWARD"})
+    def keep(self, subject: str, rule: str) -> None:
+        """Refuse versions of a subject that do not keep a rule of compatibility."""
+        self._ask("PUT", f"/config/{subject}", {"compatibility": rule})
 
     def _answers(self) -> bool:
         assert self._process is not None

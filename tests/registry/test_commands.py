@@ -59,30 +59,44 @@ def test_a_schema_is_registered_once(registry: Apicurio, subject: str) -> None:
 
 def test_an_incompatible_schema_keeps_all_from_being_registered(registry: Apicurio, subject: str) -> None:
     """The one that would fit is not registered either; the exit code says so before a deployment does."""
-    registry.keep_compatible()
     registry.register(
         subject,
         {"type": "record", "name": "Page", "namespace": "com.segment", "fields": [{"name": "type", "type": "int"}]},
     )
+    registry.keep(subject, "BACKWARD")
     wanted = [f"track={topic_of(subject)}-other", f"page={topic_of(subject)}"]
     done = schemas(registry, "register", *wanted)
 
     assert done.code == 1
     assert f"{subject}: INCOMPATIBLE with version 1" in done.out
+    assert "reader type: STRING not compatible with writer type: INT" in done.out
     assert "now registered" not in done.out
     assert "new: the registry has no such subject" in schemas(registry, "compatibility", wanted[0]).out
 
 
 def test_a_compatible_schema_becomes_the_next_version(registry: Apicurio, subject: str) -> None:
     """What has fewer fields can be read with what is shipped."""
-    registry.keep_compatible()
     fields = [{"name": name, "type": "string"} for name in ("type", "messageId", "event")]
     registry.register(subject, {"type": "record", "name": "Track", "namespace": "com.segment", "fields": fields})
+    registry.keep(subject, "BACKWARD")
     wanted = f"track={topic_of(subject)}"
 
     assert f"{subject}: compatible with version 1" in schemas(registry, "compatibility", wanted).out
     assert schemas(registry, "register", wanted).code == 0
     assert f"{subject}: registered, version 2" in schemas(registry, "compatibility", wanted).out
+
+
+def test_a_version_before_the_latest_may_keep_a_schema_out(registry: Apicurio, subject: str) -> None:
+    """Where the registry's rule is transitive; it alone can tell."""
+    for kind in ("int", "string"):
+        fields = [{"name": "type", "type": kind}, {"name": "messageId", "type": "string"}]
+        registry.register(subject, {"type": "record", "name": "Page", "namespace": "com.segment", "fields": fields})
+        registry.keep(subject, "NONE")
+    registry.keep(subject, "BACKWARD_TRANSITIVE")
+    done = schemas(registry, "register", f"page={topic_of(subject)}")
+
+    assert done.code == 1
+    assert f"{subject}: REFUSED" in done.out or f"{subject}: INCOMPATIBLE" in done.out
 
 
 def test_a_wrong_path_is_named(registry: Apicurio) -> None:

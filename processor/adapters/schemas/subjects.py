@@ -1,6 +1,7 @@
 """Subjects of a registry: where a schema stands in one, and how it gets there."""
 
 from typing import Any, Literal, NamedTuple, final
+from urllib.parse import quote
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryError
 
@@ -18,6 +19,8 @@ class State(NamedTuple):
     standing: Standing
     schema_id: int | None = None
     version: int | None = None
+    objections: tuple[str, ...] = ()
+    """Why it is incompatible, in the registry's words, where it has some."""
 
 
 @final
@@ -31,9 +34,12 @@ class RegistrySubjects:
         """Return whether the subject has the schema, or would take it by its rule of compatibility."""
         return await self._registry.ask(lambda client: _state(client, subject, Schema(text, "AVRO")))
 
-    async def register(self, subject: str, text: str) -> int:
-        """Register the schema and return its id; one that is there already keeps its id."""
-        return await self._registry.ask(lambda client: client.register_schema(subject, Schema(text, "AVRO")))
+    async def register(self, subject: str, text: str) -> int | None:
+        """Register the schema and return its id, or None when the registry refuses it as incompatible.
+
+        One that is there already keeps its id. A rule that is transitive compares with versions before the latest.
+        """
+        return await self._registry.ask(lambda client: _register(client, subject, Schema(text, "AVRO")))
 
 
 async def _state(client: Any, subject: str, schema: Schema) -> State:
@@ -48,8 +54,24 @@ async def _state(client: Any, subject: str, schema: Schema) -> State:
     except SchemaRegistryError as error:
         _raise_unless_absent(error)
         return State("new")
-    is_compatible = await client.test_compatibility(subject, schema)
-    return State("compatible" if is_compatible else "incompatible", latest.schema_id, latest.version)
+    # The client's own method throws the reasons away; its connection has the addresses and credentials.
+    path = f"compatibility/subjects/{quote(subject, safe='')}/versions/latest?verbose=true"
+    body = {"schema": schema.schema_str, "schemaType": schema.schema_type}
+    answer = await client._rest_client.post(path, body=body)  # noqa: SLF001
+    if answer["is_compatible"]:
+        return State("compatible", latest.schema_id, latest.version)
+    objections = answer.get("messages") or [answer.get("reason")]  # Confluent's, Apicurio's
+    return State("incompatible", latest.schema_id, latest.version, tuple(str(each) for each in objections if each))
+
+
+async def _register(client: Any, subject: str, schema: Schema) -> int | None:
+    try:
+        schema_id: int = await client.register_schema(subject, schema)
+    except SchemaRegistryError as error:
+        if error.http_status_code != 409:
+            raise
+        return None
+    return schema_id
 
 
 def _raise_unless_absent(error: SchemaRegistryError) -> None:
