@@ -89,6 +89,7 @@ def test_a_cut_prefix_is_malformed(value: bytes) -> None:
     ("given", "told"),
     [
         (record(b"\0\0\0\x03\xe7"), "the id 999"),
+        (record(b"\0\x7f\xff\xff\xff"), f"the id {2**31 - 1}"),
         (with_headers(b"x", (HEADER, b"\1" + GUID.bytes)), f"the guid {GUID}"),
         (record(b"\xc3\x01" + bytes(range(8))), "the fingerprint 0001020304050607"),
     ],

@@ -44,6 +44,7 @@ def clean(properties: dict[str, Any]) -> tuple[dict[str, Any], Notes]:
         [],
         ["a", "b"],
         [1, 2.5],
+        [-(2**63), 2**64 - 1],
         [True, False],
         {"plan": "premium", "limits": {"seats": 5}},
     ],
