@@ -5,7 +5,7 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -28,7 +28,8 @@ from processor.adapters.telemetry.logs import LogObserver
 from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
 from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import TelemetryServer
-from processor.cli.rotation import KeyFile
+from processor.cli.rotation import File, KeyFile, kafka_file, registry_file
+from processor.cli.rotation import watch as look_again
 from processor.cli.settings import Settings
 from processor.cli.settings.connections import SchemaRegistry
 from processor.engine.body_size import BodySize
@@ -46,7 +47,7 @@ from processor.runtime.delivery import Delivery, DeliverySettings
 from processor.runtime.gate import Gate
 from processor.runtime.jobs import Jobs
 from processor.runtime.letters import Letters
-from processor.runtime.notices import Notice, Observer, SchemaCacheTrouble, fan_out
+from processor.runtime.notices import Observer, SchemaCacheTrouble, fan_out
 from processor.runtime.ports import Schemas
 from processor.runtime.requests import Requests
 from processor.runtime.schemas import SchemaCache
@@ -102,27 +103,33 @@ def mapping_fingerprint(rules: MappingRules) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _nobody(_notice: Notice) -> None:
-    """Trouble with the cache is none to a command: the registry is asked all the same."""
-
-
 @asynccontextmanager
-async def schemas_of(settings: SchemaRegistry, observe: Observer = _nobody) -> AsyncIterator[Schemas]:
-    """Give the registry where there is one, else the folder of schemas; open until the end of the `async with`."""
-    folder = LocalSchemas(settings.folder or shipped_folder())
+async def registry_of(settings: SchemaRegistry) -> AsyncIterator[RegistrySchemas | None]:
+    """Give the registry, where there is one; open until the end of the `async with`."""
     if settings.url is None:
-        yield folder
+        yield None
         return
+    async with RegistrySchemas(settings.url, settings.client_properties()) as registry:
+        yield registry
+
+
+def schemas_of(settings: SchemaRegistry, registry: RegistrySchemas | None, observe: Observer | None = None) -> Schemas:
+    """Return the registry with its cache where there is one, else the folder of schemas; in a running loop.
+
+    Trouble with the cache is told to `observe`. It is none to a command: the registry is asked all the same.
+    """
+    folder = LocalSchemas(settings.folder or shipped_folder())
+    if registry is None:
+        return folder
     loop = asyncio.get_running_loop()
 
     def tell(detail: str) -> None:  # on another thread: files are slower than the loop may be
-        loop.call_soon_threadsafe(observe, SchemaCacheTrouble(detail))
+        if observe is not None:
+            loop.call_soon_threadsafe(observe, SchemaCacheTrouble(detail))
 
-    async with RegistrySchemas(settings.url, settings.client_properties()) as registry:
-        schemas: Schemas = registry
-        if settings.cache_dir is not None:
-            schemas = CachedSchemas(registry, settings.cache_dir, registry.address, tell)
-        yield RegistryAndFolder(schemas, folder)
+    if settings.cache_dir is None:
+        return RegistryAndFolder(registry, folder)
+    return RegistryAndFolder(CachedSchemas(registry, settings.cache_dir, registry.address, tell), folder)
 
 
 @asynccontextmanager
@@ -144,7 +151,9 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
             return FullStory(key, clock, base_url=fullstory.base_url or None, allow_private=fullstory.allow_private)
 
         destination = await stack.enter_async_context(client(ApiKey(fullstory.api_key.get_secret_value())))
-        schemas = await stack.enter_async_context(schemas_of(settings.schema_registry, observe))
+        registry = await stack.enter_async_context(registry_of(settings.schema_registry))
+        schemas = schemas_of(settings.schema_registry, registry, observe)
+        source = KafkaSource(kafka, DRAIN_S)
         dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
         delivery = settings.delivery
         gate = Gate(Limits(LimitSettings(delivery.org_share), chance.random), clock, observe)
@@ -157,7 +166,7 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
         ratio = DeadLetterRatio(delivery.dead_letter_ratio)
         letters = Letters(dead_letters, gate, clock, chance.random, observe, stamp, ratio)
         worker = Worker(
-            KafkaSource(kafka, DRAIN_S),
+            source,
             Delivery(requests, jobs, letters, gate, clock, observe, delivery_settings),
             SchemaCache(schemas, gate, clock, chance.random, observe, settings.schema_registry.waits_s),
             gate,
@@ -168,16 +177,16 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
             worker_settings(settings),
         )
         watch = Watch(worker.state, clock, time.thread_time, observe)
-        registry = new_registry()
+        metrics = new_registry()
         facts = Facts(__version__, fingerprint, settings.kafka.topics, settings.memory.budget_bytes)
         history = History(clock)
-        told += [Metrics(registry, watch.state, clock, facts), LogObserver(log, clock), history, *observers]
+        told += [Metrics(metrics, watch.state, clock, facts), LogObserver(log, clock), history, *observers]
         http, fail_on_halt = settings.http, settings.ready.fail_on_halt
         server = await stack.enter_async_context(
             TelemetryServer(
                 http.host,
                 http.port,
-                registry,
+                metrics,
                 watch.state,
                 lambda: render(watch.state(), history, facts, clock.wall()),
                 clock,
@@ -187,11 +196,13 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
 
         ask = partial(identify_account, destination, fullstory.org_id, gate, chance.random, observe)
         owner = _Owner(settings, client, destination, delivery_settings, gate, log)
-        companions = [lambda: owner.identify(ask, worker), watch.run]
-        if fullstory.api_key_file is not None:
-            current = fullstory.api_key.get_secret_value()
-            file = KeyFile(fullstory.api_key_file, current, owner.tried, owner.use, owner.org_id, log)
-            companions.append(file.watch)
+        files: Iterable[File] = (
+            *owner.key_file(),
+            *kafka_file(settings.kafka, source, dead_letters, log),
+            *registry_file(settings.schema_registry, registry, log),
+        )
+        companions: list[Callable[[], Coroutine[None, None, None]]] = [lambda: owner.identify(ask, worker), watch.run]
+        companions += [partial(look_again, file) for file in files]
         yield Process(worker, server.port, companions)
 
 
@@ -217,6 +228,13 @@ class _Owner:
     def org_id(self) -> str | None:
         """Return the organisation that a new key has to be of; None while any may come."""
         return self._known.org_id if self._known else self._settings.fullstory.org_id
+
+    def key_file(self) -> Iterator[KeyFile]:
+        """Give the file of the key, where there is one."""
+        fullstory = self._settings.fullstory
+        if fullstory.api_key_file is not None:
+            current = fullstory.api_key.get_secret_value()
+            yield KeyFile(fullstory.api_key_file, current, self.tried, self.use, self.org_id, self._log)
 
     async def tried(self, key: ApiKey) -> Answer | NoAnswer:
         """Ask FullStory whose another key is."""

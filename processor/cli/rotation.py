@@ -1,20 +1,44 @@
-"""A key that changes while the worker runs: its file is read again and again, a new key tried before it is used."""
+"""Secrets that change while the worker runs: their files are read again and again.
+
+A new key of FullStory's is tried before it is used. A login cannot be: the broker says what it thinks of it when a
+connection is next made.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import final
+from typing import Any, Protocol, final
 
 from structlog.typing import FilteringBoundLogger
 
 from processor.adapters.fullstory.key import ApiKey
+from processor.adapters.kafka.config import LOGIN, Login
+from processor.adapters.kafka.dead_letters import KafkaDeadLetters
+from processor.adapters.kafka.source import KafkaSource
+from processor.adapters.schemas.registry import RegistrySchemas
 from processor.cli.settings.checks import read_key
+from processor.cli.settings.connections import Kafka, SchemaRegistry
+from processor.cli.settings.properties import kafka_properties_in, registry_properties_in
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry
 from processor.model.errors import ConfigurationError
 from processor.runtime.account import Account, judge
 
 LOOK_EVERY_S = 5.0
 """Kubernetes itself takes up to a minute to renew a mounted secret."""
+
+
+class File(Protocol):
+    """A file that is looked at."""
+
+    async def look(self) -> None:
+        """Put to use what is new in it."""
+
+
+async def watch(file: File) -> None:
+    """Look at a file for ever."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        await file.look()
 
 
 @final
@@ -40,12 +64,6 @@ class KeyFile:
         self._org_id = org_id
         self._log = log
         self._complaint = ""
-
-    async def watch(self) -> None:
-        """Look for ever."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            await self.look()
 
     async def look(self) -> None:
         """Put a new key to use, if there is one that works."""
@@ -74,3 +92,84 @@ class KeyFile:
         if detail != self._complaint:
             self._complaint = detail
             self._log.warning("the new key is not used", detail=detail)
+
+
+@final
+class PropertiesFile:
+    """A file with properties of a client; `use` takes those that changed and names those that need a restart.
+
+    `use` may raise `ConfigurationError`: then, and where the file cannot be read, what there was before stays in use,
+    and that is told of once.
+    """
+
+    def __init__(
+        self,
+        client: str,
+        path: Path,
+        read: Callable[[Path], Mapping[str, Any]],
+        current: Mapping[str, Any],
+        use: Callable[[Mapping[str, Any]], Awaitable[Collection[str]]],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._client = client
+        self._path = path
+        self._read = read
+        self._current = dict(current)
+        self._use = use
+        self._log = log
+        self._complaint = ""
+
+    async def look(self) -> None:
+        """Put properties that changed to use."""
+        try:
+            found = self._read(self._path)
+            changed = {name: value for name, value in found.items() if self._current.get(name) != value}
+            if not changed:
+                return
+            late = await self._use(changed)
+        except (ValueError, ConfigurationError) as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                self._log.warning("new properties are not used", client=self._client, detail=self._complaint)
+            return
+        self._complaint = ""
+        self._current |= changed
+        if used := sorted(changed.keys() - late):
+            self._log.info("new properties are used", client=self._client, names=used)
+        if late:
+            self._log.warning("new properties need a restart", client=self._client, names=sorted(late))
+
+
+def kafka_file(
+    settings: Kafka, source: KafkaSource, dead_letters: KafkaDeadLetters, log: FilteringBoundLogger
+) -> Iterator[PropertiesFile]:
+    """Give the file of Kafka's properties, where there is one: clients take another login, all else when they begin."""
+    if settings.properties_file is None:
+        return
+    properties = settings.client_properties()
+
+    async def use(changed: Mapping[str, Any]) -> Collection[str]:
+        properties.update(changed)
+        if changed.keys() & LOGIN:
+            login = Login.of(properties)
+            source.log_in(login)
+            dead_letters.log_in(login)
+        return changed.keys() - LOGIN
+
+    yield PropertiesFile("Kafka", settings.properties_file, kafka_properties_in, properties, use, log)
+
+
+def registry_file(
+    settings: SchemaRegistry, registry: RegistrySchemas | None, log: FilteringBoundLogger
+) -> Iterator[PropertiesFile]:
+    """Give the file of the registry's properties, where there is one: they are used from the next question on."""
+    if settings.properties_file is None or registry is None:
+        return
+    properties: dict[str, Any] = settings.client_properties()
+
+    async def use(changed: Mapping[str, Any]) -> Collection[str]:
+        await registry.renew({**properties, **changed})
+        properties.update(changed)
+        return ()
+
+    yield PropertiesFile("schema registry", settings.properties_file, registry_properties_in, properties, use, log)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -231,6 +231,25 @@ def test_credentials_are_sent_and_never_shown() -> None:
         ask(fault(500, ""), url=with_credentials)
     assert SECRET not in str(caught.value)
     assert "http://127.0.0.1:" in str(caught.value)
+
+
+def test_credentials_may_be_renewed() -> None:
+    """The next question is asked with the new ones; those that make no sense change nothing."""
+
+    async def run() -> None:
+        async with FakeRegistry() as server:
+            server.schemas[7] = {"schema": TEXT}
+            async with RegistrySchemas(server.url, {"basic.auth.user.info": "me:old"}) as schemas:
+                await schemas.fetch(7)
+                with pytest.raises(ConfigurationError):
+                    await schemas.renew({"basic.auth.user.info": "no colon", "timeout": -1})
+                await schemas.fetch(8)
+                await schemas.renew({"basic.auth.user.info": "me:new"})
+                assert await schemas.fetch(7) == TEXT
+            told = [b64decode((each or "").removeprefix("Basic ")).decode() for each in server.authorizations]
+            assert told == ["me:old", "me:old", "me:new"]
+
+    asyncio.run(run())
 
 
 def test_the_second_address_answers_when_the_first_is_down() -> None:

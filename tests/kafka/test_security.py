@@ -18,12 +18,13 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
+from processor.adapters.kafka.config import LOGIN
 from processor.cli.generator import Mix, generate
 from tests.commands.program import run
 from tests.fakes.tls import PASSWORD, Certificates
 from tests.kafka.cluster import KafkaCluster, free_port
 from tests.kafka.conftest import Names
-from tests.kafka.programs import environment_of, sandbox, wait_until, worker
+from tests.kafka.programs import WorkerProgram, environment_of, sandbox, wait_until, worker
 from tests.kafka.topics import committed, end_offsets, produce_all, read_all
 
 SECRET = "the-password-of-nobody-else"
@@ -43,6 +44,7 @@ listener.name.mutual.ssl.principal.mapping.rules=RULE:^CN=(.*)$/worker/
 listener.name.login.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
 listener.name.login.plain.sasl.jaas.config={security}.plain.PlainLoginModule required user_worker="{secret}";
 listener.name.login.scram-sha-256.sasl.jaas.config={security}.scram.ScramLoginModule required;
+listener.name.login.scram-sha-256.connections.max.reauth.ms=3000
 listener.name.login.scram-sha-512.sasl.jaas.config={security}.scram.ScramLoginModule required;
 listener.name.login.oauthbearer.sasl.jaas.config={security}.oauthbearer.OAuthBearerLoginModule required \\
   unsecuredLoginStringClaim_sub="broker";
@@ -81,6 +83,12 @@ class Guarded(NamedTuple):
             }
         return {**own, "sasl.username": "worker", "sasl.password": SECRET}
 
+    def set_password(self, user: str, password: str, kind: ScramMechanism) -> None:
+        """Let the user log in by this password from now on."""
+        admin = AdminClient({"bootstrap.servers": self.cluster.bootstrap_servers})
+        credential = UserScramCredentialUpsertion(user, ScramCredentialInfo(kind, 4_096), password.encode())
+        admin.alter_user_scram_credentials([credential])[user].result(ANSWER_S)
+
     def address(self, kind: str) -> str:
         """Return where such a client connects."""
         return self.mutual if kind == "certificate" else self.login
@@ -102,12 +110,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     )
     secure = {"LOGIN": (login, "SASL_SSL"), "MUTUAL": (mutual, "SSL")}
     with KafkaCluster(folder, secure=secure, properties=properties) as cluster:
-        admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})
-        kinds = (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
-        for kind in kinds:  # one in a request
-            credential = UserScramCredentialUpsertion("worker", ScramCredentialInfo(kind, 4_096), SECRET.encode())
-            admin.alter_user_scram_credentials([credential])["worker"].result(ANSWER_S)
-        yield Guarded(cluster, certificates, f"127.0.0.1:{login}", f"127.0.0.1:{mutual}")
+        guarded = Guarded(cluster, certificates, f"127.0.0.1:{login}", f"127.0.0.1:{mutual}")
+        for kind in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
+            guarded.set_password("worker", SECRET, kind)
+        yield guarded
 
 
 RIGHTS = [
@@ -118,15 +124,15 @@ RIGHTS = [
 """The table of docs/security.md."""
 
 
-def grant(guarded: Guarded, names: Names) -> None:
-    """Grant the worker what it needs, and nothing else."""
+def grant(guarded: Guarded, names: Names, user: str = "worker") -> None:
+    """Grant a worker what it needs, and nothing else."""
     admin = AdminClient({"bootstrap.servers": guarded.cluster.bootstrap_servers})
     bindings = [
         AclBinding(
             kind,
             getattr(names, name),
             ResourcePatternType.LITERAL,
-            "User:worker",
+            f"User:{user}",
             "*",
             operation,
             AclPermissionType.ALLOW,
@@ -173,6 +179,46 @@ def test_every_login_delivers_dead_letters_and_commits(
     assert metrics["records_dead_lettered_total"] == len(read_all(guarded.cluster, names.dead_letters)) > 0
     assert SECRET not in said
     assert PASSWORD not in said
+
+
+def test_a_renewed_password_is_used_without_a_restart(guarded: Guarded, names: Names, tmp_path: Path) -> None:
+    """Also by the producer of dead letters, and after the old one was refused: the broker asks again every 3 s."""
+    guarded.cluster.create_topic(names.topic, 2)
+    guarded.cluster.create_topic(names.dead_letters)
+    user, file = names.group, tmp_path / "login.json"
+    grant(guarded, names, user)
+
+    def renew(password: str) -> None:
+        file.with_suffix(".new").write_text(json.dumps({"sasl.username": user, "sasl.password": password}))
+        file.with_suffix(".new").replace(file)
+
+    def deliver(seed: int, program: WorkerProgram) -> None:
+        produce_all(guarded.cluster, names.topic, generate(seed, RECORDS, MIX), lambda *_: None)
+        ends = end_offsets(guarded.cluster, names.topic)
+        wait_until(
+            lambda: committed(guarded.cluster, names.group, names.topic) == ends,
+            f"everything is committed; it says {program.said()[-1_000:]}",
+        )
+
+    guarded.set_password(user, "first-secret", ScramMechanism.SCRAM_SHA_256)
+    renew("first-secret")
+    with sandbox("--job-seconds", "0", "0.1") as server:
+        settings = environment(guarded, names, "SCRAM-SHA-256", server.url)
+        others = {key: value for key, value in guarded.properties("SCRAM-SHA-256").items() if key not in LOGIN}
+        settings["PROCESSOR_KAFKA__PROPERTIES"] = json.dumps(others)
+        settings["PROCESSOR_KAFKA__PROPERTIES_FILE"] = str(file)
+        with worker(settings, tmp_path / "log") as program:
+            deliver(1, program)
+            guarded.set_password(user, "second-secret", ScramMechanism.SCRAM_SHA_256)
+            wait_until(lambda: "Authentication failed" in program.said(), "the old password is refused")
+            renew("second-secret")
+            wait_until(lambda: "new properties are used" in program.said(), "the new password is noticed")
+            deliver(2, program)
+            said, metrics = program.said(), program.metrics()
+            assert program.terminate(30) == 0
+    assert metrics["records_dead_lettered_total"] == len(read_all(guarded.cluster, names.dead_letters)) > RECORDS / 50
+    assert metrics["records_consumed_total"] == 2 * RECORDS
+    assert "-secret" not in said
 
 
 @pytest.mark.parametrize(

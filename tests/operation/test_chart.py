@@ -30,6 +30,7 @@ LEAST = {
 """What nobody can do without."""
 
 SWITCHES: dict[str, dict[str, Any]] = {
+    "properties": {"properties": {"existingSecret": "logins", "schemaRegistryKey": "registry.json"}},
     "configFile": {"configFile": {"existingSecret": "kafka-login"}},
     "digest": {"image": {"digest": f"sha256:{'0' * 64}"}, "imagePullSecrets": [{"name": "pull"}]},
     "cache": {"schemaCache": {"enabled": False}},

@@ -1,7 +1,7 @@
-"""A key that changes while the worker runs: its file, swapped for real."""
+"""Secrets that change while the worker runs: their files, swapped for real."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +10,10 @@ import structlog
 from structlog.testing import LogCapture
 
 from processor.adapters.fullstory.key import ApiKey
-from processor.cli.rotation import KeyFile
+from processor.cli.rotation import KeyFile, PropertiesFile
+from processor.cli.settings.properties import kafka_properties_in
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
+from processor.model.errors import ConfigurationError
 from processor.runtime.account import Account
 
 OLD, NEW = "na1.old", "na1.new"
@@ -112,3 +114,89 @@ def test_a_file_without_a_key_is_told_of_and_the_old_one_stays(tmp_path: Path, c
     world.path.unlink()
     assert len(world.look(times=2)) == 2
     assert world.used == []
+
+
+class Client:
+    """A client whose properties stand in a file; it takes a password at once, and whatever else when it begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "kafka.json"
+        self.taken: list[Mapping[str, str]] = []
+        self.refusal: str | None = None
+        self.log = LogCapture()
+        current = {"sasl.password": OLD, "sasl.mechanism": "PLAIN"}
+        log = structlog.wrap_logger(None, processors=[self.log])
+        self.file = PropertiesFile("Kafka", self.path, kafka_properties_in, current, self._use, log)
+
+    async def _use(self, changed: Mapping[str, str]) -> set[str]:
+        if self.refusal is not None:
+            raise ConfigurationError([self.refusal])
+        self.taken.append(changed)
+        return changed.keys() - {"sasl.password"}
+
+    def look(self, text: str | None, times: int = 3) -> list[tuple[str, object]]:
+        """Look at a file that holds this; return what was told anew."""
+        told = len(self.log.entries)
+        self.path.unlink(missing_ok=True)
+        if text is not None:
+            self.path.write_text(text, encoding="utf-8")
+        for _ in range(times):
+            asyncio.run(self.file.look())
+        return [(entry["event"], entry.get("names", entry.get("detail"))) for entry in self.log.entries[told:]]
+
+
+def test_properties_that_did_not_change_are_left_alone(tmp_path: Path) -> None:
+    """Nor is one missed that the file no longer holds."""
+    client = Client(tmp_path)
+
+    assert client.look('{"sasl.password": "na1.old"}') == []
+    assert client.look("{}") == []
+    assert client.taken == []
+
+
+def test_a_new_password_is_used_once(tmp_path: Path) -> None:
+    """And told of by the name of its property alone."""
+    client = Client(tmp_path)
+
+    assert client.look('{"sasl.password": "na1.new"}') == [("new properties are used", ["sasl.password"])]
+    assert client.taken == [{"sasl.password": NEW}]
+
+
+def test_what_a_client_takes_only_when_it_begins_is_told(tmp_path: Path) -> None:
+    """Once; the password beside it is used all the same."""
+    client = Client(tmp_path)
+
+    assert client.look('{"sasl.password": "na1.new", "sasl.mechanism": "SCRAM-SHA-512"}') == [
+        ("new properties are used", ["sasl.password"]),
+        ("new properties need a restart", ["sasl.mechanism"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        (None, "the file cannot be read: No such file or directory"),
+        ('{"sasl.password": "na1.n', "the file is no JSON"),
+        ('{"group.id": "na1.new"}', "the file may not hold `group.id`: has a setting of its own: "),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_of_once(tmp_path: Path, text: str | None, detail: str) -> None:
+    """What there was before stays in use, until the file is right."""
+    client = Client(tmp_path)
+
+    [(event, said)] = client.look(text)
+    assert event == "new properties are not used"
+    assert str(said).startswith(detail)
+    assert client.taken == []
+    assert client.look('{"sasl.password": "na1.new"}') == [("new properties are used", ["sasl.password"])]
+    assert client.look(text) != []
+
+
+def test_properties_that_a_client_refuses_are_offered_again(tmp_path: Path) -> None:
+    """A certificate may be renewed after the property that names it."""
+    client = Client(tmp_path)
+    client.refusal = "PROCESSOR_KAFKA__PROPERTIES: no such file"
+
+    assert client.look('{"sasl.password": "na1.new"}') == [("new properties are not used", client.refusal)]
+    client.refusal = None
+    assert client.look('{"sasl.password": "na1.new"}') == [("new properties are used", ["sasl.password"])]

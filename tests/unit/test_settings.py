@@ -178,6 +178,9 @@ def test_every_example_is_valid(variable: Variable, tmp_path: Path) -> None:
         del environ["PROCESSOR_FULLSTORY__API_KEY"]
         environ[variable.name] = str(tmp_path / "key")
         (tmp_path / "key").write_text("na1.abc")
+    if variable.field == "properties_file":
+        environ[variable.name] = str(tmp_path / "properties")
+        (tmp_path / "properties").write_text("{}")
     if variable.field.startswith("hash_salt"):
         environ["PROCESSOR_MAPPING__TRAITS_HASH"] = "phone"
     if variable.field == "hash_salt_file":
@@ -462,8 +465,11 @@ def test_properties_keep_their_values_and_never_show_them() -> None:
         (f'"{SECRET}"', "is no JSON object"),
         (f'["{SECRET}"]', "is no JSON object"),
         ("[" * 100_000, "is no JSON"),
-        (f'{{"sasl.password": ["{SECRET}"]}}', "the value of `sasl.password` is neither"),
-        ('{"sasl.password": null}', "the value of `sasl.password` is neither"),
+        (
+            f'{{"sasl.password": ["{SECRET}"]}}',
+            "holds neither a text nor a number nor true or false as `sasl.password`",
+        ),
+        ('{"sasl.password": null}', "holds neither a text nor a number nor true or false as `sasl.password`"),
         (f'{{"sasl": {{"password": "{SECRET}"}}}}', "a name with dots stands in quotes"),
         (f'{{"acks": "{SECRET}", "group.id": "x"}}', "`group.id`: has a setting of its own"),
     ],
@@ -473,6 +479,60 @@ def test_bad_properties_are_named_without_their_values(value: str, expected: str
     found = problem("KAFKA__PROPERTIES", value)
 
     assert expected in found
+
+
+def test_properties_may_stand_in_a_file_too(tmp_path: Path) -> None:
+    """What is secret in a mounted secret, and the rest in the variable."""
+    kafka, registry = tmp_path / "kafka.json", tmp_path / "registry.json"
+    kafka.write_text(f'{{"sasl.password": "{SECRET}", "socket.x": 5}}\n')
+    registry.write_text(f'{{"basic.auth.user.info": "u:{SECRET}", "timeout": 3}}')
+
+    settings = load(
+        {
+            **REQUIRED,
+            "PROCESSOR_KAFKA__PROPERTIES": '{"enable.ssl": true}',
+            "PROCESSOR_KAFKA__PROPERTIES_FILE": str(kafka),
+            "PROCESSOR_SCHEMA_REGISTRY__PROPERTIES_FILE": str(registry),
+        }
+    )
+
+    assert settings.kafka.client_properties() == {"sasl.password": SECRET, "enable.ssl": "true", "socket.x": "5"}
+    assert settings.schema_registry.client_properties() == {"basic.auth.user.info": f"u:{SECRET}", "timeout": 3}
+    assert SECRET not in f"{settings!r} {settings} {settings.model_dump()}"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "the file cannot be read: No such file or directory"),
+        (SECRET, "the file is no JSON"),
+        (f'{{"group.id": "{SECRET}"}}', "the file may not hold `group.id`"),
+    ],
+)
+def test_a_file_of_properties_that_cannot_be_used_is_told(tmp_path: Path, content: str | None, expected: str) -> None:
+    """By the name of its variable; neither its path nor what it holds is shown."""
+    path = tmp_path / SECRET
+    if content is not None:
+        path.write_text(content)
+
+    [found] = problems({**REQUIRED, "PROCESSOR_KAFKA__PROPERTIES_FILE": str(path)})
+
+    assert found.startswith("PROCESSOR_KAFKA__PROPERTIES_FILE: ")
+    assert expected in found
+    assert SECRET not in found
+
+
+def test_a_property_stands_in_one_place(tmp_path: Path) -> None:
+    """Which of two passwords holds would be a riddle."""
+    path = tmp_path / "kafka.json"
+    path.write_text(f'{{"sasl.password": "{SECRET}"}}')
+    given = {"PROCESSOR_KAFKA__PROPERTIES": '{"sasl.password": "x"}', "PROCESSOR_KAFKA__PROPERTIES_FILE": str(path)}
+
+    [found] = problems({**REQUIRED, **given})
+
+    assert found.startswith(
+        "PROCESSOR_KAFKA__PROPERTIES: holds `sasl.password`, and PROCESSOR_KAFKA__PROPERTIES_FILE does, too: remove one"
+    )
 
 
 @pytest.mark.parametrize("name", KAFKA_RESERVED)

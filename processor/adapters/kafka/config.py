@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from confluent_kafka import KafkaException
 
@@ -42,6 +42,21 @@ class KafkaSettings:
         """Whether rebalances tell only what changes; an assignor of the eager kind tells all, every time."""
         own = str(self.properties.get("partition.assignment.strategy", "cooperative-sticky"))
         return not self.is_classic or "cooperative" in own
+
+
+class Login(NamedTuple):
+    """What the mechanisms of SASL with a password want: PLAIN and SCRAM."""
+
+    user: str
+    password: str
+
+    @classmethod
+    def of(cls, properties: Mapping[str, Any]) -> "Login":
+        """Return what the properties say of it."""
+        return cls(*(str(properties.get(name, "")) for name in LOGIN))
+
+
+LOGIN = ("sasl.username", "sasl.password")
 
 
 def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 import asyncio
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, cast, final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, producer_config, refusals
+from processor.adapters.kafka.config import LIBRDKAFKA_LOG, LOGIN, KafkaSettings, Login, producer_config, refusals
 from processor.adapters.kafka.faults import is_fatal
 from processor.model.errors import ConfigurationError, DeadLetterError, WriteFault
 from processor.runtime.ports import DeadLetter
@@ -61,6 +62,12 @@ class KafkaDeadLetters:
     ) -> None:
         self._stopping.set()
         await asyncio.to_thread(self._thread.join)
+
+    def log_in(self, login: Login) -> None:
+        """Use another login from the next connection on."""
+        properties = {**self._settings.properties, **dict(zip(LOGIN, login, strict=True))}
+        self._settings = replace(self._settings, properties=properties)
+        self._producer.set_sasl_credentials(*login)
 
     async def write(self, letter: DeadLetter) -> None:
         """Return when the broker has acknowledged the letter; raise `DeadLetterError` otherwise."""

@@ -30,7 +30,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.commits import Commits
-from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, consumer_config, refusals
+from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, consumer_config, refusals
 from processor.adapters.kafka.faults import is_fatal, said
 from processor.adapters.kafka.figures import figures
 from processor.adapters.kafka.offsets import Offsets, Start, named
@@ -130,6 +130,10 @@ class KafkaSource:
         """Commit what is still owned in its epoch when it is carried out."""
         wanted = dict(commits)
         self._commands.append(lambda _consumer: self._commits.send(self._still_owned(wanted)))
+
+    def log_in(self, login: Login) -> None:
+        """Use another login from the next connection on."""
+        self._commands.append(lambda consumer: consumer.set_sasl_credentials(*login))
 
     async def stop(self) -> None:
         """Leave the group; returns when the thread has ended, or when that takes too long."""

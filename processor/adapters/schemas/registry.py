@@ -47,16 +47,8 @@ class RegistrySchemas:
         self.address = _shown(url)
         """The URLs, without credentials."""
         self._deadline_s = deadline_s
-        configuration = {**_DEFAULTS, **properties, "url": url}
-        if configuration.get("bearer.auth.credentials.source") == "STATIC_TOKEN":
-            configuration.setdefault(_CLUSTER, "")  # the client insists on it; only Confluent's cloud has clusters
-        timeout = configuration["timeout"]
-        if not isinstance(timeout, int | float) or not timeout > 0:
-            raise ConfigurationError([f"{_PROPERTIES_VARIABLE}: timeout must be a number of seconds above 0"])
-        try:
-            self._client = AsyncSchemaRegistryClient(configuration)
-        except (ValueError, TypeError, OSError) as error:  # their texts name properties, and no values of them
-            raise ConfigurationError([f"{_PROPERTIES_VARIABLE}: {error}"]) from None
+        self._url = url
+        self._client = _client(url, properties)
 
     async def __aenter__(self) -> Self:
         return self
@@ -65,6 +57,15 @@ class RegistrySchemas:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._client.__aexit__(kind, error, traceback)
+
+    async def renew(self, properties: Mapping[str, Any]) -> None:
+        """Use other properties from the next question on; raise `ConfigurationError`, and keep the old ones, else.
+
+        A question that is being asked meanwhile may find the registry unavailable.
+        """
+        client = _client(self._url, properties)
+        old, self._client = self._client, client
+        await old.__aexit__(None, None, None)
 
     async def fetch(self, schema_id: SchemaId) -> str | None:
         """Return the schema's text with the types that it refers to; None when the registry knows no such id.
@@ -124,6 +125,19 @@ class RegistrySchemas:
 
     def _unavailable(self, what: str) -> RegistryUnavailableError:
         return RegistryUnavailableError(f"the schema registry at {self.address} {what}")
+
+
+def _client(url: str, properties: Mapping[str, Any]) -> Any:
+    configuration = {**_DEFAULTS, **properties, "url": url}
+    if configuration.get("bearer.auth.credentials.source") == "STATIC_TOKEN":
+        configuration.setdefault(_CLUSTER, "")  # the client insists on it; only Confluent's cloud has clusters
+    timeout = configuration["timeout"]
+    if not isinstance(timeout, int | float) or not timeout > 0:
+        raise ConfigurationError([f"{_PROPERTIES_VARIABLE}: timeout must be a number of seconds above 0"])
+    try:
+        return AsyncSchemaRegistryClient(configuration)
+    except (ValueError, TypeError, OSError) as error:  # their texts name properties, and no values of them
+        raise ConfigurationError([f"{_PROPERTIES_VARIABLE}: {error}"]) from None
 
 
 def _said(error: SchemaRegistryError) -> str:

@@ -13,7 +13,7 @@ from processor.cli.check.fullstory import of_account, of_clock
 from processor.cli.check.kafka import of_cluster, of_group
 from processor.cli.check.probe import probe
 from processor.cli.check.records import Survey
-from processor.cli.composition import kafka_settings, mapping_rules, schemas_of
+from processor.cli.composition import kafka_settings, mapping_rules, registry_of, schemas_of
 from processor.cli.explain.explanation import Explainer
 from processor.cli.explain.inputs import Input
 from processor.cli.settings import Settings
@@ -97,7 +97,8 @@ async def _check_records(settings: Settings, sample: Sample | None, tell: Tell) 
     """Check the registry, and what becomes of the sample with its schemas."""
     survey = Survey()
     registry = settings.schema_registry.model_copy(update={"cache_dir": None})  # what is asked is the registry itself
-    async with schemas_of(registry) as schemas:
+    async with registry_of(registry) as client:
+        schemas = schemas_of(registry, client)
         explainer = Explainer(EventMapping(mapping_rules(settings)), schemas, settings.schema_registry.waits_s)
         try:
             await schemas.fetch(ANY_SCHEMA_ID)

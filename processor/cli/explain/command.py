@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 import orjson
 
-from processor.cli.composition import kafka_settings, mapping_rules, schemas_of
+from processor.cli.composition import kafka_settings, mapping_rules, registry_of, schemas_of
 from processor.cli.explain.difference import Comparison
 from processor.cli.explain.explanation import Explainer, Explanation
 from processor.cli.explain.inputs import InputError, Source, of_file, of_topic
@@ -97,8 +97,8 @@ def _place(file: str | None, topic: str | None, partition: int | None, offset: i
 
 
 async def _explain(settings: Settings, other: Settings | None, source: Source, output: "_Output") -> int:
-    async with schemas_of(settings.schema_registry) as of_settings:
-        schemas = source.schemas or of_settings
+    async with registry_of(settings.schema_registry) as registry:
+        schemas = source.schemas or schemas_of(settings.schema_registry, registry)
         explainer = Explainer(Mapping(mapping_rules(settings)), schemas, settings.schema_registry.waits_s)
         another = (
             None if other is None else Explainer(Mapping(mapping_rules(other)), schemas, other.schema_registry.waits_s)

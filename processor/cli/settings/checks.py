@@ -5,7 +5,7 @@ No message repeats a text that may hold a secret.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -126,11 +126,17 @@ def key(text: str) -> str:
 
 def read_key(path: Path) -> str:
     """Return the API key that a file holds."""
-    text = _secret_in(path)
+    text = secret_in(path)
     try:
         return key(text)
     except ValueError as error:
         raise ValueError(f"what the file holds is no key: {error}") from None
+
+
+def readable(path: Path, read: Callable[[Path], object]) -> Path:
+    """Check that a file holds what is read from it; return its path."""
+    read(path)
+    return path
 
 
 def not_both(given: str, path: Path | None, variable: str) -> None:
@@ -149,10 +155,10 @@ def salt(text: str) -> str:
 
 def read_salt(path: Path) -> str:
     """Return the salt that a file holds."""
-    return salt(_secret_in(path))
+    return salt(secret_in(path))
 
 
-def _secret_in(path: Path) -> str:
+def secret_in(path: Path) -> str:
     """Return what a file holds; the messages leave out the path, which may be the secret by mistake."""
     try:
         return path.read_text(encoding="utf-8")

@@ -14,12 +14,17 @@ from processor.cli.settings.properties import (
     Properties,
     Scalar,
     as_text,
+    joined,
+    kafka_properties_in,
     parse_properties,
+    registry_properties_in,
     reveal,
 )
 
 _KafkaProperties = Annotated[Properties, BeforeValidator(partial(parse_properties, reserved=KAFKA_RESERVED))]
 _RegistryProperties = Annotated[Properties, BeforeValidator(partial(parse_properties, reserved=REGISTRY_RESERVED))]
+_KafkaFile = Annotated[Path, AfterValidator(partial(checks.readable, read=kafka_properties_in))]
+_RegistryFile = Annotated[Path, AfterValidator(partial(checks.readable, read=registry_properties_in))]
 
 _ANY_KEY = "unknown"
 """In place of a key that could not be taken, so that the rest is checked all the same."""
@@ -48,6 +53,16 @@ class Kafka(Group):
         AfterValidator(checks.topic),
         About("Topic for records that FullStory can never take; must exist.", "", "segment.dead-letters"),
     ]
+    properties_file: Annotated[
+        _KafkaFile | None,
+        About(
+            "File that holds more of these properties as a JSON object, as a mounted secret does. A user or password "
+            "that changes there is used without a restart.",
+            "Without secrets all of them may stand in the variable.",
+            "/run/secrets/kafka.json",
+            default="none",
+        ),
+    ] = None
     properties: Annotated[
         _KafkaProperties,
         About(
@@ -55,7 +70,7 @@ class Kafka(Group):
             "A broker without authentication needs none.",
             '{"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "sasl.username": "…", "sasl.password": "…"}',
         ),
-    ] = Field(default_factory=dict)
+    ] = Field(default_factory=dict, validate_default=True)
     start: Annotated[
         Literal["earliest", "latest"],
         Word,
@@ -74,6 +89,13 @@ class Kafka(Group):
             "continue",
         ),
     ] = "halt"
+
+    @field_validator("properties")
+    @classmethod
+    def _with_those_of_the_file(cls, properties: Properties, info: ValidationInfo) -> Properties:
+        if (path := info.data.get("properties_file")) is None:
+            return properties
+        return joined(properties, kafka_properties_in(path), "PROCESSOR_KAFKA__PROPERTIES_FILE")
 
     @field_validator("dead_letter_topic")
     @classmethod
@@ -100,6 +122,16 @@ class SchemaRegistry(Group):
             default="none",
         ),
     ] = None
+    properties_file: Annotated[
+        _RegistryFile | None,
+        About(
+            "File that holds more of these properties as a JSON object, as a mounted secret does. What changes there "
+            "is used without a restart.",
+            "Without secrets all of them may stand in the variable.",
+            "/run/secrets/schema-registry.json",
+            default="none",
+        ),
+    ] = None
     properties: Annotated[
         _RegistryProperties,
         About(
@@ -107,7 +139,7 @@ class SchemaRegistry(Group):
             "A registry without authentication needs none.",
             '{"basic.auth.user.info": "…:…"}',
         ),
-    ] = Field(default_factory=dict)
+    ] = Field(default_factory=dict, validate_default=True)
 
     cache_dir: Annotated[
         Path | None,
@@ -140,6 +172,13 @@ class SchemaRegistry(Group):
         ),
     ] = None
 
+    @field_validator("properties")
+    @classmethod
+    def _with_those_of_the_file(cls, properties: Properties, info: ValidationInfo) -> Properties:
+        if (path := info.data.get("properties_file")) is None:
+            return properties
+        return joined(properties, registry_properties_in(path), "PROCESSOR_SCHEMA_REGISTRY__PROPERTIES_FILE")
+
     @property
     def waits_s(self) -> float:
         """How long records wait for a schema that is absent: a folder will not have it later."""
@@ -155,7 +194,7 @@ class FullStory(Group):
     """Where events go to. The key is given directly or as a file, not both."""
 
     api_key_file: Annotated[
-        Path | None,
+        Annotated[Path, AfterValidator(partial(checks.readable, read=checks.read_key))] | None,
         About(
             "File that holds the API key, as a mounted secret does; white space around the key is ignored.",
             "The key may be given directly.",
@@ -203,13 +242,6 @@ class FullStory(Group):
             default="none",
         ),
     ] = None
-
-    @field_validator("api_key_file")
-    @classmethod
-    def _can_be_read(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            checks.read_key(path)
-        return path
 
     @field_validator("api_key")
     @classmethod

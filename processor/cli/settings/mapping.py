@@ -1,6 +1,7 @@
 """How an event becomes an item."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, final, get_args
 
@@ -201,7 +202,7 @@ class Mapping(Group):
         About("As for traits, for the properties of events.", "Everything is sent.", "comment:500", default="none"),
     ] = ()
     hash_salt_file: Annotated[
-        Path | None,
+        Annotated[Path, AfterValidator(partial(checks.readable, read=checks.read_salt))] | None,
         About(
             "File that holds the secret that hashes are keyed with, as a mounted secret does.",
             "The salt may be given directly.",
@@ -251,13 +252,6 @@ class Mapping(Group):
                     variable = f"PROCESSOR_MAPPING__{kind}_{earlier}".upper()
                     raise ValueError(f"`{entry}` contradicts what stands in {variable}")
         return entries
-
-    @field_validator("hash_salt_file")
-    @classmethod
-    def _can_be_read(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            checks.read_salt(path)
-        return path
 
     @field_validator("hash_salt")
     @classmethod

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import Secret
+
+from processor.cli.settings import checks
 
 Scalar = str | int | float | bool
 Properties = dict[str, Secret[Scalar]]
@@ -75,10 +78,37 @@ def _fault(name: str, value: Any, reserved: Mapping[str, str]) -> str | None:
     if name in reserved:
         return f"may not hold `{name}`: {reserved[name]}"
     if isinstance(value, dict):
-        return f"`{name}` holds a table: in TOML a name with dots stands in quotes"
+        return f"holds a table as `{name}`: in TOML a name with dots stands in quotes"
     if not isinstance(value, Scalar):
-        return f"the value of `{name}` is neither a text nor a number nor true or false"
+        return f"holds neither a text nor a number nor true or false as `{name}`"
     return None
+
+
+def _properties_in(path: Path, reserved: Mapping[str, str]) -> dict[str, Scalar]:
+    """Return the properties in a JSON file; a `ValueError` names neither the path nor a value."""
+    text = checks.secret_in(path)
+    try:
+        return parse_properties(text, reserved)
+    except ValueError as error:
+        raise ValueError(f"the file {error}") from None
+
+
+def kafka_properties_in(path: Path) -> dict[str, str]:
+    """Return the properties as librdkafka reads them; raise a `ValueError` for what is none."""
+    return {name: as_text(value) for name, value in _properties_in(path, KAFKA_RESERVED).items()}
+
+
+def registry_properties_in(path: Path) -> dict[str, Scalar]:
+    """Return the properties as the registry's client takes them; raise a `ValueError` for what is none."""
+    return _properties_in(path, REGISTRY_RESERVED)
+
+
+def joined(given: Properties, in_file: Mapping[str, Scalar], variable: str) -> Properties:
+    """Return the properties that are given and those in the file that `variable` names."""
+    of_file: Properties = {name: Secret(value) for name, value in in_file.items()}
+    if twice := sorted(given.keys() & of_file.keys()):
+        raise ValueError(f"holds {', '.join(f'`{name}`' for name in twice)}, and {variable} does, too: remove one")
+    return given | of_file
 
 
 def reveal(properties: Properties) -> dict[str, Scalar]:
