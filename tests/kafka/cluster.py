@@ -132,7 +132,7 @@ class KafkaCluster(Cluster):
     Everything is below `directory`; the broker's log, `kafka.log`, stays for whoever looks for the cause of a failure.
     For each port of `proxies`, where a proxy listens, it serves one more port, `behind[proxy]`: clients that come that
     way are told to come back by the same proxy. `secure` names more listeners: their ports and their protocols.
-    `properties` are added to the server's.
+    `properties` are added to the server's, `options` to those of its Java.
     """
 
     def __init__(
@@ -142,6 +142,7 @@ class KafkaCluster(Cluster):
         proxies: Sequence[int] = (),
         secure: Mapping[str, tuple[int, str]] | None = None,
         properties: str = "",
+        options: Sequence[str] = (),
     ) -> None:
         port, controller_port = port or free_port(), free_port()
         super().__init__(f"127.0.0.1:{port}")
@@ -150,6 +151,7 @@ class KafkaCluster(Cluster):
         self._data = directory / "data"
         self._properties = directory / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
+        self._options = options
         protocols = {name: protocol for name, (_, protocol) in (secure or {}).items()}
         advertised = {"PLAINTEXT": port} | {f"PROXIED{proxy}": proxy for proxy in proxies}
         advertised |= {name: own for name, (own, _) in (secure or {}).items()}
@@ -179,7 +181,7 @@ class KafkaCluster(Cluster):
         if not self._data.exists():
             self._format()
         with self.log.open("ab") as log:
-            command = [*java(), "-Xmx768m", "kafka.Kafka", str(self._properties)]
+            command = [*java(), *self._options, "-Xmx768m", "kafka.Kafka", str(self._properties)]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         atexit.register(self.kill)
         try:

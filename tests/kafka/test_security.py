@@ -21,6 +21,7 @@ from confluent_kafka.admin import (
 from processor.adapters.kafka.config import LOGIN
 from processor.cli.generator import Mix, generate
 from tests.commands.program import run
+from tests.fakes import oidc
 from tests.fakes.tls import PASSWORD, Certificates
 from tests.kafka.cluster import KafkaCluster, free_port
 from tests.kafka.conftest import Names
@@ -29,6 +30,7 @@ from tests.kafka.topics import committed, end_offsets, produce_all, read_all
 
 SECRET = "the-password-of-nobody-else"
 ANSWER_S = 30.0
+TOKEN_S = 10
 RECORDS = 300
 MIX = Mix(poison=0.05, oversize_bytes=1_000)
 
@@ -48,16 +50,25 @@ listener.name.login.scram-sha-256.connections.max.reauth.ms=3000
 listener.name.login.scram-sha-512.sasl.jaas.config={security}.scram.ScramLoginModule required;
 listener.name.login.oauthbearer.sasl.jaas.config={security}.oauthbearer.OAuthBearerLoginModule required \\
   unsecuredLoginStringClaim_sub="broker";
+listener.name.oidc.sasl.enabled.mechanisms=OAUTHBEARER
+listener.name.oidc.oauthbearer.sasl.jaas.config={security}.oauthbearer.OAuthBearerLoginModule required;
+listener.name.oidc.oauthbearer.sasl.server.callback.handler.class=\
+  {security}.oauthbearer.OAuthBearerValidatorCallbackHandler
+listener.name.oidc.oauthbearer.sasl.oauthbearer.jwks.endpoint.url={keys}
+listener.name.oidc.oauthbearer.sasl.oauthbearer.expected.audience={oidc.AUDIENCE}
+listener.name.oidc.oauthbearer.sasl.oauthbearer.expected.issuer={oidc.ISSUER}
 """
 """In the clear, as ANONYMOUS, everything is allowed; by the other listeners only what the worker was granted."""
 
 
 class Guarded(NamedTuple):
-    """A Kafka with a listener for logins and one for certificates."""
+    """A Kafka with listeners for passwords, for tokens of an identity provider, and for certificates."""
 
     cluster: KafkaCluster
     certificates: Certificates
+    provider: oidc.IdentityProvider
     login: str
+    tokens: str
     mutual: str
 
     def tls(self) -> dict[str, str]:
@@ -73,6 +84,16 @@ class Guarded(NamedTuple):
                 "ssl.certificate.location": str(self.certificates.client),
                 "ssl.key.location": str(self.certificates.client_key),
                 "ssl.key.password": PASSWORD,
+            }
+        if kind == "OIDC":
+            return {
+                **self.tls(),
+                "security.protocol": "SASL_SSL",
+                "sasl.mechanism": "OAUTHBEARER",
+                "sasl.oauthbearer.method": "oidc",
+                "sasl.oauthbearer.client.id": oidc.CLIENT,
+                "sasl.oauthbearer.client.secret": oidc.SECRET,
+                "sasl.oauthbearer.token.endpoint.url": self.provider.url,
             }
         own = {**self.tls(), "security.protocol": "SASL_SSL", "sasl.mechanism": kind}
         if kind == "OAUTHBEARER":
@@ -91,7 +112,7 @@ class Guarded(NamedTuple):
 
     def address(self, kind: str) -> str:
         """Return where such a client connects."""
-        return self.mutual if kind == "certificate" else self.login
+        return {"certificate": self.mutual, "OIDC": self.tokens}.get(kind, self.login)
 
 
 @pytest.fixture(scope="module")
@@ -101,16 +122,19 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     certificates = Certificates.make(folder)
     keystore = folder / "keystore.pem"
     keystore.write_bytes(certificates.server.with_suffix(".key").read_bytes() + certificates.server.read_bytes())
-    login, mutual = free_port(), free_port()
+    ports = {"LOGIN": (free_port(), "SASL_SSL"), "OIDC": (free_port(), "SASL_SSL"), "MUTUAL": (free_port(), "SSL")}
+    provider = oidc.IdentityProvider(folder, TOKEN_S)
     properties = BROKER.format(
         keystore=keystore,
         authority=certificates.authority,
         secret=SECRET,
         security="org.apache.kafka.common.security",
+        keys=provider.keys.as_uri(),
+        oidc=oidc,
     )
-    secure = {"LOGIN": (login, "SASL_SSL"), "MUTUAL": (mutual, "SSL")}
-    with KafkaCluster(folder, secure=secure, properties=properties) as cluster:
-        guarded = Guarded(cluster, certificates, f"127.0.0.1:{login}", f"127.0.0.1:{mutual}")
+    options = [f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={provider.keys.as_uri()}"]
+    with provider, KafkaCluster(folder, secure=ports, properties=properties, options=options) as cluster:
+        guarded = Guarded(cluster, certificates, provider, *(f"127.0.0.1:{port}" for port, _ in ports.values()))
         for kind in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
             guarded.set_password("worker", SECRET, kind)
         yield guarded
@@ -155,7 +179,7 @@ def environment(guarded: Guarded, names: Names, kind: str, url: str, **changes: 
     }
 
 
-@pytest.mark.parametrize("kind", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "certificate"])
+@pytest.mark.parametrize("kind", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "OIDC", "certificate"])
 def test_every_login_delivers_dead_letters_and_commits(
     guarded: Guarded, names: Names, kind: str, tmp_path: Path
 ) -> None:
@@ -177,8 +201,7 @@ def test_every_login_delivers_dead_letters_and_commits(
         effects = server.effects()
     assert effects > RECORDS / 2
     assert metrics["records_dead_lettered_total"] == len(read_all(guarded.cluster, names.dead_letters)) > 0
-    assert SECRET not in said
-    assert PASSWORD not in said
+    assert not [secret for secret in (SECRET, PASSWORD, oidc.SECRET) if secret in said]
 
 
 def test_a_renewed_password_is_used_without_a_restart(guarded: Guarded, names: Names, tmp_path: Path) -> None:
@@ -226,8 +249,9 @@ def test_a_renewed_password_is_used_without_a_restart(guarded: Guarded, names: N
     [
         ("PLAIN", {"sasl.password": "wrong-password"}, "Authentication failed"),
         ("PLAIN", {"ssl.ca.location": ""}, "certificate"),
+        ("OIDC", {"sasl.oauthbearer.client.secret": "wrong-password"}, "invalid_client"),
     ],
-    ids=["password", "authority"],
+    ids=["password", "authority", "provider"],
 )
 def test_a_login_that_fails_is_told_in_words(
     guarded: Guarded, names: Names, kind: str, changes: dict[str, str], words: str
