@@ -1,6 +1,6 @@
 """Writes the dashboards: `make dashboards`. Grafana's own builders make the JSON, so what stands here is what is shown.
 
-Every query asks for the deployments chosen at the top (`$job`); `$__rate_interval` fits the time shown.
+Every query asks for the deployments chosen at the top (`$namespace`, `$job`); `$__rate_interval` fits the time shown.
 """
 
 import sys
@@ -36,7 +36,7 @@ class Query(NamedTuple):
     @property
     def expression(self) -> str:
         """The query in full."""
-        return self.text.replace("%", 'job=~"$job"')
+        return self.text.replace("%", 'namespace=~"$namespace",job=~"$job"')
 
 
 class Panel(NamedTuple):
@@ -280,7 +280,7 @@ KAFKA = [
         "bytes",
         [
             Query(
-                "process_resident_memory_bytes{%} and on (job, instance) segment_fullstory_build_info{%}",
+                "process_resident_memory_bytes{%} and on (namespace, job, instance) segment_fullstory_build_info{%}",
                 "{{instance}}: process",
             ),
             Query("segment_fullstory_bytes_held{%}", "{{instance}}: held"),
@@ -294,7 +294,7 @@ KAFKA = [
         [
             Query(
                 "rate(process_cpu_seconds_total{%}[$__rate_interval])"
-                " and on (job, instance) segment_fullstory_build_info{%}",
+                " and on (namespace, job, instance) segment_fullstory_build_info{%}",
                 "{{instance}}",
             )
         ],
@@ -404,6 +404,20 @@ def _lines(panel: Panel) -> timeseries.Panel:
     return shown.stacking(common.StackingConfig().mode(StackingMode.NORMAL)) if panel.stacked else shown
 
 
+def _choice(label: str, title: str, series: str) -> dashboard.QueryVariable:
+    """Return the choice of a label's values; all of them means series without the label, too."""
+    return (
+        dashboard.QueryVariable(label)
+        .label(title)
+        .query(f"label_values({series}, {label})")
+        .datasource(SOURCE)
+        .multi(True)
+        .include_all(True)
+        .all_value(".*")
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+    )
+
+
 def text_of(name: str) -> str:
     """Return a dashboard as JSON."""
     title, description, panels = DASHBOARDS[name]
@@ -417,15 +431,8 @@ def text_of(name: str) -> str:
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .timezone("browser")
         .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
-        .with_variable(
-            dashboard.QueryVariable("job")
-            .label("Deployment")
-            .query("label_values(segment_fullstory_build_info, job)")
-            .datasource(SOURCE)
-            .multi(True)
-            .include_all(True)
-            .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-        )
+        .with_variable(_choice("namespace", "Namespace", "segment_fullstory_build_info"))
+        .with_variable(_choice("job", "Deployment", 'segment_fullstory_build_info{namespace=~"$namespace"}'))
         .link(
             dashboard.DashboardLink("segment-fullstory")
             .as_dropdown(True)

@@ -73,6 +73,8 @@ class ClientFigures(NamedTuple):
     """What it has fetched and nobody has consumed yet."""
     round_trip_s: float = 0.0
     """The shortest of late to the slowest broker; a fetch that finds nothing waits there for half a second."""
+    answered_at: float | None = None
+    """When a broker last sent anything, in seconds since the epoch; None before the first did."""
 
 
 class SourceListener(Protocol):

@@ -11,7 +11,7 @@ import pytest
 
 from bench.stages import CLEAN
 from processor.cli.generator import generate
-from tests.kafka.cluster import Cluster
+from tests.kafka.cluster import Cluster, KafkaCluster
 from tests.kafka.conftest import Names
 from tests.kafka.programs import ask, environment_of, sandbox, wait_until, worker
 from tests.kafka.topics import paced, produce_all
@@ -27,8 +27,8 @@ def queries() -> Iterator[tuple[str, str]]:
     for file in DASHBOARDS:
         for panel in json.loads(file.read_text(encoding="utf-8"))["panels"]:
             for target in panel["targets"]:
-                query = target["expr"].replace('job=~"$job"', 'job=~"worker"').replace("$__rate_interval", "10s")
-                yield f"{file.stem}: {panel['title']}", query
+                query = target["expr"].replace("$namespace", ".*").replace("$job", "worker")
+                yield f"{file.stem}: {panel['title']}", query.replace("$__rate_interval", "10s")
 
 
 @pytest.mark.kafka
@@ -82,6 +82,33 @@ def test_an_outage_raises_the_right_alerts_and_only_these(
     assert not [text for text in said if "{{" in text or "error" in text]
     assert fired == EXPECTED
     assert empty == []
+
+
+@pytest.mark.kafka
+def test_brokers_that_are_gone_are_told_although_the_lag_says_nothing(
+    prometheus: Prometheus, tmp_path: Path, names: Names
+) -> None:
+    """And only that; when they are back the worker goes on by itself."""
+    folder = tmp_path / "kafka"
+    folder.mkdir()
+    with KafkaCluster(folder) as kafka, sandbox() as server:
+        kafka.create_topic(names.topic, 2)
+        kafka.create_topic(names.dead_letters)
+        with worker(environment_of(kafka, names, server.url), tmp_path / "log") as program:
+            program.wait_until_joined()
+            produce_all(kafka, names.topic, generate(1, RATE, CLEAN), lambda *_: None)
+            prometheus.start(program.address)
+            wait_until(lambda: _delivered(prometheus) == RATE, "all has been well")
+            kafka.stop()
+            wait_until(lambda: prometheus.is_firing("SegmentFullstoryKafkaUnreachable"), "that is told")
+            lag = prometheus.query("sum(segment_fullstory_consumer_lag_records)")
+            kafka.start()
+            wait_until(lambda: not prometheus.is_firing("SegmentFullstoryKafkaUnreachable"), "it is over")
+            produce_all(kafka, names.topic, generate(2, RATE, CLEAN), lambda *_: None)
+            wait_until(lambda: _delivered(prometheus) == 2 * RATE, "the worker has gone on")
+
+    assert [float(each["value"][1]) for each in lag] in ([], [0.0])
+    assert prometheus.ever_fired() == {"SegmentFullstoryKafkaUnreachable"}
 
 
 def _delivered(prometheus: Prometheus) -> float:

@@ -5,6 +5,8 @@ import orjson
 from processor.adapters.kafka.figures import figures
 from processor.runtime.ports import ClientFigures
 
+NONE = ClientFigures()
+
 
 def test_what_waits_is_summed_and_the_slowest_broker_counts() -> None:
     """Over all partitions, and over all brokers; microseconds become seconds."""
@@ -15,9 +17,22 @@ def test_what_waits_is_summed_and_the_slowest_broker_counts() -> None:
             "two": {"partitions": {"3": {"fetchq_size": 23}}},
         },
     }
-    assert figures(orjson.dumps(report).decode()) == ClientFigures(123, 0.0025)
+    assert figures(orjson.dumps(report).decode(), NONE) == ClientFigures(123, 0.0025)
+
+
+def test_the_last_word_of_any_broker_counts() -> None:
+    """Those that never said anything, and those that are gone, are -1 or have no such number."""
+
+    def read(before: ClientFigures, **idle_us: int) -> ClientFigures:
+        brokers = {name: {"rxidle": each} for name, each in idle_us.items()}
+        return figures(orjson.dumps({"time": 1_000, "brokers": {"bootstrap": {}, **brokers}}).decode(), before)
+
+    assert read(NONE, a=-1).answered_at is None
+    known = read(NONE, a=90_000_000, b=500_000, c=-1)
+    assert known.answered_at == 999.5
+    assert read(known, a=-1, b=-1).answered_at == 999.5
 
 
 def test_a_report_without_brokers_and_topics_says_nothing() -> None:
     """As the first ones are."""
-    assert figures("{}") == ClientFigures(0, 0.0)
+    assert figures("{}", NONE) == ClientFigures(0, 0.0)

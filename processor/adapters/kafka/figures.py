@@ -9,12 +9,15 @@ from processor.runtime.ports import ClientFigures
 _MICROSECONDS = 1e6
 
 
-def figures(statistics: str) -> ClientFigures:
-    """Read what matters to us out of one report."""
+def figures(statistics: str, before: ClientFigures) -> ClientFigures:
+    """Read what matters to us out of one report; a broker that is gone no longer tells when it last said something."""
     report: dict[str, Any] = orjson.loads(statistics)
     partitions = [each for topic in report.get("topics", {}).values() for each in topic.get("partitions", {}).values()]
-    trips = [broker.get("rtt", {}).get("min", 0) for broker in report.get("brokers", {}).values()]
+    brokers = report.get("brokers", {}).values()
+    trips = [broker.get("rtt", {}).get("min", 0) for broker in brokers]
+    silences = [broker["rxidle"] for broker in brokers if broker.get("rxidle", -1) >= 0]
     return ClientFigures(
         fetch_queue_bytes=sum(max(each.get("fetchq_size", 0), 0) for each in partitions),
         round_trip_s=max(trips, default=0) / _MICROSECONDS,
+        answered_at=report["time"] - min(silences) / _MICROSECONDS if silences else before.answered_at,
     )

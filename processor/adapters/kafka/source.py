@@ -321,6 +321,7 @@ class KafkaSource:
             return
         arrived, self._arrived = self._arrived, None
         self._has_joined = True
+        self._figures = self._figures._replace(answered_at=time.time())  # the first statistics come later
         places = self._offsets.places(arrived)
         self._tell(
             self._listener.assigned,
@@ -395,7 +396,7 @@ class KafkaSource:
             self._tell(self._listener.trouble, error.str())
 
     def _on_statistics(self, text: str) -> None:
-        self._figures = figures(text)
+        self._figures = figures(text, self._figures)
 
     def _tell(self, what: Callable[..., None], *values: object) -> None:
         """Call on the event loop's thread, in the order of the calls here."""

@@ -223,6 +223,13 @@ BROKER_ROUND_TRIP = Definition(
     "The shortest round trip of the last 10 s to the slowest broker. A fetch that finds nothing waits there for 0.5 s, "
     "so that much says nothing.",
 )
+BROKER_SILENCE = Definition(
+    "kafka_silence_seconds",
+    Type.GAUGE,
+    "seconds",
+    "For how long no broker has sent anything, give or take 10 s. They answer although there are no records, so it "
+    "grows only while none can be reached; 0 until partitions were assigned once.",
+)
 REBALANCES = Definition(
     "rebalances_total",
     Type.COUNTER,
@@ -300,6 +307,7 @@ CATALOGUE = (
     PARTITIONS_PAUSED,
     FETCH_QUEUE_BYTES,
     BROKER_ROUND_TRIP,
+    BROKER_SILENCE,
     REBALANCES,
     COMMITS,
     JOURNAL_RESUMED,

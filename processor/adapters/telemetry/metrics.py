@@ -208,9 +208,13 @@ class Metrics(Collector):
             catalogue.PARTITIONS_PAUSED: _one(sum(each.is_paused for _, each in owned)),
             catalogue.FETCH_QUEUE_BYTES: _one(state.client.fetch_queue_bytes),
             catalogue.BROKER_ROUND_TRIP: _one(state.client.round_trip_s),
+            catalogue.BROKER_SILENCE: _one(self._silence_s(state.client.answered_at)),
             catalogue.BUILD_INFO: [((self._facts.version,), 1)],
             catalogue.CONFIG_INFO: [((self._facts.mapping_fingerprint,), 1)],
         }
+
+    def _silence_s(self, answered_at: float | None) -> float:
+        return 0.0 if answered_at is None else max(self._clock.wall() - answered_at, 0.0)
 
 
 def _one(value: float) -> list[tuple[tuple[str, ...], float]]:
