@@ -10,6 +10,7 @@ import pytest
 
 from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, available
 from tests.kafka.conftest import Names
+from tests.needs import need
 
 NOT_RUN = "real-Kafka suite: NOT RUN"
 SHARED = "kafka", "registry"
@@ -36,8 +37,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Without a Kafka skip the tests that need one; where `REQUIRE_KAFKA=1` says that it must be there, they fail."""
-    if item.get_closest_marker("kafka") and (reason := item.config.stash.get(missing_kafka, None)):
-        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+    if item.get_closest_marker("kafka"):
+        need(item.config.stash.get(missing_kafka, None))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.toxiproxy import missing
+from tests.needs import need
 
 
 @pytest.fixture
@@ -13,6 +14,5 @@ def folder(tmp_path: Path) -> Path:
     """Give a folder for the logs to a test that kills its broker and spoils connections; skips it where none can be."""
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         pytest.skip("an external cluster is neither killed nor restarted")
-    if (reason := missing()) is not None:
-        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+    need(missing())
     return tmp_path

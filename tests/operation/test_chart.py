@@ -1,7 +1,6 @@
 """The Helm chart: what it makes is what Kubernetes and its operators take, whatever is switched on."""
 
 import copy
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 from docs.generate import VALUES_SCHEMA, values_schema
 from processor import __version__
 from processor.cli.settings import load
+from tests.needs import need
 from tests.operation.helm import CHART, DEFINITIONS, definition, helm, missing, rendered, said
 
 OLDEST, NEWEST = "1.27.0", kubernetes_validate.latest_version()
@@ -66,8 +66,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True, scope="module")
 def _has_helm() -> None:
     """Skip where there is no Helm, or fail where everything must be tested."""
-    if (reason := missing()) is not None:
-        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+    need(missing())
 
 
 def combinations() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tests.kafka.cluster import Cluster, free_port, java
 from tests.kafka.conftest import Names
 from tests.kafka.maven import run
 from tests.kafka.programs import PROGRAM, SandboxProgram, ask, sandbox, wait_until, worker
+from tests.needs import need
 from tests.operation import helm
 from tests.operation.prometheus import ROOT
 from tests.registry.apicurio import Apicurio
@@ -62,11 +64,15 @@ def image() -> Iterator[Path]:
         [PYTHON, "-c", "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"], check=False
     )
     if os.geteuid() != 0 or has_venv.returncode:
-        why = f"this takes root, who alone becomes another user, and {PYTHON} 3.11 or newer with its venv module"
-        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(why)
-    base = Path("/tmp") / f"image-{os.getpid()}"  # noqa: S108 - another user has to be able to enter it
+        need(f"this takes root, who alone becomes another user, and {PYTHON} 3.11 or newer with its venv module")
+    with tempfile.TemporaryDirectory(prefix="image-") as base:
+        Path(base).chmod(0o755)  # another user has to be able to enter it
+        yield _built(Path(base))
+
+
+def _built(base: Path) -> Path:
     source, app = base / "src", base / "app"
-    source.mkdir(parents=True)
+    source.mkdir()
     build = instructions()[: [word for word, _ in instructions()].index("FROM", 2)]
     for word, rest in build:
         if word == "COPY":
@@ -78,8 +84,7 @@ def image() -> Iterator[Path]:
             done = subprocess.run(["sh", "-ec", script], cwd=source, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
     shutil.rmtree(source)  # the second stage does not have it
-    yield app
-    shutil.rmtree(base)
+    return app
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -154,8 +159,7 @@ def test_compose_names_settings_and_commands_that_there_are() -> None:
 
 @pytest.fixture(scope="module")
 def _has_go() -> None:
-    if (reason := helm.missing()) is not None:
-        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+    need(helm.missing())
 
 
 @pytest.mark.usefixtures("_has_go")

@@ -1,20 +1,19 @@
 """A running registry for the suite, and names of their own for its tests."""
 
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.needs import need
 from tests.registry.apicurio import Apicurio, missing
 
 
 @pytest.fixture(scope="session")
 def _has_registry() -> None:
     """Skip where no registry can be had, or fail where everything must be tested."""
-    if (reason := missing()) is not None:
-        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(reason)
+    need(missing())
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,11 @@
+"""What tests need and a machine may not have."""
+
+import os
+
+import pytest
+
+
+def need(missing: str | None) -> None:
+    """Go on where nothing is missing; else skip, or fail where `REQUIRE_KAFKA=1` says that all must be tested."""
+    if missing is not None:
+        (pytest.fail if os.environ.get("REQUIRE_KAFKA") == "1" else pytest.skip)(missing)
