@@ -1,19 +1,49 @@
-"""The commands of the pages for those who begin do what the pages say, on a real Kafka."""
+"""The commands of the pages do what the pages say, on a real Kafka."""
 
+import json
 import os
 import re
+import shlex
+import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import click
+import fastavro
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
+from processor import __version__
+from processor.adapters.schemas.local import shipped_folder
+from processor.cli.main import main
+from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
+from processor.model.outcomes import Rejected
+from processor.model.reasons import DeadLetterReason
+from processor.model.records import Record, TopicPartition
 from tests.kafka.cluster import ANSWER_DEADLINE_S, Cluster, free_port, java
+from tests.kafka.programs import sandbox
 from tests.kafka.reader import NOT_RUN, Reader, blocks, shows
 from tests.kafka.tools import write_script, write_scripts
+from tests.needs import need
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["docs/getting-started.md", "docs/deploy.md", "docs/migrating.md"]
+PAGES = ["docs/getting-started.md", "docs/deploy.md", "docs/migrating.md", "docs/input.md", "docs/fullstory-api.md"]
+"""Those that need nothing but what they say themselves."""
+STAGED = ["docs/check.md", "docs/dead-letters.md", "docs/explain.md"]
+"""Those that need a deployment."""
+ELSEWHERE = {
+    "README.md": "the tests are started by its commands, and its deployment is that of docs/deploy.md",
+    "docs/container.md": "Docker carries them out, or in its place tests/operation/test_container.py",
+    "docs/kubernetes.md": "a cluster carries them out; tests/operation/test_chart.py renders with its values",
+    "docs/reliability.md": "they take minutes to hours; each has a short form among the tests",
+    "schemas/README.md": "they need a registry: tests/registry/test_commands.py",
+}
+"""Pages of which the commands are not run here, each with the reason."""
+SHELL = re.compile(r"(?m)^ *(?:```|~~~) *(?:sh|bash|console|shell)\b")
 FIRST_CELL = re.compile(r"(?m)^\| ([^|]+) \|")
 TOPICS = ["segment.identify", "segment.track", "segment.dead-letters"]
 
@@ -57,6 +87,83 @@ def test_a_page_works_word_by_word(name: str, own_kafka: Cluster, commands: Path
                 deleted.result(ANSWER_DEADLINE_S)
 
 
+@pytest.fixture
+def deployment(own_kafka: Cluster, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Give the environment of a worker, with records, dead letters and files as somebody has them who reads on."""
+    topics = ["segment", "segment.track", "segment.dead-letters"]
+    for topic in topics:
+        own_kafka.create_topic(topic, 4)
+    producer = Producer({"bootstrap.servers": own_kafka.bootstrap_servers})
+    message: dict[str, Any] = {"type": "track", "userId": "ada", "messageId": "m", "event": "Signed Up"}
+    value = json.dumps(message).encode()
+    rejected = Rejected(DeadLetterReason.REJECTED, "FullStory answers 400 invalid_argument", 400)
+    stamp, attempts = Stamp("segment-fullstory", __version__, "f1"), Attempts(1, 1.0, 1.0)
+    of = Record(17, 1_424_730_535_111, b"ada", value, None)
+    letter = dead_letter_headers(stamp, TopicPartition("segment.track", 3), of, rejected, attempts)
+    for topic, headers in zip(topics, (None, None, letter), strict=True):
+        for number in range(4 * 20):
+            producer.produce(topic, value, b"ada", number % 4, headers=headers)  # type: ignore[arg-type]
+    assert producer.flush(ANSWER_DEADLINE_S) == 0
+
+    (tmp_path / "event.json").write_bytes(value)
+    (tmp_path / "sample.jsonl").write_bytes(value + b"\n" + value + b"\n")
+    (tmp_path / "other.toml").write_text("[mapping]\n", encoding="utf-8")
+    with (tmp_path / "export.avro").open("wb") as file:
+        schema = json.loads((shipped_folder() / "track.avsc").read_text(encoding="utf-8"))
+        fastavro.writer(file, schema, [message])
+    with sandbox() as server:
+        yield {
+            "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": own_kafka.bootstrap_servers,
+            "PROCESSOR_KAFKA__TOPICS": "segment.track",
+            "PROCESSOR_KAFKA__GROUP_ID": "segment-fullstory",
+            "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "segment.dead-letters",
+            "PROCESSOR_FULLSTORY__API_KEY": "na1.architect",
+            "PROCESSOR_FULLSTORY__BASE_URL": server.url,
+        }
+    admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers})
+    for deleted in admin.delete_topics(topics).values():
+        deleted.result(ANSWER_DEADLINE_S)
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_commands_for_a_deployment_work(
+    name: str, own_kafka: Cluster, deployment: dict[str, str], commands: Path, tmp_path: Path
+) -> None:
+    """With one broker, `check` has warnings and ends with 1."""
+    need(None if shutil.which("kcat") else "kcat not found: on Debian a package has it")
+    page = (ROOT / name).read_text(encoding="utf-8").replace("kafka-1:9092", own_kafka.bootstrap_servers)
+    page = re.sub(r"(?m)^segment-fullstory check[^#\n]*", r"\g<0> || [ $? = 1 ] ", page)
+    with Reader(tmp_path, {**deployment, "PATH": f"{commands}:{os.environ['PATH']}"}) as reader:
+        reader.follow(page)
+
+
+def test_no_page_has_commands_that_nobody_runs() -> None:
+    """Each is run here, or the reason is known why it is not."""
+    pages = ["README.md", "schemas/README.md", *(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))]
+    with_commands = [each for each in pages if SHELL.search((ROOT / each).read_text(encoding="utf-8"))]
+
+    assert sorted(with_commands) == sorted([*PAGES, *STAGED, *ELSEWHERE])
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_commands_that_are_not_run_are_ones(name: str) -> None:
+    """The shell can read them, the program knows its own, and make has its targets."""
+    commands = "\n".join(each.commands for each in blocks((ROOT / name).read_text(encoding="utf-8")))
+    assert subprocess.run(["bash", "-n"], input=commands, text=True, check=False).returncode == 0
+    for line in commands.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["segment-fullstory"]:
+            arguments = words[1:]
+            command: click.Command | None = main
+            while isinstance(command, click.Group):
+                command = command.get_command(click.Context(command), arguments.pop(0))
+            assert command is not None, line
+            command.make_parser(click.Context(command)).parse_args(arguments)
+        elif words[:1] == ["make"]:
+            done = subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, check=False)
+            assert done.returncode == 0, line
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_what_is_not_run_says_why(name: str) -> None:
     """Most of a page is run, and a block that is not has a reason."""
@@ -64,7 +171,7 @@ def test_what_is_not_run_says_why(name: str) -> None:
     found = list(blocks(page))
     reasons = [each.commands.partition("\n")[0].removeprefix(NOT_RUN) for each in found if not each.is_run]
 
-    assert len(found) == len(re.findall(r"(?m)^ *(?:```|~~~) *(?:sh|bash|console|shell)\b", page))
+    assert len(found) == len(SHELL.findall(page))
     assert len(reasons) < len(found) / 2
     assert all(reasons)
 

@@ -1,6 +1,7 @@
 """The Helm chart: what it makes is what Kubernetes and its operators take, whatever is switched on."""
 
 import copy
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from processor import __version__
 from processor.cli.settings import load
 from tests.needs import need
 from tests.operation.helm import CHART, DEFINITIONS, definition, helm, missing, rendered, said
+from tests.operation.prometheus import ROOT
 
 OLDEST, NEWEST = "1.27.0", kubernetes_validate.latest_version()
 LEAST = {
@@ -138,6 +140,18 @@ def test_what_cannot_work_is_refused_before_it_is_installed(
     done = helm("template", "r", str(CHART), "--kube-version", NEWEST, "-f", str(file))
     assert done.returncode != 0
     assert words in said(done)
+
+
+def test_the_documented_values_are_taken(tmp_path: Path) -> None:
+    """Those of docs/kubernetes.md, together: a worker and what scales it."""
+    page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    [begun] = re.findall(r"(?ms)^cat > values.yaml <<END\n(.+?)^END$", page)
+    values = yaml.safe_load(begun)
+    for more in re.findall(r"(?ms)^```yaml\n(.+?)^```$", page):
+        values |= yaml.safe_load(more)
+    kinds = {each["kind"] for each in rendered(values, tmp_path, NEWEST)}
+
+    assert {"Deployment", "ScaledObject"} <= kinds
 
 
 def deployment(tmp_path: Path, *names: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """`schemas`, `explain` and `check` with a real registry."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +12,9 @@ from processor.cli.generator.encoding import AvroEncoder
 from processor.model.records import Headers
 from tests.commands.program import Done, run
 from tests.commands.test_explain_topic import produce
+from tests.kafka.programs import ROOT
+from tests.kafka.reader import Reader
+from tests.kafka.tools import write_script
 from tests.registry.apicurio import Apicurio
 
 TRACK: dict[str, Any] = {
@@ -172,3 +177,13 @@ def test_check_asks_the_registry_and_not_the_cache(registry: Apicurio, subject: 
 
     assert "registry.reached" in up.out
     assert "registry.unreachable" in down.out
+
+
+def test_the_documented_commands_work(registry: Apicurio, tmp_path: Path) -> None:
+    """Those of schemas/README.md, from the top to the end: the schemas are new, then they are there."""
+    write_script(tmp_path / "segment-fullstory", f"env PYTHONPATH='{ROOT}' '{sys.executable}' -m processor \"$@\"")
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PROCESSOR_SCHEMA_REGISTRY__URL": registry.url}
+    with Reader(tmp_path, environment) as reader:
+        reader.follow((ROOT / "schemas" / "README.md").read_text(encoding="utf-8"))
+
+    assert "registered, version 1" in schemas(registry, "compatibility", "track=segment.track").out
