@@ -1,9 +1,11 @@
 """Both pages in a real Chromium: what they show, that it stays true, and that they fit a phone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -28,6 +30,26 @@ def look(folder: Path, use: Callable[[Page], Awaitable[Any]]) -> Any:
     return asyncio.run(run())
 
 
+@asynccontextmanager
+async def relay(url: str, flows: asyncio.Event) -> AsyncIterator[str]:
+    """Stand between a browser and an address; while nothing flows, what is sent either way stays here."""
+    target = urlsplit(url)
+
+    async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(65_536):
+                await flows.wait()
+                sink.write(data)
+        sink.close()
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        beyond, there = await asyncio.open_connection(target.hostname, target.port)
+        await asyncio.gather(pass_on(reader, there), pass_on(beyond, writer))
+
+    async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
 def test_the_worker_fits_every_screen_and_the_browser_has_nothing_to_complain(tmp_path: Path, *, is_dark: bool) -> None:
     """Nothing sticks out, nothing is blocked, nothing fails; and the colours are those that the reader prefers."""
@@ -49,18 +71,19 @@ def test_the_worker_fits_every_screen_and_the_browser_has_nothing_to_complain(tm
 
 
 def test_the_workers_page_goes_with_the_time(tmp_path: Path) -> None:
-    """What changes in the worker changes in the page, without a reload; what the reader unfolded stays unfolded."""
+    """What changes in the worker changes in the page, and nothing else; what the reader unfolded stays unfolded."""
 
     async def use(page: Page) -> tuple[str, bool, bool]:
         world = WorkerWorld(BUSY)
         async with world.serve() as url:
             await page.visit(url, width=1_400)
-            await page.value("window.sameDocument = true, document.querySelector('details').open = true")
+            await page.value("window.sameDocument = document.querySelector('.numbers dd').firstChild")
+            await page.value("document.querySelector('details').open = true")
             world.state = HALTED
             await page.until("document.querySelector('.state h2').textContent === 'Halted'")
             return (
                 await page.value("document.querySelector('.state li').textContent"),
-                await page.value("window.sameDocument"),
+                await page.value("window.sameDocument === document.querySelector('.numbers dd').firstChild"),
                 await page.value("document.querySelector('details').open"),
             )
 
@@ -78,6 +101,22 @@ def test_a_worker_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
         async with WorkerWorld(BUSY).serve() as url:
             await page.visit(url, width=1_400)
         await page.until("document.querySelector('.state h2').textContent === 'No answer'")
+
+    look(tmp_path, use)
+
+
+def test_a_worker_that_hangs_is_said_to_be_gone(tmp_path: Path) -> None:
+    """A connection that is taken and never answered is no answer either; when it goes on, so does the page."""
+
+    async def use(page: Page) -> None:
+        flows = asyncio.Event()
+        flows.set()
+        async with WorkerWorld(BUSY).serve() as url, relay(url, flows) as relayed:
+            await page.visit(relayed, width=1_400)
+            flows.clear()
+            await page.until("document.querySelector('.state h2').textContent === 'No answer'")
+            flows.set()
+            await page.until("document.querySelector('.state h2').textContent === 'Held back'")
 
     look(tmp_path, use)
 

@@ -1,19 +1,34 @@
 "use strict";
+const PAUSE_MS = 2000, PATIENCE_MS = 5000;
+// Only what differs is put in: what the reader has unfolded, selected or focused elsewhere stays, and is not read out again.
+const show = (fresh) => {
+  const sections = [...document.getElementById("live").children];
+  [...fresh.getElementById("live").children].forEach((each, at) => {
+    const open = [...sections[at].querySelectorAll("details")].map((one) => one.open);
+    [...each.querySelectorAll("details")].forEach((one, index) => { one.open = open[index] ?? one.open; });
+    if (each.outerHTML === sections[at].outerHTML) return;
+    sections[at].className = each.className;
+    sections[at].replaceChildren(...document.importNode(each, true).childNodes);
+  });
+  document.title = fresh.title;
+};
+const giveUp = () => {
+  document.title = "no answer · segment-fullstory";
+  const state = document.querySelector(".state");
+  state.className = "state bad";
+  state.querySelector("h2").textContent = "No answer";
+  state.querySelector("p").textContent = "The worker does not answer; what stands below is old.";
+};
 const look = async () => {
   try {
-    const answer = await fetch("/", { cache: "no-store" });
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const live = document.getElementById("live");
-    const open = [...live.querySelectorAll("details")].map((each) => each.open);
-    live.replaceWith(document.importNode(fresh.getElementById("live"), true));
-    [...document.querySelectorAll("#live details")].forEach((each, at) => { each.open = open[at] ?? each.open; });
-    document.title = fresh.title;
+    const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    show(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
-    document.title = "no answer · segment-fullstory";
-    const state = document.querySelector(".state");
-    state.className = "state bad";
-    state.querySelector("h2").textContent = "No answer";
-    state.querySelector("p").textContent = "The worker does not answer; what stands below is old.";
+    giveUp();
   }
 };
-setInterval(() => { if (!document.hidden) look(); }, 2000);
+const goOn = async () => {
+  if (!document.hidden) await look();
+  setTimeout(goOn, PAUSE_MS);
+};
+setTimeout(goOn, PAUSE_MS);

@@ -159,24 +159,25 @@ def _table(partitions: Iterable[PartitionState], wall_s: float) -> str:
         ("State", ""),
     )
     head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in columns)
-    return f"<table><tr>{head}</tr>{''.join(_row(each, wall_s) for each in partitions)}</table>"
+    rows = "".join(_row(each, wall_s) for each in partitions)
+    return f'<table class="partitions"><tr>{head}</tr>{rows}</table>'
 
 
 def _row(each: PartitionState, wall_s: float) -> str:
     oldest = each.oldest_unsettled_ms
     age = f"{max(wall_s - oldest / 1_000, 0):,.0f} s" if oldest and oldest > 0 else "&ndash;"
-    state = "<span>fetching</span>"
+    state = '<td class="wide">fetching</td>'
     if each.blocked is not None:
         state = (
-            f'<span class="bad-text">offset {each.blocked.offset} waits for {escape(each.blocked.waits_for)}, '
-            f"for {each.blocked.age_s:,.0f} s</span>"
+            f'<td class="bad-text">offset {each.blocked.offset} waits for {escape(each.blocked.waits_for)}, '
+            f"for {each.blocked.age_s:,.0f} s</td>"
         )
     elif each.is_paused:
-        state = '<span class="warn-text">paused: holds enough</span>'
+        state = '<td class="warn-text">paused: holds enough</td>'
     lag = "&ndash;" if each.lag is None else f"{each.lag:,}"
     return (
         f'<tr><td>{escape(str(each.id))}</td><td class="n">{lag}</td><td class="n wide">{each.in_flight_records:,}</td>'
-        f'<td class="n wide">{each.buffered_records:,}</td><td class="n">{age}</td><td>{state}</td></tr>'
+        f'<td class="n wide">{each.buffered_records:,}</td><td class="n">{age}</td>{state}</tr>'
     )
 
 
