@@ -48,6 +48,12 @@ def addresses(host: str, *known: str) -> list[str]:
         "::1",
         "fd00::1",
         "fe80::1",
+        "fe80::1%eth0",
+        "0.0.0.0",  # noqa: S104 - nothing is bound to it
+        "::",
+        "::ffff:10.0.0.7",
+        "64:ff9b::10.0.0.7",
+        "2002:a00:7::1",
     ],
 )
 def test_a_private_address_is_refused_and_the_setting_named(address: str) -> None:
@@ -58,7 +64,8 @@ def test_a_private_address_is_refused_and_the_setting_named(address: str) -> Non
 
 def test_of_several_addresses_the_public_ones_are_left() -> None:
     """In their order."""
-    assert addresses(HOST, "35.1.2.3", "10.0.0.7", "2600:1901::1") == ["35.1.2.3", "2600:1901::1"]
+    public = ["35.1.2.3", "2600:1901::1", "::ffff:35.1.2.3", "64:ff9b::35.1.2.3"]
+    assert addresses(HOST, public[0], "10.0.0.7", *public[1:]) == public
 
 
 def test_a_proxy_may_be_private() -> None:

@@ -8,7 +8,7 @@ Rules:
 3. Whatever else the operator names is believed: a gateway, a sandbox, a data centre that opened after this release.
 """
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from processor.adapters.fullstory.key import ApiKey
@@ -18,6 +18,9 @@ HOSTS = {"na1": "api.fullstory.com", "eu1": "api.eu1.fullstory.com"}
 """FullStory's data centres and their hosts (docs/fullstory-api.md#data-centres)."""
 
 ALLOW = "PROCESSOR_FULLSTORY__ALLOW_PRIVATE=true"
+
+_NAT64 = IPv6Network("64:ff9b::/96")
+"""Where a gateway translates (RFC 6052), also, against the standard, to private addresses."""
 
 _DEFAULT_REALM = "na1"
 _VARIABLE = "PROCESSOR_FULLSTORY__BASE_URL"
@@ -45,11 +48,20 @@ def is_loopback(base_url: str) -> bool:
 
 
 def is_private(address: str) -> bool:
-    """Say whether an IP address is none of the public internet's; a name is not one."""
+    """Say whether an IP address is none of the public internet's, in whatever form; a name is not one."""
     try:
-        return not ip_address(address).is_global
+        ip = ip_address(address)
     except ValueError:
         return False
+    return not (_within(ip) or ip).is_global
+
+
+def _within(ip: IPv4Address | IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address stands for."""
+    if isinstance(ip, IPv4Address):
+        return None
+    translated = IPv4Address(ip.packed[-4:]) if ip in _NAT64 else None
+    return ip.ipv4_mapped or ip.sixtofour or translated
 
 
 def _split(text: str) -> SplitResult | None:
