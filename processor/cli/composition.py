@@ -5,7 +5,7 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -28,7 +28,7 @@ from processor.adapters.telemetry.logs import LogObserver
 from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
 from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import TelemetryServer
-from processor.cli.rotation import File, KeyFile, kafka_file, registry_file
+from processor.cli.rotation import KeyFile, Secrets, kafka_properties, registry_properties
 from processor.cli.rotation import watch as look_again
 from processor.cli.settings import Settings
 from processor.cli.settings.connections import SchemaRegistry
@@ -196,13 +196,11 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
 
         ask = partial(identify_account, destination, fullstory.org_id, gate, chance.random, observe)
         owner = _Owner(settings, client, destination, delivery_settings, gate, log)
-        files: Iterable[File] = (
-            *owner.key_file(),
-            *kafka_file(settings.kafka, source, dead_letters, log),
-            *registry_file(settings.schema_registry, registry, log),
-        )
+        secrets: list[Secrets] = [*owner.key_file(), kafka_properties(settings.kafka, source, dead_letters, log)]
+        if registry is not None:
+            secrets.append(registry_properties(settings.schema_registry, registry, log))
         companions: list[Callable[[], Coroutine[None, None, None]]] = [lambda: owner.identify(ask, worker), watch.run]
-        companions += [partial(look_again, file) for file in files]
+        companions += [partial(look_again, each) for each in secrets]
         yield Process(worker, server.port, companions)
 
 

@@ -5,7 +5,9 @@ connection is next made.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, final
 
@@ -26,19 +28,22 @@ from processor.runtime.account import Account, judge
 LOOK_EVERY_S = 5.0
 """Kubernetes itself takes up to a minute to renew a mounted secret."""
 
+FILE_PROPERTY = ".location"
+"""How the names of properties end, of both clients, that name a file."""
 
-class File(Protocol):
-    """A file that is looked at."""
+
+class Secrets(Protocol):
+    """Secrets in files."""
 
     async def look(self) -> None:
-        """Put to use what is new in it."""
+        """Put to use what is new in them."""
 
 
-async def watch(file: File) -> None:
-    """Look at a file for ever."""
+async def watch(secrets: Secrets) -> None:
+    """Look at them for ever."""
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
-        await file.look()
+        await secrets.look()
 
 
 @final
@@ -95,17 +100,18 @@ class KeyFile:
 
 
 @final
-class PropertiesFile:
-    """A file with properties of a client; `use` takes those that changed and names those that need a restart.
+class ClientProperties:
+    """What a client's properties say, in a file of them and in the files that they name: certificates and keys.
 
-    `use` may raise `ConfigurationError`: then, and where the file cannot be read, what there was before stays in use,
-    and that is told of once.
+    `use` takes the properties that changed, or whose files did, and names those that need a restart. It may raise
+    `ConfigurationError`: then, and where the file cannot be read, what there was before stays in use, and that is told
+    of once.
     """
 
     def __init__(
         self,
         client: str,
-        path: Path,
+        path: Path | None,
         read: Callable[[Path], Mapping[str, Any]],
         current: Mapping[str, Any],
         use: Callable[[Mapping[str, Any]], Awaitable[Collection[str]]],
@@ -115,15 +121,21 @@ class PropertiesFile:
         self._path = path
         self._read = read
         self._current = dict(current)
+        self._contents = _contents(current)
         self._use = use
         self._log = log
         self._complaint = ""
 
     async def look(self) -> None:
-        """Put properties that changed to use."""
+        """Put what changed to use."""
         try:
-            found = self._read(self._path)
-            changed = {name: value for name, value in found.items() if self._current.get(name) != value}
+            found = {**self._current, **({} if self._path is None else self._read(self._path))}
+            contents = {**self._contents, **_contents(found)}
+            changed = {
+                name: value
+                for name, value in found.items()
+                if self._current.get(name) != value or self._contents.get(name) != contents.get(name)
+            }
             if not changed:
                 return
             late = await self._use(changed)
@@ -133,19 +145,27 @@ class PropertiesFile:
                 self._log.warning("new properties are not used", client=self._client, detail=self._complaint)
             return
         self._complaint = ""
-        self._current |= changed
+        self._current, self._contents = found, contents
         if used := sorted(changed.keys() - late):
             self._log.info("new properties are used", client=self._client, names=used)
         if late:
             self._log.warning("new properties need a restart", client=self._client, names=sorted(late))
 
 
-def kafka_file(
+def _contents(properties: Mapping[str, Any]) -> Mapping[str, bytes]:
+    """Return what the files hold that the properties name; one that cannot be read is about to be swapped."""
+    contents = {}
+    for name, value in properties.items():
+        if name.endswith(FILE_PROPERTY):
+            with suppress(OSError):
+                contents[name] = hashlib.sha256(Path(value).read_bytes()).digest()
+    return contents
+
+
+def kafka_properties(
     settings: Kafka, source: KafkaSource, dead_letters: KafkaDeadLetters, log: FilteringBoundLogger
-) -> Iterator[PropertiesFile]:
-    """Give the file of Kafka's properties, where there is one: clients take another login, all else when they begin."""
-    if settings.properties_file is None:
-        return
+) -> ClientProperties:
+    """Return those of Kafka's clients, which take another login at once, and all else when they begin."""
     properties = settings.client_properties()
 
     async def use(changed: Mapping[str, Any]) -> Collection[str]:
@@ -156,15 +176,13 @@ def kafka_file(
             dead_letters.log_in(login)
         return changed.keys() - LOGIN
 
-    yield PropertiesFile("Kafka", settings.properties_file, kafka_properties_in, properties, use, log)
+    return ClientProperties("Kafka", settings.properties_file, kafka_properties_in, properties, use, log)
 
 
-def registry_file(
-    settings: SchemaRegistry, registry: RegistrySchemas | None, log: FilteringBoundLogger
-) -> Iterator[PropertiesFile]:
-    """Give the file of the registry's properties, where there is one: they are used from the next question on."""
-    if settings.properties_file is None or registry is None:
-        return
+def registry_properties(
+    settings: SchemaRegistry, registry: RegistrySchemas, log: FilteringBoundLogger
+) -> ClientProperties:
+    """Return those of the registry's client, which are used from the next question on."""
     properties: dict[str, Any] = settings.client_properties()
 
     async def use(changed: Mapping[str, Any]) -> Collection[str]:
@@ -172,4 +190,4 @@ def registry_file(
         properties.update(changed)
         return ()
 
-    yield PropertiesFile("schema registry", settings.properties_file, registry_properties_in, properties, use, log)
+    return ClientProperties("schema registry", settings.properties_file, registry_properties_in, properties, use, log)

@@ -1,6 +1,7 @@
 """Secrets that change while the worker runs: their files, swapped for real."""
 
 import asyncio
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +11,14 @@ import structlog
 from structlog.testing import LogCapture
 
 from processor.adapters.fullstory.key import ApiKey
-from processor.cli.rotation import KeyFile, PropertiesFile
+from processor.adapters.schemas.registry import RegistrySchemas
+from processor.cli.rotation import ClientProperties, KeyFile, registry_properties
+from processor.cli.settings.connections import SchemaRegistry
 from processor.cli.settings.properties import kafka_properties_in
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.errors import ConfigurationError
 from processor.runtime.account import Account
+from tests.fakes.schemas import FakeRegistry
 
 OLD, NEW = "na1.old", "na1.new"
 
@@ -124,9 +128,17 @@ class Client:
         self.taken: list[Mapping[str, str]] = []
         self.refusal: str | None = None
         self.log = LogCapture()
-        current = {"sasl.password": OLD, "sasl.mechanism": "PLAIN"}
+        self.path.write_text("{}")
+        self.certificate = folder / "client.pem"
+        self.certificate.write_text("old")
+        current = {
+            "sasl.password": OLD,
+            "sasl.mechanism": "PLAIN",
+            "ssl.certificate.location": str(self.certificate),
+            "ssl.key.location": str(folder / "missing.key"),
+        }
         log = structlog.wrap_logger(None, processors=[self.log])
-        self.file = PropertiesFile("Kafka", self.path, kafka_properties_in, current, self._use, log)
+        self.file = ClientProperties("Kafka", self.path, kafka_properties_in, current, self._use, log)
 
     async def _use(self, changed: Mapping[str, str]) -> set[str]:
         if self.refusal is not None:
@@ -172,6 +184,20 @@ def test_what_a_client_takes_only_when_it_begins_is_told(tmp_path: Path) -> None
     ]
 
 
+def test_a_certificate_in_its_place_that_changes_is_told(tmp_path: Path) -> None:
+    """Once for each change, by the name of the property that names it; one that is gone for a moment is no change."""
+    client = Client(tmp_path)
+    told = [("new properties need a restart", ["ssl.certificate.location"])]
+
+    client.certificate.write_text("new")
+    assert client.look("{}") == told
+    assert [sorted(each) for each in client.taken] == [["ssl.certificate.location"]]
+    client.certificate.unlink()
+    assert client.look("{}") == []
+    client.certificate.write_text("newer")
+    assert client.look("{}") == told
+
+
 @pytest.mark.parametrize(
     ("text", "detail"),
     [
@@ -200,3 +226,28 @@ def test_properties_that_a_client_refuses_are_offered_again(tmp_path: Path) -> N
     assert client.look('{"sasl.password": "na1.new"}') == [("new properties are not used", client.refusal)]
     client.refusal = None
     assert client.look('{"sasl.password": "na1.new"}') == [("new properties are used", ["sasl.password"])]
+
+
+def test_the_registry_is_asked_with_what_its_file_says_now(tmp_path: Path) -> None:
+    """The worker's own wiring, with a registry that hears it."""
+    path = tmp_path / "registry.json"
+    path.write_text('{"basic.auth.user.info": "me:old"}')
+
+    async def run() -> list[str]:
+        async with FakeRegistry() as server:
+            settings = SchemaRegistry.model_validate({"url": server.url, "properties_file": path})
+            async with RegistrySchemas(server.url, settings.client_properties()) as schemas:
+                properties = registry_properties(
+                    settings, schemas, structlog.wrap_logger(None, processors=[LogCapture()])
+                )
+                for text in (
+                    '{"basic.auth.user.info": "me:old"}',
+                    '{"basic.auth',
+                    '{"basic.auth.user.info": "me:new"}',
+                ):
+                    path.write_text(text)
+                    await properties.look()
+                    await schemas.fetch(7)
+            return [b64decode((each or "").removeprefix("Basic ")).decode() for each in server.authorizations]
+
+    assert asyncio.run(run()) == ["me:old", "me:old", "me:new"]
