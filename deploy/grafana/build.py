@@ -311,6 +311,12 @@ KAFKA = [
         "s",
         [Query("segment_fullstory_kafka_broker_round_trip_seconds{%}", "{{instance}}")],
     ),
+    Panel(
+        "Silence of the brokers",
+        "For how long none has sent a worker anything; they answer every few seconds, also without records.",
+        "s",
+        [Query("segment_fullstory_kafka_silence_seconds{%}", "{{instance}}")],
+    ),
 ]
 
 DEAD_LETTERS = [
