@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from processor import __version__
 from processor.adapters.clock import SystemClock
 from processor.adapters.fullstory import ApiKey, FullStory
-from processor.adapters.kafka.config import KafkaSettings
+from processor.adapters.kafka.config import KafkaSettings, Login
 from processor.adapters.kafka.dead_letters import KafkaDeadLetters
 from processor.adapters.kafka.source import KafkaSource
 from processor.adapters.schemas.cache import CachedSchemas
@@ -133,10 +133,16 @@ def schemas_of(settings: SchemaRegistry, registry: RegistrySchemas | None, obser
 
 
 @asynccontextmanager
-async def process(settings: Settings, log: FilteringBoundLogger, *observers: Observer) -> AsyncIterator["Process"]:
+async def process(
+    settings: Settings,
+    log: FilteringBoundLogger,
+    *observers: Observer,
+    reload: Callable[[], object] = lambda: None,
+) -> AsyncIterator["Process"]:
     """Put a worker together, with what it needs open until the end of the `async with`.
 
-    Raises `ConfigurationError` for what only shows when it is used.
+    Raises `ConfigurationError` for what only shows when it is used. So does `reload` for settings with which no other
+    worker could begin in this one's place.
     """
     clock, chance = SystemClock(), random.SystemRandom()
     told: list[Observer] = []
@@ -196,12 +202,23 @@ async def process(settings: Settings, log: FilteringBoundLogger, *observers: Obs
 
         ask = partial(identify_account, destination, fullstory.org_id, gate, chance.random, observe)
         owner = _Owner(settings, client, destination, delivery_settings, gate, log)
-        secrets: list[Secrets] = [*owner.key_file(), kafka_properties(settings.kafka, source, dead_letters, log)]
+        renewed = asyncio.Event()
+
+        def log_in(login: Login) -> None:
+            source.log_in(login)
+            dead_letters.log_in(login)
+
+        def begin_anew() -> None:
+            reload()
+            renewed.set()
+
+        own = kafka_properties(settings.kafka.properties_file, kafka, log_in, begin_anew, log)
+        secrets: list[Secrets] = [*owner.key_file(), own]
         if registry is not None:
             secrets.append(registry_properties(settings.schema_registry, registry, log))
         companions: list[Callable[[], Coroutine[None, None, None]]] = [lambda: owner.identify(ask, worker), watch.run]
         companions += [partial(look_again, each) for each in secrets]
-        yield Process(worker, server.port, companions)
+        yield Process(worker, server.port, companions, renewed)
 
 
 @final
@@ -263,14 +280,21 @@ class Process:
     """Where metrics and probes are served."""
     _companions: Sequence[Callable[[], Coroutine[None, None, None]]]
     """What goes on beside the worker."""
+    _renewed: asyncio.Event
+    """Set when Kafka's client has to begin anew, for its properties have changed."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; raise `SourceError` when Kafka's client cannot go on."""
+        """Work until `stop` is set, or until another has to begin in this one's place.
+
+        Raises `SourceError` when Kafka's client cannot go on.
+        """
+        leave = asyncio.Event()
         companions = [asyncio.ensure_future(companion()) for companion in self._companions]
+        companions += [asyncio.ensure_future(_pass_on(each, leave)) for each in (stop, self._renewed)]
         for each in companions:
             each.add_done_callback(self._ended)
         try:
-            await self.worker.run(stop)
+            await self.worker.run(leave)
         finally:
             for each in companions:
                 each.cancel()
@@ -279,3 +303,8 @@ class Process:
         """None of them ends by an exception unless the program is wrong."""
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
             self.worker.failed(error)
+
+
+async def _pass_on(event: asyncio.Event, to: asyncio.Event) -> None:
+    await event.wait()
+    to.set()

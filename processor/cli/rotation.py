@@ -1,28 +1,28 @@
 """Secrets that change while the worker runs: their files are read again and again.
 
-A new key of FullStory's is tried before it is used. A login cannot be: the broker says what it thinks of it when a
-connection is next made.
+A new key of FullStory's is tried before it is used, and so is what Kafka's client takes only when it begins. A login is
+not: it is used from the next connection on, and the broker refuses the old one when it wants to.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, final
 
 from structlog.typing import FilteringBoundLogger
 
 from processor.adapters.fullstory.key import ApiKey
-from processor.adapters.kafka.config import LOGIN, Login
-from processor.adapters.kafka.dead_letters import KafkaDeadLetters
-from processor.adapters.kafka.source import KafkaSource
+from processor.adapters.kafka.config import LOGIN, KafkaSettings, Login
+from processor.adapters.kafka.facts import reach
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.cli.settings.checks import read_key
-from processor.cli.settings.connections import Kafka, SchemaRegistry
+from processor.cli.settings.connections import SchemaRegistry
 from processor.cli.settings.properties import kafka_properties_in, registry_properties_in
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry
-from processor.model.errors import ConfigurationError
+from processor.model.errors import ConfigurationError, SourceError
 from processor.runtime.account import Account, judge
 
 LOOK_EVERY_S = 5.0
@@ -103,9 +103,8 @@ class KeyFile:
 class ClientProperties:
     """What a client's properties say, in a file of them and in the files that they name: certificates and keys.
 
-    `use` takes the properties that changed, or whose files did, and names those that need a restart. It may raise
-    `ConfigurationError`: then, and where the file cannot be read, what there was before stays in use, and that is told
-    of once.
+    `use` takes the properties that changed, or whose files did. Where it raises `ConfigurationError` or `SourceError`,
+    and where the file cannot be read, what there was before stays in use, and that is told of once.
     """
 
     def __init__(
@@ -114,7 +113,7 @@ class ClientProperties:
         path: Path | None,
         read: Callable[[Path], Mapping[str, Any]],
         current: Mapping[str, Any],
-        use: Callable[[Mapping[str, Any]], Awaitable[Collection[str]]],
+        use: Callable[[Mapping[str, Any]], Awaitable[None]],
         log: FilteringBoundLogger,
     ) -> None:
         self._client = client
@@ -138,18 +137,15 @@ class ClientProperties:
             }
             if not changed:
                 return
-            late = await self._use(changed)
-        except (ValueError, ConfigurationError) as error:
+            await self._use(changed)
+        except (ValueError, ConfigurationError, SourceError) as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 self._log.warning("new properties are not used", client=self._client, detail=self._complaint)
             return
         self._complaint = ""
         self._current, self._contents = found, contents
-        if used := sorted(changed.keys() - late):
-            self._log.info("new properties are used", client=self._client, names=used)
-        if late:
-            self._log.warning("new properties need a restart", client=self._client, names=sorted(late))
+        self._log.info("new properties are used", client=self._client, names=sorted(changed))
 
 
 def _contents(properties: Mapping[str, Any]) -> Mapping[str, bytes]:
@@ -163,20 +159,28 @@ def _contents(properties: Mapping[str, Any]) -> Mapping[str, bytes]:
 
 
 def kafka_properties(
-    settings: Kafka, source: KafkaSource, dead_letters: KafkaDeadLetters, log: FilteringBoundLogger
+    path: Path | None,
+    kafka: KafkaSettings,
+    log_in: Callable[[Login], None],
+    begin_anew: Callable[[], None],
+    log: FilteringBoundLogger,
 ) -> ClientProperties:
-    """Return those of Kafka's clients, which take another login at once, and all else when they begin."""
-    properties = settings.client_properties()
+    """Return those of Kafka's clients, which take another login at once, and all else when they begin.
 
-    async def use(changed: Mapping[str, Any]) -> Collection[str]:
-        properties.update(changed)
-        if changed.keys() & LOGIN:
-            login = Login.of(properties)
-            source.log_in(login)
-            dead_letters.log_in(login)
-        return changed.keys() - LOGIN
+    `begin_anew` raises `ConfigurationError` where that cannot be.
+    """
+    properties = dict(kafka.properties)
 
-    return ClientProperties("Kafka", settings.properties_file, kafka_properties_in, properties, use, log)
+    async def use(changed: Mapping[str, Any]) -> None:
+        wanted = properties | dict(changed)
+        if changed.keys() <= set(LOGIN):
+            log_in(Login.of(wanted))
+        else:
+            await asyncio.to_thread(reach, replace(kafka, properties=wanted))
+            begin_anew()
+        properties.update(wanted)
+
+    return ClientProperties("Kafka", path, kafka_properties_in, properties, use, log)
 
 
 def registry_properties(
@@ -185,9 +189,8 @@ def registry_properties(
     """Return those of the registry's client, which are used from the next question on."""
     properties: dict[str, Any] = settings.client_properties()
 
-    async def use(changed: Mapping[str, Any]) -> Collection[str]:
+    async def use(changed: Mapping[str, Any]) -> None:
         await registry.renew({**properties, **changed})
         properties.update(changed)
-        return ()
 
     return ClientProperties("schema registry", settings.properties_file, registry_properties_in, properties, use, log)

@@ -4,9 +4,12 @@ import asyncio
 import gc
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
+from structlog.typing import FilteringBoundLogger
 
 from processor import __version__
 from processor.adapters.telemetry.logs import logging_to
@@ -32,24 +35,24 @@ def run(config: Path | None) -> None:
     client cannot go on, 2 when the configuration cannot work.
     """
     try:
-        settings = load(os.environ, config)
-        sys.exit(_serve(settings))
+        sys.exit(_serve(config))
     except ConfigurationError as error:
         for problem in error.problems:
             click.echo(problem, err=True)
         sys.exit(2)
 
 
-def _serve(settings: Settings) -> int:
+def _serve(config: Path | None) -> int:
+    reload = partial(load, os.environ, config)
+    settings = reload()
     with logging_to(sys.stderr, settings.log.level, settings.log.format) as log:
 
         async def serve() -> None:
             stop = stop_on_signal()
-            async with process(settings, log) as worker:
-                log.info("started", version=__version__, topics=settings.kafka.topics, http_port=worker.port)
-                gc.freeze()
-                gc.set_threshold(YOUNG_OBJECTS)
-                await worker.run(stop)
+            await _work(settings, stop, log, reload)
+            while not stop.is_set():
+                log.info("begins anew")
+                await _work(reload(), stop, log, reload)
 
         try:
             asyncio.run(serve())
@@ -60,6 +63,18 @@ def _serve(settings: Settings) -> int:
             return 1
         log.info("stopped")
         return 0
+
+
+async def _work(
+    settings: Settings, stop: asyncio.Event, log: FilteringBoundLogger, reload: Callable[[], Settings]
+) -> None:
+    async with process(settings, log, reload=reload) as worker:
+        log.info("started", version=__version__, topics=settings.kafka.topics, http_port=worker.port)
+        gc.unfreeze()
+        gc.collect()  # what a worker before this one left
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)
+        await worker.run(stop)
 
 
 def _is_expected(error: Exception) -> bool:

@@ -179,6 +179,16 @@ def environment(guarded: Guarded, names: Names, kind: str, url: str, **changes: 
     }
 
 
+def deliver(guarded: Guarded, names: Names, seed: int, program: WorkerProgram) -> None:
+    """Produce, and return when all of it is committed."""
+    produce_all(guarded.cluster, names.topic, generate(seed, RECORDS, MIX), lambda *_: None)
+    ends = end_offsets(guarded.cluster, names.topic)
+    wait_until(
+        lambda: committed(guarded.cluster, names.group, names.topic) == ends,
+        f"everything is committed; it says {program.said()[-1_000:]}",
+    )
+
+
 @pytest.mark.parametrize("kind", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "OIDC", "certificate"])
 def test_every_login_delivers_dead_letters_and_commits(
     guarded: Guarded, names: Names, kind: str, tmp_path: Path
@@ -187,15 +197,9 @@ def test_every_login_delivers_dead_letters_and_commits(
     guarded.cluster.create_topic(names.topic, 2)
     guarded.cluster.create_topic(names.dead_letters)
     grant(guarded, names)
-    produce_all(guarded.cluster, names.topic, generate(1, RECORDS, MIX), lambda *_: None)
     with sandbox("--job-seconds", "0", "0.1") as server:
         with worker(environment(guarded, names, kind, server.url), tmp_path / "log") as program:
-
-            def is_committed() -> bool:
-                ends = end_offsets(guarded.cluster, names.topic)
-                return committed(guarded.cluster, names.group, names.topic) == ends
-
-            wait_until(is_committed, f"everything is committed; it says {program.said()[-1_000:]}")
+            deliver(guarded, names, 1, program)
             said, metrics = program.said(), program.metrics()
             assert program.terminate(30) == 0
         effects = server.effects()
@@ -215,14 +219,6 @@ def test_a_renewed_password_is_used_without_a_restart(guarded: Guarded, names: N
         file.with_suffix(".new").write_text(json.dumps({"sasl.username": user, "sasl.password": password}))
         file.with_suffix(".new").replace(file)
 
-    def deliver(seed: int, program: WorkerProgram) -> None:
-        produce_all(guarded.cluster, names.topic, generate(seed, RECORDS, MIX), lambda *_: None)
-        ends = end_offsets(guarded.cluster, names.topic)
-        wait_until(
-            lambda: committed(guarded.cluster, names.group, names.topic) == ends,
-            f"everything is committed; it says {program.said()[-1_000:]}",
-        )
-
     guarded.set_password(user, "first-secret", ScramMechanism.SCRAM_SHA_256)
     renew("first-secret")
     with sandbox("--job-seconds", "0", "0.1") as server:
@@ -231,17 +227,42 @@ def test_a_renewed_password_is_used_without_a_restart(guarded: Guarded, names: N
         settings["PROCESSOR_KAFKA__PROPERTIES"] = json.dumps(others)
         settings["PROCESSOR_KAFKA__PROPERTIES_FILE"] = str(file)
         with worker(settings, tmp_path / "log") as program:
-            deliver(1, program)
+            deliver(guarded, names, 1, program)
             guarded.set_password(user, "second-secret", ScramMechanism.SCRAM_SHA_256)
             wait_until(lambda: "Authentication failed" in program.said(), "the old password is refused")
             renew("second-secret")
             wait_until(lambda: "new properties are used" in program.said(), "the new password is noticed")
-            deliver(2, program)
+            deliver(guarded, names, 2, program)
             said, metrics = program.said(), program.metrics()
             assert program.terminate(30) == 0
     assert metrics["records_dead_lettered_total"] == len(read_all(guarded.cluster, names.dead_letters)) > RECORDS / 50
     assert metrics["records_consumed_total"] == 2 * RECORDS
     assert "-secret" not in said
+
+
+def test_a_renewed_certificate_is_used_without_a_restart(guarded: Guarded, names: Names, tmp_path: Path) -> None:
+    """One that no broker takes changes nothing; for one that is taken the worker begins anew, and repeats nothing."""
+    guarded.cluster.create_topic(names.topic, 2)
+    guarded.cluster.create_topic(names.dead_letters)
+    grant(guarded, names)
+    certificate = tmp_path / "client.pem"
+    good = guarded.certificates.client.read_text(encoding="utf-8")
+    certificate.write_text(good)
+    with sandbox("--job-seconds", "0", "0.1") as server:
+        changed = {"ssl.certificate.location": str(certificate)}
+        settings = environment(guarded, names, "certificate", server.url, **changed)
+        with worker(settings, tmp_path / "log") as program:
+            deliver(guarded, names, 1, program)
+            certificate.write_text("half of a certif")
+            wait_until(lambda: "new properties are not used" in program.said(), "the broken one is told")
+            deliver(guarded, names, 2, program)
+            certificate.write_text(f"{good}\n")
+            wait_until(lambda: program.said().count('"event": "started"') == 2, "it begins anew")
+            deliver(guarded, names, 3, program)
+            metrics = program.metrics()
+            assert program.terminate(30) == 0
+    assert metrics["records_consumed_total"] == RECORDS
+    assert metrics["records_redelivered_total"] == 0
 
 
 @pytest.mark.parametrize(

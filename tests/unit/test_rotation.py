@@ -11,12 +11,14 @@ import structlog
 from structlog.testing import LogCapture
 
 from processor.adapters.fullstory.key import ApiKey
+from processor.adapters.kafka.config import KafkaSettings
+from processor.adapters.kafka.mock import MockCluster
 from processor.adapters.schemas.registry import RegistrySchemas
-from processor.cli.rotation import ClientProperties, KeyFile, registry_properties
+from processor.cli.rotation import ClientProperties, KeyFile, kafka_properties, registry_properties
 from processor.cli.settings.connections import SchemaRegistry
 from processor.cli.settings.properties import kafka_properties_in
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
-from processor.model.errors import ConfigurationError
+from processor.model.errors import SourceError
 from processor.runtime.account import Account
 from tests.fakes.schemas import FakeRegistry
 
@@ -121,30 +123,28 @@ def test_a_file_without_a_key_is_told_of_and_the_old_one_stays(tmp_path: Path, c
 
 
 class Client:
-    """A client whose properties stand in a file; it takes a password at once, and whatever else when it begins."""
+    """A client whose properties stand in a file, and one of them in another file."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "kafka.json"
-        self.taken: list[Mapping[str, str]] = []
-        self.refusal: str | None = None
-        self.log = LogCapture()
         self.path.write_text("{}")
         self.certificate = folder / "client.pem"
         self.certificate.write_text("old")
+        self.taken: list[Mapping[str, str]] = []
+        self.refusal: str | None = None
+        self.log = LogCapture()
         current = {
             "sasl.password": OLD,
-            "sasl.mechanism": "PLAIN",
             "ssl.certificate.location": str(self.certificate),
             "ssl.key.location": str(folder / "missing.key"),
         }
         log = structlog.wrap_logger(None, processors=[self.log])
         self.file = ClientProperties("Kafka", self.path, kafka_properties_in, current, self._use, log)
 
-    async def _use(self, changed: Mapping[str, str]) -> set[str]:
+    async def _use(self, changed: Mapping[str, str]) -> None:
         if self.refusal is not None:
-            raise ConfigurationError([self.refusal])
+            raise SourceError(self.refusal)
         self.taken.append(changed)
-        return changed.keys() - {"sasl.password"}
 
     def look(self, text: str | None, times: int = 3) -> list[tuple[str, object]]:
         """Look at a file that holds this; return what was told anew."""
@@ -174,28 +174,18 @@ def test_a_new_password_is_used_once(tmp_path: Path) -> None:
     assert client.taken == [{"sasl.password": NEW}]
 
 
-def test_what_a_client_takes_only_when_it_begins_is_told(tmp_path: Path) -> None:
-    """Once; the password beside it is used all the same."""
-    client = Client(tmp_path)
-
-    assert client.look('{"sasl.password": "na1.new", "sasl.mechanism": "SCRAM-SHA-512"}') == [
-        ("new properties are used", ["sasl.password"]),
-        ("new properties need a restart", ["sasl.mechanism"]),
-    ]
-
-
-def test_a_certificate_in_its_place_that_changes_is_told(tmp_path: Path) -> None:
+def test_a_certificate_that_changes_in_its_place_is_used(tmp_path: Path) -> None:
     """Once for each change, by the name of the property that names it; one that is gone for a moment is no change."""
     client = Client(tmp_path)
-    told = [("new properties need a restart", ["ssl.certificate.location"])]
+    told = [("new properties are used", ["ssl.certificate.location"])]
 
     client.certificate.write_text("new")
     assert client.look("{}") == told
-    assert [sorted(each) for each in client.taken] == [["ssl.certificate.location"]]
     client.certificate.unlink()
     assert client.look("{}") == []
     client.certificate.write_text("newer")
     assert client.look("{}") == told
+    assert [sorted(each) for each in client.taken] == 2 * [["ssl.certificate.location"]]
 
 
 @pytest.mark.parametrize(
@@ -219,13 +209,34 @@ def test_a_file_that_cannot_be_used_is_told_of_once(tmp_path: Path, text: str | 
 
 
 def test_properties_that_a_client_refuses_are_offered_again(tmp_path: Path) -> None:
-    """A certificate may be renewed after the property that names it."""
+    """A key may be renewed after its certificate, and a broker may be away."""
     client = Client(tmp_path)
-    client.refusal = "PROCESSOR_KAFKA__PROPERTIES: no such file"
+    client.refusal = "no broker takes the certificate"
 
     assert client.look('{"sasl.password": "na1.new"}') == [("new properties are not used", client.refusal)]
     client.refusal = None
     assert client.look('{"sasl.password": "na1.new"}') == [("new properties are used", ["sasl.password"])]
+
+
+def test_kafka_takes_a_login_at_once_and_begins_anew_for_all_else(tmp_path: Path) -> None:
+    """What it would begin with is tried before."""
+    path = tmp_path / "kafka.json"
+    told: list[object] = []
+    log = LogCapture()
+
+    async def run(bootstrap_servers: str, *texts: str) -> None:
+        kafka = KafkaSettings(bootstrap_servers, ("segment",), "group", "letters", properties={"sasl.password": OLD})
+        logger = structlog.wrap_logger(None, processors=[log])
+        properties = kafka_properties(path, kafka, told.append, lambda: told.append("anew"), logger)
+        for text in texts:
+            path.write_text(text)
+            await properties.look()
+
+    with MockCluster("segment", "letters") as cluster:
+        another = '{"sasl.password": "na1.new", "client.rack": "a"}'
+        asyncio.run(run(cluster.bootstrap_servers, '{"sasl.password": "na1.new"}', another, another))
+    assert told == [("", NEW), "anew"]
+    assert [entry["event"] for entry in log.entries] == 2 * ["new properties are used"]
 
 
 def test_the_registry_is_asked_with_what_its_file_says_now(tmp_path: Path) -> None:

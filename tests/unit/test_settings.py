@@ -482,7 +482,7 @@ def test_bad_properties_are_named_without_their_values(value: str, expected: str
 
 
 def test_properties_may_stand_in_a_file_too(tmp_path: Path) -> None:
-    """What is secret in a mounted secret, and the rest in the variable."""
+    """What is secret in a mounted secret, and the rest in the variable, which the file outranks."""
     kafka, registry = tmp_path / "kafka.json", tmp_path / "registry.json"
     kafka.write_text(f'{{"sasl.password": "{SECRET}", "socket.x": 5}}\n')
     registry.write_text(f'{{"basic.auth.user.info": "u:{SECRET}", "timeout": 3}}')
@@ -490,7 +490,7 @@ def test_properties_may_stand_in_a_file_too(tmp_path: Path) -> None:
     settings = load(
         {
             **REQUIRED,
-            "PROCESSOR_KAFKA__PROPERTIES": '{"enable.ssl": true}',
+            "PROCESSOR_KAFKA__PROPERTIES": '{"enable.ssl": true, "socket.x": 4}',
             "PROCESSOR_KAFKA__PROPERTIES_FILE": str(kafka),
             "PROCESSOR_SCHEMA_REGISTRY__PROPERTIES_FILE": str(registry),
         }
@@ -520,19 +520,6 @@ def test_a_file_of_properties_that_cannot_be_used_is_told(tmp_path: Path, conten
     assert found.startswith("PROCESSOR_KAFKA__PROPERTIES_FILE: ")
     assert expected in found
     assert SECRET not in found
-
-
-def test_a_property_stands_in_one_place(tmp_path: Path) -> None:
-    """Which of two passwords holds would be a riddle."""
-    path = tmp_path / "kafka.json"
-    path.write_text(f'{{"sasl.password": "{SECRET}"}}')
-    given = {"PROCESSOR_KAFKA__PROPERTIES": '{"sasl.password": "x"}', "PROCESSOR_KAFKA__PROPERTIES_FILE": str(path)}
-
-    [found] = problems({**REQUIRED, **given})
-
-    assert found.startswith(
-        "PROCESSOR_KAFKA__PROPERTIES: holds `sasl.password`, and PROCESSOR_KAFKA__PROPERTIES_FILE does, too: remove one"
-    )
 
 
 @pytest.mark.parametrize("name", KAFKA_RESERVED)

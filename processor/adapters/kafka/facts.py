@@ -58,18 +58,23 @@ class Cluster:
     group: Group | None
 
 
-def ask(settings: KafkaSettings) -> Cluster:
-    """Ask for the worker's topics, its group and the brokers; raise `SourceError` where no broker answers."""
+def reach(settings: KafkaSettings) -> tuple[AdminClient, Any]:
+    """Return a client and the cluster's metadata; raise `SourceError` where no broker answers."""
     heard: list[str] = []
     with refusals():
         admin = AdminClient(
             admin_config(settings) | {"error_cb": lambda error: heard.append(error.str())}, logger=LIBRDKAFKA_LOG
         )
     try:
-        listed = admin.list_topics(timeout=ASK_S)  # of one topic, the question might create it
+        return admin, admin.list_topics(timeout=ASK_S)  # of one topic, the question might create it
     except KafkaException as error:
         admin.poll(0)
         raise SourceError("; ".join(dict.fromkeys([said(error), *heard]))) from None
+
+
+def ask(settings: KafkaSettings) -> Cluster:
+    """Ask for the worker's topics, its group and the brokers; raise `SourceError` where no broker answers."""
+    admin, listed = reach(settings)
     names = [each for each in (*settings.topics, settings.dead_letter_topic) if each in listed.topics]
     tells = not (listed.cluster_id or "").startswith(MOCK_CLUSTER)
     broker = ConfigResource(ResourceType.BROKER, str(next(iter(listed.brokers), 0)))

@@ -14,8 +14,8 @@ from processor.cli.settings.properties import (
     Properties,
     Scalar,
     as_text,
-    joined,
     kafka_properties_in,
+    outranked,
     parse_properties,
     registry_properties_in,
     reveal,
@@ -56,8 +56,8 @@ class Kafka(Group):
     properties_file: Annotated[
         _KafkaFile | None,
         About(
-            "File that holds more of these properties as a JSON object, as a mounted secret does. A user or password "
-            "that changes there is used without a restart.",
+            "File that holds more of these properties as a JSON object, as a mounted secret does; they outrank the "
+            "others. What changes there is used without a restart.",
             "Without secrets all of them may stand in the variable.",
             "/run/secrets/kafka.json",
             default="none",
@@ -93,9 +93,8 @@ class Kafka(Group):
     @field_validator("properties")
     @classmethod
     def _with_those_of_the_file(cls, properties: Properties, info: ValidationInfo) -> Properties:
-        if (path := info.data.get("properties_file")) is None:
-            return properties
-        return joined(properties, kafka_properties_in(path), "PROCESSOR_KAFKA__PROPERTIES_FILE")
+        path = info.data.get("properties_file")
+        return outranked(properties, kafka_properties_in(path)) if path else properties
 
     @field_validator("dead_letter_topic")
     @classmethod
@@ -125,8 +124,8 @@ class SchemaRegistry(Group):
     properties_file: Annotated[
         _RegistryFile | None,
         About(
-            "File that holds more of these properties as a JSON object, as a mounted secret does. What changes there "
-            "is used without a restart.",
+            "File that holds more of these properties as a JSON object, as a mounted secret does; they outrank the "
+            "others. What changes there is used without a restart.",
             "Without secrets all of them may stand in the variable.",
             "/run/secrets/schema-registry.json",
             default="none",
@@ -175,9 +174,8 @@ class SchemaRegistry(Group):
     @field_validator("properties")
     @classmethod
     def _with_those_of_the_file(cls, properties: Properties, info: ValidationInfo) -> Properties:
-        if (path := info.data.get("properties_file")) is None:
-            return properties
-        return joined(properties, registry_properties_in(path), "PROCESSOR_SCHEMA_REGISTRY__PROPERTIES_FILE")
+        path = info.data.get("properties_file")
+        return outranked(properties, registry_properties_in(path)) if path else properties
 
     @property
     def waits_s(self) -> float:

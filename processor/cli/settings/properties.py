@@ -103,12 +103,9 @@ def registry_properties_in(path: Path) -> dict[str, Scalar]:
     return _properties_in(path, REGISTRY_RESERVED)
 
 
-def joined(given: Properties, in_file: Mapping[str, Scalar], variable: str) -> Properties:
-    """Return the properties that are given and those in the file that `variable` names."""
-    of_file: Properties = {name: Secret(value) for name, value in in_file.items()}
-    if twice := sorted(given.keys() & of_file.keys()):
-        raise ValueError(f"holds {', '.join(f'`{name}`' for name in twice)}, and {variable} does, too: remove one")
-    return given | of_file
+def outranked(given: Properties, in_file: Mapping[str, Scalar]) -> Properties:
+    """Return the properties that are given and those of the file, which outrank them."""
+    return given | {name: Secret(value) for name, value in in_file.items()}
 
 
 def reveal(properties: Properties) -> dict[str, Scalar]:
