@@ -1,5 +1,6 @@
 """The house around the code: what is installed, built and started is what the project says."""
 
+import json
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from packaging.version import Version
 
 import processor
 from processor.cli.main import main
+from tests.needs import need
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -141,3 +143,21 @@ def test_no_file_names_a_machine() -> None:
     found = [str(file.relative_to(ROOT)) for file in own_texts() if FOREIGN.search(file.read_text("utf-8"))]
 
     assert found == []
+
+
+def test_the_bill_of_materials_names_what_is_installed() -> None:
+    """`make sbom` lists every package of the lock, with its version and hashes; `make audit` asks about the same."""
+    venv = Path(sys.prefix)
+    need(None if (venv / "installed").exists() else f"{venv} was not made by make")
+    made = subprocess.run(["make", "sbom", f"VENV={venv}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    bill = json.loads((ROOT / "build" / "sbom.json").read_text(encoding="utf-8"))
+    listed = {canonicalize_name(each["name"]): Version(each["version"]) for each in bill["components"]}
+
+    assert bill["bomFormat"] == "CycloneDX"
+    assert listed == locked("requirements-run.lock")
+    assert all(each["externalReferences"][0]["hashes"] for each in bill["components"])
+    audit = subprocess.run(
+        ["make", "-n", "audit", f"VENV={venv}"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "--strict --require-hashes --requirement requirements-run.lock" in audit.stdout
