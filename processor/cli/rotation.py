@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from processor.adapters.fullstory.key import ApiKey
 from processor.adapters.kafka.config import LOGIN, KafkaSettings, Login
-from processor.adapters.kafka.facts import reach
+from processor.adapters.kafka.facts import try_out
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.cli.settings.checks import read_key
 from processor.cli.settings.connections import SchemaRegistry
@@ -176,7 +176,7 @@ def kafka_properties(
         if changed.keys() <= set(LOGIN):
             log_in(Login.of(wanted))
         else:
-            await asyncio.to_thread(reach, replace(kafka, properties=wanted))
+            await asyncio.to_thread(try_out, replace(kafka, properties=wanted))
             begin_anew()
         properties.update(wanted)
 

@@ -58,8 +58,13 @@ class Cluster:
     group: Group | None
 
 
-def reach(settings: KafkaSettings) -> tuple[AdminClient, Any]:
-    """Return a client and the cluster's metadata; raise `SourceError` where no broker answers."""
+def try_out(settings: KafkaSettings) -> None:
+    """Connect once, with a client that is gone when this returns; raise `SourceError` where no broker answers."""
+    _reach(settings)
+
+
+def _reach(settings: KafkaSettings) -> tuple[AdminClient, Any]:
+    """Return a client and the cluster's metadata."""
     heard: list[str] = []
     with refusals():
         admin = AdminClient(
@@ -74,7 +79,7 @@ def reach(settings: KafkaSettings) -> tuple[AdminClient, Any]:
 
 def ask(settings: KafkaSettings) -> Cluster:
     """Ask for the worker's topics, its group and the brokers; raise `SourceError` where no broker answers."""
-    admin, listed = reach(settings)
+    admin, listed = _reach(settings)
     names = [each for each in (*settings.topics, settings.dead_letter_topic) if each in listed.topics]
     tells = not (listed.cluster_id or "").startswith(MOCK_CLUSTER)
     broker = ConfigResource(ResourceType.BROKER, str(next(iter(listed.brokers), 0)))
