@@ -5,7 +5,7 @@ the `page.referrer` of Segment is the page before, FullStory's `initial_referrer
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from processor.events.json_text import parse_json
@@ -26,17 +26,21 @@ _REMEMBERED_CHARACTERS = 2_048
 
 Part = dict[str, Any]
 Taken = dict[str, Part]
+Change = tuple[PropertyRule, str]
+"""A rule, and the place in the context that it touched."""
 
 
 class EventContexts:
     """FullStory's contexts of events; remembers those that came as JSON text, which repeat from event to event.
 
     A device's context changes seldom and a server library's never, so that most texts need not be read again. A full
-    memory starts anew and a long text is not kept: ever new contexts cost time, not memory.
+    memory starts anew and a long text is not kept: ever new contexts cost time, not memory. `deny` names fields by
+    their paths in Segment's context, or parts of it, that are not sent.
     """
 
-    def __init__(self) -> None:
-        self._remembered: dict[str, tuple[Taken, list[str]]] = {}
+    def __init__(self, deny: Collection[str] = ()) -> None:
+        self._sources = [(source, [_denied(source, field, deny) for field in fields]) for source, fields in _SOURCES]
+        self._remembered: dict[str, tuple[Taken, Sequence[Change]]] = {}
 
     def of(self, given: Any, note: Note) -> Taken:
         """Return what of an event's context FullStory takes, in a fixed order; empty when that is nothing. Total.
@@ -44,18 +48,46 @@ class EventContexts:
         What has not the type or form that FullStory takes is left out and noted; what is empty is left out.
         """
         if type(given) is not str:
-            taken, dropped = _take(given)
+            taken, changes = self._take(given)
         elif (known := self._remembered.get(given)) is not None:
-            taken, dropped = known
+            taken, changes = known
         else:
-            taken, dropped = _take(given)
+            taken, changes = self._take(given)
             if len(given) <= _REMEMBERED_CHARACTERS:
                 if len(self._remembered) >= _REMEMBERED_TEXTS:
                     self._remembered.clear()
-                self._remembered[given] = taken, dropped
-        for place in dropped:
-            note(PropertyRule.CONTEXT_DROPPED, place)
+                self._remembered[given] = taken, changes
+        for rule, place in changes:
+            note(rule, place)
         return taken
+
+    def _take(self, given: Any) -> tuple[Taken, Sequence[Change]]:
+        """Return FullStory's context of what an event has for one, and what was not sent of it."""
+        context = _read(given)
+        if type(context) is not dict:
+            return {}, [] if context in (None, []) else [(PropertyRule.CONTEXT_DROPPED, "context")]
+        changes: list[Change] = []
+        taken: Taken = {}
+        for source, fields in self._sources:
+            part = context if source is None else context.get(source)
+            if not part:
+                continue
+            if type(part) is not dict:
+                changes.append((PropertyRule.CONTEXT_DROPPED, f"context.{source}"))
+                continue
+            for name, group, target, check in fields:
+                given = part.get(name)
+                if given is None or given == "":
+                    continue
+                value = None if check is None else check(given, part)
+                if value is None:
+                    rule = PropertyRule.DENIED if check is None else PropertyRule.CONTEXT_DROPPED
+                    changes.append((rule, f"context.{_path(source, name)}"))
+                elif group in taken:
+                    taken[group].setdefault(target, value)
+                else:
+                    taken[group] = {target: value}
+        return taken, changes
 
 
 def read_context(given: Any) -> Part:
@@ -66,34 +98,6 @@ def read_context(given: Any) -> Part:
 
 def _read(given: Any) -> Any:
     return parse_json(given) if type(given) is str and given else given or {}
-
-
-def _take(given: Any) -> tuple[Taken, list[str]]:
-    """Return FullStory's context of what an event has for one, and the places where something was dropped."""
-    context = _read(given)
-    if type(context) is not dict:
-        return {}, [] if context in (None, []) else ["context"]
-    dropped: list[str] = []
-    taken: Taken = {}
-    for source, fields in _SOURCES:
-        part = context if source is None else context.get(source)
-        if not part:
-            continue
-        if type(part) is not dict:
-            dropped.append(f"context.{source}")
-            continue
-        for name, group, target, check in fields:
-            given = part.get(name)
-            if given is None or given == "":
-                continue
-            value = check(given, part)
-            if value is None:
-                dropped.append(f"context.{source}.{name}" if source else f"context.{name}")
-            elif group in taken:
-                taken[group].setdefault(target, value)
-            else:
-                taken[group] = {target: value}
-    return taken, dropped
 
 
 def _text(value: Any, _part: Part) -> str | None:
@@ -135,8 +139,8 @@ def _region(value: Any, part: Part) -> str | None:
     return f"{country}-{value.upper()}" if country and _SUBDIVISION.match(value) else None
 
 
-_Field = tuple[str, str, str, Callable[[Any, Part], Any]]
-"""Segment's name, FullStory's group and name, and what returns the value to send or None."""
+_Field = tuple[str, str, str, Callable[[Any, Part], Any] | None]
+"""Segment's name, FullStory's group and name, and what returns the value to send or None; None where it is denied."""
 
 _SOURCES: tuple[tuple[str | None, tuple[_Field, ...]], ...] = (
     ("page", (("url", "browser", "url", _text), ("initial_referrer", "browser", "initial_referrer", _text))),
@@ -165,3 +169,20 @@ _SOURCES: tuple[tuple[str | None, tuple[_Field, ...]], ...] = (
     (None, (("ip", "location", "ip_address", _ip_address),)),
 )
 """In the order of FullStory's groups; where two sources give one field, the first outranks."""
+
+
+def _path(source: str | None, name: str) -> str:
+    return f"{source}.{name}" if source else name
+
+
+def _denied(source: str | None, field: _Field, deny: Collection[str]) -> _Field:
+    """Return the field without its check where it is denied, itself or with the part that it belongs to."""
+    name, group, target, _ = field
+    return (name, group, target, None) if source in deny or _path(source, name) in deny else field
+
+
+FIELDS = tuple(_path(source, name) for source, fields in _SOURCES for name, *_ in fields)
+"""The paths of all that is taken over."""
+
+PARTS = tuple(dict.fromkeys(source for source, _ in _SOURCES if source))
+"""Of which several fields are taken over."""

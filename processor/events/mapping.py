@@ -45,7 +45,7 @@ class Mapping:
         self._forwards_library = forwards(rules.libraries_allow, rules.libraries_deny)
         self._forwards_event = forwards(rules.events_allow, rules.events_deny)
         self._takes_anonymous_id = rules.anonymous == "uid"
-        self._contexts = EventContexts() if rules.context else None
+        self._contexts = EventContexts(rules.context_deny) if rules.context else None
         self._takes_most_recent = rules.session == "most_recent"
         self._traits = _privacy(rules.traits, rules.hash_salt)
         self._properties = _privacy(rules.properties, rules.hash_salt)

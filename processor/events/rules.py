@@ -33,6 +33,8 @@ class MappingRules:
     nulls: Nulls = "omit"
     session: Session = "none"
     context: bool = True
+    context_deny: tuple[str, ...] = ()
+    """Paths in Segment's context that are not sent."""
     events_allow: tuple[str, ...] = ()
     """Globs of event names, as the libraries below."""
     events_deny: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
+from processor.events.context import FIELDS, PARTS
 from processor.events.privacy import PropertyLists
 from processor.events.rules import (
     Anonymous,
@@ -135,6 +136,7 @@ RULES = st.builds(
     nulls=st.sampled_from(get_args(Nulls)),
     session=st.sampled_from(get_args(Session)),
     context=st.booleans(),
+    context_deny=st.lists(st.sampled_from([*FIELDS, *PARTS]), max_size=2).map(tuple),
     events_allow=st.just(()) | _GLOBS,
     events_deny=st.just(()) | _GLOBS,
     libraries_deny=st.just(()) | _GLOBS,

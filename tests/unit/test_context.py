@@ -136,6 +136,31 @@ def test_what_has_another_form_is_left_out(context: Json, place: str) -> None:
     assert taken(context) == ({}, [place])
 
 
+@pytest.mark.parametrize(
+    ("deny", "left", "denied"),
+    [
+        ((), {"browser": {"url": "u", "user_agent": "a"}, "location": {"city": "c", "ip_address": "192.0.2.7"}}, []),
+        (("ip",), {"browser": {"url": "u", "user_agent": "a"}, "location": {"city": "c"}}, ["context.ip"]),
+        (("location", "ip"), {"browser": {"url": "u", "user_agent": "a"}}, ["context.location.city", "context.ip"]),
+        (
+            ("page.url", "location.country"),
+            {"browser": {"user_agent": "a"}, "location": {"city": "c", "ip_address": "192.0.2.7"}},
+            ["context.page.url"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("write", [dict, json.dumps], ids=["object", "text"])
+def test_what_is_denied_is_not_sent_and_noted(write: Any, deny: tuple[str, ...], left: Json, denied: list[str]) -> None:
+    """A field alone or all that belongs to a part; what is not there is no change."""
+    given = {"page": {"url": "u"}, "userAgent": "a", "location": {"city": "c"}, "ip": "192.0.2.7"}
+    notes: list[tuple[PropertyRule, str]] = []
+    contexts = EventContexts(deny)
+    found = [contexts.of(write(given), lambda *note: notes.append(note)) for _ in range(2)]
+
+    assert found == [left, left]
+    assert notes == [(PropertyRule.DENIED, place) for place in denied] * 2
+
+
 def test_a_context_that_repeats_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered says the same, notes included, and neither many nor long texts are kept."""
     monkeypatch.setattr(context_module, "_REMEMBERED_TEXTS", 3)

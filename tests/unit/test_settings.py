@@ -206,6 +206,12 @@ def test_every_example_is_valid(variable: Variable, tmp_path: Path) -> None:
         ({"MESSAGE_TYPES": "identify", "EVENTS_DENY": "A"}, "does not forward page or screen or track"),
         ({"MESSAGE_TYPES": "identify", "PROPERTIES_HASH": "a"}, "does not forward page or screen or track"),
         ({"MESSAGE_TYPES": "identify", "SESSION": "most_recent"}, "SESSION: has no effect, as PROCESSOR_MAPPING__MESS"),
+        (
+            {"MESSAGE_TYPES": "identify", "CONTEXT_DENY": "ip"},
+            "CONTEXT_DENY: has no effect, as PROCESSOR_MAPPING__MESS",
+        ),
+        ({"CONTEXT": "false", "CONTEXT_DENY": "ip"}, "CONTEXT_DENY: has no effect, as PROCESSOR_MAPPING__CONTEXT is"),
+        ({"CONTEXT_DENY": "ip,os.name"}, "CONTEXT_DENY: `os.name` is not sent anyway; of the context only page.url,"),
         ({"MESSAGE_TYPES": "track", "TRAITS_DENY": "a"}, "TRAITS_DENY: has no effect, as PROCESSOR_MAPPING__MESSAGE_"),
         ({"TRAITS_HASH": "a", "HASH_SALT": f"{SECRET}-short"}, "HASH_SALT: has fewer than 16 characters"),
         ({"TRAITS_HASH": "a", "HASH_SALT_FILE": "missing"}, "HASH_SALT_FILE: the file cannot be read"),

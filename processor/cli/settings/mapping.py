@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 
 from processor.cli.settings import checks
 from processor.cli.settings.definitions import About, Group, Line, Word
+from processor.events.context import FIELDS, PARTS
 from processor.events.privacy import PropertyLists
 from processor.events.rules import (
     Anonymous,
@@ -105,6 +106,15 @@ class Mapping(Group):
             "false",
         ),
     ] = _RULES.context
+    context_deny: Annotated[
+        _List,
+        About(
+            "What of Segment's context is not sent: fields or whole parts of it, by their paths.",
+            "Everything is sent.",
+            "ip,location,page.url",
+            default="none",
+        ),
+    ] = _RULES.context_deny
     integrations: Annotated[
         Integrations,
         Word,
@@ -228,6 +238,17 @@ class Mapping(Group):
         checks.lengths(entries)
         return entries
 
+    @field_validator("context_deny")
+    @classmethod
+    def _are_sent_otherwise(cls, entries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if entries and not info.data.get("context", True):
+            raise ValueError("has no effect, as PROCESSOR_MAPPING__CONTEXT is false and nothing of it is sent")
+        if entries:
+            _need_type(info, _EVENTS)
+        if unknown := [each for each in entries if each not in (*FIELDS, *PARTS)]:
+            raise ValueError(f"`{unknown[0]}` is not sent anyway; of the context only {', '.join(FIELDS)} are")
+        return entries
+
     @field_validator("session")
     @classmethod
     def _has_events(cls, session: Session, info: ValidationInfo) -> Session:
@@ -279,6 +300,7 @@ class Mapping(Group):
             nulls=self.nulls,
             session=self.session,
             context=self.context,
+            context_deny=self.context_deny,
             events_allow=self.events_allow,
             events_deny=self.events_deny,
             libraries_allow=self.libraries_allow,
