@@ -441,6 +441,27 @@ def test_cookies_are_not_kept() -> None:
     assert asyncio.run(run()) == [None, None]
 
 
+def test_a_netrc_neither_replaces_the_key_nor_ends_the_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The operator's login for other programs is not the worker's, wherever the environment names proxies."""
+    (tmp_path / "netrc").write_text("default login someone password other\n", encoding="ascii")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("NO_PROXY", "")
+
+    async def run() -> tuple[Answer | NoAnswer, list[Request]]:
+        async with RawServer(answering()) as proxy:
+            monkeypatch.setenv("http_proxy", proxy.url)
+            address = "http://api.example.com"
+            async with FullStory(ApiKey(KEY), FixedClock(), base_url=address, allow_private=True) as api:
+                return await api.me(), proxy.requests
+
+    answer, requests = asyncio.run(run())
+
+    assert answer == Answer(200, {})
+    assert requests[0].line.startswith("GET http://api.example.com/me ")
+    assert requests[0].headers["authorization"] == f"Basic {KEY}"
+
+
 def test_proxies_of_the_environment_never_see_a_loopback_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain http through a proxy would hand the key to it."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")

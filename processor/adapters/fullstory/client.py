@@ -109,6 +109,7 @@ class FullStory:
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEP_ALIVE_S, resolver=resolver),
             timeout=aiohttp.ClientTimeout(total=limits.total_s, sock_connect=limits.connect_s, sock_read=limits.read_s),
             headers=HEADERS,
+            middlewares=(self._authorize,),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # its bound, where it has one, is not ours
             trust_env=trust_env and not is_loopback(self.base_url),
@@ -153,6 +154,13 @@ class FullStory:
         """Ask whose key this is."""
         return await self._call("GET", "/me")
 
+    async def _authorize(
+        self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Set the key last: aiohttp takes no request with a key for a host of which a .netrc holds a login."""
+        request.headers["Authorization"] = self._key.authorization
+        return await send(request)
+
     async def _call(
         self,
         method: str,
@@ -165,7 +173,7 @@ class FullStory:
             async with self._session.request(
                 method,
                 URL(self.base_url + path, encoded=True),
-                headers={**(headers or {}), "Authorization": self._key.authorization},
+                headers=headers,
                 data=None if body is None else BytesIO(body),  # sent in pieces: the loop goes on meanwhile
                 allow_redirects=False,
             ) as response:
