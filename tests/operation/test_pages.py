@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ import pytest
 from processor.model.reasons import HaltReason
 from tests.operation.browser import Page, browser
 from tests.operation.conftest import demand
-from tests.operation.pages import BUSY, HALTED, WIDTHS, WorkerWorld, busy_sandbox
+from tests.operation.pages import BUSY, HALTED, WIDTHS, WorkerWorld, busy_sandbox, partitions
 
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
@@ -92,6 +93,22 @@ def test_the_workers_page_goes_with_the_time(tmp_path: Path) -> None:
     assert said.startswith(HaltReason.UNAUTHORIZED.value)
     assert is_same
     assert is_open
+
+
+def test_the_keyboard_stays_where_it_is_while_the_page_goes_with_the_time(tmp_path: Path) -> None:
+    """What has the focus keeps it, though the numbers around it change."""
+
+    async def use(page: Page) -> str:
+        world = WorkerWorld(BUSY)
+        async with world.serve() as url:
+            await page.visit(url, width=1_400)
+            await page.value("document.querySelector('summary').focus()")
+            world.state = replace(BUSY, partitions=partitions(39))
+            await page.until("document.querySelector('summary').textContent === '27 more'")
+            focus: str = await page.value("document.activeElement.localName")
+            return focus
+
+    assert look(tmp_path, use) == "summary"
 
 
 def test_a_worker_that_is_gone_is_said_to_be(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 "use strict";
-const PAUSE_MS = 2000, PATIENCE_MS = 5000;
-// Only what differs is put in: what the reader has unfolded, selected or focused elsewhere stays, and is not read out again.
+const PAUSE_MS = 2000, PATIENCE_MS = 5000, FOCUSABLE = "a, summary";
+// Only what differs is put in: what the reader has selected elsewhere stays, and is not read out again. What is unfolded or
+// has the focus is so in what is put in, too.
 const show = (fresh) => {
   const sections = [...document.getElementById("live").children];
   [...fresh.getElementById("live").children].forEach((each, at) => {
     const open = [...sections[at].querySelectorAll("details")].map((one) => one.open);
     [...each.querySelectorAll("details")].forEach((one, index) => { one.open = open[index] ?? one.open; });
     if (each.outerHTML === sections[at].outerHTML) return;
+    const focused = [...sections[at].querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
     sections[at].className = each.className;
     sections[at].replaceChildren(...document.importNode(each, true).childNodes);
+    sections[at].querySelectorAll(FOCUSABLE)[focused]?.focus({ preventScroll: true });
   });
   document.title = fresh.title;
 };
