@@ -471,6 +471,23 @@ def test_proxies_of_the_environment_never_see_a_loopback_key(monkeypatch: pytest
     assert talk(answering(), me, trust_env=True)[0] == [Answer(200, {})]
 
 
+def test_the_password_of_a_proxy_that_is_no_url_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forgotten `http://` must not bring the rest of it into logs."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("http_proxy", "someone:hidden@proxy.example.com:3128")
+
+    async def run() -> Answer | NoAnswer:
+        async with FullStory(ApiKey(KEY), FixedClock(), base_url="http://api.example.com", allow_private=True) as api:
+            return await api.me()
+
+    answer = asyncio.run(run())
+
+    assert isinstance(answer, NoAnswer)
+    assert "hidden" not in answer.detail
+    assert "http_proxy" in answer.detail
+
+
 def test_a_new_key_is_used_from_the_next_request_on() -> None:
     """Keys can be replaced while the worker runs."""
 

@@ -190,6 +190,8 @@ class FullStory:
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, aiohttp.InvalidURL):  # the proxy's, as ours was checked; it may hold a password
+        return "http_proxy or https_proxy is no URL such as http://proxy:3128"
     return f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARACTERS]
 
 
