@@ -8,10 +8,12 @@ A test holds the pages to what this would write.
 # ruff: noqa: INP001 - a script, not a package
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from markdown import Markdown
 from pydantic import Secret, SecretStr
 from pydantic.fields import FieldInfo
 
@@ -24,6 +26,10 @@ from processor.cli.settings.operation import Memory
 from processor.cli.settings.properties import KAFKA_RESERVED
 
 DOCS = Path(__file__).parent
+RUNBOOK = DOCS.parent / "processor" / "adapters" / "telemetry" / "runbook.html"
+ELSEWHERE = re.compile(r"\[([^\]]*)\]\(([\w-]+\.md)(?:#[\w-]+)?\)")
+"""A link to another page, of which the worker serves none."""
+
 VALUES_SCHEMA = DOCS.parent / "deploy" / "helm" / "segment-fullstory" / "values.schema.json"
 SET_BY_THE_CHART = {
     *("FULLSTORY__API_KEY", "FULLSTORY__API_KEY_FILE", "MAPPING__HASH_SALT", "SCHEMA_REGISTRY__CACHE_DIR"),
@@ -271,11 +277,18 @@ def values_schema() -> str:
     return json.dumps(schema, indent=2) + "\n"
 
 
+def runbook() -> str:
+    """Return the runbook as the worker serves it: docs/runbook.md in HTML, with the anchors that it has on GitHub."""
+    text = ELSEWHERE.sub(r"\1 (`docs/\2`)", (DOCS / "runbook.md").read_text(encoding="utf-8"))
+    return Markdown(extensions=["tables", "fenced_code", "sane_lists", "toc"]).convert(text) + "\n"
+
+
 def pages() -> Iterator[tuple[Path, str]]:
     """Iterate over the generated pages and their contents."""
     yield DOCS / "check.md", check()
     yield DOCS / "configuration.md", configuration()
     yield DOCS / "metrics.md", metrics()
+    yield RUNBOOK, runbook()
     yield VALUES_SCHEMA, values_schema()
 
 

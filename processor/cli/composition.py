@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import json
+import os
 import random
+import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,7 +26,7 @@ from processor.adapters.schemas.local import LocalSchemas, shipped_folder
 from processor.adapters.schemas.places import RegistryAndFolder
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.adapters.telemetry.history import History
-from processor.adapters.telemetry.logs import LogObserver
+from processor.adapters.telemetry.logs import LogObserver, outlet
 from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
 from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import TelemetryServer
@@ -38,8 +40,9 @@ from processor.engine.digest import digest
 from processor.engine.limits import Limits, LimitSettings
 from processor.engine.partition import BatchLimits
 from processor.engine.verdict import Answer, NoAnswer
+from processor.events import mapping
 from processor.events.dead_letters import Stamp
-from processor.events.mapping import Mapping, MappingRules
+from processor.events.mapping import MappingRules
 from processor.model.reasons import HaltReason
 from processor.runtime.account import Account, identify_account
 from processor.runtime.calls import Calls
@@ -47,10 +50,11 @@ from processor.runtime.delivery import Delivery, DeliverySettings
 from processor.runtime.gate import Gate
 from processor.runtime.jobs import Jobs
 from processor.runtime.letters import Letters
-from processor.runtime.notices import Observer, SchemaCacheTrouble, fan_out
+from processor.runtime.notices import KeyKnown, Observer, SchemaCacheTrouble, fan_out
 from processor.runtime.ports import Schemas
 from processor.runtime.requests import Requests
 from processor.runtime.schemas import SchemaCache
+from processor.runtime.state import ActiveHalt, WorkerState
 from processor.runtime.watch import Watch
 from processor.runtime.worker import Worker, WorkerSettings
 
@@ -176,16 +180,25 @@ async def process(
             Delivery(requests, jobs, letters, gate, clock, observe, delivery_settings),
             SchemaCache(schemas, gate, clock, chance.random, observe, settings.schema_registry.waits_s),
             gate,
-            Mapping(rules),
+            mapping.Mapping(rules),
             clock,
             lambda: chance.randbytes(NONCE_BYTES),
             observe,
             worker_settings(settings),
         )
-        watch = Watch(worker.state, clock, time.thread_time, observe)
-        metrics = new_registry()
-        facts = Facts(__version__, fingerprint, settings.kafka.topics, settings.memory.budget_bytes)
         history = History(clock)
+        watch = Watch(worker.state, gate, clock, time.thread_time, observe, partial(_remember, history))
+        metrics = new_registry()
+        facts = Facts(
+            __version__,
+            fingerprint,
+            settings.kafka.topics,
+            settings.memory.budget_bytes,
+            settings.kafka.group_id,
+            destination.base_url,
+            f"{socket.gethostname()}, process {os.getpid()}",
+            clock.wall(),
+        )
         told += [Metrics(metrics, watch.state, clock, facts), LogObserver(log, clock), history, *observers]
         http, fail_on_halt = settings.http, settings.ready.fail_on_halt
         server = await stack.enter_async_context(
@@ -194,14 +207,14 @@ async def process(
                 http.port,
                 metrics,
                 watch.state,
-                lambda: render(watch.state(), history, facts, clock.wall()),
+                lambda: render(watch.state(), history, facts, clock.monotonic(), clock.wall()),
                 clock,
                 fail_on_halt=fail_on_halt,
             )
         )
 
-        ask = partial(identify_account, destination, fullstory.org_id, gate, chance.random, observe)
-        owner = _Owner(settings, client, destination, delivery_settings, gate, log)
+        ask = partial(identify_account, destination, fullstory.org_id, gate, clock, chance.random, observe)
+        owner = _Owner(settings, client, destination, delivery_settings, gate, observe, log)
         renewed = asyncio.Event()
 
         def log_in(login: Login) -> None:
@@ -221,6 +234,12 @@ async def process(
         yield Process(worker, server.port, companions, renewed)
 
 
+def _remember(history: History, state: WorkerState) -> None:
+    history.look(state)
+    if (lines := outlet()) is not None:
+        history.note_log(lines.lost, lines.fault)
+
+
 @final
 @dataclass(slots=True)
 class _Owner:
@@ -231,6 +250,7 @@ class _Owner:
     _destination: FullStory
     _delivery: DeliverySettings
     _gate: Gate
+    _observe: Observer
     _log: FilteringBoundLogger
     _known: Account | None = None
 
@@ -266,8 +286,7 @@ class _Owner:
     def _know(self, account: Account) -> None:
         self._known = account
         self._delivery.is_batch = account.uses_batches(self._settings.delivery.mode)
-        mode = "batch" if self._delivery.is_batch else "single"
-        self._log.info("the key is known", org=account.org_id, role=account.role, mode=mode)
+        self._observe(KeyKnown(account.org_id, account.role, self._delivery.is_batch))
 
 
 @final
@@ -283,10 +302,10 @@ class Process:
     _renewed: asyncio.Event
     """Set when Kafka's client has to begin anew, for its properties have changed."""
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event) -> Mapping[HaltReason, ActiveHalt]:
         """Work until `stop` is set, or until another has to begin in this one's place.
 
-        Raises `SourceError` when Kafka's client cannot go on.
+        Return the halts that were in force then. Raises `SourceError` when Kafka's client cannot go on.
         """
         leave = asyncio.Event()
         companions = [asyncio.ensure_future(companion()) for companion in self._companions]
@@ -294,7 +313,7 @@ class Process:
         for each in companions:
             each.add_done_callback(self._ended)
         try:
-            await self.worker.run(leave)
+            return await self.worker.run(leave)
         finally:
             for each in companions:
                 each.cancel()

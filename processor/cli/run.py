@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from processor.cli.composition import process
 from processor.cli.settings import Settings, load
 from processor.cli.signals import stop_on_signal
 from processor.model.errors import ConfigurationError, SourceError
+from processor.model.reasons import HaltReason
+from processor.runtime.state import ActiveHalt
 
 YOUNG_OBJECTS = 50_000
 """Batches come and go without cycles, so the collector may look at new objects rarely."""
@@ -49,10 +51,14 @@ def _serve(config: Path | None) -> int:
 
         async def serve() -> None:
             stop = stop_on_signal()
-            await _work(settings, stop, log, reload)
+            halts = await _work(settings, stop, log, reload)
             while not stop.is_set():
                 log.info("begins anew")
-                await _work(reload(), stop, log, reload)
+                halts = await _work(reload(), stop, log, reload)
+            if halts:
+                log.warning("stopped while halted", halts={reason.value: each.cause for reason, each in halts.items()})
+            else:
+                log.info("stopped")
 
         try:
             asyncio.run(serve())
@@ -61,20 +67,20 @@ def _serve(config: Path | None) -> int:
         except Exception as error:
             log.critical("the worker cannot go on", error=str(error), exc_info=not _is_expected(error))
             return 1
-        log.info("stopped")
         return 0
 
 
 async def _work(
     settings: Settings, stop: asyncio.Event, log: FilteringBoundLogger, reload: Callable[[], Settings]
-) -> None:
+) -> Mapping[HaltReason, ActiveHalt]:
+    """Run one worker to its end; return the halts that were in force when it was told to stop."""
     async with process(settings, log, reload=reload) as worker:
         log.info("started", version=__version__, topics=settings.kafka.topics, http_port=worker.port)
         gc.unfreeze()
         gc.collect()  # what a worker before this one left
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS)
-        await worker.run(stop)
+        return await worker.run(stop)
 
 
 def _is_expected(error: Exception) -> bool:

@@ -6,7 +6,12 @@ from collections.abc import Set as AbstractSet
 from processor.model.reasons import Bottleneck, HaltReason
 
 _OF_DEAD_LETTERS = {HaltReason.DEAD_LETTER_TOPIC, HaltReason.DEAD_LETTER_TOO_LARGE, HaltReason.DEAD_LETTER_RATIO}
-_OF_KAFKA = {HaltReason.GAP, HaltReason.OFFSET_METADATA}
+_OF_KAFKA = {
+    HaltReason.GAP,
+    HaltReason.OFFSET_METADATA,
+    HaltReason.SOURCE_TOPIC,
+    HaltReason.KAFKA_UNAVAILABLE,
+}
 _BUSY = 0.85
 _SAMPLES = 15
 

@@ -120,20 +120,20 @@ def of_trouble(answer: Answer | NoAnswer) -> Retry | Halt:
     if status == 401:
         return Halt(HaltReason.UNAUTHORIZED, "FullStory answers 401: the API key is wrong or revoked")
     if status == 403:
-        return Halt(HaltReason.FORBIDDEN, "FullStory answers 403: the API key's level is too low")
-    return Halt(HaltReason.UNEXPECTED_ANSWER, f"the answer {status} is none of FullStory's: check the base URL")
+        return Halt(HaltReason.FORBIDDEN, "FullStory answers 403: the level of the API key is too low")
+    return Halt(HaltReason.UNEXPECTED_ANSWER, f"{status} answers a request, which FullStory's API never does")
 
 
 def _success(answer: Answer, *, batch: bool) -> PostVerdict:
     if not batch:
         if answer.status == 204 or isinstance(answer.body, dict):
             return Delivered()
-        return Halt(HaltReason.UNEXPECTED_ANSWER, "a success without FullStory's JSON: check the base URL")
+        return Halt(HaltReason.UNEXPECTED_ANSWER, "a success without FullStory's JSON answers a request")
     job = answer.body.get("job") if isinstance(answer.body, dict) else None
     job_id = job.get("id") if isinstance(job, dict) else None
     if isinstance(job_id, str) and job_id:
         return Accepted(job_id)
-    return Halt(HaltReason.UNEXPECTED_ANSWER, "a success without a job id: check the base URL")
+    return Halt(HaltReason.UNEXPECTED_ANSWER, "a success without a job id answers a request")
 
 
 def _rejected(answer: Answer) -> Rejected | Halt:
@@ -142,7 +142,7 @@ def _rejected(answer: Answer) -> Rejected | Halt:
     if answer.status == 413:
         return Rejected(DeadLetterReason.TOO_LARGE, "FullStory answers 413: the request is too large", answer.status)
     if code is None:
-        detail = f"the answer {answer.status} is none of FullStory's, which name a code: check what stands in between"
+        detail = f"{answer.status} without the error code that FullStory gives answers a request"
         return Halt(HaltReason.UNEXPECTED_ANSWER, detail)
     return Rejected(DeadLetterReason.REJECTED, f"FullStory answers {answer.status} {code}", answer.status)
 
@@ -192,7 +192,7 @@ def of_job(answer: Answer | NoAnswer) -> JobVerdict:
     body = answer.body if isinstance(answer.body, dict) else {}
     job = body.get("job")
     if not isinstance(job, dict):
-        return Halt(HaltReason.UNEXPECTED_ANSWER, "a job's state without a job: check the base URL")
+        return Halt(HaltReason.UNEXPECTED_ANSWER, "a success without a job answers a question about a job")
     match job.get("status"):
         case "COMPLETED":
             return Completed()

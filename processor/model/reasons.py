@@ -4,6 +4,7 @@ Only a fault of the record itself is a `DeadLetterReason`. Whatever a better con
 a reachable service would cure is a `HaltReason`: the data is kept and nothing is dead-lettered.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -87,6 +88,60 @@ class HaltReason(StrEnum):
     """The brokers take too little metadata with a committed offset: nothing may be sent that it cannot tell of."""
     GAP = "gap"
     """The committed offset is no longer in the topic: records are missing."""
+    SOURCE_TOPIC = "source_topic"
+    """A topic to read is missing, or the worker may not read it."""
+    KAFKA_UNAVAILABLE = "kafka_unavailable"
+    """No broker answers, or the brokers do not accept this worker."""
+    FULLSTORY_UNAVAILABLE = "fullstory_unavailable"
+    """Every request to FullStory fails: 5xx, timeouts, lost connections."""
+
+
+OUTAGES = frozenset({HaltReason.KAFKA_UNAVAILABLE, HaltReason.FULLSTORY_UNAVAILABLE})
+"""Halts that usually end without an operator: something outside is away, and the worker keeps trying."""
+
+ACTIONS: Mapping[HaltReason, str] = {
+    HaltReason.UNAUTHORIZED: (
+        "Give the worker a valid key in PROCESSOR_FULLSTORY__API_KEY; "
+        "one in PROCESSOR_FULLSTORY__API_KEY_FILE is used without a restart."
+    ),
+    HaltReason.FORBIDDEN: "Use a key of level Standard or higher; Architect is best.",
+    HaltReason.WRONG_ORG: "Correct PROCESSOR_FULLSTORY__ORG_ID, or use a key of that organisation.",
+    HaltReason.UNEXPECTED_ANSWER: "Check PROCESSOR_FULLSTORY__BASE_URL, and any proxy or gateway in between.",
+    HaltReason.DEAD_LETTER_TOPIC: (
+        "Create the topic that PROCESSOR_KAFKA__DEAD_LETTER_TOPIC names, or grant the worker Write and Describe on it."
+    ),
+    HaltReason.DEAD_LETTER_TOO_LARGE: (
+        "Raise max.message.bytes of the dead-letter topic to at least that of the source topics. "
+        "Other partitions continue."
+    ),
+    HaltReason.DEAD_LETTER_RATIO: (
+        "Find the cause with `segment-fullstory explain`. If so many records really are undeliverable, raise "
+        "PROCESSOR_DELIVERY__DEAD_LETTER_RATIO. Then restart the worker."
+    ),
+    HaltReason.UNATTRIBUTED: (
+        "Use a key of level Architect, or choose what happens to such events with PROCESSOR_DELIVERY__UNATTRIBUTED."
+    ),
+    HaltReason.SCHEMA_REGISTRY: (
+        "Check the registry and PROCESSOR_SCHEMA_REGISTRY__URL. Partitions whose schemas are known continue."
+    ),
+    HaltReason.UNKNOWN_SCHEMA: "Register the schema. Partitions whose schemas are known continue.",
+    HaltReason.STUCK_JOB: "Ask FullStory's support about the job, giving its id. Other partitions continue.",
+    HaltReason.OFFSET_METADATA: "Set offset.metadata.max.bytes of the brokers to 4096, its default, or higher.",
+    HaltReason.GAP: (
+        "Reset the group's offset of this partition, or set PROCESSOR_KAFKA__ON_GAP=continue to skip what was deleted. "
+        "Other partitions continue."
+    ),
+    HaltReason.SOURCE_TOPIC: (
+        "Create the topic, correct PROCESSOR_KAFKA__TOPICS, or grant the worker Read and Describe. "
+        "Other topics continue."
+    ),
+    HaltReason.KAFKA_UNAVAILABLE: "Check PROCESSOR_KAFKA__BOOTSTRAP_SERVERS, the brokers and the network in between.",
+    HaltReason.FULLSTORY_UNAVAILABLE: (
+        "Nothing is lost, and the worker keeps trying. If it lasts, see FullStory's status page, and the network and "
+        "proxies in between."
+    ),
+}
+"""What an operator does about each halt; docs/runbook.md says it at length."""
 
 
 class Bottleneck(StrEnum):

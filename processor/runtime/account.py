@@ -7,9 +7,10 @@ from typing import Literal, assert_never
 from processor.engine.retry import Backoff, Chance
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry, of_trouble
 from processor.model.reasons import HaltReason
+from processor.runtime.calls import heard
 from processor.runtime.gate import PROBED_HALTS, Gate
 from processor.runtime.notices import Observer, Retried
-from processor.runtime.ports import Destination
+from processor.runtime.ports import Clock, Destination
 
 Mode = Literal["auto", "batch", "single"]
 
@@ -35,23 +36,23 @@ class Account:
 
 
 async def identify_account(
-    destination: Destination, org_id: str | None, gate: Gate, chance: Chance, observe: Observer
+    destination: Destination, org_id: str | None, gate: Gate, clock: Clock, chance: Chance, observe: Observer
 ) -> Account:
     """Ask until FullStory says whose key this is; a key that is refused, or another's, is a halt until changed."""
     failures = 0
     while True:
-        account = judge(await destination.me())
+        account = judge(await heard(gate, clock, destination.me()))
         match account:
             case Account() if org_id not in (None, account.org_id):
-                detail = f"the key is of the organisation {account.org_id}, PROCESSOR_FULLSTORY__ORG_ID is {org_id}"
-                gate.halt(HaltReason.WRONG_ORG, detail)
+                cause = f"the key belongs to organisation {account.org_id}, and PROCESSOR_FULLSTORY__ORG_ID is {org_id}"
+                gate.halt(HaltReason.WRONG_ORG, cause)
                 await asyncio.sleep(gate.limits.probe_interval_s)
             case Account():
                 gate.resume(HaltReason.WRONG_ORG, *PROBED_HALTS)
                 return account
             case Retry():
                 failures += 1
-                observe(Retried(account.reason, account.detail))
+                observe(Retried(account.reason, account.detail, account.status))
                 await asyncio.sleep(account.after_s or Backoff().delay_s(failures, chance))
             case Halt():
                 gate.halt(account.reason, account.detail)
@@ -67,5 +68,5 @@ def judge(answer: Answer | NoAnswer) -> Account | Retry | Halt:
         org_id, role = body.get("orgId"), body.get("role")
         if isinstance(org_id, str) and isinstance(role, str):
             return Account(org_id, role)
-        return Halt(HaltReason.UNEXPECTED_ANSWER, "GET /me does not answer as FullStory does: check the base URL")
+        return Halt(HaltReason.UNEXPECTED_ANSWER, "what answers GET /me is not FullStory's API")
     return of_trouble(answer)

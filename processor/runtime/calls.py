@@ -28,10 +28,12 @@ class Calls:
         self._refusals = 0
         """In a row, and without a time to wait for."""
 
-    async def timed(self, endpoint: str, call: Awaitable[Answer | NoAnswer]) -> Answer | NoAnswer:
-        """Wait for the answer, and tell how long it took."""
+    async def timed(
+        self, endpoint: str, call: Awaitable[Answer | NoAnswer], *, is_question: bool = False
+    ) -> Answer | NoAnswer:
+        """Wait for the answer, and tell how long it took; a question is one about a job."""
         started = self._clock.monotonic()
-        answer = await call
+        answer = await heard(self._gate, self._clock, call, is_question=is_question)
         outcome = f"{answer.status // 100}xx" if isinstance(answer, Answer) else answer.reason.value
         self._observe(Answered(endpoint, outcome, self._clock.monotonic() - started))
         return answer
@@ -47,7 +49,7 @@ class Calls:
         While FullStory fails as a whole the gate lets few through, so the wait is short; it is one all the same, or a
         request that always fails would take every chance from the others.
         """
-        self._observe(Retried(verdict.reason, verdict.detail))
+        self._observe(Retried(verdict.reason, verdict.detail, verdict.status))
         if verdict.after_s or verdict.reason is RetryReason.THROTTLED:
             return
         delay_s = self._backoff.delay_s(failures, self._chance)
@@ -69,6 +71,19 @@ class Calls:
         added = self._gate.block(after_s)
         if added > 0:
             self._observe(Throttled(added))
+
+
+async def heard(
+    gate: Gate, clock: Clock, call: Awaitable[Answer | NoAnswer], *, is_question: bool = False
+) -> Answer | NoAnswer:
+    """Wait for the answer, and let it count for what is known of the service as a whole."""
+    number = gate.responses.asked(clock.monotonic(), is_question=is_question)
+    try:
+        answer = await call
+        gate.responses.answered(number, clock.monotonic(), answer, is_question=is_question)
+    finally:
+        gate.responses.dropped(number)
+    return answer
 
 
 def load_of(verdict: object) -> Load:

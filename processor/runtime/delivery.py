@@ -404,8 +404,7 @@ class Delivery:
         detail = "a job failed in part, and which events failed cannot be read with this key"
         match self._settings.unattributed:
             case "halt":
-                advice = "use a key of level Architect, or decide by PROCESSOR_DELIVERY__UNATTRIBUTED"
-                with self._gate.held(HaltReason.UNATTRIBUTED, f"{part.batch.source}: {detail}; {advice}"):
+                with self._gate.held(HaltReason.UNATTRIBUTED, f"{part.batch.source}: {detail}"):
                     await asyncio.Event().wait()
             case "dead_letter":
                 rejected = Rejected(DeadLetterReason.UNATTRIBUTED, detail, None, job.id)

@@ -8,12 +8,14 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from processor.engine.limits import Cost, Limits, Load
-from processor.model.reasons import HaltReason
+from processor.engine.responses import Responses, Symptom
+from processor.model.reasons import ACTIONS, HaltReason
 from processor.runtime.notices import Halted, Observer, Resumed
 from processor.runtime.ports import Clock
+from processor.runtime.state import ActiveHalt
 
 PROBED_HALTS = frozenset({HaltReason.UNAUTHORIZED, HaltReason.FORBIDDEN, HaltReason.UNEXPECTED_ANSWER})
 """Halts that a good answer of FullStory ends; while one lasts only probes are sent."""
@@ -38,10 +40,12 @@ class Gate:
 
     def __init__(self, limits: Limits, clock: Clock, observe: Observer) -> None:
         self.limits = limits
-        self.halts: dict[HaltReason, str] = {}
+        self.responses = Responses()
+        self.halts: dict[HaltReason, ActiveHalt] = {}
         self._clock = clock
         self._observe = observe
         self._is_open = False
+        self._is_leaving = False
         self._held: defaultdict[HaltReason, list[str]] = defaultdict(list)
         self._queue: deque[_Turn] = deque()
         self._asking: deque[asyncio.Future[None]] = deque()
@@ -123,39 +127,62 @@ class Gate:
         now = self._clock.monotonic()
         return self.limits.block(now + seconds, now)
 
-    def halt(self, reason: HaltReason, detail: str) -> None:
-        """Stand still for this reason; said once until it is resumed."""
-        if reason not in self.halts:
-            self._observe(Halted(reason, detail))
-        self.halts[reason] = detail
+    def halt(self, reason: HaltReason, cause: str, action: str = "") -> None:
+        """Stand still for this reason; observers learn of it once until it is resumed.
+
+        `action` replaces the general advice for this reason where more is known.
+        """
+        before = self.halts.get(reason)
+        since = self._clock.wall() if before is None else before.since
+        self.halts[reason] = ActiveHalt(cause, since, action or ACTIONS[reason])
+        if before is None:
+            self._observe(Halted(reason, cause, self.halts[reason].action))
         if reason in PROBED_HALTS:
             self.limits.halt(self._clock.monotonic())
             self.serve()  # the next chance is another one now
 
-    def resume(self, *reasons: HaltReason) -> None:
-        """The causes are gone."""
-        ended = [reason for reason in reasons if self.halts.pop(reason, None) is not None]
-        for reason in ended:
-            self._observe(Resumed(reason))
+    def resume(self, *reasons: HaltReason, is_cured: bool = True) -> None:
+        """End these halts: their causes are gone or, if not `is_cured`, are another worker's now."""
+        ended = {reason: self.halts.pop(reason) for reason in reasons if reason in self.halts}
+        for reason, halt in ended.items():
+            if not self._is_leaving:
+                self._observe(Resumed(reason, max(self._clock.wall() - halt.since, 0.0), is_cured))
         if ended:
             if not PROBED_HALTS & self.halts.keys():
                 self.limits.resume()
             self.serve()
 
     @contextmanager
-    def held(self, reason: HaltReason, detail: str) -> Iterator[None]:
-        """Show a halt for as long as the block lasts, or until it is resumed; of several the last one is shown."""
-        self.halt(reason, detail)
+    def held(self, reason: HaltReason, cause: str, action: str = "", *, is_cured_at_end: bool = True) -> Iterator[None]:
+        """Show a halt for as long as the block lasts, or until it is resumed; of several the last one is shown.
+
+        A block that is cancelled has not seen the cause go.
+        """
+        self.halt(reason, cause, action)
         held = self._held[reason]
-        held.append(detail)
+        held.append(cause)
+        is_cured = False
         try:
             yield
+            is_cured = is_cured_at_end
         finally:
-            held.remove(detail)
+            held.remove(cause)
             if not held:
-                self.resume(reason)
+                self.resume(reason, is_cured=is_cured)
             elif reason in self.halts:
-                self.halts[reason] = held[-1]
+                self.halts[reason] = replace(self.halts[reason], cause=held[-1])
+
+    def leave(self) -> None:
+        """The process ends: what ends with it is no cure, and observers do not learn of it."""
+        self._is_leaving = True
+
+    def judge(self) -> None:
+        """Halt while FullStory answers no request; call this every second."""
+        found = self.responses.finding(self._clock.monotonic())
+        if found is not None and found.symptom is Symptom.FAILING:
+            self.halt(HaltReason.FULLSTORY_UNAVAILABLE, found.cause)
+        else:
+            self.resume(HaltReason.FULLSTORY_UNAVAILABLE)
 
     def serve(self) -> None:
         """Let requests through in their order, as far as there is room; called whenever that may have changed."""

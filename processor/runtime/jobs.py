@@ -86,7 +86,7 @@ class Jobs:
                 self._observe(JobIsLate(kind, job_id, where, now - accepted_at))
             if now >= halt_at:
                 halt_at = float("inf")
-                detail = f"{where}: FullStory's job {job_id} does not end; ask its support, giving the job's id"
+                detail = f"{where} waits for FullStory's job {job_id}, which does not end"
                 late.enter_context(self._gate.held(HaltReason.STUCK_JOB, detail))
             wait_s = self._polling.wait_s(kind, now - accepted_at)
             await asyncio.sleep(wait_s)
@@ -148,7 +148,7 @@ class Jobs:
         while True:
             await self._gate.ask()
             asked_at = self._clock.monotonic()
-            verdict = judge(await self._calls.timed(endpoint, ask()))
+            verdict = judge(await self._calls.timed(endpoint, ask(), is_question=True))
             self._calls.note_throttle(verdict)
             self._gate.told(load_of(verdict), asked_at)
             if isinstance(verdict, Retry):

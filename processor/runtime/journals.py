@@ -184,9 +184,7 @@ class Journals:
     def _halt(self) -> None:
         """Nothing may be sent that the journal cannot tell of; try from time to time whether the broker takes more."""
         if HaltReason.OFFSET_METADATA not in self._gate.halts:
-            advice = "set offset.metadata.max.bytes to 4096, its default"
-            detail = f"the brokers take too little metadata with a committed offset: {advice}"
-            self._gate.halt(HaltReason.OFFSET_METADATA, detail)
+            self._gate.halt(HaltReason.OFFSET_METADATA, "the brokers take too little metadata with a committed offset")
             self._try_again()
 
     def _try_again(self) -> None:

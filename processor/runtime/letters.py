@@ -53,11 +53,8 @@ class Letters:
         if not rejected or ratio is None:
             return
         most, _ = Counter(each.reason for each in rejected).most_common(1)[0]
-        detail = (
-            f"{ratio:.0%} of the last {WINDOW_RECORDS} records or so would be dead-lettered, most as {most}: mend the "
-            "cause, or raise PROCESSOR_DELIVERY__DEAD_LETTER_RATIO if that is right, and start the worker again"
-        )
-        with self._gate.held(HaltReason.DEAD_LETTER_RATIO, detail):
+        cause = f"{ratio:.0%} of about the last {WINDOW_RECORDS} records would be dead-lettered, most as {most}"
+        with self._gate.held(HaltReason.DEAD_LETTER_RATIO, cause):
             await asyncio.Event().wait()
 
     async def write(

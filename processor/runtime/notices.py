@@ -43,10 +43,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A request is going to be sent again; `detail` is what the network did, where it did something."""
+    """A request is going to be sent again; `detail` is what the network did, `status` what FullStory answered."""
 
     reason: RetryReason
     detail: str = ""
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +168,27 @@ class Halted:
     """Delivery stands still; said once when it begins."""
 
     reason: HaltReason
-    detail: str
+    cause: str
+    action: str
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The cause of a halt is gone."""
+    """A halt is over: its cause is gone, or it concerned a partition that another worker has now."""
 
     reason: HaltReason
+    lasted_s: float
+    is_cured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyKnown:
+    """FullStory has said whose key is in use; again after a renewal."""
+
+    org_id: str
+    role: str
+    is_batch: bool
+    """Whether requests of several items are sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +200,10 @@ class RegistryAsked:
 
 @dataclass(frozen=True, slots=True)
 class SchemaCacheTrouble:
-    """A schema could not be read from the cache on disk, or not be written to it; the worker goes on without."""
+    """A schema could not be read from the cache on disk, or not be written to it; the worker goes on without.
+
+    An empty `detail`: one could be written.
+    """
 
     detail: str
 
@@ -218,6 +235,7 @@ Notice = (
     | Rebalanced
     | Halted
     | Resumed
+    | KeyKnown
     | RegistryAsked
     | SchemaCacheTrouble
     | SourceTrouble

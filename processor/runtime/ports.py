@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from processor.engine.verdict import Answer, NoAnswer
 from processor.events.framing import SchemaId
-from processor.model.reasons import Kind
+from processor.model.reasons import HaltReason, Kind
 from processor.model.records import Headers, Record, TopicPartition
 
 
@@ -71,10 +71,18 @@ class ClientFigures(NamedTuple):
 
     fetch_queue_bytes: int = 0
     """What it has fetched and nobody has consumed yet."""
-    round_trip_s: float = 0.0
-    """The shortest of late to the slowest broker; a fetch that finds nothing waits there for half a second."""
+    round_trip_s: float | None = None
+    """The shortest of late to the slowest broker (a fetch that finds nothing waits there for half a second); None while
+    it is unknown."""
     answered_at: float | None = None
     """When a broker last sent anything, in seconds since the epoch; None before the first did."""
+
+
+class SourceFault(NamedTuple):
+    """Why the source gives nothing: the cause as a clause, the action in whole sentences ("" for the general one)."""
+
+    cause: str
+    action: str = ""
 
 
 class SourceListener(Protocol):
@@ -113,6 +121,10 @@ class SourceListener(Protocol):
 
     def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:
         """The position is not in the topic, which holds the offsets `[first, end)`; nothing is fetched of it."""
+        ...
+
+    def faults(self, faults: Mapping[HaltReason, SourceFault]) -> None:
+        """What keeps the source from reading, all of it; told whenever it changes, and empty when all is well."""
         ...
 
     def trouble(self, detail: str) -> None:

@@ -120,6 +120,6 @@ class SchemaCache:
 
     def _absence(self, schema_id: SchemaId, partition: TopicPartition) -> str:
         return (
-            f"{partition} holds records whose schema has the {kind_of(schema_id)} {schema_id}, and the registry has "
-            f"none of it: register it, or they are dead-lettered {self._unknown_after_s:g} s after it was first asked"
+            f"{partition} holds records whose schema has the {kind_of(schema_id)} {schema_id}, which the registry does "
+            f"not have; they are dead-lettered {self._unknown_after_s:g} s after the first look"
         )

@@ -3,9 +3,22 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from processor.engine.responses import Finding
 from processor.model.reasons import Bottleneck, HaltReason
 from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveHalt:
+    """One reason for which delivery stands still."""
+
+    cause: str
+    """What is wrong and where, without a full stop."""
+    since: float
+    """In wall-clock seconds."""
+    action: str
+    """What an operator does about it, in whole sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +62,8 @@ class WorkerState:
     """Whether the group has given this process its part, which may be no partition at all."""
     is_draining: bool
     partitions: Sequence[PartitionState]
-    halts: Mapping[HaltReason, str]
-    """Why delivery stands still, in words; empty while it does not."""
+    halts: Mapping[HaltReason, ActiveHalt]
+    """Why delivery stands still; empty while it does not."""
     bytes_held: int
     bottleneck: Bottleneck
     """What holds throughput back."""
@@ -63,6 +76,10 @@ class WorkerState:
     """When Kafka's client was last polled, on the monotonic clock."""
     client: ClientFigures = field(default_factory=ClientFigures)
     """What it says of itself."""
+    finding: Finding | None = None
+    """What is wrong with FullStory's answers as a whole; its `since` is on the monotonic clock."""
+    next_try_s: float | None = None
+    """In how many seconds the next request may be sent; None when one may be sent now, or when no time is set."""
 
 
 StateOf = Callable[[], WorkerState]

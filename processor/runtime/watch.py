@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from processor.engine.bottleneck import Majority
 from processor.model.records import TopicPartition
+from processor.runtime.gate import Gate
 from processor.runtime.notices import HeldUp, Observer
 from processor.runtime.ports import Clock
 from processor.runtime.state import Blocked, StateOf, WorkerState
@@ -16,9 +17,22 @@ EVERY_S = 1.0
 class Watch:
     """Owned by the event loop's thread. A moment's state says little about throughput; many say more."""
 
-    def __init__(self, state_of: StateOf, clock: Clock, worked_s: Callable[[], float], observe: Observer) -> None:
-        """`worked_s` returns the seconds of CPU that the event loop's thread has used; called on that thread."""
+    def __init__(
+        self,
+        state_of: StateOf,
+        gate: Gate,
+        clock: Clock,
+        worked_s: Callable[[], float],
+        observe: Observer,
+        remember: Callable[[WorkerState], None],
+    ) -> None:
+        """`worked_s` returns the seconds of CPU that the event loop's thread has used; called on that thread.
+
+        `remember` is given the state each second.
+        """
         self._state_of = state_of
+        self._gate = gate
+        self._remember = remember
         self._clock = clock
         self._worked_s = worked_s
         self._observe = observe
@@ -39,7 +53,9 @@ class Watch:
             at, worked_s = now, worked_by_now_s
 
     def _look(self, busy: float) -> None:
+        self._gate.judge()
         state = self._state_of()
+        self._remember(state)
         self._majority.add(state.bottleneck, busy)
         self._tell({each.id: each.blocked for each in state.partitions if each.blocked is not None})
 

@@ -41,9 +41,12 @@ from processor.runtime.notices import (
     SourceTrouble,
 )
 from processor.runtime.owned import Owned
-from processor.runtime.ports import Assignment, Clock, Commit, CommitFault, Fetched, Source
+from processor.runtime.ports import Assignment, Clock, Commit, CommitFault, Fetched, Source, SourceFault
 from processor.runtime.schemas import SchemaCache
-from processor.runtime.state import WorkerState
+from processor.runtime.state import ActiveHalt, WorkerState
+
+SOURCE_HALTS = frozenset({HaltReason.KAFKA_UNAVAILABLE, HaltReason.SOURCE_TOPIC})
+"""Halts of which the source tells."""
 
 LEAVING_S = 5.0
 """Of the grace time, what is kept for the last commit and for leaving the group."""
@@ -118,6 +121,8 @@ class Worker:
             operations_in_flight=limits.operations,
             polled_at=self._source.polled_at,
             client=self._source.figures,
+            finding=self._gate.responses.finding(now),
+            next_try_s=None if (chance := limits.next_chance(now)) is None else chance - now,
         )
 
     def open(self, destination: str) -> None:
@@ -128,8 +133,11 @@ class Worker:
         self._gate.open()
         self._schedule_pump()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then leave; raise what made it impossible to go on."""
+    async def run(self, stop: asyncio.Event) -> Mapping[HaltReason, ActiveHalt]:
+        """Work until `stop` is set, then leave; raise what made it impossible to go on.
+
+        Return the halts that were in force when it was told to stop.
+        """
         self._gate.watch(self._schedule_pump)
         self._source.start(self)
         stopping = asyncio.ensure_future(stop.wait())
@@ -138,6 +146,8 @@ class Worker:
             await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._is_draining = True
+            halts = dict(self._gate.halts)
+            self._gate.leave()
             stopping.cancel()
             failing.cancel()
             await self._source.stop()
@@ -148,6 +158,7 @@ class Worker:
                 self._timer.cancel()
         if self._failure is not None:
             raise self._failure
+        return halts
 
     # SourceListener
 
@@ -240,8 +251,15 @@ class Worker:
             self._source.seek(partition, owned.partition.epoch, first)
             return
         owned.has_gap = True
-        detail = f"{partition} holds the offsets {first} to {end}, and the next one to consume is {position}"
-        owned.halts.enter_context(self._gate.held(HaltReason.GAP, f"{detail}: {_gap_cause(position, first)}"))
+        cause, action = _gap(partition, position, first, end)
+        owned.halts.enter_context(self._gate.held(HaltReason.GAP, cause, action, is_cured_at_end=False))
+
+    def faults(self, faults: Mapping[HaltReason, SourceFault]) -> None:
+        """Halt while Kafka is not there to read from."""
+        for reason in SOURCE_HALTS & self._gate.halts.keys() - faults.keys():
+            self._gate.resume(reason)
+        for reason, fault in faults.items():
+            self._gate.halt(reason, fault.cause, fault.action)
 
     def trouble(self, detail: str) -> None:
         """Tell of a passing fault of Kafka's client."""
@@ -480,10 +498,12 @@ def _body_bytes(payload: Payload) -> int:
     return 2 * sum(len(item.body) for kind in Kind for item in payload.items(kind))
 
 
-def _gap_cause(position: int, first: int) -> str:
+def _gap(partition: TopicPartition, position: int, first: int, end: int) -> tuple[str, str]:
+    """Say why the next record cannot be consumed, and what to do."""
+    holds = f"{partition} holds the offsets {first} to {end}, and the next one to consume is {position}"
     if position > first:
-        return "the topic was recreated or cut; reset the group's offset"
+        return f"{holds}: the topic was recreated or truncated", "Reset the group's offset of this partition."
     return (
-        f"{first - position} records were deleted before they were consumed; "
-        "PROCESSOR_KAFKA__ON_GAP=continue passes over them"
+        f"{holds}: {first - position} records were deleted before they were consumed",
+        "Set PROCESSOR_KAFKA__ON_GAP=continue to skip them. Other partitions continue.",
     )

@@ -1,7 +1,20 @@
 """A worker's state, to be varied with `dataclasses.replace`."""
 
-from processor.model.reasons import Bottleneck
-from processor.runtime.state import WorkerState
+from processor.adapters.telemetry.metrics import Facts
+from processor.model.reasons import ACTIONS, Bottleneck, HaltReason
+from processor.runtime.state import ActiveHalt, WorkerState
+
+FACTS = Facts(
+    version="1.2.3",
+    mapping_fingerprint="f00d",
+    topics=("segment.identify", "segment.track"),
+    memory_budget_bytes=256 * 2**20,
+    group_id="segment-fullstory",
+    fullstory="https://api.fullstory.com",
+    instance="worker-7f9c, process 1",
+    started_at=990_000.0,
+)
+"""Of some worker."""
 
 IDLE = WorkerState(
     has_joined=True,
@@ -17,3 +30,8 @@ IDLE = WorkerState(
     polled_at=0.0,
 )
 """It has joined its group, owns nothing, and does nothing."""
+
+
+def halts(reason: HaltReason, cause: str, since: float = 0.0) -> dict[HaltReason, ActiveHalt]:
+    """Return one halt, as a state holds it."""
+    return {reason: ActiveHalt(cause, since, ACTIONS[reason])}

@@ -11,8 +11,9 @@ from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.source import KafkaSource
+from processor.model.reasons import HaltReason
 from processor.model.records import Record, TopicPartition
-from processor.runtime.ports import Assignment, Commit, CommitFault, Fetched
+from processor.runtime.ports import Assignment, Commit, CommitFault, Fetched, SourceFault
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 
@@ -91,6 +92,7 @@ class Listener:
         """Partition, offset, and which offset would have followed what had been fetched by then."""
         self.log_ends: dict[TopicPartition, int] = {}
         self.gaps: list[tuple[TopicPartition, int, tuple[int, int]]] = []
+        self.source_faults: list[dict[HaltReason, SourceFault]] = []
         self.troubles: list[str] = []
         self.failures: list[Exception] = []
         self.to_commit: dict[TopicPartition, int] = {}
@@ -145,6 +147,10 @@ class Listener:
     def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:
         """Keep the gap."""
         self.gaps.append((partition, position, available))
+
+    def faults(self, faults: Mapping[HaltReason, SourceFault]) -> None:
+        """Keep what keeps the source from reading."""
+        self.source_faults.append(dict(faults))
 
     def trouble(self, detail: str) -> None:
         """Keep the fault."""

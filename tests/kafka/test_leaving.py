@@ -10,8 +10,9 @@ from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.source import KafkaSource
+from processor.model.reasons import HaltReason
 from processor.model.records import TopicPartition
-from processor.runtime.ports import Assignment, Commit, CommitFault, Fetched
+from processor.runtime.ports import Assignment, Commit, CommitFault, Fetched, SourceFault
 from tests.kafka.cluster import ANSWER_DEADLINE_S, Cluster
 from tests.kafka.conftest import Names
 
@@ -26,6 +27,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.joined = asyncio.Event()
+        self.source_faults: list[dict[HaltReason, SourceFault]] = []
         self.troubles: list[object] = []
 
     def assigned(self, assignments: Sequence[Assignment], partitions_in_topics: int) -> None:
@@ -56,6 +58,10 @@ class Listener:
 
     def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:
         """Take nothing."""
+
+    def faults(self, faults: Mapping[HaltReason, SourceFault]) -> None:
+        """Keep what keeps the source from reading."""
+        self.source_faults.append(dict(faults))
 
     def trouble(self, detail: str) -> None:
         """Note it."""

@@ -12,7 +12,6 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 
 from processor.adapters.telemetry.history import STEP_S, STEPS, History
-from processor.adapters.telemetry.metrics import Facts
 from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import TelemetryServer
 from processor.model.reasons import Bottleneck, DeadLetterReason, HaltReason, Kind
@@ -22,12 +21,13 @@ from processor.runtime.ports import ClientFigures
 from processor.runtime.state import Blocked, PartitionState, WorkerState
 from processor.sandbox.options import SandboxOptions
 from processor.sandbox.server import Sandbox
-from tests.fakes.state import IDLE
+from tests.fakes.state import FACTS as SOME
+from tests.fakes.state import IDLE, halts
 from tests.operation.browser import Page, browser
 
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
 NOW_S = 1_771_000_000.0
-FACTS = Facts("1.0.0", "5f0c8a1d", ("segment.identify", "segment.track"), 256 * 2**20)
+FACTS = replace(SOME, started_at=NOW_S - 93_600)
 WIDTHS = {"phone": 390, "desk": 1_400}
 
 
@@ -60,7 +60,7 @@ BUSY = replace(
     client=ClientFigures(3 * 2**20, 0.004),
 )
 HALTED = replace(
-    BUSY, halts={HaltReason.UNAUTHORIZED: "FullStory answers 401: the key is wrong or was revoked; give a working one"}
+    BUSY, halts=halts(HaltReason.UNAUTHORIZED, "FullStory answers 401: the API key is wrong or revoked", NOW_S - 754)
 )
 
 
@@ -99,7 +99,7 @@ class WorkerWorld:
         """Serve the page; give its address."""
 
         def page() -> str:
-            return render(self.state, self.history, FACTS, self.now)
+            return render(self.state, self.history, FACTS, self.now, self.now)
 
         registry = CollectorRegistry()
         async with TelemetryServer(

@@ -341,7 +341,7 @@ def test_events_of_unknown_fate_halt_their_partition_alone() -> None:
         await world.until(lambda: HaltReason.UNATTRIBUTED in world.member.gate.halts)
         world.track("c", at=1)
         await world.until(lambda: world.committed == [0, 1])
-        assert "segment[0]" in world.member.gate.halts[HaltReason.UNATTRIBUTED]
+        assert "segment[0]" in world.member.gate.halts[HaltReason.UNATTRIBUTED].cause
         await world.member.source.revoke(world.partitions[0])
         await asyncio.sleep(0.1)
         assert not world.member.gate.halts
@@ -433,7 +433,7 @@ def test_the_worker_tells_what_it_does() -> None:
         await world.settled()
         observer = world.member.observer
         assert [(notice.users, notice.events) for notice in observer.of(Built)] == [(2, 1)]
-        assert observer.of(Retried) == [Retried(RetryReason.SERVER_ERROR)]
+        assert observer.of(Retried) == [Retried(RetryReason.SERVER_ERROR, status=503)]
         assert [notice.kind for notice in observer.of(JobEnded)] == [Kind.USER]
 
     simulate(story)

@@ -10,6 +10,7 @@ from processor.model.reasons import HaltReason
 from processor.runtime.account import Account, identify_account
 from processor.runtime.notices import Halted, RegistryAsked, Resumed
 from processor.runtime.ports import DeadLetter
+from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import coordinates
 from tests.fakes.fullstory import Refused
 from tests.simulation.records import SCHEMA, SCHEMA_ID, as_avro
@@ -214,7 +215,7 @@ def test_a_letter_that_is_too_large_halts_its_partition_alone() -> None:
         assert halts.keys() == {HaltReason.DEAD_LETTER_TOO_LARGE}
         limit = 1
         await world.until(lambda: world.committed == [0, 1, 2])
-        assert "segment[0]" in world.member.worker.state().halts[HaltReason.DEAD_LETTER_TOO_LARGE]
+        assert "segment[0]" in world.member.worker.state().halts[HaltReason.DEAD_LETTER_TOO_LARGE].cause
         limit = 0
         await world.settled()
         await asyncio.sleep(1.0)
@@ -297,7 +298,7 @@ def test_nothing_is_sent_before_it_is_known_whose_key_it_is() -> None:
         world.track("a"), world.track("b")
         gate = world.member.gate
         asking = asyncio.create_task(
-            identify_account(world.fullstory, "MINE", gate, lambda: 0.5, world.member.observer)
+            identify_account(world.fullstory, "MINE", gate, FakeClock(), lambda: 0.5, world.member.observer)
         )
         await asyncio.sleep(100.0)
         assert (world.posts, world.committed) == ([], [0])
@@ -332,7 +333,7 @@ def test_records_that_were_deleted_unread_halt_their_partition(on_gap: str) -> N
             return
         await world.until(lambda: world.committed == [2, 1])
         await asyncio.sleep(5.0)
-        detail = world.member.gate.halts[HaltReason.GAP]
+        detail = world.member.gate.halts[HaltReason.GAP].cause
         assert "segment[0] holds the offsets 5 to 6, and the next one to consume is 2" in detail
         assert "3 records were deleted" in detail
         await world.member.source.revoke(world.partitions[0])
@@ -353,7 +354,7 @@ def test_a_topic_that_was_cut_back_halts_even_where_gaps_are_passed_over() -> No
         world.broker.committed[world.partitions[0]] = 7
         await world.member.source.assign(*world.partitions)
         await asyncio.sleep(1.0)
-        assert "recreated or cut" in world.member.gate.halts[HaltReason.GAP]
+        assert "recreated or truncated" in world.member.gate.halts[HaltReason.GAP].cause
         world.member.worker.gap(world.partitions[0], 7, (0, 3))  # told again
         assert len(world.member.observer.of(Halted)) == 1
 

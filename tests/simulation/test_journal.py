@@ -313,7 +313,7 @@ def test_brokers_that_take_no_metadata_halt_delivery() -> None:
         world.broker.max_metadata = 50
         world.track("a"), world.track("b")
         await asyncio.sleep(60.0)
-        assert "offset.metadata.max.bytes" in world.member.gate.halts[HaltReason.OFFSET_METADATA]
+        assert "offset.metadata.max.bytes" in world.member.gate.halts[HaltReason.OFFSET_METADATA].action
         assert (world.posts, world.committed) == ([], [0])
         world.broker.max_metadata = 4_096
         await world.settled(within_s=60.0)

@@ -132,7 +132,7 @@ def test_a_bad_release_halts_instead_of_emptying_the_topic() -> None:
             world.send(b"{}", "dead_lettered")
         await asyncio.sleep(HOUR_S)
         assert world.member.gate.halts.keys() == {HaltReason.DEAD_LETTER_RATIO}
-        assert "unknown_type" in world.member.gate.halts[HaltReason.DEAD_LETTER_RATIO]
+        assert "unknown_type" in world.member.gate.halts[HaltReason.DEAD_LETTER_RATIO].cause
         assert letters < len(world.letters.letters) <= 1_000
         assert len(world.posts) == posts
         await world.member.stop()
@@ -161,11 +161,17 @@ def test_an_outage_lets_one_request_through_at_a_time_and_ends_at_once() -> None
     simulate(story, Plan(partitions=4))
 
 
+def watch_of(world: World) -> Watch:
+    """Return a watch over the world's worker, which has no use for CPU time."""
+    member = world.member
+    return Watch(member.worker.state, member.gate, FakeClock(), lambda: 0.0, member.observer, lambda _state: None)
+
+
 def test_a_batch_that_is_overtaken_is_named() -> None:
     """With its offset, how long it has been on its way, and what it waits for; once, while the state shows it."""
 
     async def story(world: World) -> None:
-        watch = Watch(world.member.worker.state, FakeClock(), lambda: 0.0, world.member.observer)
+        watch = watch_of(world)
         watching = asyncio.get_running_loop().create_task(watch.run())
         world.fullstory.weather.job_duration_s = (300.0, 300.0)
         world.track("a"), world.track("b")
@@ -221,7 +227,7 @@ def test_what_holds_throughput_back_is_told(trouble: Any, expected: Bottleneck) 
     """And nothing when all is well."""
 
     async def story(world: World) -> None:
-        watch = Watch(world.member.worker.state, FakeClock(), lambda: 0.0, world.member.observer)
+        watch = watch_of(world)
         watching = asyncio.get_running_loop().create_task(watch.run())
         for number in range(40):
             world.track(f"early{number}", at=number % 2)

@@ -32,8 +32,8 @@ def test_a_schema_that_is_registered_late_is_waited_for() -> None:
         await asyncio.sleep(LIMIT_S - 60.0)
         halts = world.member.worker.state().halts
         assert halts.keys() == {HaltReason.UNKNOWN_SCHEMA}
-        assert "segment[0]" in halts[HaltReason.UNKNOWN_SCHEMA]
-        assert f"the id {SCHEMA_ID}" in halts[HaltReason.UNKNOWN_SCHEMA]
+        assert "segment[0]" in halts[HaltReason.UNKNOWN_SCHEMA].cause
+        assert f"the id {SCHEMA_ID}" in halts[HaltReason.UNKNOWN_SCHEMA].cause
         world.schemas.texts[SCHEMA_ID] = TEXT
         await world.settled()
         assert world.letters_of("unknown_schema") == []

@@ -48,6 +48,8 @@ def test_every_halt_holds_something_back(reason: HaltReason) -> None:
         HaltReason.DEAD_LETTER_TOO_LARGE: Bottleneck.DEAD_LETTERS,
         HaltReason.DEAD_LETTER_RATIO: Bottleneck.DEAD_LETTERS,
         HaltReason.GAP: Bottleneck.KAFKA,
+        HaltReason.SOURCE_TOPIC: Bottleneck.KAFKA,
+        HaltReason.KAFKA_UNAVAILABLE: Bottleneck.KAFKA,
         HaltReason.OFFSET_METADATA: Bottleneck.KAFKA,
     }.get(reason, Bottleneck.DESTINATION)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from processor.engine.limits import Cost, Limits, LimitSettings, Load
-from processor.model.reasons import HaltReason
+from processor.engine.verdict import Answer
+from processor.model.reasons import ACTIONS, HaltReason
 from processor.runtime.gate import Gate
 from processor.runtime.notices import Halted, Resumed
 from tests.fakes.clock import FakeClock
@@ -49,6 +50,11 @@ class Scene:
         """One of those let through is answered for good."""
         self.gate.answered(Load.UNKNOWN, 0.0)
         self.gate.finished(Cost.of_job(operations))
+
+
+def causes(gate: Gate) -> dict[HaltReason, str]:
+    """Return why delivery stands still, in words."""
+    return {reason: halt.cause for reason, halt in gate.halts.items()}
 
 
 def play(story: Callable[[Scene], Coroutine[Any, Any, None]], *, is_open: bool = True) -> Scene:
@@ -216,14 +222,17 @@ def test_a_probed_halt_lets_one_through_each_interval() -> None:
         await asyncio.sleep(20.0)
         assert scene.names == ["a"]
         assert scene.times == pytest.approx([15.0])
-        assert scene.gate.halts == {HaltReason.UNAUTHORIZED: "still no"}
+        assert causes(scene.gate) == {HaltReason.UNAUTHORIZED: "still no"}
         assert scene.gate.is_blocked_for(0.0)
         scene.gate.resume(HaltReason.UNAUTHORIZED, HaltReason.FORBIDDEN)
         await asyncio.sleep(0)
         assert scene.names == ["a", "b"]
 
     scene = play(story)
-    expected = [Halted(HaltReason.UNAUTHORIZED, "no"), Resumed(HaltReason.UNAUTHORIZED)]
+    expected = [
+        Halted(HaltReason.UNAUTHORIZED, "no", ACTIONS[HaltReason.UNAUTHORIZED]),
+        Resumed(HaltReason.UNAUTHORIZED, 20.0, is_cured=True),
+    ]
     assert scene.observer.notices == expected
 
 
@@ -264,13 +273,16 @@ def test_a_halt_that_several_hold_ends_with_the_last() -> None:
         gate, reason = scene.gate, HaltReason.GAP
         with gate.held(reason, "first"):
             with gate.held(reason, "second"):
-                assert gate.halts == {reason: "second"}
-            assert gate.halts == {reason: "first"}
+                assert causes(gate) == {reason: "second"}
+            assert causes(gate) == {reason: "first"}
             assert gate.room == 2
         assert gate.halts == {}
 
     scene = play(story)
-    assert scene.observer.notices == [Halted(HaltReason.GAP, "first"), Resumed(HaltReason.GAP)]
+    assert scene.observer.notices == [
+        Halted(HaltReason.GAP, "first", ACTIONS[HaltReason.GAP]),
+        Resumed(HaltReason.GAP, 0.0, is_cured=True),
+    ]
 
 
 def test_a_held_halt_may_be_resumed_for_all() -> None:
@@ -284,3 +296,59 @@ def test_a_held_halt_may_be_resumed_for_all() -> None:
             assert gate.halts == {}
 
     play(story)
+
+
+def test_a_halt_that_is_cancelled_or_another_workers_now_is_not_cured() -> None:
+    """Nobody is to believe that its cause is gone."""
+
+    async def hold(gate: Gate) -> None:
+        with gate.held(HaltReason.STUCK_JOB, "it does not end"):
+            await asyncio.Event().wait()
+
+    async def story(scene: Scene) -> None:
+        holding = asyncio.get_running_loop().create_task(hold(scene.gate))
+        await asyncio.sleep(5.0)
+        holding.cancel()
+        await asyncio.wait({holding})
+        with scene.gate.held(HaltReason.GAP, "records are gone", is_cured_at_end=False):
+            await asyncio.sleep(3.0)
+
+    assert play(story).observer.of(Resumed) == [
+        Resumed(HaltReason.STUCK_JOB, 5.0, is_cured=False),
+        Resumed(HaltReason.GAP, 3.0, is_cured=False),
+    ]
+
+
+def test_a_process_that_ends_reports_no_end_of_a_halt() -> None:
+    """What ends with the process has not ended."""
+
+    async def story(scene: Scene) -> None:
+        with scene.gate.held(HaltReason.GAP, "records are gone"):
+            scene.gate.leave()
+
+    scene = play(story)
+    assert scene.observer.of(Resumed) == []
+    assert len(scene.observer.of(Halted)) == 1
+
+
+def test_an_outage_is_a_halt_for_as_long_as_every_request_fails() -> None:
+    """With its cause and its beginning; the first answer that is none of a failure ends it."""
+
+    async def story(scene: Scene) -> None:
+        gate, begun = scene.gate, FakeClock().wall()
+        for _ in range(4):
+            call = gate.responses.asked(FakeClock().monotonic(), is_question=False)
+            gate.responses.answered(call, FakeClock().monotonic(), Answer(503), is_question=False)
+            await asyncio.sleep(1.0)
+        gate.judge()
+        halt = gate.halts[HaltReason.FULLSTORY_UNAVAILABLE]
+        assert halt.cause == "FullStory answers 503 to every request"
+        assert gate.room == 2, "a halt of this kind keeps nobody from trying"
+        await asyncio.sleep(10.0)
+        call = gate.responses.asked(FakeClock().monotonic(), is_question=False)
+        gate.responses.answered(call, FakeClock().monotonic(), Answer(200), is_question=False)
+        gate.judge()
+        assert gate.halts == {}
+        assert halt.since == pytest.approx(begun + 4.0)
+
+    assert [type(each) for each in play(story).observer.notices] == [Halted, Resumed]

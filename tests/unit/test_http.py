@@ -10,18 +10,18 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from processor.adapters.telemetry.metrics import Facts, Metrics
+from processor.adapters.telemetry.metrics import Metrics
 from processor.adapters.telemetry.server import POLL_LIMIT_S, TelemetryServer
 from processor.model.errors import ConfigurationError
-from processor.model.reasons import HaltReason
+from processor.model.reasons import ACTIONS, HaltReason
 from processor.model.records import TopicPartition
 from processor.runtime.state import PartitionState, WorkerState
-from tests.fakes.state import IDLE
+from tests.fakes.state import FACTS, IDLE, halts
 
 HOST = "127.0.0.1"
 Get = Callable[..., Awaitable[aiohttp.ClientResponse]]
 
-HALTS = {HaltReason.FORBIDDEN: "the key's level is too low"}
+HALTS = halts(HaltReason.FORBIDDEN, "the key's level is too low")
 
 
 @dataclass
@@ -130,7 +130,13 @@ def test_a_halt_stands_in_the_body_of_a_ready_worker() -> None:
     """Another pod would halt as well, so the status stays 200 unless it is wanted otherwise."""
     world = World(replace(IDLE, halts=HALTS))
 
-    body = {"joined": True, "partitions": 0, "halts": {"forbidden": "the key's level is too low"}}
+    halt = {
+        "cause": "the key's level is too low",
+        "since": "1970-01-01T00:00:00+00:00",
+        "action": ACTIONS[HaltReason.FORBIDDEN],
+        "runbook": "/runbook#halt-forbidden",
+    }
+    body = {"joined": True, "partitions": 0, "halts": {"forbidden": halt}}
     assert world.ask("/readyz") == (200, {"status": "ready", **body})
     assert world.ask("/readyz", fail_on_halt=True) == (503, {"status": "halted", **body})
 
@@ -138,7 +144,7 @@ def test_a_halt_stands_in_the_body_of_a_ready_worker() -> None:
 def test_metrics_come_in_the_format_that_is_asked_for() -> None:
     """The content type says which; a scrape shows the state of the moment."""
     world = World(replace(IDLE, bytes_held=77))
-    Metrics(world.registry, lambda: world.state, world, Facts("1", "f", ("t",), 1))
+    Metrics(world.registry, lambda: world.state, world, FACTS)
 
     async def scrape(get: Get) -> list[tuple[str, str]]:
         openmetrics = "application/openmetrics-text;version=1.0.0"
@@ -157,7 +163,7 @@ def test_metrics_come_in_the_format_that_is_asked_for() -> None:
 def test_a_scrape_is_compressed_when_it_may_be() -> None:
     """Hundreds of series are mostly the same text."""
     world = World()
-    Metrics(world.registry, lambda: world.state, world, Facts("1", "f", ("t",), 1))
+    Metrics(world.registry, lambda: world.state, world, FACTS)
 
     async def scrape(get: Get) -> tuple[str | None, str | None]:
         packed = await get("/metrics", headers={"Accept-Encoding": "gzip"})

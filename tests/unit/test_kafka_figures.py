@@ -35,4 +35,4 @@ def test_the_last_word_of_any_broker_counts() -> None:
 
 def test_a_report_without_brokers_and_topics_says_nothing() -> None:
     """As the first ones are."""
-    assert figures("{}", NONE) == ClientFigures(0, 0.0)
+    assert figures("{}", NONE) == ClientFigures(0, None)

@@ -30,6 +30,7 @@ from processor.runtime.notices import (
     JobIsLate,
     JournalIgnored,
     JournalResumed,
+    KeyKnown,
     Notice,
     Rebalanced,
     Redelivered,
@@ -103,10 +104,35 @@ TOLD: list[tuple[Notice, dict[str, Any]]] = [
     (Rebalanced("revoked", ()), {"level": "info", "event": "partitions revoked", "partitions": {}}),
     (Rebalanced("lost", (P,)), {"level": "warning", "event": "partitions lost", "partitions": {"t": [1]}}),
     (
-        Halted(HaltReason.GAP, "why"),
-        {"level": "error", "event": "delivery halted", "reason": "gap", "detail": "why"},
+        Halted(HaltReason.GAP, "why", "do"),
+        {"level": "error", "event": "delivery halted", "reason": "gap", "cause": "why", "action": "do"},
     ),
-    (Resumed(HaltReason.GAP), {"level": "info", "event": "delivery resumed", "reason": "gap"}),
+    (
+        Halted(HaltReason.FULLSTORY_UNAVAILABLE, "why", "do"),
+        {
+            "level": "warning",
+            "event": "not delivering",
+            "reason": "fullstory_unavailable",
+            "cause": "why",
+            "action": "do",
+        },
+    ),
+    (
+        Resumed(HaltReason.GAP, 36.2, is_cured=True),
+        {"level": "info", "event": "delivery resumed", "reason": "gap", "seconds": 36},
+    ),
+    (
+        Resumed(HaltReason.KAFKA_UNAVAILABLE, 3.0, is_cured=True),
+        {"level": "info", "event": "delivering again", "reason": "kafka_unavailable", "seconds": 3},
+    ),
+    (
+        Resumed(HaltReason.GAP, 3.0, is_cured=False),
+        {"level": "info", "event": "halt handed over", "reason": "gap", "seconds": 3},
+    ),
+    (
+        KeyKnown("o-1", "ARCHITECT", is_batch=True),
+        {"level": "info", "event": "the key is known", "org": "o-1", "role": "ARCHITECT", "mode": "batch"},
+    ),
     (
         JobIsLate(Kind.EVENT, "j1", "t[1]", 600.2),
         {"level": "warning", "event": "job is late", "partition": "t[1]", "kind": "event", "job": "j1", "seconds": 600},
@@ -244,8 +270,8 @@ def test_changes_of_state_are_never_held_back() -> None:
     """A halt that comes and goes is told each time."""
     with capture() as lines:
         for _ in range(3):
-            lines.observe(Halted(HaltReason.GAP, "why"))
-            lines.observe(Resumed(HaltReason.GAP))
+            lines.observe(Halted(HaltReason.GAP, "why", "do"))
+            lines.observe(Resumed(HaltReason.GAP, 1.0, is_cured=True))
 
         assert len(lines.take()) == 6
 
@@ -253,8 +279,8 @@ def test_changes_of_state_are_never_held_back() -> None:
 def test_what_is_below_the_level_is_not_written() -> None:
     """Neither of the worker's own lines nor of a library's."""
     with capture("warning") as lines:
-        lines.observe(Resumed(HaltReason.GAP))
-        lines.observe(Halted(HaltReason.GAP, "why"))
+        lines.observe(Resumed(HaltReason.GAP, 1.0, is_cured=True))
+        lines.observe(Halted(HaltReason.GAP, "why", "do"))
         logging.getLogger("segment_fullstory").info("of a library")
 
         assert [line["level"] for line in lines.take()] == ["error"]
@@ -319,7 +345,7 @@ def test_the_console_shows_text() -> None:
     """For eyes: the event and its fields in a line, without colours that a file would keep."""
     stream = io.StringIO()
     with logging_to(stream, "info", "console") as log:
-        LogObserver(log, Clock())(Halted(HaltReason.GAP, "why"))
+        LogObserver(log, Clock())(Halted(HaltReason.GAP, "why", "do"))
 
     [line] = stream.getvalue().splitlines()
     assert "delivery halted" in line

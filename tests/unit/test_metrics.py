@@ -1,5 +1,6 @@
 """Metrics: closed labels, one moment a scrape, and numbers that add up."""
 
+import math
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from docs import generate
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import PREFIX, Definition, Distribution, Type
-from processor.adapters.telemetry.metrics import UNCOUNTED, Facts, Metrics, exposition, new_registry
+from processor.adapters.telemetry.metrics import UNCOUNTED, Metrics, exposition, new_registry
 from processor.engine.verdict import RetryReason
 from processor.model.reasons import (
     Bottleneck,
@@ -39,6 +40,7 @@ from processor.runtime.notices import (
     JobIsLate,
     JournalIgnored,
     JournalResumed,
+    KeyKnown,
     Notice,
     Rebalanced,
     Redelivered,
@@ -51,11 +53,16 @@ from processor.runtime.notices import (
     SourceTrouble,
     Throttled,
 )
-from processor.runtime.state import PartitionState, WorkerState
+from processor.runtime.ports import ClientFigures
+from processor.runtime.state import ActiveHalt, PartitionState, WorkerState
+from tests.fakes.state import FACTS as SOME
 
 NOW_S = 1_700_000_000.0
 TOPIC = "segment.track"
-FACTS = Facts("1.2.3", "abc123", (TOPIC, "segment.identify"), 1_000)
+CONNECTED = ClientFigures(round_trip_s=0.004)
+FACTS = replace(
+    SOME, version="1.2.3", mapping_fingerprint="abc123", topics=(TOPIC, "segment.identify"), memory_budget_bytes=1_000
+)
 
 
 @dataclass
@@ -63,8 +70,9 @@ class World:
     """A worker's state as a test wants it, the registry under test, and a clock that stands still."""
 
     partitions: Sequence[PartitionState] = ()
-    halts: dict[HaltReason, str] = field(default_factory=dict)
+    halts: dict[HaltReason, ActiveHalt] = field(default_factory=dict)
     bottleneck: Bottleneck = Bottleneck.NONE
+    client: ClientFigures = CONNECTED
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
@@ -84,6 +92,7 @@ class World:
             jobs_in_flight=3,
             operations_in_flight=250,
             polled_at=0.0,
+            client=self.client,
         )
 
     def monotonic(self) -> float:
@@ -183,8 +192,9 @@ EVERY_NOTICE: list[tuple[Notice, dict[tuple[str, ...], float]]] = [
     (Committed("failed", 3), {("commits_total", "failed"): 1}),
     (Rebalanced("assigned", ()), {("rebalances_total", "assigned"): 1}),
     (RegistryAsked("absent"), {("registry_requests_total", "absent"): 1}),
-    (Halted(HaltReason.GAP, "x"), {("halted", "gap"): 0}),
-    (Resumed(HaltReason.GAP), {("halted", "gap"): 0}),
+    (KeyKnown("o-1", "ADMIN", is_batch=True), {}),
+    (Halted(HaltReason.GAP, "x", "y"), {("halted", "gap"): 0}),
+    (Resumed(HaltReason.GAP, 1.0, is_cured=True), {("halted", "gap"): 0}),
     (SchemaCacheTrouble("x"), {}),
     (SourceTrouble("x"), {}),
 ]
@@ -254,7 +264,7 @@ def test_the_state_is_read_when_scraped() -> None:
     """Gauges show the moment of the scrape."""
     world = World()
     world.partitions = [partition(0, buffered=2, in_flight=3, oldest_unsettled_ms=1_500), partition(1, position=40)]
-    world.halts = {HaltReason.FORBIDDEN: "level too low"}
+    world.halts = {HaltReason.FORBIDDEN: ActiveHalt("level too low", 0.0, "")}
 
     samples = world.scrape()
 
@@ -378,3 +388,12 @@ def test_a_new_registry_knows_the_process() -> None:
 def test_the_documentation_is_what_the_definitions_say() -> None:
     """docs/metrics.md is current; `python -m docs.generate` writes it."""
     assert (generate.DOCS / "metrics.md").read_text(encoding="utf-8") == generate.metrics()
+
+
+def test_a_round_trip_that_is_not_known_is_no_number() -> None:
+    """Zero would be the best of all."""
+    (unknown,) = World(client=ClientFigures()).scrape()["kafka_broker_round_trip_seconds"].values()
+    (known,) = World().scrape()["kafka_broker_round_trip_seconds"].values()
+
+    assert math.isnan(unknown)
+    assert known == 0.004

@@ -1,20 +1,42 @@
 """The worker's page: every state in words, the interesting first, and nothing that was not escaped."""
 
+import re
 from collections import Counter
 from dataclasses import replace
+from html import unescape
 
 import pytest
 
+from processor.adapters.telemetry.headline import duration
 from processor.adapters.telemetry.history import STEP_S, STEPS, History
-from processor.adapters.telemetry.metrics import Facts
-from processor.adapters.telemetry.page import SHOWN_PARTITIONS, render
-from processor.model.reasons import Bottleneck, DeadLetterReason, HaltReason, Kind
+from processor.adapters.telemetry.page import RUNBOOK_PAGE, SHOWN_PARTITIONS, render
+from processor.engine.responses import Finding, Symptom
+from processor.engine.verdict import RetryReason
+from processor.model.reasons import (
+    ACTIONS,
+    Bottleneck,
+    DeadLetterReason,
+    FilterReason,
+    HaltReason,
+    Kind,
+    ReleaseReason,
+)
 from processor.model.records import TopicPartition
-from processor.runtime.notices import Settled
+from processor.runtime.notices import (
+    Committed,
+    Consumed,
+    DeadLetterWrite,
+    KeyKnown,
+    RegistryAsked,
+    Released,
+    Retried,
+    SchemaCacheTrouble,
+    Settled,
+    SourceTrouble,
+)
+from processor.runtime.ports import ClientFigures
 from processor.runtime.state import Blocked, PartitionState, WorkerState
-from tests.fakes.state import IDLE
-
-FACTS = Facts("1.2.3", "f00d", ("segment.identify", "segment.track"), 256 * 2**20)
+from tests.fakes.state import FACTS, IDLE, halts
 
 
 class Time:
@@ -38,36 +60,209 @@ def partition(number: int, *, lag: int = 0, blocked: Blocked | None = None, paus
 
 def shown(state: WorkerState, history: History | None = None) -> str:
     """Return the page without its style and script."""
-    return render(state, history or History(Time()), FACTS, Time.now).split("</style>")[1].split("<script>")[0]
+    return (
+        render(state, history or History(Time()), FACTS, Time.now, Time.now).split("</style>")[1].split("<script>")[0]
+    )
+
+
+def first_line(text: str) -> str:
+    """Return the first line below the state."""
+    return unescape(text.partition('<p class="line">')[2].partition("</p>")[0])
 
 
 @pytest.mark.parametrize(
-    ("state", "words"),
+    ("state", "title", "line"),
     [
-        (replace(IDLE, is_draining=True), "Leaving"),
-        (replace(IDLE, has_joined=False), "Joining"),
-        (replace(IDLE, halts={HaltReason.GAP: "t/3 holds other offsets"}), "t/3 holds other offsets"),
-        (replace(IDLE, bottleneck=Bottleneck.DESTINATION), "More workers do not help"),
-        (IDLE, "Spare"),
-        (replace(IDLE, partitions=[partition(0)]), "Delivering"),
-        (replace(IDLE, partitions=[replace(partition(0), buffered_records=0, in_flight_records=0)]), "Idle"),
+        (replace(IDLE, is_draining=True), "Stopping", "The worker is shutting down"),
+        (replace(IDLE, has_joined=False), "Joining", "not assigned this worker its partitions yet"),
+        (
+            replace(IDLE, halts=halts(HaltReason.UNAUTHORIZED, "FullStory answers 401", Time.now - 754)),
+            "Halted",
+            "FullStory answers 401, since 13:34:06 UTC (12 min 34 s). Give the worker a valid key",
+        ),
+        (
+            replace(
+                IDLE,
+                has_joined=False,
+                halts=halts(HaltReason.KAFKA_UNAVAILABLE, "Kafka does not answer at k:1", Time.now),
+            ),
+            "Not delivering",
+            "Kafka does not answer at k:1, since 13:46:40 UTC (0 s). Nothing is lost. Check PROCESSOR_KAFKA__BOOTSTRAP",
+        ),
+        (
+            replace(
+                IDLE,
+                halts=halts(HaltReason.FULLSTORY_UNAVAILABLE, "FullStory answers 503 to every request", Time.now - 36),
+                next_try_s=3.6,
+            ),
+            "Not delivering",
+            "FullStory answers 503 to every request, since 13:46:04 UTC (36 s). Nothing is lost. Next try in 4 s.",
+        ),
+        (
+            replace(IDLE, finding=Finding(Symptom.REFUSING, "FullStory refuses", Time.now - 5), next_try_s=0.2),
+            "Throttled",
+            "FullStory refuses, since 13:46:35 UTC (5 s). Next try in 1 s. Nothing is lost. More workers do not help",
+        ),
+        (
+            replace(IDLE, finding=Finding(Symptom.SLOW, "FullStory is slow", Time.now - 5)),
+            "Held back",
+            "FullStory is slow, since 13:46:35 UTC (5 s). Nothing is lost.",
+        ),
+        (replace(IDLE, bottleneck=Bottleneck.DESTINATION), "Held back", "More workers do not help"),
+        (IDLE, "Spare", "All is well"),
+        (replace(IDLE, partitions=[partition(0)]), "Delivering", "Nothing limits throughput"),
+        (
+            replace(IDLE, partitions=[replace(partition(0), buffered_records=0, in_flight_records=0)]),
+            "Idle",
+            "Everything is delivered",
+        ),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
+    ids=lambda value: value if isinstance(value, str) and len(value) < 20 else "",
 )
-def test_every_state_is_said_in_words(state: WorkerState, words: str) -> None:
-    """What it is, and what that means."""
-    assert words in shown(state)
+def test_the_first_line_says_what_is_wrong_since_when_and_what_to_do(state: WorkerState, title: str, line: str) -> None:
+    """Or that all is well."""
+    text = unescape(shown(state))
+    assert f"<h2>{title}</h2>" in text
+    assert line in first_line(text)
+
+
+def test_what_is_away_goes_before_what_waits_for_an_operator() -> None:
+    """Each halt has its line, with its section of the runbook."""
+    both = {
+        **halts(HaltReason.GAP, "t[3] lacks records", Time.now),
+        **halts(HaltReason.KAFKA_UNAVAILABLE, "Kafka does not answer", Time.now),
+    }
+    text = shown(replace(IDLE, halts=both))
+
+    assert "<h2>Not delivering</h2>" in text
+    assert first_line(text).startswith("Kafka does not answer")
+    assert "t[3] lacks records, since" in text
+    assert '<a href="/runbook#halt-gap">' in text
+
+
+@pytest.mark.parametrize("reason", list(HaltReason))
+def test_each_halt_has_its_action_and_its_place_in_the_runbook(reason: HaltReason) -> None:
+    """The link on the page leads somewhere, and says the same."""
+    action = ACTIONS[reason]
+    row = re.search(rf'<td><a id="halt-{reason.value}">.*', RUNBOOK_PAGE)
+
+    assert action.endswith(".")
+    assert row is not None
+    cells = RUNBOOK_PAGE[row.start() :].partition("</tr>")[0]
+    assert action.replace("`", "") in unescape(re.sub(r"<[^>]+>", "", cells))
+
+
+def test_what_is_wrong_and_stops_nothing_is_named_while_all_else_is_well() -> None:
+    """A full disk: the first line says so, until the cache can be written again."""
+    history = History(Time())
+    history(SchemaCacheTrouble("/c/id-7.json cannot be written: No space left on device"))
+    text = shown(IDLE, history)
+    assert first_line(text).startswith("The cache of schemas does not work: /c/id-7.json cannot be written")
+    assert "PROCESSOR_SCHEMA_REGISTRY__CACHE_DIR" in first_line(text)
+
+    history(SchemaCacheTrouble(""))
+    assert first_line(shown(IDLE, history)).startswith("All is well")
+
+    history.note_log(7, "No space left on device")
+    assert first_line(shown(IDLE, history)).startswith("The log cannot be written (No space left on device; 7 lines")
+    history.note_log(0, "")
+    assert first_line(shown(IDLE, history)).startswith("All is well")
+
+
+def test_a_figure_that_is_not_known_is_a_dash() -> None:
+    """Nor is one that was known before Kafka went away."""
+    assert "Round trip to Kafka</dt><dd>&ndash;" in shown(IDLE)
+    connected = replace(IDLE, client=ClientFigures(0, 0.004), partitions=[partition(0, lag=5)])
+    assert "Round trip to Kafka</dt><dd>4<small> ms" in shown(connected)
+    assert "Lag</dt><dd>5<small> records" in shown(connected)
+    away = shown(replace(connected, halts=halts(HaltReason.KAFKA_UNAVAILABLE, "Kafka does not answer")))
+    assert "Round trip to Kafka</dt><dd>&ndash;" in away
+    assert "Lag</dt><dd>&ndash;" in away
+
+
+def test_the_account_of_all_records_is_shown() -> None:
+    """What was consumed is delivered, filtered, dead-lettered, released or in flight."""
+    history = History(Time())
+    history(Consumed("t", 1_020))
+    history(
+        Settled(
+            Counter({Kind.EVENT: 1_000}),
+            Counter({FilterReason.TOMBSTONE: 5}),
+            Counter({DeadLetterReason.REJECTED: 2}),
+            [],
+        )
+    )
+    history(Released(ReleaseReason.REVOKED, 10))
+    text = re.sub(r"<[^>]+>", "", shown(replace(IDLE, partitions=[partition(0)]), history))
+
+    assert "1,020 consumed = 1,000 delivered + 5 filtered + 2 dead-lettered + 10 released + 3 in flight" in text
+
+
+def test_the_page_says_whose_worker_this_is() -> None:
+    """Group, instance, start, FullStory's host, and whose key it uses."""
+    history = History(Time())
+    for known in (
+        "segment-fullstory",
+        "worker-7f9c, process 1",
+        "1970-01-12 11:00:00 UTC",
+        "https://api.fullstory.com",
+    ):
+        assert known in shown(IDLE, history)
+    assert "o-1A2B3C" not in shown(IDLE, history)
+    history(KeyKnown("o-1A2B3C", "ARCHITECT", is_batch=True))
+    assert "o-1A2B3C" in shown(IDLE, history)
+    assert "Architect<small> (batches)" in shown(IDLE, history)
+
+
+def test_errors_are_counted_by_kind_with_the_last_one_in_words() -> None:
+    """What was retried is no secret."""
+    history = History(Time())
+    history(Retried(RetryReason.SERVER_ERROR, status=503))
+    history(Retried(RetryReason.SERVER_ERROR, status=503))
+    history(Retried(RetryReason.CONNECTION, "ClientConnectorError: refused"))
+    history(SourceTrouble("1/1 brokers are down"))
+    history(Committed("failed", 1))
+    history(Committed("ok", 1))
+    history(DeadLetterWrite("refused"))
+    history(RegistryAsked("unavailable"))
+    failed = {each.what: (each.times, each.detail) for each in history.failed()}
+
+    assert failed == {
+        "FullStory answered 503": (2, ""),
+        "FullStory: connection": (1, "ClientConnectorError: refused"),
+        "Kafka's client": (1, "1/1 brokers are down"),
+        "Commit to Kafka": (1, ""),
+        "Write to the dead-letter topic": (1, "refused"),
+        "Schema registry": (1, "no answer"),
+    }
+    assert all(what in unescape(shown(IDLE, history)) for what in failed)
 
 
 @pytest.mark.parametrize("bottleneck", [each for each in Bottleneck if each is not Bottleneck.NONE])
 def test_every_bottleneck_is_said_in_words(bottleneck: Bottleneck) -> None:
     """None is left out."""
-    assert "What holds throughput back is" in shown(replace(IDLE, bottleneck=bottleneck))
+    assert "limits throughput" in shown(replace(IDLE, bottleneck=bottleneck))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "0 s"),
+        (119.0, "119 s"),
+        (120.0, "2 min 0 s"),
+        (7_260.0, "2 h 1 min"),
+        (190_000.0, "2 d 4 h"),
+        (-5.0, "0 s"),
+    ],
+)
+def test_a_duration_has_the_two_units_that_matter(seconds: float, words: str) -> None:
+    """A clock that went back makes no negative one."""
+    assert duration(seconds) == words
 
 
 def test_what_is_shown_is_escaped() -> None:
     """A detail may hold anything, so may a topic's name."""
-    text = shown(replace(IDLE, halts={HaltReason.FORBIDDEN: '<img src=x onerror="alert(1)">'}))
+    text = shown(replace(IDLE, halts=halts(HaltReason.FORBIDDEN, '<img src=x onerror="alert(1)">')))
     assert "<img" not in text
     assert "&lt;img" in text
 
@@ -91,13 +286,14 @@ def test_the_last_quarter_of_an_hour_is_remembered_and_no_more() -> None:
     history = History(time)
     for _ in range(STEPS + 20):
         time.now += STEP_S
-        history(Settled(Counter({Kind.EVENT: 10}), Counter(), Counter(), [int((time.now - 3) * 1_000)]))
+        history(Settled(Counter({Kind.EVENT: 10}), Counter(), Counter(), []))
+        history.look(replace(IDLE, partitions=[replace(partition(0), oldest_unsettled_ms=int((time.now - 3) * 1_000))]))
     time.now += 10 * STEP_S
     steps = list(history.steps())
 
     assert len(steps) == STEPS
     assert [step.delivered for step in steps] == [10] * (STEPS - 10) + [0] * 10
-    assert steps[0].slowest_s == pytest.approx(3.0, abs=0.01)
+    assert steps[0].oldest_s == pytest.approx(3.0, abs=0.01)
     assert "at most 2.0" in shown(IDLE, history)
 
 

@@ -1,12 +1,31 @@
 """What librdkafka's faults mean."""
 
+import re
+
 from confluent_kafka import KafkaError, KafkaException
+
+_REASONS = (
+    re.compile(r"Connect to \S+ failed: (?P<reason>.+?) \(after"),
+    re.compile(r"Failed to resolve '[^']*': (?P<reason>.+?) \(after"),
+    re.compile(r"(?P<reason>SASL .+?)(?: \(after|$)"),
+    re.compile(r"(?P<reason>SSL handshake failed: .+?)(?: \(after|$)"),
+    re.compile(r"(?P<reason>Connection setup timed out)"),
+    re.compile(r"(?P<reason>Disconnected.*?)(?: \(after|$)"),
+)
+"""What says why in librdkafka's texts (2.16), such as "HOST:PORT/bootstrap: Connect to ipv4#… failed: Connection
+refused (after 0ms in state CONNECT)"."""
 
 
 def said(error: KafkaException) -> str:
     """Return what librdkafka says of a fault, for people."""
     fault = error.args[0]
     return fault.str() if isinstance(fault, KafkaError) else str(fault)
+
+
+def reason_in(text: str) -> str:
+    """Return why a broker cannot be reached, out of one of librdkafka's texts; the whole text where that is unknown."""
+    found = next((match["reason"] for each in _REASONS if (match := each.search(text))), text)
+    return found[:1].lower() + found[1:] if found[1:2].islower() else found
 
 
 def is_fatal(fault: KafkaError) -> bool:

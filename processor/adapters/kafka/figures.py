@@ -14,10 +14,10 @@ def figures(statistics: str, before: ClientFigures) -> ClientFigures:
     report: dict[str, Any] = orjson.loads(statistics)
     partitions = [each for topic in report.get("topics", {}).values() for each in topic.get("partitions", {}).values()]
     brokers = report.get("brokers", {}).values()
-    trips = [broker.get("rtt", {}).get("min", 0) for broker in brokers]
+    trips = [trip for broker in brokers if (trip := broker.get("rtt", {}).get("min", 0)) > 0]
     silences = [broker["rxidle"] for broker in brokers if broker.get("rxidle", -1) >= 0]
     return ClientFigures(
         fetch_queue_bytes=sum(max(each.get("fetchq_size", 0), 0) for each in partitions),
-        round_trip_s=max(trips, default=0) / _MICROSECONDS,
+        round_trip_s=max(trips) / _MICROSECONDS if trips else None,
         answered_at=report["time"] - min(silences) / _MICROSECONDS if silences else before.answered_at,
     )

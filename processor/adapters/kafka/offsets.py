@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, TypeVar, final
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaException
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import ClusterMetadata
 
@@ -13,6 +13,7 @@ from processor.adapters.kafka.faults import said
 from processor.adapters.kafka.topic_ids import topic_ids
 from processor.engine.digest import digest
 from processor.model.errors import SourceError
+from processor.model.nearest import nearest
 from processor.model.records import TopicPartition
 
 ASK_S = 5.0
@@ -107,15 +108,21 @@ class Offsets:
             return {}
         return {named(each): each.offset for each in told if not each.error}
 
-    def idleness(self) -> list[str] | None:
-        """Return which topics keep the member idle, in plain words; None where the group does not answer."""
-        topics = self._settings.topics
+    def topic_faults(self) -> list[str]:
+        """Return why topics cannot be read, one clause each; raise `KafkaException` where no broker answers."""
+        listed = {each: self._consumer.list_topics(each, timeout=LOOK_S).topics[each] for each in self._settings.topics}
+        faults = {name: found.error for name, found in listed.items() if found.error}
+        missing = [name for name, error in faults.items() if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART]
+        known = list(self._consumer.list_topics(timeout=LOOK_S).topics) if missing else []
+        return [_topic_fault(name, error, nearest(name, known)) for name, error in faults.items()]
+
+    def does_group_answer(self) -> bool:
+        """Say whether the group's coordinator answers in a moment."""
         try:
-            self._consumer.committed([KafkaPartition(topics[0], 0)], timeout=LOOK_S)
-            listed = [self._consumer.list_topics(each, timeout=LOOK_S).topics[each] for each in topics]
+            self._consumer.committed([KafkaPartition(self._settings.topics[0], 0)], timeout=LOOK_S)
         except KafkaException:
-            return None
-        return [f"{each.topic}: {each.error.str()}" for each in listed if each.error]
+            return False
+        return True
 
     def _ask(self, question: Callable[[], _T | None]) -> _T:
         deadline = time.monotonic() + PATIENCE_S
@@ -142,6 +149,14 @@ def committed(
 def stored(partitions: Iterable[KafkaPartition]) -> dict[TopicPartition, Stored]:
     """Return what librdkafka gives of commits."""
     return {named(each): Stored(each.offset, _metadata(each)) for each in partitions}
+
+
+def _topic_fault(name: str, error: KafkaError, similar: str | None) -> str:
+    if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        return f"topic {name} does not exist" + (f" (did you mean {similar}?)" if similar else "")
+    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        return f"the worker may not read topic {name}"
+    return f"topic {name} cannot be read ({error.str()})"
 
 
 def _metadata(partition: KafkaPartition) -> str:

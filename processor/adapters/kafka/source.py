@@ -31,12 +31,14 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.commits import Commits
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, consumer_config, refusals
+from processor.adapters.kafka.connection import Connection
 from processor.adapters.kafka.faults import is_fatal, said
 from processor.adapters.kafka.figures import figures
 from processor.adapters.kafka.offsets import Offsets, Start, named
 from processor.model.errors import SourceError
+from processor.model.reasons import HaltReason
 from processor.model.records import Record, TopicPartition, held_bytes
-from processor.runtime.ports import Assignment, ClientFigures, Commit, Fetched, SourceListener
+from processor.runtime.ports import Assignment, ClientFigures, Commit, Fetched, SourceFault, SourceListener
 
 CONSUME_RECORDS = 1_000
 CONSUME_WAIT_S = 0.02
@@ -44,6 +46,9 @@ CONSUME_WAIT_S = 0.02
 
 LOOK_EVERY_S = 5.0
 """How often the ends of partitions are asked for: one question for all, on the thread that also polls."""
+
+LOOK_SOON_S = 1.0
+"""The same while something seems to be wrong, and before the group is joined."""
 
 REVOKE_MARGIN_S = 5.0
 """What the loop may take beyond the drain time before a partition goes without its word."""
@@ -78,6 +83,10 @@ class KafkaSource:
         # Of the consumer's thread alone:
         self._offsets: Offsets
         self._commits: Commits
+        self._connection = Connection(settings.bootstrap_servers)
+        self._faults: dict[HaltReason, SourceFault] = {}
+        self._told_faults: dict[HaltReason, SourceFault] = {}
+        self._doubts_topics = False
         self._has_joined = False
         self._is_cut_off = False  # while leaving: the group does not answer
         self._last_epoch = 0
@@ -205,22 +214,48 @@ class KafkaSource:
 
     def _look_around(self) -> None:
         """Tell the log end offsets, which librdkafka itself does not learn of paused partitions."""
-        if time.monotonic() < self._looked_at + LOOK_EVERY_S:
+        is_doubtful = not self._has_joined or self._connection.is_in_doubt or self._doubts_topics
+        if time.monotonic() < self._looked_at + (LOOK_SOON_S if is_doubtful else LOOK_EVERY_S):
             return
-        self._looked_at = time.monotonic()
         if ends := self._offsets.ends(self._epochs):
+            self._connection.answered()
             self._tell(self._listener.ends, ends)
-        if not self._epochs:
-            self._look_for_topics()
+        elif self._epochs:
+            self._connection.did_not_answer()
+        if is_doubtful or not self._epochs or self._connection.is_in_doubt:
+            self._look_for_faults()
+        self._tell_faults()
+        self._looked_at = time.monotonic()
 
-    def _look_for_topics(self) -> None:
-        """Tell why nothing is assigned, which a group by KIP-848 does not: topics are missing, or others own it all."""
-        faults = self._offsets.idleness()
-        for fault in faults or ():
-            self._tell(self._listener.trouble, f"no partition is assigned: {fault}")
-        if faults == [] and not self._has_joined:
+    def _look_for_faults(self) -> None:
+        """Find out whether Kafka answers and has the topics. A group by KIP-848 does not say why it assigns nothing."""
+        try:
+            missing = self._offsets.topic_faults()
+        except KafkaException:
+            self._connection.did_not_answer()
+            return
+        self._connection.answered()
+        self._doubts_topics = bool(missing)
+        if missing:
+            self._faults[HaltReason.SOURCE_TOPIC] = SourceFault("; ".join(missing))
+        elif self._faults.pop(HaltReason.SOURCE_TOPIC, None) is None:
+            self._note_spare()
+
+    def _note_spare(self) -> None:
+        """A member to which a group by KIP-848 has given nothing is never told so: the others own it all."""
+        if not self._has_joined and not self._settings.is_classic and self._offsets.does_group_answer():
             self._arrived = self._arrived or {}
             self._tell_assigned()
+
+    def _tell_faults(self) -> None:
+        """Tell what keeps the source from reading, where that has changed."""
+        if (fault := self._connection.fault) is not None:
+            self._faults[HaltReason.KAFKA_UNAVAILABLE] = fault
+        else:
+            self._faults.pop(HaltReason.KAFKA_UNAVAILABLE, None)
+        if self._faults != self._told_faults:
+            self._told_faults = dict(self._faults)
+            self._tell(self._listener.faults, self._told_faults)
 
     def _carry_out_commands(self, consumer: Consumer) -> None:
         while self._commands:
@@ -276,6 +311,7 @@ class KafkaSource:
         """React to an event that came in a record's place."""
         if is_fatal(error):
             raise SourceError(f"Kafka's client cannot go on: {error.str()}")
+        self._note(error)
         partition = TopicPartition(message.topic() or "", message.partition() or 0)
         if error.code() == KafkaError._AUTO_OFFSET_RESET and partition in self._epochs:
             self._tell(self._listener.gap, partition, self._positions[partition], self._offsets.available(partition))
@@ -321,6 +357,7 @@ class KafkaSource:
             return
         arrived, self._arrived = self._arrived, None
         self._has_joined = True
+        self._connection.joined()
         self._figures = self._figures._replace(answered_at=time.time())  # the first statistics come later
         places = self._offsets.places(arrived)
         self._tell(
@@ -393,7 +430,14 @@ class KafkaSource:
         if is_fatal(error):
             self._tell(self._listener.failed, SourceError(f"Kafka's client cannot go on: {error.str()}"))
         else:
+            self._note(error)
             self._tell(self._listener.trouble, error.str())
+
+    def _note(self, error: KafkaError) -> None:
+        """Look soon for what an error may mean."""
+        self._connection.report(error)
+        if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
+            self._doubts_topics = True
 
     def _on_statistics(self, text: str) -> None:
         self._figures = figures(text, self._figures)

@@ -22,7 +22,8 @@ from processor.runtime.ports import Schemas
 class CachedSchemas:
     """The `Schemas` port over another one and a folder; `registry` is the address of the other.
 
-    A folder that cannot be read or written is told of, and does no more harm.
+    `tell` is called on some thread: with what keeps the folder from being read or written, which does no more harm than
+    that, and with "" when it can be written again.
     """
 
     def __init__(self, schemas: Schemas, folder: Path, registry: str, tell: Callable[[str], None]) -> None:
@@ -30,6 +31,7 @@ class CachedSchemas:
         self._folder = folder / _digest(registry)[:16]
         self._registry = registry
         self._tell = tell
+        self._is_unwritable = False
 
     async def fetch(self, schema_id: SchemaId) -> str | None:
         """Return the schema's text from the folder, else from the registry; raises what that raises."""
@@ -50,11 +52,11 @@ class CachedSchemas:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._tell(f"{path}: {error.strerror}")
+            self._tell(f"{path} cannot be read: {error.strerror}")
             return None
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             pass
-        self._tell(f"{path}: damaged, or not a schema of {self._registry}; it is fetched anew")
+        self._tell(f"{path} is damaged, or no schema of {self._registry}: it is fetched anew")
         return None
 
     def _write(self, path: Path, text: str) -> None:
@@ -71,7 +73,12 @@ class CachedSchemas:
                     Path(file.name).unlink(missing_ok=True)
                     raise
         except OSError as error:
-            self._tell(f"{path}: {error.strerror}")
+            self._is_unwritable = True
+            self._tell(f"{path} cannot be written: {error.strerror}")
+        else:
+            if self._is_unwritable:
+                self._is_unwritable = False
+                self._tell("")
 
 
 def _digest(text: str) -> str:

@@ -5,6 +5,7 @@ which would hold them.
 """
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any, Literal, TextIO, final
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from processor.model.reasons import ReleaseReason
+from processor.model.reasons import OUTAGES, ReleaseReason
 from processor.model.records import TopicPartition
 from processor.runtime.notices import (
     Answered,
@@ -28,6 +29,7 @@ from processor.runtime.notices import (
     JobIsLate,
     JournalIgnored,
     JournalResumed,
+    KeyKnown,
     Notice,
     Rebalanced,
     Redelivered,
@@ -54,7 +56,7 @@ UNTOLD = (Consumed, Built, Answered, JobEnded, RegistryAsked)
 @contextmanager
 def logging_to(stream: TextIO, level: str, format_: Format) -> Iterator[FilteringBoundLogger]:
     """Send the worker's logs and those of its libraries to the stream until the end of the `with`."""
-    handler = logging.StreamHandler(stream)
+    handler = Outlet(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_CONTEXT,
@@ -76,6 +78,41 @@ def logging_to(stream: TextIO, level: str, format_: Format) -> Iterator[Filterin
         logging.captureWarnings(capture=False)
         root.setLevel(previous)
         root.removeHandler(handler)
+
+
+@final
+class Outlet(logging.StreamHandler[TextIO]):
+    """Where lines go. What cannot be written is counted and shown elsewhere: there is no other place to write it.
+
+    `logging` itself would write a traceback to standard error, which usually is the very stream that fails.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.lost = 0
+        """Lines that could not be written since the last one that could."""
+        self.fault = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        lost = self.lost
+        super().emit(record)
+        if self.lost == lost:
+            self.lost, self.fault = 0, ""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
+        """Remember why a line could not be written; a fault of the program is no fault of the stream."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self.lost += 1
+        self.fault = error.strerror or type(error).__name__
+
+
+def outlet() -> Outlet | None:
+    """Return where this process' lines go; None where nothing was set up."""
+    return next((each for each in logging.getLogger().handlers if isinstance(each, Outlet)), None)
 
 
 _CONTEXT: Sequence[Processor] = (
@@ -124,6 +161,7 @@ class LogObserver:
             Rebalanced: self._rebalanced,
             Halted: self._halted,
             Resumed: self._resumed,
+            KeyKnown: self._key_known,
             JournalResumed: self._journal_resumed,
             JournalIgnored: self._journal_ignored,
             Gap: self._gap,
@@ -154,10 +192,24 @@ class LogObserver:
         self._say(level, f"partitions {notice.kind}", partitions=_by_topic(notice.partitions))
 
     def _halted(self, notice: Halted) -> None:
-        self._say(logging.ERROR, "delivery halted", reason=notice.reason.value, detail=notice.detail)
+        fields = {"reason": notice.reason.value, "cause": notice.cause, "action": notice.action}
+        if notice.reason in OUTAGES:
+            self._say(logging.WARNING, "not delivering", **fields)
+        else:
+            self._say(logging.ERROR, "delivery halted", **fields)
 
     def _resumed(self, notice: Resumed) -> None:
-        self._say(logging.INFO, "delivery resumed", reason=notice.reason.value)
+        fields = {"reason": notice.reason.value, "seconds": round(notice.lasted_s)}
+        if not notice.is_cured:
+            self._say(logging.INFO, "halt handed over", **fields)
+        elif notice.reason in OUTAGES:
+            self._say(logging.INFO, "delivering again", **fields)
+        else:
+            self._say(logging.INFO, "delivery resumed", **fields)
+
+    def _key_known(self, notice: KeyKnown) -> None:
+        mode = "batch" if notice.is_batch else "single"
+        self._say(logging.INFO, "the key is known", org=notice.org_id, role=notice.role, mode=mode)
 
     def _journal_resumed(self, notice: JournalResumed) -> None:
         self._say(logging.INFO, "journal resumed", **{str(part): count for part, count in notice.parts.items()})
@@ -198,7 +250,8 @@ class LogObserver:
         self._repeat(logging.WARNING, "records redelivered", "", records=notice.records)
 
     def _schema_cache_trouble(self, notice: SchemaCacheTrouble) -> None:
-        self._repeat(logging.WARNING, "schema cache trouble", "", detail=notice.detail)
+        if notice.detail:
+            self._repeat(logging.WARNING, "schema cache trouble", "", detail=notice.detail)
 
     def _source_trouble(self, notice: SourceTrouble) -> None:
         self._repeat(logging.WARNING, "kafka trouble", "", detail=notice.detail)
@@ -216,7 +269,8 @@ class LogObserver:
             self._repeat(logging.WARNING, "records dead-lettered", reason.value, records=records)
 
     def _retried(self, notice: Retried) -> None:
-        self._repeat(logging.WARNING, "request retried", notice.reason.value)
+        fields = {"status": notice.status} if notice.status else {"detail": notice.detail} if notice.detail else {}
+        self._repeat(logging.WARNING, "request retried", notice.reason.value, **fields)
 
     def _throttled(self, notice: Throttled) -> None:
         self._repeat(logging.INFO, "fullstory asks to wait", "", seconds=round(notice.seconds, 3))

@@ -1,5 +1,6 @@
 """The worker's notices and state as Prometheus metrics."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -24,6 +25,7 @@ from processor.runtime.notices import (
     JobIsLate,
     JournalIgnored,
     JournalResumed,
+    KeyKnown,
     Notice,
     Rebalanced,
     Redelivered,
@@ -39,7 +41,7 @@ from processor.runtime.notices import (
 from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf, WorkerState
 
-UNCOUNTED = (Halted, Resumed, SourceTrouble, SchemaCacheTrouble, JobIsLate, HeldUp)
+UNCOUNTED = (Halted, Resumed, KeyKnown, SourceTrouble, SchemaCacheTrouble, JobIsLate, HeldUp)
 """Notices for logs only: the state says what is halted or held up."""
 
 
@@ -65,6 +67,13 @@ class Facts:
     mapping_fingerprint: str
     topics: tuple[str, ...]
     memory_budget_bytes: int
+    group_id: str
+    fullstory: str
+    """The base URL in use."""
+    instance: str
+    """What tells this process from others of its group, for people."""
+    started_at: float
+    """In wall-clock seconds."""
 
 
 @final
@@ -207,7 +216,7 @@ class Metrics(Collector):
             catalogue.PARTITIONS_ASSIGNED: _one(len(owned)),
             catalogue.PARTITIONS_PAUSED: _one(sum(each.is_paused for _, each in owned)),
             catalogue.FETCH_QUEUE_BYTES: _one(state.client.fetch_queue_bytes),
-            catalogue.BROKER_ROUND_TRIP: _one(state.client.round_trip_s),
+            catalogue.BROKER_ROUND_TRIP: _one(math.nan if (trip_s := state.client.round_trip_s) is None else trip_s),
             catalogue.BROKER_SILENCE: _one(self._silence_s(state.client.answered_at)),
             catalogue.BUILD_INFO: [((self._facts.version,), 1)],
             catalogue.CONFIG_INFO: [((self._facts.mapping_fingerprint,), 1)],

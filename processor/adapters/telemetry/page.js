@@ -1,5 +1,6 @@
 "use strict";
 const PAUSE_MS = 2000, PATIENCE_MS = 5000, FOCUSABLE = "a, summary";
+let answeredAt = new Date();
 // Only what differs is put in: what the reader has selected elsewhere stays, and is not read out again. What is unfolded or
 // has the focus is so in what is put in, too.
 const show = (fresh) => {
@@ -20,12 +21,14 @@ const giveUp = () => {
   const state = document.querySelector(".state");
   state.className = "state bad";
   state.querySelector("h2").textContent = "No answer";
-  state.querySelector("p").textContent = "The worker does not answer; what stands below is old.";
+  state.querySelector("p").textContent = `The worker has not answered since ${answeredAt.toISOString().slice(11, 19)} UTC, `
+    + "and what stands below is old. Check that its process runs, and the network in between.";
 };
 const look = async () => {
   try {
     const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
     show(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    answeredAt = new Date();
   } catch {
     giveUp();
   }

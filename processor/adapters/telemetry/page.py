@@ -8,14 +8,14 @@ import base64
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
 from string import Template
 
-from processor.adapters.telemetry.history import STEP_S, History, Refused, Step
+from processor.adapters.telemetry.headline import RUNBOOK, Line, duration, headline, moment
+from processor.adapters.telemetry.history import STEP_S, Failed, History, Refused, Step, oldest_s
 from processor.adapters.telemetry.metrics import Facts
-from processor.model.reasons import Bottleneck
+from processor.model.reasons import HaltReason
 from processor.runtime.state import PartitionState, WorkerState
 
 SHOWN_PARTITIONS = 12
@@ -40,84 +40,120 @@ HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 
-_HELD_BACK = {
-    Bottleneck.DESTINATION: "FullStory: by its limits, its answers or its jobs. More workers do not help.",
-    Bottleneck.CPU: "the processor: more workers help, up to the number of partitions.",
-    Bottleneck.KAFKA: "Kafka: records or commits do not come fast enough.",
-    Bottleneck.REGISTRY: "the schema registry: a schema is missing.",
-    Bottleneck.DEAD_LETTERS: "the dead-letter topic: it does not take what is written.",
-}
+RUNBOOK_PAGE = Template(_OWN.joinpath("runbook_page.html").read_text(encoding="utf-8")).substitute(
+    style=_STYLE, content=_OWN.joinpath("runbook.html").read_text(encoding="utf-8")
+)
+"""docs/runbook.md, so that whoever looks at a worker has it at hand."""
+
+UNKNOWN = "&ndash;"
 
 
-def render(state: WorkerState, history: History, facts: Facts, wall_s: float) -> str:
-    """Return the page as of now."""
-    headline, tone, explanation = _headline(state)
+def render(state: WorkerState, history: History, facts: Facts, now: float, wall_s: float) -> str:
+    """Return the page as of now, by the monotonic clock and by the other one."""
+    top = headline(state, history.warnings(), now, wall_s)
     return _PAGE.substitute(
         style=_STYLE,
         script=_SCRIPT,
         version=escape(facts.version),
-        fingerprint=escape(facts.mapping_fingerprint),
-        topics=escape(", ".join(facts.topics)),
-        state=headline,
-        tone=tone,
-        explanation=explanation,
-        halts=_halts(state),
-        numbers=_numbers(state, facts),
-        plots=_plots(list(history.steps())),
+        instance=escape(facts.instance),
+        state=top.state,
+        tone=top.tone,
+        explanation=_line(top.lines[0]),
+        more="".join(f"<p>{_line(each)}</p>" for each in top.lines[1:]),
+        numbers=_numbers(state, facts, wall_s),
+        account=_account(state, history),
+        plots=_plots(list(history.steps()), oldest_s(state, wall_s)),
         partitions=_partitions(state.partitions, wall_s),
         dead_letters=_dead_letters(history.refused(), wall_s),
-        time=datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        errors=_errors(history.failed(), wall_s),
+        about=_about(history, facts, wall_s),
+        time=moment(wall_s),
     )
 
 
-def _headline(state: WorkerState) -> tuple[str, str, str]:
-    """Return the state in words, its tone, and what it means."""
-    in_flight = sum(each.buffered_records + each.in_flight_records for each in state.partitions)
-    if state.is_draining:
-        return "Leaving", "warn", "The worker ends; the next owner of its partitions carries on what is under way."
-    if not state.has_joined:
-        return "Joining", "warn", "The group has not given this worker its part yet."
-    if state.halts:
-        return "Halted", "bad", "Delivery stands still, the data is kept, and somebody has to do something:"
-    if state.bottleneck is not Bottleneck.NONE:
-        return "Held back", "warn", f"What holds throughput back is {_HELD_BACK[state.bottleneck]}"
-    if not state.partitions:
-        return "Spare", "good", "All is well; the group has no partition for this worker."
-    if in_flight:
-        return "Delivering", "good", "Nothing holds throughput back."
-    return "Idle", "good", "Everything is delivered."
+def _line(line: Line) -> str:
+    link = f' <a href="{RUNBOOK}#{line.anchor}">Runbook</a>' if line.anchor else ""
+    return escape(line.text) + link
 
 
-def _halts(state: WorkerState) -> str:
-    lines = [f"<li><b>{reason.value}</b>: {escape(detail)}</li>" for reason, detail in state.halts.items()]
-    return f"<ul>{''.join(lines)}</ul>" if lines else ""
-
-
-def _numbers(state: WorkerState, facts: Facts) -> str:
+def _numbers(state: WorkerState, facts: Facts, wall_s: float) -> str:
     lags = [each.lag for each in state.partitions if each.lag is not None]
     in_flight = sum(each.in_flight_records for each in state.partitions)
     paused = sum(each.is_paused for each in state.partitions)
     held, budget = state.bytes_held, facts.memory_budget_bytes
-    rate = "no limit" if math.isinf(state.request_rate) else f"{state.request_rate:.1f}<small> a second</small>"
+    rate = "no limit" if math.isinf(state.request_rate) else f"{state.request_rate:.1f}<small> per second</small>"
+    is_connected = HaltReason.KAFKA_UNAVAILABLE not in state.halts
+    trip_s = state.client.round_trip_s if is_connected else None
     pairs = [
-        ("Lag", f"{sum(lags):,}" if lags else "unknown"),
-        ("Records on their way", f"{in_flight:,}"),
-        ("Partitions", f"{len(state.partitions)}<small> of them {paused} paused</small>"),
+        ("Lag", f"{sum(lags):,}<small> records</small>" if lags and is_connected else UNKNOWN),
+        ("Oldest undelivered", duration(oldest_s(state, wall_s)) if in_flight else UNKNOWN),
+        ("In flight", f"{in_flight:,}<small> records</small>"),
+        ("Partitions", f"{len(state.partitions)}<small>, {paused} paused</small>"),
         ("Jobs in progress", f"{state.jobs_in_flight}<small> with {state.operations_in_flight:,} items</small>"),
-        ("Requests at once", f"{state.concurrency_limit}"),
-        ("Rate learned from refusals", rate),
+        ("Requests at once", f"{state.concurrency_limit}<small> at most</small>"),
+        ("Rate limit learned", rate),
         ("Memory held", f"{held / 2**20:.0f}<small> of {budget / 2**20:.0f} MiB</small>"),
-        ("Round trip to Kafka", f"{state.client.round_trip_s * 1_000:.0f}<small> ms</small>"),
+        ("Round trip to Kafka", UNKNOWN if trip_s is None else f"{trip_s * 1_000:.0f}<small> ms</small>"),
     ]
+    return _pairs(pairs)
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
     return "".join(f"<div><dl><dt>{name}</dt><dd>{value}</dd></dl></div>" for name, value in pairs)
 
 
-def _plots(steps: Sequence[Step]) -> str:
+def _account(state: WorkerState, history: History) -> str:
+    """Show the equation that always holds (law 12)."""
+    account = history.account
+    in_flight = sum(each.buffered_records + each.in_flight_records for each in state.partitions)
+    parts = [
+        ("consumed", account.consumed, "="),
+        ("delivered", account.delivered, "+"),
+        ("filtered", account.filtered, "+"),
+        ("dead-lettered", account.dead_lettered, "+"),
+        ("released", account.released, "+"),
+        ("in flight", in_flight, ""),
+    ]
+    return " ".join(f"<span><b>{count:,}</b> {name} {sign}</span>" for name, count, sign in parts)
+
+
+def _about(history: History, facts: Facts, wall_s: float) -> str:
+    key = history.key
+    org = UNKNOWN if key is None else escape(key.org_id)
+    level = UNKNOWN if key is None else escape(key.role.capitalize())
+    mode = "" if key is None else f"<small> ({'batches' if key.is_batch else 'single requests'})</small>"
+    pairs = [
+        ("Topics", escape(", ".join(facts.topics))),
+        ("Consumer group", escape(facts.group_id)),
+        ("Instance", escape(facts.instance)),
+        ("Started", f"{moment(facts.started_at)}<small>, {duration(wall_s - facts.started_at)} ago</small>"),
+        ("FullStory", escape(facts.fullstory)),
+        ("Organisation", org),
+        ("Level of the key", level + mode),
+        ("Mapping", escape(facts.mapping_fingerprint)),
+    ]
+    return _pairs(pairs)
+
+
+def _errors(failed: Sequence[Failed], wall_s: float) -> str:
+    if not failed:
+        return '<p class="soft">none</p>'
+    rows = "".join(
+        f'<tr><td>{escape(each.what)}<small class="soft"> {escape(each.detail)}</small></td>'
+        f'<td class="n">{each.times:,}</td><td class="n">{duration(wall_s - each.last_at)} ago</td></tr>'
+        for each in failed
+    )
+    head = '<tr><th scope="col">Error</th><th scope="col" class="n">Times</th><th scope="col" class="n">Last</th></tr>'
+    return f"<table>{head}{rows}</table>"
+
+
+def _plots(steps: Sequence[Step], oldest: float) -> str:
     """Draw the last quarter of an hour; the step that goes on is not shown, it would seem to be a drop."""
     past = steps[:-1]
+    ages = [step.oldest_s for step in past]
     return (
         _plot("Delivered", "", [step.delivered / STEP_S for step in past], "a second")
-        + _plot("Slowest record", "", [step.slowest_s for step in past], "s old")
+        + _plot("Oldest undelivered record", "", [*ages[1:], oldest], "s old")
         + _plot("Dead-lettered", "dead", [step.dead_lettered / STEP_S for step in past], "a second")
     )
 
@@ -153,7 +189,7 @@ def _table(partitions: Iterable[PartitionState], wall_s: float) -> str:
     columns = (
         ("Partition", ""),
         ("Lag", "n"),
-        ("On their way", "n wide"),
+        ("In flight", "n wide"),
         ("Buffered", "n wide"),
         ("Oldest", "n"),
         ("State", ""),
@@ -165,16 +201,16 @@ def _table(partitions: Iterable[PartitionState], wall_s: float) -> str:
 
 def _row(each: PartitionState, wall_s: float) -> str:
     oldest = each.oldest_unsettled_ms
-    age = f"{max(wall_s - oldest / 1_000, 0):,.0f} s" if oldest and oldest > 0 else "&ndash;"
-    state = '<td class="wide">fetching</td>'
+    age = duration(wall_s - oldest / 1_000) if oldest and oldest > 0 else UNKNOWN
+    state = "<td>reading</td>"
     if each.blocked is not None:
         state = (
             f'<td class="bad-text">offset {each.blocked.offset} waits for {escape(each.blocked.waits_for)}, '
-            f"for {each.blocked.age_s:,.0f} s</td>"
+            f"for {duration(each.blocked.age_s)}</td>"
         )
     elif each.is_paused:
-        state = '<td class="warn-text">paused: holds enough</td>'
-    lag = "&ndash;" if each.lag is None else f"{each.lag:,}"
+        state = '<td class="warn-text">paused: enough in memory</td>'
+    lag = UNKNOWN if each.lag is None else f"{each.lag:,}"
     return (
         f'<tr><td>{escape(str(each.id))}</td><td class="n">{lag}</td><td class="n wide">{each.in_flight_records:,}</td>'
         f'<td class="n wide">{each.buffered_records:,}</td><td class="n">{age}</td>{state}</tr>'
@@ -186,7 +222,7 @@ def _dead_letters(refused: Sequence[Refused], wall_s: float) -> str:
         return '<p class="soft">none</p>'
     rows = "".join(
         f'<tr><td>{each.reason.value}</td><td class="n">{each.records:,}</td>'
-        f'<td class="n">{max(wall_s - each.last_at, 0):,.0f} s ago</td></tr>'
+        f'<td class="n">{duration(wall_s - each.last_at)} ago</td></tr>'
         for each in refused
     )
     head = (

@@ -10,8 +10,9 @@ import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from processor.adapters.telemetry.headline import RUNBOOK, halts_in_words
 from processor.adapters.telemetry.metrics import exposition
-from processor.adapters.telemetry.page import HEADERS
+from processor.adapters.telemetry.page import HEADERS, RUNBOOK_PAGE
 from processor.model.errors import ConfigurationError
 from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf
@@ -47,6 +48,7 @@ class TelemetryServer:
         self._fail_on_halt = fail_on_halt
         application = web.Application()
         application.router.add_get("/", self._index)
+        application.router.add_get(RUNBOOK, self._show_runbook)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/livez", self._livez)
         application.router.add_get("/readyz", self._readyz)
@@ -84,6 +86,9 @@ class TelemetryServer:
     async def _index(self, _request: web.Request) -> web.Response:
         return web.Response(text=self._page(), content_type="text/html", headers=HEADERS)
 
+    async def _show_runbook(self, _request: web.Request) -> web.Response:
+        return web.Response(text=RUNBOOK_PAGE, content_type="text/html", headers=HEADERS)
+
     async def _metrics(self, request: web.Request) -> web.Response:
         body, content_type = exposition(self._registry, request.headers.get("Accept", ""))
         response = web.Response(body=body, headers={"Content-Type": content_type})
@@ -116,7 +121,7 @@ class TelemetryServer:
             "status": status,
             "joined": state.has_joined,
             "partitions": len(state.partitions),
-            "halts": {reason.value: detail for reason, detail in state.halts.items()},
+            "halts": halts_in_words(state.halts),
         }
         return _json(body, 200 if status == "ready" else 503)
 

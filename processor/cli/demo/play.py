@@ -130,7 +130,7 @@ class Course:
             self.traffic.is_held_back,
             self._lag,
             self.in_flight,
-            self._worker.worker.state().halts,
+            {reason: halt.cause for reason, halt in self._worker.worker.state().halts.items()},
             self._tally,
         )
 

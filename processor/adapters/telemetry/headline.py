@@ -1,0 +1,151 @@
+"""The worker's state in one line: what is wrong, where, since when, and what to do; or that all is well."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from processor.adapters.telemetry.history import Warned
+from processor.engine.responses import Finding, Symptom
+from processor.model.reasons import OUTAGES, Bottleneck, HaltReason
+from processor.runtime.state import ActiveHalt, WorkerState
+
+RUNBOOK = "/runbook"
+"""Where the worker serves docs/runbook.md."""
+
+_HELD_BACK = {
+    Bottleneck.DESTINATION: (
+        "FullStory limits throughput, by its rate limit, its answers or its jobs. More workers do not help."
+    ),
+    Bottleneck.CPU: "The CPU limits throughput: more workers help, up to the number of partitions.",
+    Bottleneck.KAFKA: "Kafka limits throughput: records or commits do not come fast enough.",
+    Bottleneck.REGISTRY: "The schema registry limits throughput: a schema is missing.",
+    Bottleneck.DEAD_LETTERS: "The dead-letter topic limits throughput: it does not take what is written.",
+}
+
+_SYMPTOMS = {
+    Symptom.REFUSING: (
+        "Throttled",
+        "Nothing is lost. More workers do not help: ask FullStory for a higher limit, or send less.",
+    ),
+    Symptom.SLOW: (
+        "Held back",
+        (
+            "Nothing is lost. More workers do not help; if it lasts, see FullStory's status page, and the network and "
+            "proxies in between."
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sentence or several; `anchor` is the section of the runbook that tells more, "" where none does."""
+
+    text: str
+    anchor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The state in a word, its tone (`good`, `warn` or `bad`), and lines, of which the first tells most."""
+
+    state: str
+    tone: str
+    lines: Sequence[Line]
+
+
+def headline(state: WorkerState, warnings: Sequence[Warned], now: float, wall_s: float) -> Headline:
+    """Return the worker's state as of now; `now` is monotonic."""
+    more = [_warning(each, wall_s) for each in warnings]
+    title, tone, lines = _state(state, now, wall_s)
+    if tone == "good" and more:
+        return Headline(title, "warn", [*more, *lines])
+    return Headline(title, tone, [*lines, *more])
+
+
+def halt_anchor(reason: HaltReason) -> str:
+    """Return the anchor of a halt in the runbook."""
+    return f"halt-{reason.value}"
+
+
+def moment(wall_s: float) -> str:
+    """Return a point in time, as the page and `/readyz` write it."""
+    return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in the two units that matter."""
+    whole = round(max(seconds, 0.0))
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7_200:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 172_800:
+        return f"{whole // 3_600} h {whole % 3_600 // 60} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3_600} h"
+
+
+def _state(state: WorkerState, now: float, wall_s: float) -> tuple[str, str, list[Line]]:
+    if state.is_draining:
+        line = "The worker is shutting down. The next owner of its partitions continues what is in flight."
+        return "Stopping", "warn", [Line(line)]
+    if state.halts:
+        is_outage = not OUTAGES.isdisjoint(state.halts)
+        return "Not delivering" if is_outage else "Halted", "bad", list(_halts(state, wall_s))
+    if not state.has_joined:
+        return "Joining", "warn", [Line("The group has not assigned this worker its partitions yet.")]
+    if state.finding is not None and state.finding.symptom in _SYMPTOMS:
+        return _slowed(state, state.finding, now, wall_s)
+    if state.bottleneck is not Bottleneck.NONE:
+        return "Held back", "warn", [Line(_HELD_BACK[state.bottleneck])]
+    if not state.partitions:
+        return "Spare", "good", [Line("All is well. The other members of the group have all partitions.")]
+    if any(each.buffered_records or each.in_flight_records for each in state.partitions):
+        return "Delivering", "good", [Line("Nothing limits throughput.")]
+    return "Idle", "good", [Line("Everything is delivered.")]
+
+
+def _halts(state: WorkerState, wall_s: float) -> Iterator[Line]:
+    """Yield a line for each halt: what is away goes first, then the order of the list of reasons."""
+    for reason in sorted(state.halts, key=lambda each: (each not in OUTAGES, list(HaltReason).index(each))):
+        halt = state.halts[reason]
+        parts = [f"{_since(halt.cause, halt.since, wall_s)}."]
+        if reason in OUTAGES:
+            parts.append("Nothing is lost.")
+        if reason is HaltReason.FULLSTORY_UNAVAILABLE:
+            parts += _next_try(state)
+        yield Line(" ".join([*parts, halt.action]), halt_anchor(reason))
+
+
+def _slowed(state: WorkerState, finding: Finding, now: float, wall_s: float) -> tuple[str, str, list[Line]]:
+    title, advice = _SYMPTOMS[finding.symptom]
+    cause = _since(finding.cause, wall_s - (now - finding.since), wall_s)
+    return title, "warn", [Line(" ".join([f"{cause}.", *_next_try(state), advice]), "segmentfullstorythrottled")]
+
+
+def _next_try(state: WorkerState) -> list[str]:
+    return [] if state.next_try_s is None else [f"Next try in {duration(max(state.next_try_s, 1.0))}."]
+
+
+def _since(cause: str, since: float, wall_s: float) -> str:
+    """Begin like a sentence, unless the cause begins with a name in small letters, such as a topic's."""
+    begins = cause[:1].upper() + cause[1:] if cause.split(" ", 1)[0].isalpha() else cause
+    clock = moment(since) if wall_s - since > 86_400 else datetime.fromtimestamp(since, UTC).strftime("%H:%M:%S UTC")
+    return f"{begins}, since {clock} ({duration(wall_s - since)})"
+
+
+def _warning(each: Warned, wall_s: float) -> Line:
+    return Line(f"{_since(each.cause, each.since, wall_s)}. {each.action}")
+
+
+def halts_in_words(halts: Mapping[HaltReason, ActiveHalt]) -> dict[str, dict[str, str]]:
+    """Return halts for machines that people read."""
+    return {
+        reason.value: {
+            "cause": halt.cause,
+            "since": datetime.fromtimestamp(halt.since, UTC).isoformat(timespec="seconds"),
+            "action": halt.action,
+            "runbook": f"{RUNBOOK}#{halt_anchor(reason)}",
+        }
+        for reason, halt in halts.items()
+    }

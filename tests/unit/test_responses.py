@@ -1,0 +1,141 @@
+"""What FullStory's answers say of the service: one good answer is enough to know that it works."""
+
+import pytest
+
+from processor.engine.responses import FORGET_AFTER_S, LEAST_FAILURES, LEAST_S, SLOW_S, Finding, Responses, Symptom
+from processor.engine.verdict import Answer, NoAnswer, RetryReason
+
+FINE, FAILED, REFUSED = Answer(200), Answer(503), Answer(429)
+
+
+class Service:
+    """Calls that are answered at once, on a clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.responses = Responses()
+        self.now = 1_000.0
+
+    def answer(self, *answers: Answer | NoAnswer, is_question: bool = False, took_s: float = 0.0) -> None:
+        """Have calls answered, one a second."""
+        for each in answers:
+            call = self.responses.asked(self.now, is_question=is_question)
+            self.now += took_s
+            self.responses.answered(call, self.now, each, is_question=is_question)
+            self.now += 1.0
+
+    @property
+    def finding(self) -> Finding | None:
+        """What is wrong by now."""
+        return self.responses.finding(self.now)
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (Answer(503), "FullStory answers 503 to every request"),
+        (Answer(408), "FullStory answers 408 to every request"),
+        (NoAnswer(RetryReason.TIMEOUT, "SocketTimeoutError"), "FullStory does not answer any request in time"),
+        (NoAnswer(RetryReason.CONNECTION, "refused"), "FullStory cannot be reached (refused)"),
+        (NoAnswer(RetryReason.CONNECTION), "FullStory cannot be reached"),
+    ],
+)
+def test_failures_in_a_row_are_an_outage_that_began_with_the_first(answer: Answer | NoAnswer, cause: str) -> None:
+    """In the words of the last one."""
+    service = Service()
+    service.answer(FINE, *[answer] * LEAST_FAILURES)
+
+    assert service.finding == Finding(Symptom.FAILING, cause, 1_001.0)
+
+
+def test_too_few_failures_or_too_soon_say_nothing() -> None:
+    """A hundred at one moment are one fault, and two are bad luck."""
+    service = Service()
+    for _ in range(100):
+        call = service.responses.asked(service.now, is_question=False)
+        service.responses.answered(call, service.now, FAILED, is_question=False)
+    assert service.finding is None
+
+    few = Service()
+    few.answer(*[FAILED] * (LEAST_FAILURES - 1))
+    few.now += LEAST_S
+    assert few.finding is None
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 409, 413, 422])
+def test_an_answer_that_speaks_of_the_request_ends_an_outage(status: int) -> None:
+    """It shows that the service works."""
+    service = Service()
+    service.answer(*[FAILED] * 10)
+    assert service.finding is not None
+    service.answer(Answer(status))
+
+    assert service.finding is None
+
+
+def test_refusals_are_no_outage() -> None:
+    """Nor are failures among them: who refuses, works."""
+    service = Service()
+    service.answer(FAILED, *[REFUSED] * LEAST_FAILURES)
+
+    assert service.finding == Finding(
+        Symptom.REFUSING, "FullStory refuses every request with 429 (too many requests)", 1_000.0
+    )
+
+
+def test_questions_about_jobs_are_judged_apart() -> None:
+    """Requests that are taken do not hide that nobody says what becomes of them, and the other way round."""
+    service = Service()
+    for _ in range(5):
+        service.answer(FINE)
+        service.answer(FAILED, is_question=True)
+
+    assert service.finding is not None
+    assert service.finding.cause == "FullStory answers 503 to every question about a job"
+
+
+def test_what_stops_delivery_goes_before_what_delays_it() -> None:
+    """An outage is named though answers are slow, too."""
+    service = Service()
+    service.answer(*[FAILED] * LEAST_FAILURES, took_s=SLOW_S)
+
+    assert service.finding is not None
+    assert service.finding.symptom is Symptom.FAILING
+
+
+def test_a_request_that_waits_for_long_is_told_of_before_its_answer() -> None:
+    """Since it was sent."""
+    service = Service()
+    service.responses.asked(service.now, is_question=False)
+    service.now += SLOW_S - 0.1
+    assert service.finding is None
+    service.now += 1.0
+
+    assert service.finding == Finding(Symptom.SLOW, "FullStory has not answered a request for 4 s", 1_000.0)
+
+
+def test_slow_answers_are_a_finding_until_a_fast_one() -> None:
+    """It began with the first slow one."""
+    service = Service()
+    service.answer(FINE, took_s=SLOW_S + 1)
+    service.answer(FINE, took_s=SLOW_S + 1)
+    assert service.finding == Finding(Symptom.SLOW, "FullStory takes longer than 3 s to answer", 1_000.0)
+    service.answer(FINE)
+    assert service.finding is None
+
+
+def test_questions_may_take_their_time_and_a_call_that_was_given_up_waits_no_more() -> None:
+    """A page of errors is large."""
+    service = Service()
+    service.responses.asked(service.now, is_question=True)
+    service.responses.dropped(service.responses.asked(service.now, is_question=False))
+    service.now += 10 * SLOW_S
+
+    assert service.finding is None
+
+
+def test_what_was_long_ago_is_forgotten() -> None:
+    """A worker that lost its partitions during an outage learns no more of it."""
+    service = Service()
+    service.answer(*[FAILED] * 5, took_s=SLOW_S)
+    service.now += FORGET_AFTER_S + 1
+    assert service.finding is None
