@@ -12,6 +12,9 @@ LEAST_FAILURES = 3
 LEAST_S = 2.0
 """So many answers in a row, over so long, have to be bad: the rest is noise."""
 
+LONG_WAIT_S = 5.0
+"""One answer that asks to wait for so long stops delivery by itself."""
+
 SLOW_S = 3.0
 """FullStory takes a request within tenths of a second; a request that waits for longer is worth a word."""
 
@@ -48,6 +51,8 @@ class _Streak:
     last_at: float = 0.0
     answers: int = 0
     is_refusal: bool = False
+    wait_s: float = 0.0
+    """How long the last answer asks to wait."""
     cause: str = ""
 
     def add(self, now: float, answer: Answer | NoAnswer) -> None:
@@ -59,10 +64,14 @@ class _Streak:
         self.answers += 1
         self.last_at = now
         self.is_refusal |= isinstance(answer, Answer) and answer.status == 429
+        self.wait_s = (answer.retry_after_s or 0.0) if isinstance(answer, Answer) else 0.0
         self.cause = _cause(answer, self.what)
 
     def finding(self, now: float) -> Finding | None:
-        if self.answers < LEAST_FAILURES or now - self.since < LEAST_S or now - self.last_at > FORGET_AFTER_S:
+        is_long = self.answers >= LEAST_FAILURES and now - self.since >= LEAST_S
+        if not (is_long or (self.answers and self.wait_s >= LONG_WAIT_S)):
+            return None
+        if now - self.last_at > FORGET_AFTER_S + self.wait_s:
             return None
         return Finding(Symptom.REFUSING if self.is_refusal else Symptom.FAILING, self.cause, self.since)
 

@@ -137,8 +137,7 @@ ACTIONS: Mapping[HaltReason, str] = {
     ),
     HaltReason.KAFKA_UNAVAILABLE: "Check PROCESSOR_KAFKA__BOOTSTRAP_SERVERS, the brokers and the network in between.",
     HaltReason.FULLSTORY_UNAVAILABLE: (
-        "Nothing is lost, and the worker keeps trying. If it lasts, see FullStory's status page, and the network and "
-        "proxies in between."
+        "The worker keeps trying; if it lasts, see FullStory's status page, and the network and proxies in between."
     ),
 }
 """What an operator does about each halt; docs/runbook.md says it at length."""

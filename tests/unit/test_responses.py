@@ -139,3 +139,16 @@ def test_what_was_long_ago_is_forgotten() -> None:
     service.answer(*[FAILED] * 5, took_s=SLOW_S)
     service.now += FORGET_AFTER_S + 1
     assert service.finding is None
+
+
+@pytest.mark.parametrize(("status", "symptom"), [(429, Symptom.REFUSING), (503, Symptom.FAILING)])
+def test_one_answer_that_asks_for_a_long_wait_is_a_finding_at_once(status: int, symptom: Symptom) -> None:
+    """Nothing is sent for so long, so nobody would ever see a second one."""
+    service = Service()
+    service.answer(Answer(status, None, 120.0))
+    assert service.finding is not None
+    assert service.finding.symptom is symptom
+
+    short = Service()
+    short.answer(Answer(status, None, 1.0))
+    assert short.finding is None

@@ -10,6 +10,7 @@ Rules:
    could lead the API key elsewhere.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -192,6 +193,11 @@ class FullStory:
 def _said(error: Exception) -> str:
     if isinstance(error, aiohttp.InvalidURL):  # the proxy's, as ours was checked; it may hold a password
         return "http_proxy or https_proxy is no URL such as http://proxy:3128"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"the certificate of {error.host} is not valid: {error.certificate_error}"[:MAX_DETAIL_CHARACTERS]
+    if isinstance(error, aiohttp.ClientConnectorError) and error.errno:
+        reason = os.strerror(error.errno) if error.errno > 0 else error.strerror or "name not resolved"
+        return f"{error.host}:{error.port}: {reason[:1].lower()}{reason[1:]}"
     return f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARACTERS]
 
 
