@@ -9,6 +9,9 @@ from enum import Enum, auto
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 
 LEAST_FAILURES = 3
+LEAST_REFUSALS = 2
+"""After a refusal nothing is sent for a second or more, so they come more slowly."""
+
 LEAST_S = 2.0
 """So many answers in a row, over so long, have to be bad: the rest is noise."""
 
@@ -68,7 +71,8 @@ class _Streak:
         self.cause = _cause(answer, self.what)
 
     def finding(self, now: float) -> Finding | None:
-        is_long = self.answers >= LEAST_FAILURES and now - self.since >= LEAST_S
+        least = LEAST_REFUSALS if self.is_refusal else LEAST_FAILURES
+        is_long = self.answers >= least and now - self.since >= LEAST_S
         if not (is_long or (self.answers and self.wait_s >= LONG_WAIT_S)):
             return None
         if now - self.last_at > FORGET_AFTER_S + self.wait_s:

@@ -82,7 +82,7 @@ class Letters:
                 await asyncio.sleep(self._backoff.delay_s(tries, self._chance))
                 error = await self._try_write(letter)
             else:
-                error = await self._insist(letter, reason, error, f"{name}: {error}")
+                error = await self._insist(letter, reason, error, f"{error}; {name} belongs there")
 
     async def _insist(
         self, letter: DeadLetter, reason: HaltReason, error: DeadLetterError | None, detail: str

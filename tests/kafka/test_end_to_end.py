@@ -253,7 +253,7 @@ def test_a_revoked_key_halts_and_a_working_one_goes_on(kafka: Cluster, names: Na
         balance = traffic.balance(server)
 
     assert halted["halted{reason=unauthorized}"] == 1
-    assert "401" in ready["halts"]["unauthorized"]
+    assert "401" in ready["halts"]["unauthorized"]["cause"]
     assert ready["status"] == "ready"
     assert '"reason": "unauthorized"' in said
     assert metrics["halted{reason=unauthorized}"] == 0
@@ -328,7 +328,7 @@ def test_missing_records_halt_their_partition_until_told_otherwise(
         kafka.delete_records(names.topic, 0, 400)
         with worker(environment(traffic, server), tmp_path / "log-1") as program:
             wait_until(lambda: "gap" in program.ready().get("halts", {}), "the gap is told")
-            detail = program.ready()["halts"]["gap"]
+            detail = program.ready()["halts"]["gap"]["cause"]
             effects = server.effects()
             program.terminate(GRACE_S)
         with worker(environment(traffic, server, KAFKA__ON_GAP="continue"), tmp_path / "log-2") as program:

@@ -65,8 +65,7 @@ class Scene:
 
     def halts(self, program: WorkerProgram) -> dict[str, str]:
         """Return what keeps the worker waiting."""
-        halts: dict[str, str] = program.ready().get("halts", {})
-        return halts
+        return {reason: halt["cause"] for reason, halt in program.ready().get("halts", {}).items()}
 
     def pace(self) -> None:
         """Let the load be one that a registry's outage lasts for."""

@@ -10,7 +10,6 @@ Rules:
    could lead the API key elsewhere.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -27,6 +26,7 @@ from processor.adapters.fullstory.address import base_url_of, is_loopback
 from processor.adapters.fullstory.key import ApiKey
 from processor.adapters.fullstory.resolver import PublicResolver
 from processor.adapters.fullstory.retry_after import http_date_s, retry_after_s
+from processor.adapters.network import reason_of
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.reasons import Kind
 from processor.runtime.ports import Clock
@@ -195,9 +195,8 @@ def _said(error: Exception) -> str:
         return "http_proxy or https_proxy is no URL such as http://proxy:3128"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"the certificate of {error.host} is not valid: {error.certificate_error}"[:MAX_DETAIL_CHARACTERS]
-    if isinstance(error, aiohttp.ClientConnectorError) and error.errno:
-        reason = os.strerror(error.errno) if error.errno > 0 else error.strerror or "name not resolved"
-        return f"{error.host}:{error.port}: {reason[:1].lower()}{reason[1:]}"
+    if isinstance(error, aiohttp.ClientConnectorError) and (reason := reason_of(error)) is not None:
+        return f"{error.host}:{error.port}: {reason}"
     return f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARACTERS]
 
 

@@ -106,7 +106,7 @@ def producer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "queue.buffering.max.kbytes": 128 * 1024,  # the largest record that can be consumed fits
         "message.max.bytes": 128 * 1024 * 1024,  # the topic's own limit decides, and its refusal is understood
         "message.timeout.ms": 30_000,  # then the write is tried again by us, and said to be failing
-        "topic.metadata.propagation.max.ms": 5_000,  # the default waits for a missing topic until the message times out
+        "topic.metadata.propagation.max.ms": 3_000,  # the default waits for a missing topic until the message times out
         **_not_of_consumers(settings),
         "bootstrap.servers": settings.bootstrap_servers,
         "enable.idempotence": True,

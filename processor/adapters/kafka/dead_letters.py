@@ -107,7 +107,7 @@ class KafkaDeadLetters:
     def _error(self, fault: KafkaError, producer: Producer) -> DeadLetterError:
         if is_fatal(fault):
             self._broken = producer
-        return DeadLetterError(f"the topic {self._settings.dead_letter_topic}: {fault.str()}", _kind(fault))
+        return DeadLetterError(_why(self._settings.dead_letter_topic, fault), _kind(fault))
 
     def _new_producer(self) -> Producer:
         with refusals():
@@ -126,6 +126,14 @@ class KafkaDeadLetters:
         self._producer = self._new_producer()
         broken.purge()
         broken.flush(SERVE_S)
+
+
+def _why(topic: str, fault: KafkaError) -> str:
+    if fault.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+        return f"the dead-letter topic {topic} does not exist"
+    if fault.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        return f"the worker may not write to the dead-letter topic {topic}"
+    return f"the dead-letter topic {topic} does not take a record ({fault.str()})"
 
 
 def _kind(fault: KafkaError) -> WriteFault:

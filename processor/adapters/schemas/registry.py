@@ -11,6 +11,7 @@ from confluent_kafka.schema_registry import (  # type: ignore[attr-defined]  # t
     SchemaRegistryError,
 )
 
+from processor.adapters.network import reason_of
 from processor.adapters.schemas.references import standing_alone
 from processor.events.framing import Fingerprint, Guid, SchemaId
 from processor.model.errors import ConfigurationError, RegistryUnavailableError
@@ -88,7 +89,9 @@ class RegistrySchemas:
         except TimeoutError:
             raise self._unavailable(f"did not answer within {self._deadline_s:g} s") from None
         except Exception as error:  # noqa: BLE001 - of httpx, authlib, json: none speaks of the schema
-            raise self._unavailable(f"cannot be asked ({type(error).__name__})") from None
+            reason = reason_of(error)
+            what = f"cannot be asked ({type(error).__name__})" if reason is None else f"does not answer ({reason})"
+            raise self._unavailable(what) from None
 
     async def _fetch(self, schema_id: SchemaId) -> str | None:
         if isinstance(schema_id, Fingerprint):
