@@ -15,6 +15,8 @@ from aiohttp import web
 from processor.adapters.kafka.mock import MockCluster
 from processor.cli.check.catalogue import FINDINGS
 from processor.cli.check.probe import UID
+from processor.cli.generate import CLEAN, MIXED
+from processor.cli.generator import Mix, generate
 from processor.sandbox import Effect, Role, Sandbox, SandboxOptions
 from tests.commands.program import Done, interrupt, run, started
 
@@ -64,13 +66,17 @@ class World:
 
     async def produce(self, messages: Iterable[tuple[str, Message]]) -> None:
         """Write messages under their keys, and return when they are in the topic."""
+        await self.write((key.encode(), json.dumps(message).encode()) for key, message in messages)
+
+    async def write(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        """Write keys and values, and return when they are in the topic."""
         waiting = set()
-        for number, (key, message) in enumerate(messages):
+        for number, (key, value) in enumerate(records):
             waiting.add(number)
             self.kafka.produce(
                 "segment",
-                key.encode(),
-                json.dumps(message).encode(),
+                key,
+                value,
                 [],
                 lambda _partition, _offset, number=number: waiting.remove(number),  # type: ignore[misc]
             )
@@ -182,6 +188,21 @@ def test_visitors_that_are_no_users_are_no_warning() -> None:
 
     assert found["records.sampled"].startswith("1 records: deliver 1")
     assert "records.anonymous_browser" not in found
+
+
+@pytest.mark.parametrize("mix", [CLEAN, MIXED], ids=["clean", "mixed"])
+def test_generated_records_keep_the_order_of_each_user(mix: Mix) -> None:
+    """Whoever tries a deployment with `generate` finds no fault of the generator's."""
+
+    async def check() -> dict[str, str]:
+        async with world() as here:
+            await here.write((each.key, each.value) for each in generate(1, 1_000, mix))
+            return ids(await here.check("--format", "json"))
+
+    found = asyncio.run(check())
+
+    assert found["records.sampled"].startswith("1000 records: ")
+    assert "records.user_spread" not in found
 
 
 def test_no_more_than_a_thousand_records_are_sampled() -> None:
