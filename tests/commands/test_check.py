@@ -125,7 +125,7 @@ def test_where_all_is_well_nothing_is_worse_than_the_embedded_kafka() -> None:
         "registry.none",
         "records.sampled",
     }
-    assert found["records.sampled"].startswith("50 records: deliver 50, filter 0, reject 0")
+    assert found["records.sampled"].startswith("50 records: delivered 50, filtered 0, dead-lettered 0")
     assert "role ARCHITECT; PROCESSOR_DELIVERY__MODE=auto: requests of many items" in found["fullstory.account"]
     assert found["group.ready"] == "fullstory: new: begins at the earliest record, 50 records behind"
 
@@ -166,7 +166,7 @@ def test_records_that_are_sampled_tell_of_settings_and_producers() -> None:
     spread, filtered = asyncio.run(check())
 
     assert spread["records.sampled"] == (
-        "28 records: deliver 21, filter 6 (message_type 6), reject 1 (missing_event_name 1)"
+        "28 records: delivered 21, filtered 6 (message_type 6), dead-lettered 1 (missing_event_name 1)"
     )
     assert spread["records.rejected"] == "1 of 28 records: missing_event_name 1"
     assert spread["records.user_spread"] == "1 of 2 users"
@@ -186,7 +186,7 @@ def test_visitors_that_are_no_users_are_no_warning() -> None:
 
     found = asyncio.run(check())
 
-    assert found["records.sampled"].startswith("1 records: deliver 1")
+    assert found["records.sampled"].startswith("1 records: delivered 1")
     assert "records.anonymous_browser" not in found
 
 
