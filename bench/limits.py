@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 import click
 
@@ -117,9 +118,9 @@ def _recovery(server: SandboxProgram, rate: float) -> int | None:
 
 
 def _spread(records: Iterator[GeneratedRecord], *, hot: bool) -> Iterator[GeneratedRecord]:
-    """Key four of five records alike, if so wished."""
-    for number, record in enumerate(records):
-        yield replace(record, key=HOT) if hot and number % 5 else record
+    """Key the records of four of five users alike, if so wished; those of one user stay in one partition."""
+    for record in records:
+        yield replace(record, key=HOT) if hot and crc32(record.key or b"") % 5 else record
 
 
 if __name__ == "__main__":

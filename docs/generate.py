@@ -98,27 +98,41 @@ CHECK = """\
 
 ```sh
 segment-fullstory check                    # with the worker's own settings, as a step of a deployment
-segment-fullstory check --format json      # {"level": …, "findings": [{"id", "level", "seen", "meaning", "advice"}]}
+segment-fullstory check --format json      # the same as a JSON object
 ```
 
-Says whether the worker could do its work here: settings, brokers, topics, dead-letter topic, consumer group, schema
-registry, FullStory's key and clock, and what would become of the latest records. The exit code is 0 when all is well,
-1 when there are warnings, 2 when there are errors. Something that cannot be checked is a finding, too.
+`check` tells whether the worker can run here: settings, brokers, topics, dead-letter topic, consumer group, schema
+registry, FullStory's key and clock, and what would happen to the latest records. It prints errors first, then warnings,
+then what is fine. The last line names the first error and what to do:
 
-It only reads. No group is joined, nothing is committed, no topic comes into being, nothing is sent to FullStory.
-Neither a secret nor anything of an event is shown: names of topics, numbers and reasons are.
+```text
+1 error: topic segment.trak does not exist (did you mean segment.track?): create it, correct PROCESSOR_KAFKA__TOPICS, …
+```
 
-**Records.** Up to 1,000 of the latest records, evenly from all partitions, are decoded and mapped as
-[explain](explain.md) does, and counted by outcome and reason.
+The exit code is 0 without errors and warnings, 1 with warnings, 2 with errors.
 
-**Rights.** Topics and groups are asked what this client may do. A cluster without an authoriser allows everything. To
-ask takes Describe on topics and group, and DescribeConfigs on topics and cluster; without, `kafka.reticent` says so.
+`check` only reads. It joins no group, commits no offset, creates no topic and sends nothing to FullStory. It shows
+names of topics, numbers and reasons, but no secret and nothing of an event.
+
+**Time.** All checks run side by side and end within five seconds, also when Kafka, the registry or FullStory do not
+answer. What does not answer is one error, with the address and the system's reason; checks that rest on it are listed
+in one line, `checks.skipped`, and all others are made. On a slow network, allow more time: `--timeout 30`.
+
+**Records.** Up to 1,000 of the latest records, evenly from all partitions, are decoded and mapped as in
+[explain](explain.md), and counted by outcome and reason. If time is short, the sample is smaller.
+
+**Rights.** Kafka tells what this client may do with topics and group. A cluster without an authoriser allows
+everything. The question needs Describe on topics and group, and DescribeConfigs on topics and cluster; without these
+rights, `check` reports `kafka.reticent`.
+
+**JSON.** `--format json` prints one object: `level` (the worst), `findings` (a list of objects with `id`, `level`,
+`seen`, `meaning` and `advice`, in the order above) and `summary` (the last line).
 
 ## Probing idempotency
 
-What the worker promises about [repetition](reliability.md) rests on FullStory's word that a request under a known
-`Idempotency-Key` is answered as before, and takes effect once. For batches that is documented but
-[not confirmed](fullstory-api.md#idempotency). This asks the organisation of the key itself:
+What the worker promises about [repetition](reliability.md) rests on FullStory's promise that a request under a known
+`Idempotency-Key` gets the same answer and takes effect once. For batches this is documented but
+[not confirmed](fullstory-api.md#idempotency). To test it in the organisation of your key:
 
 ```sh
 segment-fullstory check --probe-idempotency --yes
@@ -132,7 +146,7 @@ refused or of another organisation than the configured one.
 
 ## Findings
 
-Ids are stable: scripts may rely on them. Each has one level.
+Ids are stable: scripts may rely on them. Each finding has one level.
 """
 
 

@@ -33,7 +33,7 @@ def _properties(_context: click.Context, _parameter: click.Parameter, value: str
     required=True,
     envvar="PROCESSOR_KAFKA__BOOTSTRAP_SERVERS",
     show_envvar=True,
-    help="Where Kafka is.",
+    help="Kafka brokers to connect to, separated by commas.",
 )
 @click.option(
     "--properties",
@@ -41,16 +41,24 @@ def _properties(_context: click.Context, _parameter: click.Parameter, value: str
     callback=_properties,
     envvar="PROCESSOR_KAFKA__PROPERTIES",
     show_envvar=True,
-    help="librdkafka's properties, as JSON.",
+    help="Properties of librdkafka as a JSON object, for SASL and TLS.",
 )
-@click.option("--topic", default="segment", show_default=True, help="It must exist.")
+@click.option("--topic", default="segment", show_default=True, help="Topic to write to; it must exist.")
 @click.option(
-    "--rate", default=50.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Records a second."
+    "--rate", default=50.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Records per second."
 )
-@click.option("--count", type=click.IntRange(1), help="End after so many; without end otherwise.")
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="The same seed, the same records.")
+@click.option("--count", type=click.IntRange(1), help="Number of records to write; without it, write until Ctrl-C.")
 @click.option(
-    "--clean", is_flag=True, help="Only records that FullStory takes; else some are filtered or dead-lettered."
+    "--seed",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Seed of the generator; the same seed gives the same records.",
+)
+@click.option(
+    "--clean",
+    is_flag=True,
+    help="Write only records that can be delivered; otherwise some are filtered or dead-lettered.",
 )
 def generate_(
     *,
@@ -62,13 +70,16 @@ def generate_(
     seed: int,
     clean: bool,
 ) -> None:
-    """Put identifies and tracks into a topic, in the shipped Avro schemas (ids 1 and 2) and as JSON."""
+    """Write test traffic to a topic: identify and track messages, in Avro (the shipped schemas, ids 1 and 2) and JSON.
+
+    Each record of a user has the user's id as its key, so that Kafka keeps the records of one user in order.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the first process of a container has no other
     records = generate(seed, count, CLEAN if clean else MIXED, int(time.time() * 1_000))
     started, said = time.monotonic(), 0
     try:
         with TopicWriter(bootstrap_servers, topic, properties) as producer:
-            click.echo(f"{rate:g} records a second into {topic}; Ctrl-C ends it")
+            click.echo(f"writing {rate:g} records per second to {topic}; press Ctrl-C to stop")
             for number in itertools.count():
                 if (record := next(records, None)) is None:
                     break

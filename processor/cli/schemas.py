@@ -79,22 +79,23 @@ _WANTED = click.argument("wanted", nargs=-1, callback=_wanted, metavar="[SCHEMA[
 _CONFIG = click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="A TOML file; the environment outranks it (docs/configuration.md).",
+    help="TOML file with settings; environment variables take precedence (docs/configuration.md).",
 )
 
 
 @click.group
 def schemas() -> None:
-    """List the Avro schemas that come with the worker, compare them with a registry, register them there.
+    """List the shipped Avro schemas, compare them with a schema registry, and register them there.
 
-    The worker needs none of them: it reads whatever schema a record was written with. They are for producers that
-    have none yet. The registry is the configured one (PROCESSOR_SCHEMA_REGISTRY__URL and …__PROPERTIES).
+    The worker does not need them: it reads each record with the schema it was written with. They are for producers
+    that have no schema yet. PROCESSOR_SCHEMA_REGISTRY__URL and PROCESSOR_SCHEMA_REGISTRY__PROPERTIES name the
+    registry.
     """
 
 
 @schemas.command("list")
 def list_() -> None:
-    """List the schemas: name, id without a registry, full name, meaning."""
+    """List the schemas: name, id (without a registry), full name, description."""
     for each in shipped().values():
         click.echo(f"{each.name:<10} {each.id:>3}  {each.full_name:<22} {each.doc}")
 
@@ -102,7 +103,7 @@ def list_() -> None:
 @schemas.command
 @click.argument("name")
 def show(name: str) -> None:
-    """Print a schema as it is."""
+    """Print one schema."""
     known = shipped()
     if name not in known:
         raise click.BadParameter(f"there is no schema {name!r}, but {', '.join(known)}")
@@ -113,11 +114,10 @@ def show(name: str) -> None:
 @_WANTED
 @_CONFIG
 def compatibility(wanted: Sequence[Wanted], *, config: Path | None) -> None:
-    """Say where the schemas stand in the registry; all of them, or those that are named.
+    """Compare the schemas with the registry: all of them, or the ones you name.
 
-    The subject is SCHEMA's full name, as record-name strategies have it, or TOPIC-value. Exit codes: 0 each is
-    registered or could be, 1 one is incompatible with what its subject has, 2 the registry or the configuration
-    cannot be used.
+    The subject is SCHEMA's full name (record name strategy) or, with =TOPIC, TOPIC-value. Exit codes: 0 each schema
+    is registered or compatible, 1 one is incompatible with its subject, 2 the registry or the settings cannot be used.
     """
 
     async def work(subjects: RegistrySubjects) -> int:
@@ -128,13 +128,13 @@ def compatibility(wanted: Sequence[Wanted], *, config: Path | None) -> None:
 
 @schemas.command
 @_WANTED
-@click.option("--dry-run", is_flag=True, help="Only say what would be registered.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be registered.")
 @_CONFIG
 def register(wanted: Sequence[Wanted], *, dry_run: bool, config: Path | None) -> None:
-    """Register the schemas, all of them or those that are named; none when one of them is incompatible.
+    """Register the schemas: all of them, or the ones you name. If one is incompatible, none is registered.
 
-    The subject is SCHEMA's full name, as record-name strategies have it, or TOPIC-value. Exit codes: 0 they are
-    registered (or could be: --dry-run), 1 one is incompatible, 2 the registry or the configuration cannot be used.
+    The subject is SCHEMA's full name (record name strategy) or, with =TOPIC, TOPIC-value. Exit codes: 0 registered
+    (with --dry-run: would be registered), 1 one is incompatible, 2 the registry or the settings cannot be used.
     """
 
     async def work(subjects: RegistrySubjects) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterable
@@ -13,8 +14,10 @@ import pytest
 from aiohttp import web
 
 from processor.adapters.kafka.mock import MockCluster
-from processor.cli.check.catalogue import FINDINGS
+from processor.cli.check.catalogue import CONFIGURATION_INVALID, FINDINGS
 from processor.cli.check.probe import UID
+from processor.cli.generate import CLEAN, MIXED
+from processor.cli.generator import Mix, generate
 from processor.sandbox import Effect, Role, Sandbox, SandboxOptions
 from tests.commands.program import Done, interrupt, run, started
 
@@ -64,13 +67,17 @@ class World:
 
     async def produce(self, messages: Iterable[tuple[str, Message]]) -> None:
         """Write messages under their keys, and return when they are in the topic."""
+        await self.write((key.encode(), json.dumps(message).encode()) for key, message in messages)
+
+    async def write(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        """Write keys and values, and return when they are in the topic."""
         waiting = set()
-        for number, (key, message) in enumerate(messages):
+        for number, (key, value) in enumerate(records):
             waiting.add(number)
             self.kafka.produce(
                 "segment",
-                key.encode(),
-                json.dumps(message).encode(),
+                key,
+                value,
                 [],
                 lambda _partition, _offset, number=number: waiting.remove(number),  # type: ignore[misc]
             )
@@ -119,13 +126,13 @@ def test_where_all_is_well_nothing_is_worse_than_the_embedded_kafka() -> None:
         "registry.none",
         "records.sampled",
     }
-    assert found["records.sampled"].startswith("50 records: deliver 50, filter 0, reject 0")
+    assert found["records.sampled"].startswith("50 records: delivered 50, filtered 0, dead-lettered 0")
     assert "role ARCHITECT; PROCESSOR_DELIVERY__MODE=auto: requests of many items" in found["fullstory.account"]
     assert found["group.ready"] == "fullstory: new: begins at the earliest record, 50 records behind"
 
 
 def test_people_read_what_a_finding_means_and_what_to_do() -> None:
-    """A warning has its meaning and an advice below it, and the last line counts."""
+    """A warning has its meaning and an advice below it, and stands before what is fine; the last line counts."""
 
     async def check() -> Done:
         async with world(Role.USER) as here:
@@ -136,7 +143,9 @@ def test_people_read_what_a_finding_means_and_what_to_do() -> None:
     assert done.code == 1
     assert "warning  fullstory.single" in done.out
     assert "→ Use a key of level Architect" in done.out
-    assert done.out.splitlines()[-1] == "ok 9, warnings 2, errors 0"
+    levels = [line.split()[0] for line in done.out.splitlines()[:-2] if not line.startswith(" ")]
+    assert levels == ["warning"] * 2 + ["ok"] * 9
+    assert done.out.splitlines()[-1] == "no errors, 2 warnings, 9 ok"
 
 
 def test_records_that_are_sampled_tell_of_settings_and_producers() -> None:
@@ -160,7 +169,7 @@ def test_records_that_are_sampled_tell_of_settings_and_producers() -> None:
     spread, filtered = asyncio.run(check())
 
     assert spread["records.sampled"] == (
-        "28 records: deliver 21, filter 6 (message_type 6), reject 1 (missing_event_name 1)"
+        "28 records: delivered 21, filtered 6 (message_type 6), dead-lettered 1 (missing_event_name 1)"
     )
     assert spread["records.rejected"] == "1 of 28 records: missing_event_name 1"
     assert spread["records.user_spread"] == "1 of 2 users"
@@ -180,8 +189,23 @@ def test_visitors_that_are_no_users_are_no_warning() -> None:
 
     found = asyncio.run(check())
 
-    assert found["records.sampled"].startswith("1 records: deliver 1")
+    assert found["records.sampled"].startswith("1 records: delivered 1")
     assert "records.anonymous_browser" not in found
+
+
+@pytest.mark.parametrize("mix", [CLEAN, MIXED], ids=["clean", "mixed"])
+def test_generated_records_keep_the_order_of_each_user(mix: Mix) -> None:
+    """Whoever tries a deployment with `generate` finds no fault of the generator's."""
+
+    async def check() -> dict[str, str]:
+        async with world() as here:
+            await here.write((each.key, each.value) for each in generate(1, 1_000, mix))
+            return ids(await here.check("--format", "json"))
+
+    found = asyncio.run(check())
+
+    assert found["records.sampled"].startswith("1000 records: ")
+    assert "records.user_spread" not in found
 
 
 def test_no_more_than_a_thousand_records_are_sampled() -> None:
@@ -222,6 +246,111 @@ def test_what_would_keep_the_worker_from_its_work_is_an_error(settings: dict[str
     assert finding in ids(done)
     assert "records.none" in ids(done) or finding.startswith(("kafka", "registry", "configuration"))
     assert "clock.agrees" in ids(done) or not finding.startswith(("kafka", "topic", "dead", "registry"))
+
+
+def test_a_broker_that_is_not_reached_is_said_once_and_hides_nothing_else() -> None:
+    """The first line and the last name the address, the system's reason and the setting; the rest is checked."""
+
+    async def check() -> tuple[Done, str]:
+        with socket.socket() as unheard:
+            unheard.bind(("127.0.0.1", 0))
+            server = f"127.0.0.1:{unheard.getsockname()[1]}"
+            async with world() as here:
+                return await here.check(KAFKA__BOOTSTRAP_SERVERS=server), server
+
+    done, server = asyncio.run(check())
+    said = f"Kafka does not answer at {server} (connection refused): check PROCESSOR_KAFKA__BOOTSTRAP_SERVERS"
+    lines = done.out.splitlines()
+
+    assert done.code == 2
+    assert lines[0] == f"error    kafka.unreachable            {said}"
+    assert lines[-1] == f"1 error: {said}"
+    assert done.out.count("\nerror ") == 0
+    assert "not checked: topics, dead-letter topic, consumer group, latest records" in done.out
+    assert {"fullstory.account", "clock.agrees", "registry.none"} <= {
+        line.split()[1] for line in lines if line.startswith("ok ")
+    }
+
+
+@pytest.mark.parametrize(
+    ("server", "reason"),
+    [
+        (
+            "no-such-host.invalid:9092",
+            r"no-such-host\.invalid:9092 \(.*name.*\): check PROCESSOR_KAFKA__BOOTSTRAP_SERVERS",
+        ),
+        ("127.0.0.1:{http}", r"127\.0\.0\.1:\d+ \(an HTTP server answers\): check .*security\.protocol"),
+        ("127.0.0.1:{silent}", r"127\.0\.0\.1:\d+ \(timed out\): check PROCESSOR_KAFKA__BOOTSTRAP_SERVERS"),
+        ("127.0.0.1:{silent},127.0.0.1:1", r"127\.0\.0\.1:\d+ \(timed out\), 127\.0\.0\.1:1 \(connection refused\)"),
+    ],
+)
+def test_each_way_of_not_reaching_a_broker_has_its_reason(server: str, reason: str) -> None:
+    """A name that does not resolve, a server that is no Kafka, one that never answers, and several."""
+
+    async def check() -> dict[str, str]:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            async with world() as here:
+                ports = {"http": here.sandbox.url.rpartition(":")[2], "silent": silent.getsockname()[1]}
+                address = server.format(**ports)
+                return ids(await here.check("--format", "json", KAFKA__BOOTSTRAP_SERVERS=address))
+
+    assert re.match(f"Kafka does not answer at {reason}", asyncio.run(check())["kafka.unreachable"])
+
+
+def test_what_never_answers_is_given_up() -> None:
+    """Kafka, the registry and FullStory accept connections and say nothing; each is told, and the rest in a line."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        settings = {
+            "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
+            "PROCESSOR_KAFKA__TOPICS": "segment",
+            "PROCESSOR_KAFKA__GROUP_ID": "fullstory",
+            "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "letters",
+            "PROCESSOR_SCHEMA_REGISTRY__URL": f"http://127.0.0.1:{port}",
+            "PROCESSOR_FULLSTORY__API_KEY": KEY,
+            "PROCESSOR_FULLSTORY__BASE_URL": f"http://127.0.0.1:{port}",
+        }
+        done = run("check", "--format", "json", "--timeout", "1.5", environment=settings)
+    found = ids(done)
+
+    assert done.code == 2
+    assert list(found) == [
+        *("kafka.unreachable", "registry.unreachable", "fullstory.unreachable"),
+        *("checks.skipped", "configuration.valid"),
+    ]
+    assert "did not answer within" in found["registry.unreachable"]
+    assert found["fullstory.unreachable"] == f"FullStory at http://127.0.0.1:{port} does not answer (timed out)"
+    assert found["checks.skipped"] == ("not checked: topics, dead-letter topic, consumer group, clock, latest records")
+
+
+def test_missing_settings_share_one_sentence() -> None:
+    """Each is named with a valid example; what they mean and what to do is said once."""
+    done = run("check")
+    lines = done.out.splitlines()
+
+    assert done.code == 2
+    assert lines[0].split()[:2] == ["error", "configuration.invalid"]
+    for number, example in enumerate(["kafka-1:9092", "segment.identify", "segment-fullstory", "segment.dead-letters"]):
+        assert f": is not set; for example: {example}" in lines[number]
+    assert "PROCESSOR_FULLSTORY__API_KEY: is not set" in lines[4]
+    assert done.out.count(CONFIGURATION_INVALID.meaning) == done.out.count(CONFIGURATION_INVALID.advice) == 1
+    assert lines[-1].startswith("5 errors, the first: PROCESSOR_KAFKA__BOOTSTRAP_SERVERS: is not set; for example: ")
+
+
+def test_a_missing_topic_names_the_one_that_was_meant() -> None:
+    """A slip in the name is the commonest reason; the closing line says so, for machines too."""
+
+    async def check() -> Done:
+        async with world() as here:
+            return await here.check("--format", "json", KAFKA__TOPICS="segmt")
+
+    (report,) = asyncio.run(check()).objects()
+
+    assert report["findings"][0]["seen"] == "topic segmt does not exist (did you mean segment?)"
+    assert report["summary"] == (
+        "1 error: topic segmt does not exist (did you mean segment?): "
+        "create it, correct PROCESSOR_KAFKA__TOPICS, or allow Describe and Read on it"
+    )
 
 
 def test_asking_creates_no_topic() -> None:

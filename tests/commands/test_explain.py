@@ -12,7 +12,9 @@ import fastavro
 import pytest
 
 from processor.adapters.schemas.local import shipped_folder
+from processor.cli.explain.next_steps import NEXT_STEPS
 from processor.cli.generator.encoding import AvroEncoder
+from processor.model.reasons import DeadLetterReason, FilterReason
 from tests.commands.program import ROOT, Done, interrupt, run, started
 
 IDENTIFY: dict[str, Any] = {
@@ -46,10 +48,10 @@ def test_each_record_is_an_object_of_its_own() -> None:
 
     assert done.code == 0, done.err
     assert [(each["outcome"], each["reason"]) for each in done.objects()] == [
-        ("deliver", None),
-        ("filter", "message_type"),
-        ("reject", "missing_user"),
-        ("deliver", None),
+        ("delivered", None),
+        ("filtered", "message_type"),
+        ("dead-lettered", "missing_user"),
+        ("delivered", None),
     ]
     (request,) = done.objects()[0]["requests"]
     assert (request["method"], request["path"]) == ("POST", "/v2/users")
@@ -59,6 +61,64 @@ def test_each_record_is_an_object_of_its_own() -> None:
     (request,) = done.objects()[3]["requests"]
     assert (request["path"], request["body"]["name"]) == ("/v2/events", "Bought")
     assert all(each["requests"] == [] for each in done.objects()[1:3])
+
+
+@pytest.mark.parametrize(
+    ("message", "environment", "reason", "remedy"),
+    [
+        (PAGE, {}, "message_type", {"PROCESSOR_MAPPING__MESSAGE_TYPES": "track,page"}),
+        (
+            TRACK | {"integrations": {"All": False}},
+            {},
+            "integrations",
+            {"PROCESSOR_MAPPING__INTEGRATIONS": "ignore"},
+        ),
+        (
+            TRACK | {"userId": None, "anonymousId": "a"},
+            {"PROCESSOR_MAPPING__ANONYMOUS": "filter"},
+            "anonymous",
+            {"PROCESSOR_MAPPING__ANONYMOUS": "uid"},
+        ),
+        (
+            TRACK,
+            {"PROCESSOR_MAPPING__EVENTS_DENY": "B*"},
+            "event_name",
+            {"PROCESSOR_MAPPING__EVENTS_DENY": "C*"},
+        ),
+        (
+            TRACK,
+            {"PROCESSOR_MAPPING__LIBRARIES_ALLOW": "web"},
+            "library",
+            {"PROCESSOR_MAPPING__LIBRARIES_ALLOW": "*"},
+        ),
+    ],
+)
+def test_a_filtered_record_names_the_setting_that_forwards_it(
+    message: dict[str, Any], environment: dict[str, str], reason: str, remedy: dict[str, str]
+) -> None:
+    """Whoever follows the advice gets the record delivered."""
+    (told,) = explain(lines(message), **environment).objects()
+    (after,) = explain(lines(message), **environment | remedy).objects()
+
+    assert (told["outcome"], told["reason"]) == ("filtered", reason)
+    assert all(name in told["next_step"] for name in remedy)
+    assert (after["outcome"], after["next_step"]) == ("delivered", None)
+
+
+def test_a_dead_lettered_record_names_its_next_step() -> None:
+    """In the text it stands right below the outcome."""
+    done = run("explain", "-", stdin=lines({"type": "track", "event": "Bought"}))
+    outcome, next_step = done.out.splitlines()[-4:-2]
+
+    assert outcome == "outcome   dead-lettered: missing_user"
+    assert next_step.startswith("next step correct the producer: every message needs a userId")
+    assert "docs/mapping.md#who" in next_step
+
+
+def test_every_reason_has_a_next_step() -> None:
+    """Also those that only an answer of FullStory gives, for dead letters."""
+    assert NEXT_STEPS.keys() == {*FilterReason, *DeadLetterReason}
+    assert all(re.search(r"docs/[\w-]+\.md#", step) for step in NEXT_STEPS.values())
 
 
 def test_each_rule_that_touched_the_record_is_noted() -> None:
@@ -74,7 +134,7 @@ def test_a_message_may_take_several_lines() -> None:
     """What a person has written or copied is one message."""
     (told,) = explain(json.dumps(TRACK, indent=2).encode()).objects()
 
-    assert told["outcome"] == "deliver"
+    assert told["outcome"] == "delivered"
     assert told["requests"][0]["body"]["properties"] == {"price": 5}
 
 
@@ -200,10 +260,10 @@ def test_an_avro_file_of_something_else_says_what_its_schema_lacks() -> None:
     schema = {"type": "record", "name": "Price", "fields": [{"name": "amount", "type": "int"}]}
     (told,) = explain(avro_file([{"amount": 5}], schema)).objects()
 
-    assert (told["outcome"], told["reason"]) == ("reject", "unsuitable_schema")
+    assert (told["outcome"], told["reason"]) == ("dead-lettered", "unsuitable_schema")
     assert any("`type`" in note["text"] for note in told["notes"])
     (told,) = explain(avro_file([5], "int")).objects()
-    assert (told["outcome"], told["reason"]) == ("reject", "unsuitable_schema")
+    assert (told["outcome"], told["reason"]) == ("dead-lettered", "unsuitable_schema")
 
 
 def test_an_avro_file_may_hold_several_types() -> None:
@@ -223,7 +283,7 @@ def test_people_are_told_all_of_it() -> None:
     """The text shows framing, event, outcome, rules and request; the exact body stands on a line of its own."""
     done = run("explain", "-", stdin=lines(IDENTIFY))
 
-    for expected in ("JSON", "deliver", "renamed: PlanName", "POST /v2/users", "Authorization: Basic ***", "john@"):
+    for expected in ("JSON", "delivered", "renamed: PlanName", "POST /v2/users", "Authorization: Basic ***", "john@"):
         assert expected in done.out
     assert '{"uid":"u-1","email":"john@example.com","properties":{"PlanName":"pro"}}' in done.out
 
@@ -310,7 +370,7 @@ def test_two_configurations_are_compared(other: Path) -> None:
     assert done.code == 1, done.err
     assert (told["records"], told["different"]) == (6, 5)
     (difference,) = told["differences"]
-    assert difference["kind"] == "outcome: filter (integrations) → deliver"
+    assert difference["kind"] == "outcome: filtered (integrations) → delivered"
     assert difference["records"] == 5
     assert [each["record"] for each in difference["examples"]] == [f"stdin, line {number}" for number in (2, 3, 4)]
 

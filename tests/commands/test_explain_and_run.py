@@ -79,5 +79,5 @@ def test_what_is_explained_is_what_is_sent() -> None:
 
     assert sent == shown
     assert sum(outcomes.values()) == RECORDS
-    assert outcomes["deliver"] == sum(sent.values()) > 0
-    assert outcomes["reject"] == letters
+    assert outcomes["delivered"] == sum(sent.values()) > 0
+    assert outcomes["dead-lettered"] == letters

@@ -107,6 +107,16 @@ def test_topics_that_are_missing_are_errors_and_stay_missing(kafka: Cluster, nam
     assert check(kafka, names).code == 2
 
 
+def test_a_missing_topic_names_the_one_that_was_meant(kafka: Cluster, names: Names) -> None:
+    """Kafka's own topics, and those that are configured already, are not proposed."""
+    kafka.create_topic(names.dead_letters, 1, LASTING)
+    kafka.create_topic(f"{names.topic}s")
+
+    assert findings(kafka, names)["topic.missing"] == (
+        f"topic {names.topic} does not exist (did you mean {names.topic}s?)"
+    )
+
+
 def test_a_gap_is_told_with_what_the_topic_holds(kafka: Cluster, names: Names) -> None:
     """The committed offset was deleted before it was read."""
     kafka.create_topic(names.topic)

@@ -31,8 +31,14 @@ from tests.kafka.tools import write_script, write_scripts
 from tests.needs import need
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["docs/getting-started.md", "docs/deploy.md", "docs/migrating.md", "docs/input.md", "docs/fullstory-api.md"]
-"""Those that need nothing but what they say themselves."""
+WAYS = [
+    ["docs/getting-started.md", "docs/deploy.md"],
+    ["docs/migrating.md"],
+    ["docs/input.md"],
+    ["docs/fullstory-api.md"],
+]
+"""Pages that need nothing but what they say themselves, or what a page before them on the same way has left."""
+PAGES = [page for way in WAYS for page in way]
 STAGED = ["docs/check.md", "docs/dead-letters.md", "docs/explain.md"]
 """Those that need a deployment."""
 ELSEWHERE = {
@@ -45,7 +51,6 @@ ELSEWHERE = {
 """Pages of which the commands are not run here, each with the reason."""
 SHELL = re.compile(r"(?m)^ *(?:```|~~~) *(?:sh|bash|console|shell)\b")
 FIRST_CELL = re.compile(r"(?m)^\| ([^|]+) \|")
-TOPICS = ["segment.identify", "segment.track", "segment.dead-letters"]
 
 
 @pytest.fixture(scope="session")
@@ -73,16 +78,17 @@ def put_own(page: str, kafka: Cluster) -> str:
     return page
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_works_word_by_word(name: str, own_kafka: Cluster, commands: Path, tmp_path: Path) -> None:
-    """Whoever follows the page from its top to its end comes to where it says."""
-    page = (ROOT / name).read_text(encoding="utf-8")
+@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+def test_pages_work_word_by_word(way: list[str], own_kafka: Cluster, commands: Path, tmp_path: Path) -> None:
+    """Whoever follows them from top to end, one after the other on one Kafka, comes to where they say."""
+    admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers})
+    before = admin.list_topics().topics.keys()
     try:
         with Reader(tmp_path, {"PATH": f"{commands}:{os.environ['PATH']}"}) as reader:
-            reader.follow(put_own(page, own_kafka))
+            for name in way:
+                reader.follow(put_own((ROOT / name).read_text(encoding="utf-8"), own_kafka))
     finally:
-        admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers})
-        if made := [each for each in TOPICS if each in admin.list_topics().topics]:
+        if made := [each for each in admin.list_topics().topics.keys() - before if not each.startswith("__")]:
             for deleted in admin.delete_topics(made).values():
                 deleted.result(ANSWER_DEADLINE_S)
 

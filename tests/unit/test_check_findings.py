@@ -13,9 +13,12 @@ from processor.adapters.clock import SystemClock
 from processor.adapters.kafka.facts import Cluster, Group, Topic, allows
 from processor.adapters.kafka.offsets import Stored
 from processor.adapters.kafka.reading import latest
-from processor.cli.check.catalogue import FINDINGS, Found, Level
+from processor.cli.check import catalogue
+from processor.cli.check.catalogue import FINDINGS, Finding, Found, Level
+from processor.cli.check.checks import in_order
 from processor.cli.check.kafka import of_cluster, of_group
 from processor.cli.check.probe import probe
+from processor.cli.check.report import summary
 from processor.cli.settings.connections import Kafka
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import Kind
@@ -95,6 +98,19 @@ def test_the_dead_letter_topic_keeps_what_it_is_given(letters: Topic | None, exp
 def test_the_cluster_can_serve_the_worker(known: dict[str, Any], expected: set[str]) -> None:
     """What is missing, forbidden or too small is told."""
     assert ids(list(of_cluster(KAFKA, cluster(**known)))) == expected
+
+
+def test_a_topic_that_another_setting_names_is_not_what_was_meant() -> None:
+    """Neither a topic that is read already, nor the dead-letter topic; only what is left."""
+    kafka = KAFKA.model_copy(update={"topics": ("segment", "segments")})
+    topics = {"segment": topic(), "letters": topic()}
+
+    def seen(*names: str) -> list[str]:
+        found = of_cluster(kafka, cluster(topics=topics, names=names))
+        return [each.seen for each in found if each.finding.id == "topic.missing"]
+
+    assert seen("segment", "letters") == ["topic segments does not exist"]
+    assert seen("segment", "letters", "Segments") == ["topic segments does not exist (did you mean Segments?)"]
 
 
 @pytest.mark.parametrize(
@@ -225,6 +241,23 @@ class Scripted:
     async def me(self) -> Answer | NoAnswer:
         """Refuse: nobody is to ask."""
         raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([catalogue.KAFKA_REACHED], "no errors, no warnings, 1 ok"),
+        ([catalogue.CLOCK_SKEW, catalogue.KAFKA_REACHED], "no errors, 1 warning, 1 ok"),
+        (
+            [catalogue.CLOCK_SKEW, catalogue.GROUP_FORBIDDEN],
+            "1 error: seen: allow Read on the group to the worker's principal",
+        ),
+        ([catalogue.RECORDS_UNREAD, catalogue.KAFKA_UNREACHABLE], "2 errors, the first: seen"),
+    ],
+)
+def test_the_last_line_names_the_first_error_and_its_remedy(found: list[Finding], expected: str) -> None:
+    """Causes come before what follows from them; without an error there is a count."""
+    assert summary(in_order(Found(each, "seen") for each in found)) == expected
 
 
 def test_every_finding_has_one_id_and_one_shape() -> None:

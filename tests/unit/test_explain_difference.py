@@ -12,7 +12,10 @@ OTHER = "/v2/events"
 
 
 def explained(
-    body: dict[str, Any] | None = None, outcome: Verdict = "deliver", reason: str | None = None, path: str = "/v2/users"
+    body: dict[str, Any] | None = None,
+    outcome: Verdict = "delivered",
+    reason: str | None = None,
+    path: str = "/v2/users",
 ) -> Explanation:
     """Return an explanation with one request, or with none."""
     requests = [] if body is None else [Request(path, {}, json.dumps(body).encode())]
@@ -26,7 +29,7 @@ USER = {"uid": "u", "properties": {"plan": "pro", "nested": {"deep": 1}, "empty"
     ("after", "expected"),
     [
         (explained(USER), []),
-        (explained(None, "filter", "integrations"), ["outcome: deliver → filter (integrations)"]),
+        (explained(None, "filtered", "integrations"), ["outcome: delivered → filtered (integrations)"]),
         (explained(USER, path=OTHER), ["endpoint"]),
         (explained(USER | {"uid": "v"}), ["uid changed"]),
         (explained(USER | {"email": "e"}), ["email added"]),

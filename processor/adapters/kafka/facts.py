@@ -3,6 +3,7 @@
 Only questions: nothing is created, not even a topic that is asked for. All calls block.
 """
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -11,13 +12,19 @@ from typing import Any, TypeVar, final
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, ResourceType
 
-from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, admin_config, refusals
-from processor.adapters.kafka.faults import said
+from processor.adapters.kafka.config import KafkaSettings, admin_config, refusals
 from processor.adapters.kafka.offsets import MOCK_CLUSTER
+from processor.adapters.kafka.unreached import Reports, unreached
 from processor.model.errors import SourceError
 
 ASK_S = 10.0
-"""For one question to a broker, with the connection to it."""
+"""For all questions together, with the connections to the brokers, unless the caller has less time."""
+
+MIN_ASK_S = 0.1
+"""For an answer that may be there already, when time is up."""
+
+INTERNAL = "__"
+"""How the names of Kafka's own topics begin."""
 
 _T = TypeVar("_T")
 
@@ -56,38 +63,43 @@ class Cluster:
     """Those that were asked for and exist, or that this client may know to exist."""
     broker_settings: Mapping[str, str] | None
     group: Group | None
+    names: Collection[str] = ()
+    """All topics that this client may know of, except those that Kafka keeps for itself."""
 
 
 def try_out(settings: KafkaSettings) -> None:
     """Connect once, with a client that is gone when this returns; raise `SourceError` where no broker answers."""
-    _reach(settings)
+    _reach(settings, ASK_S)
 
 
-def _reach(settings: KafkaSettings) -> tuple[AdminClient, Any]:
+def _reach(settings: KafkaSettings, within_s: float) -> tuple[AdminClient, Any]:
     """Return a client and the cluster's metadata."""
-    heard: list[str] = []
+    reports = Reports()
     with refusals():
-        admin = AdminClient(
-            admin_config(settings) | {"error_cb": lambda error: heard.append(error.str())}, logger=LIBRDKAFKA_LOG
-        )
+        admin = AdminClient({**admin_config(settings), **reports.config}, logger=reports)
     try:
-        return admin, admin.list_topics(timeout=ASK_S)  # of one topic, the question might create it
-    except KafkaException as error:
+        return admin, admin.list_topics(timeout=within_s)  # of one topic, the question might create it
+    except KafkaException:
         admin.poll(0)
-        raise SourceError("; ".join(dict.fromkeys([said(error), *heard]))) from None
+        raise SourceError(unreached(settings.bootstrap_servers, reports.texts)) from None
 
 
-def ask(settings: KafkaSettings) -> Cluster:
-    """Ask for the worker's topics, its group and the brokers; raise `SourceError` where no broker answers."""
-    admin, listed = _reach(settings)
+def ask(settings: KafkaSettings, within_s: float = ASK_S) -> Cluster:
+    """Ask for the worker's topics, its group and the brokers; raise `SourceError` where no broker answers.
+
+    What is not told in time counts as not told.
+    """
+    until = time.monotonic() + within_s
+    admin, listed = _reach(settings, within_s)
+    left_s = max(until - time.monotonic(), MIN_ASK_S)
     names = [each for each in (*settings.topics, settings.dead_letter_topic) if each in listed.topics]
     tells = not (listed.cluster_id or "").startswith(MOCK_CLUSTER)
     broker = ConfigResource(ResourceType.BROKER, str(next(iter(listed.brokers), 0)))
     topics = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     # All are asked before the first answer is waited for.
-    configs = admin.describe_configs([*topics, broker], request_timeout=ASK_S) if tells else {}
-    rights = _rights(admin, names) if tells and names else {}
-    groups = _groups(admin, settings.group_id) if tells else {}
+    configs = admin.describe_configs([*topics, broker], request_timeout=left_s) if tells else {}
+    rights = _rights(admin, names, left_s) if tells and names else {}
+    groups = _groups(admin, settings.group_id, left_s) if tells else {}
     found = {
         name: Topic(
             [len(partition.replicas) for partition in listed.topics[name].partitions.values()],
@@ -103,18 +115,20 @@ def ask(settings: KafkaSettings) -> Cluster:
         found,
         _settings(configs.get(broker)),
         _answer(groups.get(settings.group_id), _group),
+        [each for each in listed.topics if not each.startswith(INTERNAL)],
     )
 
 
-def _rights(admin: AdminClient, names: Collection[str]) -> Mapping[str, Future[Any]]:
-    return admin.describe_topics(TopicCollection([*names]), include_authorized_operations=True, request_timeout=ASK_S)
+def _rights(admin: AdminClient, names: Collection[str], within_s: float) -> Mapping[str, Future[Any]]:
+    topics = TopicCollection([*names])
+    return admin.describe_topics(topics, include_authorized_operations=True, request_timeout=within_s)
 
 
-def _groups(admin: AdminClient, group: str) -> Mapping[str, Future[Any]]:
+def _groups(admin: AdminClient, group: str, within_s: float) -> Mapping[str, Future[Any]]:
     return admin.describe_consumer_groups(
         [group],
         include_authorized_operations=True,  # type: ignore[call-arg]  # which the stubs forget
-        request_timeout=ASK_S,
+        request_timeout=within_s,
     )
 
 

@@ -6,13 +6,16 @@ from typing import Any, Self, final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from processor.adapters.kafka.config import LIBRDKAFKA_LOG, refusals
-from processor.adapters.kafka.faults import said
+from processor.adapters.kafka.config import refusals
+from processor.adapters.kafka.unreached import Reports, unreached
 from processor.model.errors import SourceError
 from processor.model.records import Headers
 
-ASK_S = 30.0
-"""For the topic, and for the last acknowledgements."""
+ASK_S = 5.0
+"""For the topic."""
+
+FLUSH_S = 30.0
+"""For the last acknowledgements."""
 
 
 @final
@@ -25,18 +28,21 @@ class TopicWriter:
 
     def __init__(self, bootstrap_servers: str, topic: str, properties: Mapping[str, Any]) -> None:
         self.acknowledged = 0
+        self._servers = bootstrap_servers
         self._topic = topic
         self._fault: str | None = None
-        own = {"client.id": "segment-fullstory-generate", "log_level": 2, "linger.ms": 20}
+        self._reports = Reports()
+        own = {"client.id": "segment-fullstory-generate", "linger.ms": 20}
         fixed = {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "acks": "all"}
         with refusals():
-            self._producer = Producer({**own, **properties, **fixed}, logger=LIBRDKAFKA_LOG)
+            self._producer = Producer({**own, **properties, **fixed, **self._reports.config}, logger=self._reports)
 
     def __enter__(self) -> Self:
         try:
             topic = self._producer.list_topics(self._topic, ASK_S).topics[self._topic]
-        except KafkaException as error:
-            raise SourceError(f"Kafka does not answer: {said(error)}") from None
+        except KafkaException:
+            self._producer.poll(0)
+            raise SourceError(unreached(self._servers, self._reports.texts)) from None
         if topic.error is not None:
             raise SourceError(f"the topic {self._topic}: {topic.error.str()}")
         return self
@@ -44,9 +50,9 @@ class TopicWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        left = self._producer.flush(ASK_S)
+        left = self._producer.flush(FLUSH_S)
         if kind is None and left:
-            raise SourceError(f"{left} records were not acknowledged within {ASK_S:.0f} s")
+            raise SourceError(f"{left} records were not acknowledged within {FLUSH_S:.0f} s")
 
     def produce(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Send a record, with the present as its timestamp; waits where librdkafka's queue is full."""

@@ -2,16 +2,17 @@
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, consumer_config, refusals
+from processor.adapters.kafka.config import KafkaSettings, consumer_config, refusals
 from processor.adapters.kafka.faults import said
-from processor.adapters.kafka.offsets import Stored, committed
+from processor.adapters.kafka.offsets import Stored, committed, named
+from processor.adapters.kafka.unreached import Reports, faults, unreached
 from processor.model.errors import SourceError
 from processor.model.records import OffsetRange, Record, TopicPartition
 
@@ -21,18 +22,27 @@ ASK_S = 10.0
 SILENCE_S = 15.0
 """How long records may take to come that are said to be there."""
 
+MIN_ASK_S = 0.1
+"""For a question when time is nearly up."""
+
 CONSUME_RECORDS = 500
 CONSUME_WAIT_S = 0.1
 
 
 @final
 class Reader:
-    """Reads from partitions; closed by `with`. What fails is raised as `SourceError`, in plain words."""
+    """Reads from partitions; closed by `with`. What fails is raised as `SourceError`, in plain words.
 
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._heard: list[str] = []
+    With `within_s`, all that is asked takes no longer together. One question may take half of what is left, so that one
+    without an answer leaves time for the next.
+    """
+
+    def __init__(self, settings: KafkaSettings, within_s: float = float("inf")) -> None:
+        self._servers = settings.bootstrap_servers
+        self._until = time.monotonic() + within_s
+        self._reports = Reports()
         with refusals():
-            self._consumer = Consumer(consumer_config(settings, error_cb=self._hear), logger=LIBRDKAFKA_LOG)
+            self._consumer = Consumer({**consumer_config(settings), **self._reports.config}, logger=self._reports)
 
     def __enter__(self) -> Self:
         return self
@@ -45,27 +55,34 @@ class Reader:
     def partitions(self, topic: str) -> list[TopicPartition]:
         """Return the topic's partitions."""
         try:
-            found = self._consumer.list_topics(topic, timeout=ASK_S).topics[topic]
-        except KafkaException as error:
-            raise self._error("Kafka does not answer", error) from None
+            found = self._consumer.list_topics(topic, timeout=self._patience_s(ASK_S)).topics[topic]
+        except KafkaException:
+            self._consumer.poll(0)
+            raise SourceError(unreached(self._servers, self._reports.texts)) from None
         if found.error:
             raise SourceError(f"the topic {topic} cannot be read: {found.error.str()}")
         return [TopicPartition(topic, number) for number in sorted(found.partitions)]
 
-    def available(self, partition: TopicPartition) -> OffsetRange:
-        """Return the offsets that the partition holds."""
+    def available(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, OffsetRange]:
+        """Return the offsets that each partition holds."""
+        starts, ends = (self._bounds(partitions, which) for which in (OFFSET_BEGINNING, OFFSET_END))
+        return {each: OffsetRange(starts[each], ends[each]) for each in partitions}
+
+    def _bounds(self, partitions: Collection[TopicPartition], which: int) -> dict[TopicPartition, int]:
+        asked = [KafkaPartition(*each, which) for each in partitions]
         try:
-            bounds = self._consumer.get_watermark_offsets(KafkaPartition(*partition), timeout=ASK_S)
+            told = self._consumer.offsets_for_times(asked, timeout=self._patience_s(ASK_S)) if asked else []
         except KafkaException as error:
-            raise self._error(f"{partition} does not tell what it holds", error) from None
-        if bounds is None:
-            raise SourceError(f"{partition} does not tell what it holds: no answer within {ASK_S:g} s")
-        return OffsetRange(*bounds)
+            raise self._error("the offsets of the topics cannot be read", error) from None
+        for each in told:
+            if each.error:
+                raise SourceError(f"the offsets of {named(each)} cannot be read: {each.error.str()}")
+        return {named(each): each.offset for each in told}
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Stored]:
         """Return what the group has committed of each partition."""
         try:
-            return committed(self._consumer, partitions, ASK_S)
+            return committed(self._consumer, partitions, self._patience_s(ASK_S))
         except KafkaException as error:
             raise self._error("the group's commits cannot be read", error) from None
 
@@ -73,7 +90,7 @@ class Reader:
         """Return the record at the offset and those that follow it, `count` in all or fewer at the partition's end."""
         if partition not in (known := self.partitions(partition.topic)):
             raise SourceError(f"{partition} is no partition: the topic has the partitions 0 to {len(known) - 1}")
-        held = self.available(partition)
+        held = self.available([partition])[partition]
         if not held.start <= offset < held.end:
             holds = f"it holds the offsets {held.start} to {held.end - 1}" if held.start < held.end else "it is empty"
             raise SourceError(f"{partition} has no offset {offset}: {holds}")
@@ -89,18 +106,18 @@ class Reader:
     def read_ranges(
         self, ranges: Mapping[TopicPartition, OffsetRange], count: int, max_bytes: int = sys.maxsize
     ) -> dict[TopicPartition, list[Record]]:
-        """Return the first records of each range, at most `count` of each, until `max_bytes` have come."""
+        """Return the first records of each range, at most `count` each, until `max_bytes` have come or time is up."""
         size = 0
         records: dict[TopicPartition, list[Record]] = {each: [] for each in ranges}
         missing = {each for each, held in ranges.items() if held.start < held.end}
         self._consumer.assign([KafkaPartition(*each, ranges[each].start) for each in missing])
-        deadline = time.monotonic() + SILENCE_S
-        while missing and size < max_bytes:
+        deadline = time.monotonic() + (silence_s := self._patience_s(SILENCE_S))
+        while missing and size < max_bytes and (time.monotonic() < self._until or not size):
             messages = self._consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S)
             if messages:
-                deadline = time.monotonic() + SILENCE_S
+                deadline = time.monotonic() + silence_s
             elif time.monotonic() > deadline:
-                raise self._error(f"no record came for {SILENCE_S:g} s")
+                raise self._error(f"no record came for {silence_s:.1f} s")
             for message in messages:
                 partition, position = self._take(message, records)
                 size += len(message)
@@ -126,13 +143,14 @@ class Reader:
             return partition, message.offset()
         raise SourceError(f"records cannot be read: {error.str()}")
 
-    def _hear(self, error: KafkaError) -> None:
-        self._heard.append(error.str())
+    def _patience_s(self, most_s: float) -> float:
+        """Return how long the next question may take."""
+        return min(most_s, max((self._until - time.monotonic()) / 2, MIN_ASK_S))
 
     def _error(self, what: str, error: KafkaException | None = None) -> SourceError:
         """Return the fault with what the client said of its connections, which tells more than a timeout."""
         self._consumer.poll(0)
-        reasons = dict.fromkeys([*([said(error)] if error else []), *self._heard])
+        reasons = [*([said(error)] if error else []), *faults(self._reports.texts)]
         return SourceError(": ".join([what, "; ".join(reasons)]) if reasons else what)
 
 

@@ -27,6 +27,8 @@ class Finding:
     level: Level
     meaning: str
     advice: str = ""
+    says_remedy: bool = False
+    """Whether what is seen says what to do, too."""
 
 
 class Found(NamedTuple):
@@ -34,6 +36,12 @@ class Found(NamedTuple):
 
     finding: Finding
     seen: str
+
+    @property
+    def in_a_line(self) -> str:
+        """What was seen, and what to do."""
+        advice = self.finding.advice
+        return self.seen if self.finding.says_remedy else f"{self.seen}: {advice[:1].lower()}{advice[1:].rstrip('.')}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
@@ -55,22 +63,24 @@ def _warning(id_: str, meaning: str, advice: str) -> Finding:
     return Finding(id_, Level.WARNING, meaning, advice)
 
 
-def _error(id_: str, meaning: str, advice: str) -> Finding:
-    return Finding(id_, Level.ERROR, meaning, advice)
+def _error(id_: str, meaning: str, advice: str, *, says_remedy: bool = False) -> Finding:
+    return Finding(id_, Level.ERROR, meaning, advice, says_remedy)
 
 
 CONFIGURATION_VALID = _ok("configuration.valid", "Every setting can be used.")
 CONFIGURATION_INVALID = _error(
     "configuration.invalid",
-    "A setting cannot be used; the worker would end with exit code 2, and nothing else was checked.",
-    "Correct the setting that is named; docs/configuration.md describes all of them.",
+    "A setting is missing or cannot be used: the worker would end with exit code 2. What rests on it was not checked.",
+    "Correct each setting that is named; docs/configuration.md describes all of them.",
+    says_remedy=True,
 )
 
 KAFKA_REACHED = _ok("kafka.reached", "A broker answers.")
 KAFKA_UNREACHABLE = _error(
     "kafka.unreachable",
-    "No broker answers; the worker would wait for one. Nothing else of Kafka was checked.",
-    "Check PROCESSOR_KAFKA__BOOTSTRAP_SERVERS, the network, and what PROCESSOR_KAFKA__PROPERTIES says of TLS and SASL.",
+    "No broker answers; the worker would wait for one.",
+    "Correct the setting that is named; if it is right, look at the brokers and at the network between.",
+    says_remedy=True,
 )
 KAFKA_RETICENT = _warning(
     "kafka.reticent",
@@ -89,23 +99,23 @@ TOPIC_FOUND = _ok(
 )
 TOPIC_MISSING = _error(
     "topic.missing",
-    "The topic is not there, or may not be seen. Nothing is read from it.",
+    "The topic does not exist, or this client may not see it. Nothing is read from it.",
     "Create it, correct PROCESSOR_KAFKA__TOPICS, or allow Describe and Read on it.",
 )
 TOPIC_FORBIDDEN = _error(
-    "topic.forbidden", "The topic may not be read.", "Allow Read on the topic to the worker's principal."
+    "topic.forbidden", "This client may not read the topic.", "Allow Read on the topic to the worker's principal."
 )
 
 LETTERS_FOUND = _ok("dead_letters.found", "The dead-letter topic is there.")
 LETTERS_MISSING = _error(
     "dead_letters.missing",
-    "The dead-letter topic is not there, or may not be seen. The first record that FullStory can never take halts "
-    "all delivery.",
+    "The dead-letter topic does not exist, or this client may not see it. The first record that FullStory can never "
+    "take halts all delivery.",
     "Create it, correct PROCESSOR_KAFKA__DEAD_LETTER_TOPIC, or allow Describe and Write on it.",
 )
 LETTERS_FORBIDDEN = _error(
     "dead_letters.forbidden",
-    "The dead-letter topic may not be written. The first dead letter halts all delivery.",
+    "This client may not write to the dead-letter topic. The first dead letter halts all delivery.",
     "Allow Write on the topic to the worker's principal.",
 )
 LETTERS_UNWRITABLE = _error(
@@ -136,11 +146,11 @@ LETTERS_SIZE = _warning(
 
 GROUP_READY = _ok("group.ready", "The consumer group can be used.")
 GROUP_FORBIDDEN = _error(
-    "group.forbidden", "The group may not be joined.", "Allow Read on the group to the worker's principal."
+    "group.forbidden", "This client may not join the group.", "Allow Read on the group to the worker's principal."
 )
 GROUP_UNKNOWN = _error(
     "group.unknown",
-    "The group does not tell what it has committed; the worker could not begin.",
+    "The offsets that the group has committed cannot be read; the worker could not begin.",
     "Allow Describe and Read on the group, and see whether the cluster has a coordinator for it.",
 )
 GROUP_GAP = _error(
@@ -161,19 +171,20 @@ REGISTRY_NONE = _ok(
 REGISTRY_REACHED = _ok("registry.reached", "The schema registry answers, and schemas may be read.")
 REGISTRY_UNREACHABLE = _error(
     "registry.unreachable",
-    "The schema registry cannot be asked. Partitions with records of unknown schemas stand still until it can.",
+    "The schema registry does not answer. Partitions with records of unknown schemas wait until it does.",
     "Check PROCESSOR_SCHEMA_REGISTRY__URL and the credentials in PROCESSOR_SCHEMA_REGISTRY__PROPERTIES.",
 )
 
 FULLSTORY_ACCOUNT = _ok("fullstory.account", "The key is valid, and of the organisation that is expected.")
 FULLSTORY_UNREACHABLE = _error(
     "fullstory.unreachable",
-    "FullStory does not answer, or only by errors that should pass. The worker would try again.",
-    "Check the network and the proxy; FullStory's status page says whether the fault is theirs.",
+    "FullStory does not answer, or answers with a passing error. The worker would try again.",
+    "Check the network and the proxy, and PROCESSOR_FULLSTORY__BASE_URL if it is set; FullStory's status page says "
+    "whether the fault is theirs.",
 )
 FULLSTORY_REFUSED = _error(
     "fullstory.refused",
-    "FullStory does not take the key, or what answers is not FullStory. Delivery would halt.",
+    "FullStory refuses the key, or what answers is not FullStory. Delivery would halt.",
     "Check PROCESSOR_FULLSTORY__API_KEY, and PROCESSOR_FULLSTORY__BASE_URL if it is set.",
 )
 FULLSTORY_WRONG_ORG = _error(
@@ -220,8 +231,8 @@ RECORDS_MOSTLY_FILTERED = _warning(
 )
 RECORDS_REJECTED = _warning(
     "records.rejected",
-    "Some records would become dead letters.",
-    "docs/dead-letters.md says what each reason asks of you; `segment-fullstory explain` shows one record.",
+    "Some records would be dead-lettered.",
+    "docs/dead-letters.md says what to do for each reason; `segment-fullstory explain` shows one record.",
 )
 RECORDS_USER_SPREAD = _warning(
     "records.user_spread",
@@ -245,6 +256,12 @@ PROBE_UNCLEAR = _warning(
     "idempotency.unclear",
     "The two answers cannot be compared.",
     "Try again; `fullstory.refused` or a rate limit may be the cause.",
+)
+
+CHECKS_SKIPPED = _warning(
+    "checks.skipped",
+    "These checks rest on something that did not answer in time.",
+    "Run the check again when the errors are gone; on a slow network allow more time: --timeout 30.",
 )
 
 FINDINGS = [each for each in globals().values() if isinstance(each, Finding)]

@@ -2,87 +2,62 @@
 
 import asyncio
 import os
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
-import orjson
 
 from processor.cli.check import catalogue
-from processor.cli.check.catalogue import Found, Level
-from processor.cli.check.checks import check_all
+from processor.cli.check.catalogue import Found
+from processor.cli.check.checks import WITHIN_S, check_all
 from processor.cli.check.probe import UID
+from processor.cli.check.report import tell_machines, tell_people, worst_of
 from processor.cli.settings import load
 from processor.cli.signals import end_on_interrupt
-from processor.cli.terminal import BAD, DOUBTFUL, GOOD, Terminal
 from processor.model.errors import ConfigurationError
-
-_STYLES = {Level.OK: GOOD, Level.WARNING: DOUBTFUL, Level.ERROR: BAD}
 
 
 @click.command
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="A TOML file; the environment outranks it (docs/configuration.md).",
+    help="TOML file with settings; environment variables take precedence (docs/configuration.md).",
 )
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
+    "--timeout",
+    "within_s",
+    type=click.FloatRange(1.0),
+    default=WITHIN_S,
+    show_default=True,
+    help="Seconds for all checks together; raise it on a slow network.",
+)
+@click.option(
     "--probe-idempotency",
     is_flag=True,
-    help=f"Also send a batch of the user {UID} and one of an event of that user, each twice: does FullStory tell?",
+    help=f"Also test whether FullStory honours idempotency keys: send a batch with the user {UID} and a batch with one "
+    "event of that user, each twice.",
 )
-@click.option("--yes", is_flag=True, help="Agree that --probe-idempotency writes to FullStory.")
-def check(config: Path | None, *, format_: str, probe_idempotency: bool, yes: bool) -> None:
-    """Check what the worker needs: settings, Kafka, topics, group, schema registry, key, clock, and recent records.
+@click.option("--yes", is_flag=True, help="Confirm that --probe-idempotency may write to FullStory.")
+def check(config: Path | None, *, format_: str, within_s: float, probe_idempotency: bool, yes: bool) -> None:
+    """Check that the worker can run here: settings, Kafka, topics, group, schema registry, API key, clock, records.
 
-    Reads only, unless it is told to probe: no group is joined, nothing is committed, nothing is sent. Each finding
-    has an id (docs/check.md). Exit codes: 0 all is well, 1 there are warnings, 2 there are errors.
+    The check only reads, unless you ask it to probe: it joins no group, commits no offset and sends nothing. It prints
+    errors first, and last the first thing to do. Each finding has an id (docs/check.md). Exit codes: 0 no errors and no
+    warnings, 1 warnings, 2 errors.
     """
     if probe_idempotency and not yes:
         raise click.UsageError(
-            f"--probe-idempotency writes the user {UID} and one or two events to the organisation of the key: "
-            "add --yes if it may"
+            f"--probe-idempotency writes the user {UID} and one or two events to the organisation of the key; "
+            "add --yes to allow that"
         )
     end_on_interrupt()
-    report = _Report(format_)
+    asyncio.run(_check(config, format_, within_s, probes=probe_idempotency))
+
+
+async def _check(config: Path | None, format_: str, within_s: float, *, probes: bool) -> None:
     try:
-        settings = load(os.environ, config)
-        asyncio.run(check_all(settings, report.tell, probes=probe_idempotency))
+        found = await check_all(load(os.environ, config), probes=probes, within_s=within_s)
     except ConfigurationError as error:
-        report.tell(Found(catalogue.CONFIGURATION_INVALID, problem) for problem in error.problems)
-    sys.exit(report.close())
-
-
-class _Report:
-    """Tells findings as they come, to people; all at once, to machines."""
-
-    def __init__(self, format_: str) -> None:
-        self._terminal = Terminal() if format_ == "text" else None
-        self._found: list[Found] = []
-
-    def tell(self, findings: Iterable[Found]) -> None:
-        for each in findings:
-            self._found.append(each)
-            if self._terminal is not None:
-                _show(each, self._terminal)
-
-    def close(self) -> int:
-        """End the report; return the exit code."""
-        worst = max((each.finding.level for each in self._found), key=lambda level: level.exit_code)
-        if self._terminal is None:
-            click.echo(orjson.dumps({"level": worst, "findings": [each.as_json() for each in self._found]}))
-        else:
-            counts = [sum(each.finding.level is level for each in self._found) for level in Level]
-            self._terminal.print("")
-            self._terminal.print("ok {}, warnings {}, errors {}".format(*counts))
-        return worst.exit_code
-
-
-def _show(found: Found, terminal: Terminal) -> None:
-    finding = found.finding
-    terminal.print((f"{finding.level:<9}", _STYLES[finding.level]), f"{finding.id:<28} {found.seen}".rstrip())
-    if finding.level is not Level.OK:
-        terminal.print(f"{'':9}{finding.meaning}")
-        terminal.print(f"{'':9}→ {finding.advice}")
+        found = [Found(catalogue.CONFIGURATION_INVALID, problem) for problem in error.problems]
+    (tell_machines if format_ == "json" else tell_people)(found)
+    os._exit(worst_of(found).exit_code)  # threads that still wait for an answer would hold the program up

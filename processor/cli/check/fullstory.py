@@ -6,7 +6,7 @@ from typing import assert_never
 from processor.cli.check import catalogue
 from processor.cli.check.catalogue import Found
 from processor.cli.settings import Settings
-from processor.engine.verdict import Answer, Halt, NoAnswer, Retry
+from processor.engine.verdict import Answer, Halt, NoAnswer, Retry, RetryReason
 from processor.runtime.account import Account, judge
 
 MAX_SKEW_S = 60.0
@@ -18,16 +18,16 @@ def of_account(settings: Settings, answer: Answer | NoAnswer) -> Iterator[Found]
     expected = settings.fullstory.org_id
     match account:
         case Account() if expected not in (None, account.org_id):
-            yield Found(catalogue.FULLSTORY_WRONG_ORG, f"the key's is {account.org_id}, expected is {expected}")
+            seen = f"the key is of organisation {account.org_id}, PROCESSOR_FULLSTORY__ORG_ID is {expected}"
+            yield Found(catalogue.FULLSTORY_WRONG_ORG, seen)
         case Account():
             yield from _of_role(settings, account)
         case Retry():
-            yield Found(
-                catalogue.FULLSTORY_UNREACHABLE,
-                f"{settings.fullstory.base_url}: {account.detail or f'answer {account.status}'}",
-            )
+            cause = "timed out" if account.reason is RetryReason.TIMEOUT else account.detail
+            how = f"answers {account.status}" if account.status else f"does not answer ({cause})"
+            yield Found(catalogue.FULLSTORY_UNREACHABLE, f"FullStory at {settings.fullstory.base_url} {how}")
         case Halt():
-            yield Found(catalogue.FULLSTORY_REFUSED, f"{settings.fullstory.base_url}: {account.detail}")
+            yield Found(catalogue.FULLSTORY_REFUSED, f"{account.detail} ({settings.fullstory.base_url})")
         case _:
             assert_never(account)
 

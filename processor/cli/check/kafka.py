@@ -1,12 +1,13 @@
 """What facts about a cluster mean for the worker."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from processor.adapters.kafka.facts import Cluster, Group, Topic
 from processor.adapters.kafka.offsets import Stored
 from processor.cli.check import catalogue
 from processor.cli.check.catalogue import Found
 from processor.cli.settings.connections import Kafka
+from processor.model.nearest import nearest
 from processor.model.records import OffsetRange, TopicPartition
 
 DAY_MS = 24 * 3_600 * 1_000
@@ -24,23 +25,30 @@ def of_cluster(kafka: Kafka, cluster: Cluster) -> Iterator[Found]:
     metadata = _number(cluster.broker_settings, "offset.metadata.max.bytes")
     if metadata is not None and metadata < MIN_OFFSET_METADATA_BYTES:
         yield Found(catalogue.KAFKA_OFFSET_METADATA, f"offset.metadata.max.bytes is {metadata}")
+    free = set(cluster.names).difference(kafka.topics, [kafka.dead_letter_topic])
     for name in kafka.topics:
-        yield _of_source(name, cluster.topics.get(name))
+        yield _of_source(name, cluster.topics.get(name), free)
     letters = cluster.topics.get(kafka.dead_letter_topic)
     if letters is None:
-        yield Found(catalogue.LETTERS_MISSING, kafka.dead_letter_topic)
+        yield Found(catalogue.LETTERS_MISSING, _missing(kafka.dead_letter_topic, free))
     else:
         sources = [topic for name in kafka.topics if (topic := cluster.topics.get(name))]
         for found in _of_letters(letters, sources):
             yield found._replace(seen=f"{kafka.dead_letter_topic}: {found.seen}")
 
 
-def _of_source(name: str, topic: Topic | None) -> Found:
+def _of_source(name: str, topic: Topic | None, free: Collection[str]) -> Found:
     if topic is None:
-        return Found(catalogue.TOPIC_MISSING, name)
+        return Found(catalogue.TOPIC_MISSING, _missing(name, free))
     if topic.may_read is False:
-        return Found(catalogue.TOPIC_FORBIDDEN, name)
+        return Found(catalogue.TOPIC_FORBIDDEN, f"topic {name}: no right to read")
     return Found(catalogue.TOPIC_FOUND, f"{name}: {_counted(len(topic.replicas), 'partition')}")
+
+
+def _missing(name: str, free: Collection[str]) -> str:
+    """Say that a topic does not exist, with the one that was probably meant, of those that no other setting names."""
+    meant = nearest(name, free)
+    return f"topic {name} does not exist" + (f" (did you mean {meant}?)" if meant else "")
 
 
 def _of_letters(letters: Topic, sources: list[Topic]) -> Iterator[Found]:
@@ -73,7 +81,7 @@ def of_group(
     """Judge where the group stands; its state may be unknown, its commits are not."""
     group = cluster.group
     if group is not None and group.is_allowed is False:
-        yield Found(catalogue.GROUP_FORBIDDEN, kafka.group_id)
+        yield Found(catalogue.GROUP_FORBIDDEN, f"group {kafka.group_id}: no right to read")
         return
     offsets = {each: stored.offset for each, stored in committed.items() if stored.offset >= 0}
     gaps = [each for each, offset in offsets.items() if not available[each].start <= offset <= available[each].end]

@@ -48,13 +48,13 @@ class Survey:
         if not self.records:
             yield Found(catalogue.RECORDS_NONE, "no record in any partition")
             return
-        counts = ", ".join(map(self._count, ("deliver", "filter", "reject")))
+        counts = ", ".join(map(self._count, ("delivered", "filtered", "dead-lettered")))
         rules = f"; rules applied: {_counts(self.rules)}" if self.rules else ""
         yield Found(catalogue.RECORDS_SAMPLED, f"{self.records} records: {counts}{rules}")
-        if self.outcomes["filter"] * 2 > self.records:
-            yield Found(catalogue.RECORDS_MOSTLY_FILTERED, self._share("filter"))
-        if self.outcomes["reject"]:
-            yield Found(catalogue.RECORDS_REJECTED, self._share("reject"))
+        if self.outcomes["filtered"] * 2 > self.records:
+            yield Found(catalogue.RECORDS_MOSTLY_FILTERED, self._share("filtered"))
+        if self.outcomes["dead-lettered"]:
+            yield Found(catalogue.RECORDS_REJECTED, self._share("dead-lettered"))
         if spread := sum(len(each) > 1 for each in self.partitions.values()):
             yield Found(catalogue.RECORDS_USER_SPREAD, f"{spread} of {len(self.partitions)} users")
         if self.anonymous_in_browser and is_anonymous_a_user:

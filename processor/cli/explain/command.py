@@ -38,19 +38,19 @@ class _Place(NamedTuple):
 
 @click.command
 @click.argument("file", required=False)
-@click.option("--topic", help="Read from the configured Kafka instead, without joining the group.")
-@click.option("--partition", type=click.IntRange(min=0), help="Of the topic.")
-@click.option("--offset", type=click.IntRange(min=0), help="Of the record in the partition.")
-@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="Records from there on.")
+@click.option("--topic", help="Read from this topic of the configured Kafka instead; no group is joined.")
+@click.option("--partition", type=click.IntRange(min=0), help="Partition of the topic.")
+@click.option("--offset", type=click.IntRange(min=0), help="Offset of the first record.")
+@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="Number of records to read.")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="A TOML file; the environment outranks it (docs/configuration.md).",
+    help="TOML file with settings; environment variables take precedence (docs/configuration.md).",
 )
 @click.option(
     "--against",
     type=click.Path(path_type=Path),
-    help="Another TOML file: show what its mapping does otherwise. The environment does not touch it.",
+    help="Second TOML file: show where its mapping gives another result. Environment variables do not apply to it.",
 )
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def explain(
@@ -64,11 +64,11 @@ def explain(
     against: Path | None,
     format_: str,
 ) -> None:
-    """Show what becomes of a record: its framing, schema and event, the rules that touch it, the exact request.
+    """Show what the worker does with a record: framing, schema, event, rules, the exact request, the next step.
 
-    FILE holds a Segment message as JSON, one a line, an Avro container, or the value of a Kafka record; `-` is standard
-    input. It takes neither Kafka nor FullStory nor a key. Exit codes: 0 explained (with --against: nothing differs), 1
-    with --against: something differs, 2 the input or the configuration cannot be used.
+    FILE holds Segment messages as JSON (one per line), an Avro container, or the value of one Kafka record; `-` is
+    standard input. A file needs neither Kafka nor FullStory nor an API key. Exit codes: 0 explained (with --against:
+    no difference), 1 with --against: something differs, 2 the input or the settings cannot be used.
     """
     end_on_interrupt()
     place = _place(file, topic, partition, offset, count)

@@ -10,6 +10,7 @@ import orjson
 from processor.adapters.fullstory import HEADERS, post_headers, post_path
 from processor.cli.explain.inputs import NO_TIME, Input
 from processor.cli.explain.letter import Letter, letter_of
+from processor.cli.explain.next_steps import BY_FULLSTORY, NEXT_STEPS, REDRIVE
 from processor.events.avro import Reader, decode, reader_of
 from processor.events.framing import SCHEMA_HEADER, Fingerprint, SchemaId, header_of, kind_of, schema_ids
 from processor.events.json_text import parse_json
@@ -45,7 +46,7 @@ class Request(NamedTuple):
     body: bytes
 
 
-Verdict = Literal["deliver", "filter", "reject"]
+Verdict = Literal["delivered", "filtered", "dead-lettered"]
 
 
 @final
@@ -64,11 +65,19 @@ class Explanation:
     notes: Sequence[Note]
     letter: Letter | None
 
+    @property
+    def next_step(self) -> str | None:
+        """What to do, where the record is not delivered or was not; None where nothing is left to do."""
+        if self.reason is not None:
+            return NEXT_STEPS[self.reason]
+        return BY_FULLSTORY.get(self.letter.reason, REDRIVE) if self.letter else None
+
     def as_json(self) -> dict[str, Any]:
         """Return it for machines; the body stands in it byte for byte."""
         told: dict[str, Any] = {
             "outcome": self.outcome,
             "reason": self.reason,
+            "next_step": self.next_step,
             "requests": [
                 {"method": "POST", "path": each.path, "headers": each.headers, "body": orjson.Fragment(each.body)}
                 for each in self.requests
@@ -146,10 +155,10 @@ class Explainer:
 
 def _verdict(payload: Payload) -> tuple[Verdict, str | None]:
     for _, rejected in payload.rejected:
-        return "reject", rejected.reason.value
+        return "dead-lettered", rejected.reason.value
     for reason in payload.filtered:
-        return "filter", reason.value
-    return "deliver", None
+        return "filtered", reason.value
+    return "delivered", None
 
 
 def _request(kind: Kind, body: bytes) -> Request:

@@ -10,7 +10,7 @@ from processor.cli.explain.explanation import Explanation, Note, Verdict
 from processor.cli.explain.letter import Letter
 from processor.cli.terminal import BAD, BOLD, DIM, DOUBTFUL, GOOD, NAME, PLAIN, TITLE, Style, Terminal
 
-_STYLES: Mapping[Verdict, Style] = {"deliver": GOOD, "filter": DOUBTFUL, "reject": BAD}
+_STYLES: Mapping[Verdict, Style] = {"delivered": GOOD, "filtered": DOUBTFUL, "dead-lettered": BAD}
 _NAME_WIDTH = 10
 _MAX_EXAMPLE_CHARACTERS = 120
 
@@ -27,6 +27,8 @@ def show(explanation: Explanation, terminal: Terminal) -> None:
         _field(terminal, "event", orjson.dumps(explanation.event, option=orjson.OPT_INDENT_2, default=str).decode())
     verdict = explanation.outcome if explanation.reason is None else f"{explanation.outcome}: {explanation.reason}"
     _field(terminal, "outcome", verdict, _STYLES[explanation.outcome])
+    if explanation.next_step is not None:
+        _field(terminal, "next step", explanation.next_step)
     if explanation.notes:
         _field(terminal, "notes", "\n".join(map(_said, explanation.notes)))
     for request in explanation.requests:
@@ -38,9 +40,9 @@ def show(explanation: Explanation, terminal: Terminal) -> None:
 
 def _show_letter(letter: Letter, terminal: Terminal) -> None:
     _field(terminal, "letter", f"{letter.reason}: {letter.detail}", BOLD)
-    told = f"by version {letter.written_by}, attempts {letter.attempts}, the last {letter.last_attempt or 'never'}"
-    _field(terminal, "of", f"{letter.origin}; {told}; redriven {letter.redrives} times")
-    _field(terminal, "", "what follows is what would become of the record now")
+    told = f"written by version {letter.written_by}, attempts {letter.attempts}, last {letter.last_attempt or 'never'}"
+    _field(terminal, "from", f"{letter.origin}; {told}; redriven {letter.redrives} times")
+    _field(terminal, "", "with today's settings, this would happen to the record:")
 
 
 def _said(note: Note) -> str:

@@ -55,13 +55,14 @@ class GeneratedRecord:
 @final
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What the traffic is made of. Shares are of all records, except `identify`, which is of those to be delivered.
+    """What the traffic is made of. Shares are of all records, except `identify` and `null_key`.
 
     Users come and go: at any moment `users` are active, and each has `events_per_user` records on average before a new
     one takes its place, so that no user collects ever more properties.
     """
 
     identify: float = 0.20
+    """Of the records that are delivered."""
     anonymous: float = 0.10
     """Without `userId`."""
     poison: float = 0.005
@@ -73,8 +74,9 @@ class Mix:
     """Identifies and tracks that `integrations` keeps from FullStory."""
     plain_json: float = 0.10
     """JSON instead of Avro, as Segment's own Kafka destination writes."""
-    null_key: float = 0.01
-    """Without a key; all others have the user's id, so that Kafka keeps one user's records in order."""
+    null_key: float = 0.25
+    """Without a key, of the records that are not delivered. All others are keyed by the user's id, so that Kafka keeps
+    the records of one user in order."""
     awkward: float = 0.25
     """With property names and values that mapping has to change."""
     users: int = 1_000

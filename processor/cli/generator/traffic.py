@@ -49,8 +49,9 @@ class _Traffic:
         message = self._envelope(number, now_ms)
         make = self._makers[bisect(self._bounds, self._draw())]
         value, expectation = make(number, message)
+        has_order = isinstance(expectation, Delivered) or self._draw() >= self._mix.null_key
         return GeneratedRecord(
-            key=None if self._draw() < self._mix.null_key else _uid(message).encode(),
+            key=_uid(message).encode() if has_order else None,
             value=value,
             headers=[("source", b"web"), ("empty", b""), ("absent", None)] if number % 8 == 0 else [],
             timestamp_ms=now_ms,

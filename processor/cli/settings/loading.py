@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, final
 
@@ -16,6 +15,7 @@ from pydantic_settings import EnvSettingsSource
 from processor.cli.settings.definitions import About, Group
 from processor.cli.settings.model import Settings
 from processor.model.errors import ConfigurationError
+from processor.model.nearest import nearest
 
 PREFIX = "PROCESSOR_"
 
@@ -159,8 +159,8 @@ def _unknown_keys(table: Mapping[str, Any], file: Path | None) -> Iterator[str]:
 def _suggestion(name: str, known: Iterable[str]) -> str:
     """Return a known name that is much like this one; the prefix, which all have, does not count."""
     by_rest = {each.removeprefix(PREFIX): each for each in known}
-    close = get_close_matches(name.removeprefix(PREFIX), list(by_rest), n=1)
-    return f"; did you mean {by_rest[close[0]]}?" if close else ""
+    meant = nearest(name.removeprefix(PREFIX), by_rest)
+    return f"; did you mean {by_rest[meant]}?" if meant else ""
 
 
 def _explain(detail: ErrorDetails, environment: Mapping[str, dict[str, Any]], file: Path | None) -> str:
