@@ -20,10 +20,10 @@ from pydantic.fields import FieldInfo
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import Definition, Label
 from processor.cli.check.catalogue import FINDINGS, Finding, Level
-from processor.cli.settings.loading import Variable, groups, variables
 from processor.cli.settings.memory import MAX_QUEUE_BYTES, MIB, PARTITION_FETCH_BYTES, MemorySplit
 from processor.cli.settings.operation import Memory
 from processor.cli.settings.properties import KAFKA_RESERVED
+from processor.cli.settings.variables import Variable, groups, variables
 
 DOCS = Path(__file__).parent
 RUNBOOK = DOCS.parent / "processor" / "adapters" / "telemetry" / "runbook.html"
@@ -224,7 +224,7 @@ def _reserved() -> str:
     return f"""\
 ## Properties that cannot be set
 
-What the worker promises rests on these properties of librdkafka, so `PROCESSOR_KAFKA__PROPERTIES` may not hold them.
+What the worker promises rests on these properties of librdkafka: `PROCESSOR_KAFKA__PROPERTIES` must not contain them.
 
 | properties | reason |
 |---|---|

@@ -8,7 +8,7 @@ import pytest
 
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.cli.main import COMMANDS
-from processor.cli.settings.loading import variables
+from processor.cli.settings.variables import variables
 from tests.test_house import targets
 
 ROOT = Path(__file__).parents[1]

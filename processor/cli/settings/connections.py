@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, final
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from processor.cli.settings import checks
 from processor.cli.settings.definitions import About, Group, Line, Word
@@ -100,7 +101,9 @@ class Kafka(Group):
     @classmethod
     def _is_no_source(cls, name: str, info: ValidationInfo) -> str:
         if name in info.data.get("topics", ()):
-            raise ValueError("is also one of PROCESSOR_KAFKA__TOPICS: every dead letter would be read again")
+            raise ValueError(
+                "is also one of PROCESSOR_KAFKA__TOPICS: every dead letter would be read again; use another topic"
+            )
         return name
 
     def client_properties(self) -> dict[str, str]:
@@ -251,7 +254,7 @@ class FullStory(Group):
         if path is not None:
             return SecretStr(checks.read_key(path))
         if "api_key_file" in info.data:
-            raise ValueError("is not set, and PROCESSOR_FULLSTORY__API_KEY_FILE is not either")
+            raise PydanticCustomError("missing", "is not set")
         return key
 
     @field_validator("base_url")

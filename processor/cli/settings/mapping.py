@@ -242,11 +242,13 @@ class Mapping(Group):
     @classmethod
     def _are_sent_otherwise(cls, entries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if entries and not info.data.get("context", True):
-            raise ValueError("has no effect, as PROCESSOR_MAPPING__CONTEXT is false and nothing of it is sent")
+            raise ValueError(
+                "has no effect, because PROCESSOR_MAPPING__CONTEXT is false: remove it, or set that to true"
+            )
         if entries:
             _need_type(info, _EVENTS)
         if unknown := [each for each in entries if each not in (*FIELDS, *PARTS)]:
-            raise ValueError(f"`{unknown[0]}` is not sent anyway; of the context only {', '.join(FIELDS)} are")
+            raise ValueError(f"lists `{unknown[0]}`, which is never sent; these are: {', '.join(FIELDS)}")
         return entries
 
     @field_validator("session")
@@ -271,7 +273,7 @@ class Mapping(Group):
             for entry in _paths(name, entries):
                 if any(_clash(earlier, other, name, entry) for other in others):
                     variable = f"PROCESSOR_MAPPING__{kind}_{earlier}".upper()
-                    raise ValueError(f"`{entry}` contradicts what stands in {variable}")
+                    raise ValueError(f"`{entry}` contradicts an entry of {variable}: remove one of them")
         return entries
 
     @field_validator("hash_salt")
@@ -283,7 +285,7 @@ class Mapping(Group):
             return salt
         if not (info.data.get("traits_hash", True) or info.data.get("properties_hash", True)):
             raise ValueError(
-                "has no effect, as nothing is hashed: name what is in PROCESSOR_MAPPING__TRAITS_HASH or "
+                "has no effect, because nothing is hashed: list what to hash in PROCESSOR_MAPPING__TRAITS_HASH or "
                 "PROCESSOR_MAPPING__PROPERTIES_HASH, or remove the salt"
             )
         return SecretStr(checks.salt(given) if path is None else checks.read_salt(path))
@@ -322,7 +324,7 @@ def _need_type(info: ValidationInfo, types: frozenset[str]) -> None:
     forwarded = info.data.get("message_types", types)
     if types.isdisjoint(forwarded):
         wanted = " or ".join(sorted(types))
-        raise ValueError(f"has no effect, as PROCESSOR_MAPPING__MESSAGE_TYPES does not forward {wanted}")
+        raise ValueError(f"has no effect, because PROCESSOR_MAPPING__MESSAGE_TYPES does not include {wanted}")
 
 
 def _paths(name: str, entries: Sequence[str]) -> list[str]:

@@ -1,0 +1,60 @@
+"""The list of all settings, each under the names that the environment and a TOML file have for it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import final
+
+from pydantic.fields import FieldInfo
+
+from processor.cli.settings.definitions import About, Group
+from processor.cli.settings.model import Settings
+
+PREFIX = "PROCESSOR_"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A setting."""
+
+    group: str
+    field: str
+    info: FieldInfo
+
+    @property
+    def name(self) -> str:
+        """The environment variable."""
+        return f"{PREFIX}{self.group}__{self.field}".upper()
+
+    @property
+    def key(self) -> str:
+        """The key in a TOML file."""
+        return f"{self.group}.{self.field}"
+
+    @property
+    def about(self) -> About:
+        """What the definition says of it."""
+        return next(each for each in self.info.metadata if isinstance(each, About))
+
+
+def groups() -> dict[str, type[Group]]:
+    """Return the groups of settings by name, in order."""
+    annotations = {name: info.annotation for name, info in Settings.model_fields.items()}
+    return {name: group for name, group in annotations.items() if isinstance(group, type) and issubclass(group, Group)}
+
+
+def variables() -> list[Variable]:
+    """Return every setting, in order."""
+    return [
+        Variable(group_name, info.alias or name, info)
+        for group_name, group in groups().items()
+        for name, info in group.model_fields.items()
+    ]
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return a question that names a known name much like this one; the prefix, which all have, does not count."""
+    by_rest = {each.removeprefix(PREFIX): each for each in known}
+    close = get_close_matches(name.removeprefix(PREFIX), list(by_rest), n=1)
+    return f"; did you mean {by_rest[close[0]]}?" if close else ""
