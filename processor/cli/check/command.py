@@ -82,7 +82,10 @@ class _Report:
 
 def _show(found: Found, terminal: Terminal) -> None:
     finding = found.finding
-    terminal.print((f"{finding.level:<9}", _STYLES[finding.level]), f"{finding.id:<28} {found.seen}".rstrip())
+    seen, *listed = found.seen.splitlines() or [""]
+    terminal.print((f"{finding.level:<9}", _STYLES[finding.level]), f"{finding.id:<28} {seen}".rstrip())
+    for line in listed:
+        terminal.print(f"{'':9}{line}")
     if finding.level is not Level.OK:
         terminal.print(f"{'':9}{finding.meaning}")
         terminal.print(f"{'':9}→ {finding.advice}")
