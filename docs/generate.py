@@ -11,11 +11,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 from markdown import Markdown
-from pydantic import Secret, SecretStr
-from pydantic.fields import FieldInfo
 
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import Definition, Label
@@ -152,14 +150,10 @@ def configuration() -> str:
 def _setting(variable: Variable) -> str:
     about = variable.about
     meaning = [about.meaning]
-    if choices := _choices(variable.info):
-        meaning.append("One of " + ", ".join(f"`{each}`" for each in choices) + ".")
+    if variable.choices:
+        meaning.append("One of " + ", ".join(f"`{each}`" for each in variable.choices) + ".")
     meaning.append(f"Example: `{about.example}`")
     return f"| `{variable.name}` | {_default(variable)} | {' '.join(meaning)} | {about.reason} |"
-
-
-def _choices(info: FieldInfo) -> tuple[str, ...]:
-    return get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
 
 
 def _default(variable: Variable) -> str:
@@ -167,13 +161,12 @@ def _default(variable: Variable) -> str:
         return variable.about.default
     if variable.info.is_required():
         return "required"
-    return f"`{_as_variable(variable.info.get_default(call_default_factory=True))}`"
+    return f"`{_as_variable(variable.default)}`"
 
 
 def _as_variable(value: Any) -> str:
     """Write a default as the environment would hold it."""
-    assert not isinstance(value, Secret | SecretStr), "no secret has a default"
-    if isinstance(value, tuple):
+    if isinstance(value, list):
         return ",".join(value)
     return value if isinstance(value, str) else json.dumps(value)
 

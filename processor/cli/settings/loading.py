@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from processor.cli.settings.model import Settings
-from processor.cli.settings.sources import PLACEHOLDER, SECRET_FILES, Sources
+from processor.cli.settings.sources import PLACEHOLDER, SECRET_FILES, Sources, masked
 from processor.cli.settings.variables import PREFIX, Variable, variables
 from processor.model.errors import ConfigurationError
 
@@ -47,15 +47,16 @@ def load_from(sources: Sources, *, unused: Collection[str] = ()) -> Settings:
     """Return the settings that `sources` hold; raise `ConfigurationError` with every problem found."""
     if sources.unreadable is not None:
         raise ConfigurationError([sources.unreadable, *sources.unknown])
+    secrets = sources.secrets()
     placeholders = [each for each in sources.placeholders() if each.group not in unused]
-    problems = [*sources.unknown, *_not_filled_in(placeholders)]
+    problems = [*sources.unknown, *_not_filled_in(placeholders, sources)]
     values: dict[str, Any] = sources.values() | {name: _examples(name) for name in unused}
     try:
         settings = Settings(**values)
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False)
         problems += _explain(details, sources, placeholders)
-        raise ConfigurationError(problems) from None
+        raise ConfigurationError([masked(each, secrets) for each in problems]) from None
     if problems:
         raise ConfigurationError(problems)
     return settings
@@ -91,9 +92,11 @@ def _not_set(missing: Sequence[Variable], file: Path | None) -> Iterator[str]:
         yield "\n".join([head, *_examples_of(missing), *end])
 
 
-def _not_filled_in(placeholders: Sequence[Variable]) -> Iterator[str]:
+def _not_filled_in(placeholders: Sequence[Variable], sources: Sources) -> Iterator[str]:
     if placeholders:
-        head = f"These settings still hold the placeholder {PLACEHOLDER}. Replace it with a value, for example:"
+        kinds = {sources.origin(each).kind for each in placeholders}
+        place = "the environment" if kinds == {"environment"} else sources.file
+        head = f"These settings still hold the placeholder {PLACEHOLDER}, in {place}. Replace it, for example:"
         yield "\n".join([head, *_examples_of(placeholders)])
 
 

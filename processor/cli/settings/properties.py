@@ -1,6 +1,7 @@
 """Properties handed on to the clients of Kafka and of the schema registry, except those that are not the operator's."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from processor.cli.settings import checks
 Scalar = str | int | float | bool
 Properties = dict[str, Secret[Scalar]]
 """Every value is a secret: which of librdkafka's properties hold one is a list that grows."""
+
+FILE_PROPERTY = ".location"
+"""How the names of properties end, of both clients, that name a file."""
 
 _OWN_SETTING = "has its own setting: {}"
 _COMMITS = "only the offsets of settled records are committed; otherwise a crash loses records"
@@ -57,6 +61,19 @@ KAFKA_RESERVED: Mapping[str, str] = {
 """Properties of librdkafka that the worker's guarantees rest on, each with the reason."""
 
 REGISTRY_RESERVED: Mapping[str, str] = {"url": _OWN_SETTING.format("PROCESSOR_SCHEMA_REGISTRY__URL")}
+
+
+_SHOWN = {
+    "security.protocol": re.compile(r"(sasl_)?(plaintext|ssl)", re.IGNORECASE),
+    "sasl.mechanism": re.compile(r"PLAIN|GSSAPI|OAUTHBEARER|SCRAM-SHA-(256|512)"),
+    "sasl.mechanisms": re.compile(r"PLAIN|GSSAPI|OAUTHBEARER|SCRAM-SHA-(256|512)"),
+    "sasl.oauthbearer.method": re.compile(r"default|oidc", re.IGNORECASE),
+    "group.protocol": re.compile(r"classic|consumer", re.IGNORECASE),
+}
+"""Properties that hold no secrets, and what their values look like: anything else may be one in the wrong place."""
+
+_QUANTITY = re.compile(r".+\.(ms|bytes|kbytes|messages)|timeout")
+"""Names of properties whose values are numbers and no secrets."""
 
 
 def parse_properties(value: Any, reserved: Mapping[str, str]) -> dict[str, Any]:
@@ -111,6 +128,25 @@ def outranked(given: Properties, in_file: Mapping[str, Scalar]) -> Properties:
 def reveal(properties: Properties) -> dict[str, Scalar]:
     """Return the properties with their values, for the client that they are meant for and nobody else."""
     return {name: value.get_secret_value() for name, value in properties.items()}
+
+
+def disclosed(name: str, value: Scalar) -> Scalar | None:
+    """Return the value of a property if it cannot be a secret, else None: a list of what can would never be whole."""
+    text = as_text(value)
+    if text in {"true", "false"}:
+        return value
+    if name in _SHOWN:
+        return value if _SHOWN[name].fullmatch(text) else None
+    if name.endswith(FILE_PROPERTY):
+        return value if _exists(text) else None
+    return value if _QUANTITY.fullmatch(name) and text.isdecimal() else None
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def as_text(value: Scalar) -> str:

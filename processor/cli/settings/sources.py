@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
@@ -14,6 +14,12 @@ from processor.cli.settings.variables import PREFIX, Variable, groups, suggestio
 
 PLACEHOLDER = "REPLACE_ME"
 """In a new settings file, the value of what has no default; it is no value for the loader."""
+
+MASK = "********"
+"""What stands in the place of a secret."""
+
+MIN_SECRET_CHARACTERS = 8
+"""A secret that is shorter is not looked for in other texts: it would be found in any of them."""
 
 Values = Mapping[str, Mapping[str, Any]]
 """Raw values by group and field."""
@@ -84,6 +90,10 @@ class Sources:
         values = self.values()
         return [each for each in variables() if self.origin(each) != DEFAULT and each.field not in values[each.group]]
 
+    def secrets(self) -> set[str]:
+        """Return the secrets that are given directly."""
+        return {str(content[field]) for content in self.values().values() for field in SECRET_FILES if field in content}
+
     def origin(self, variable: Variable) -> Origin:
         """Return where the value of a setting comes from."""
         if variable.field in self.environment.get(variable.group, {}):
@@ -91,6 +101,14 @@ class Sources:
         if variable.field in self.table[variable.group]:
             return Origin("file", str(self.file))
         return DEFAULT
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without the secrets, which somebody may have put where none belongs."""
+    for secret in secrets:
+        if len(secret) >= MIN_SECRET_CHARACTERS:
+            text = text.replace(secret, MASK)
+    return text
 
 
 def _nested(environ: Mapping[str, str]) -> Values:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import final
+from typing import Any, Literal, final, get_args, get_origin
 
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from processor.cli.settings.definitions import About, Group
@@ -36,6 +37,30 @@ class Variable:
     def about(self) -> About:
         """What the definition says of it."""
         return next(each for each in self.info.metadata if isinstance(each, About))
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the worker cannot run without: only such settings have no reason for a default."""
+        return not self.about.reason
+
+    @property
+    def default(self) -> Any:
+        """The default as JSON and TOML have it; None where there is none."""
+        return None if self.info.is_required() else plain(self.info.get_default(call_default_factory=True))
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that it may have, where these are a closed list."""
+        return get_args(self.info.annotation) if get_origin(self.info.annotation) is Literal else ()
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON and TOML have it."""
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return value if value is None or isinstance(value, bool | int | float | dict) else str(value)
 
 
 def groups() -> dict[str, type[Group]]:
