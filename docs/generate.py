@@ -47,15 +47,11 @@ SETTINGS_HEAD = "| variable | default | meaning | why this default |\n|---|---|-
 CONFIGURATION = """\
 # Configuration
 
-The worker reads its settings from the environment and, where a file is named, from TOML. The environment outranks the
-file. A group is a table of the file: `PROCESSOR_KAFKA__GROUP_ID` is `group_id` in `[kafka]`. A variable that is empty
-counts as not set.
+The worker reads settings from environment variables and, if you name one with `--config`, from a TOML file. An
+environment variable takes precedence over the file. Each group of settings is a table of the file:
+`PROCESSOR_KAFKA__GROUP_ID` is `group_id` in `[kafka]`. An empty value counts as not set.
 
-Everything is checked before anything is connected, and all problems are told at once. A name that begins with
-`PROCESSOR_` and is none of these is a problem too, because it is a slip of the pen; the variables that Kubernetes
-sets for a service called `processor` are left alone. The values of secrets are never printed.
-
-What has no default must be set: brokers, topics, consumer group, dead-letter topic and API key.
+These have no default, so you must set them: brokers, topics, consumer group, dead-letter topic and API key.
 
 ```toml
 [kafka]
@@ -73,6 +69,64 @@ url = "http://schema-registry:8081"
 [fullstory]
 api_key_file = "/run/secrets/fullstory-api-key"
 ```
+
+## Write a settings file
+
+```sh
+segment-fullstory settings init                      # writes segment-fullstory.toml
+segment-fullstory settings init worker.toml          # or another file; - writes to standard output
+```
+
+The new file describes every setting, with its default and an example. Only you can read it (mode 0600). Settings
+without a default hold the placeholder `REPLACE_ME`, which the worker refuses until you replace it or set the
+environment variable. An existing file is never overwritten unless you add `--force`.
+
+## Show the settings in force
+
+```sh
+segment-fullstory settings                           # with the worker's own environment
+segment-fullstory settings --config worker.toml      # and its file
+segment-fullstory settings --format toml             # text, json or toml
+segment-fullstory settings --changed                 # only what differs from the defaults
+```
+
+```text
+kafka
+  bootstrap_servers     kafka-1:9092,kafka-2:9092
+                        environment PROCESSOR_KAFKA__BOOTSTRAP_SERVERS
+  topics                segment.identify, segment.track
+                        environment PROCESSOR_KAFKA__TOPICS
+  group_id              segment-fullstory  environment PROCESSOR_KAFKA__GROUP_ID
+  dead_letter_topic     segment.dead-letters
+                        environment PROCESSOR_KAFKA__DEAD_LETTER_TOPIC
+  properties
+    security.protocol   SASL_SSL         environment PROCESSOR_KAFKA__PROPERTIES
+    sasl.password       ********         environment PROCESSOR_KAFKA__PROPERTIES
+
+fullstory
+  api_key               ********        environment PROCESSOR_FULLSTORY__API_KEY
+```
+
+Each setting is shown with its value and where that comes from: `default`, `file` with its path, `environment` with the
+variable, or `secret file` with the path of the file that a `…_FILE` setting names.
+
+- Secrets are masked: the API key, the salt, and each property of `PROCESSOR_KAFKA__PROPERTIES` and
+  `PROCESSOR_SCHEMA_REGISTRY__PROPERTIES` unless its value cannot be one, such as a mechanism, a number of milliseconds
+  or the path of an existing file. So is any other value that contains the API key or the salt.
+- Settings that are missing or not valid are marked, and the errors follow, as `run` reports them. The exit code is
+  then 2, otherwise 0.
+- `--format toml` can be used as a settings file. Secrets are comments in it, and so are values that other settings
+  decide.
+- `--format json` is one object: `settings`, each with `setting`, `property`, `variable`, `state` (`shown`, `masked`,
+  `invalid` or `missing`), `value` and `source` (`kind` and `name`), and `problems`.
+
+## Errors
+
+All settings are validated before the worker connects to anything, and all errors are reported at once, each with the
+variable and a valid example. Errors and logs never contain the value of a secret.
+
+A variable that begins with `PROCESSOR_` and is not described below is an error, because it is most likely a typing
+mistake. The variables that Kubernetes sets for a service called `processor` are ignored.
 """
 
 METRICS = """\

@@ -4,10 +4,11 @@ import re
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 from processor.adapters.telemetry.catalogue import CATALOGUE
-from processor.cli.main import COMMANDS
+from processor.cli.main import COMMANDS, main
 from processor.cli.settings.variables import variables
 from tests.test_house import targets
 
@@ -104,6 +105,21 @@ def test_every_named_make_target_exists() -> None:
 def test_every_named_command_exists() -> None:
     """A reader can type what the documents say after `segment-fullstory`."""
     assert {"run"} <= named(SUBCOMMAND, PAGES) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("path", [("run",), ("settings",), ("settings", "init")], ids=" ".join)
+def test_every_option_of_a_settings_command_is_documented(path: tuple[str, ...]) -> None:
+    """docs/configuration.md names each option of the commands that it describes."""
+    command: click.Command | None = main
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), name)
+    assert command is not None
+    options = {option for each in command.params if isinstance(each, click.Option) for option in each.opts}
+    page = text(ROOT / "docs/configuration.md")
+
+    assert options
+    assert sorted(option for option in options if option not in page) == []
 
 
 def test_every_named_setting_exists() -> None:
