@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
@@ -261,6 +262,7 @@ def test_a_key_under_a_wrong_name_is_not_printed() -> None:
     assert SECRET not in told({**REQUIRED, "PROCESSOR_FULLSTORY__APIKEY": SECRET})
 
 
+@hypothesis.settings(deadline=None, max_examples=50)
 @given(
     st.dictionaries(
         st.sampled_from([variable.name for variable in variables()]),

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from processor.cli.options import CONFIG
-from processor.cli.settings.in_force import InForce, in_force
+from processor.cli.settings.effective import Effective, effective
 from processor.cli.settings.loading import load_from
 from processor.cli.settings.sources import PLACEHOLDER, Sources
 from processor.cli.settings_command import text, toml
@@ -44,7 +44,7 @@ def settings(context: click.Context, config: Path | None, *, format_: str, chang
     if context.invoked_subcommand is not None:
         return
     sources = Sources.read(os.environ, config)
-    shown = [each for each in in_force(sources) if each.is_changed or not changed]
+    shown = [each for each in effective(sources) if each.is_changed or not changed]
     problems: list[str] = []
     try:
         load_from(sources)
@@ -67,7 +67,7 @@ def settings(context: click.Context, config: Path | None, *, format_: str, chang
         sys.exit(2)
 
 
-def _as_json(setting: InForce) -> dict[str, Any]:
+def _as_json(setting: Effective) -> dict[str, Any]:
     return {
         "setting": setting.variable.key,
         "property": setting.entry,

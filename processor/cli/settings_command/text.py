@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from processor.cli.settings.in_force import STATES, InForce
+from processor.cli.settings.effective import STATES, Effective
 from processor.cli.settings.sources import DEFAULT
 from processor.cli.settings.variables import Variable
 from processor.cli.terminal import BAD, DIM, NAME, PLAIN, TITLE, Style, Terminal
@@ -15,7 +15,7 @@ NAMES = 24
 MIN_VALUES = 20
 
 
-def show(settings: Iterable[InForce], terminal: Terminal) -> None:
+def show(settings: Iterable[Effective], terminal: Terminal) -> None:
     """Print a section for each group and, for each setting, its name, its value and where that comes from."""
     width = shutil.get_terminal_size().columns
     for number, (group, members) in enumerate(groupby(settings, lambda each: each.variable.group)):
@@ -26,7 +26,7 @@ def show(settings: Iterable[InForce], terminal: Terminal) -> None:
             _show_all(variable, list(parts), terminal, width)
 
 
-def _show_all(variable: Variable, parts: Sequence[InForce], terminal: Terminal, width: int) -> None:
+def _show_all(variable: Variable, parts: Sequence[Effective], terminal: Terminal, width: int) -> None:
     """Print a setting, or each property that it holds below its name."""
     if parts[0].entry is not None:
         terminal.print((f"  {variable.field}", NAME))
@@ -34,7 +34,7 @@ def _show_all(variable: Variable, parts: Sequence[InForce], terminal: Terminal, 
         _show(f"  {variable.field}" if each.entry is None else f"    {each.entry}", each, terminal, width)
 
 
-def _show(name: str, setting: InForce, terminal: Terminal, width: int) -> None:
+def _show(name: str, setting: Effective, terminal: Terminal, width: int) -> None:
     if len(name) >= NAMES:
         terminal.print((name, NAME))
         name = ""
@@ -51,7 +51,7 @@ def _show(name: str, setting: InForce, terminal: Terminal, width: int) -> None:
         terminal.print(" " * NAMES, (origin, DIM))
 
 
-def _value(setting: InForce) -> tuple[str, Style]:
+def _value(setting: Effective) -> tuple[str, Style]:
     if setting.state != "shown":
         return STATES[setting.state], PLAIN if setting.state == "masked" else BAD
     value = setting.value

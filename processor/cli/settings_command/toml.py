@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, get_origin
 
-from processor.cli.settings.in_force import STATES, InForce
+from processor.cli.settings.effective import STATES, Effective
 from processor.cli.settings.sources import DEFAULT, PLACEHOLDER, SECRET_FILES
 from processor.cli.settings.variables import Variable, groups, variables
 
@@ -43,7 +43,7 @@ def key(name: str) -> str:
     return name if _BARE.fullmatch(name) else literal(name)
 
 
-def current(settings: Iterable[InForce]) -> Iterator[str]:
+def current(settings: Iterable[Effective]) -> Iterator[str]:
     """Write settings in force, line by line; secrets, and what has no value to write, are comments."""
     for number, (group, members) in enumerate(groupby(settings, lambda each: each.variable.group)):
         yield from ["", f"[{group}]"] if number else [f"[{group}]"]
@@ -55,7 +55,7 @@ def current(settings: Iterable[InForce]) -> Iterator[str]:
             yield _line(each)
 
 
-def _line(setting: InForce) -> str:
+def _line(setting: Effective) -> str:
     name = key(setting.entry or setting.variable.field)
     about, origin = setting.variable.about, setting.origin
     if setting.state != "shown":
@@ -112,4 +112,6 @@ def _comment(text: str) -> Iterator[str]:
         if paragraph.startswith("Example: "):
             yield f"# {paragraph}"
         else:
-            yield from textwrap.wrap(paragraph, WIDTH, initial_indent="# ", subsequent_indent="# ") or ["#"]
+            yield from textwrap.wrap(
+                paragraph, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+            ) or ["#"]

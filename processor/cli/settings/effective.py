@@ -20,7 +20,7 @@ STATES: dict[State, str] = {"masked": MASK, "invalid": "(not valid)", "missing":
 
 @final
 @dataclass(frozen=True, slots=True)
-class InForce:
+class Effective:
     """A setting, or one of the properties that a setting holds."""
 
     variable: Variable
@@ -39,10 +39,10 @@ class InForce:
         return self.origin != DEFAULT and (self.state == "masked" or self.value != self.variable.default)
 
 
-def in_force(sources: Sources) -> list[InForce]:
+def effective(sources: Sources) -> list[Effective]:
     """Return every setting, in order, whatever is wrong with some; no value among them is a secret."""
     values = sources.values()
-    settings: list[InForce] = []
+    settings: list[Effective] = []
     secrets = sources.secrets()
     for name, group in groups().items():
         valid = _valid(group, values[name])
@@ -73,30 +73,30 @@ def _valid(group: type[Group], values: Mapping[str, Any]) -> dict[str, Any]:
     return valid
 
 
-def _setting(variable: Variable, values: Mapping[str, Any], valid: Mapping[str, Any], origin: Origin) -> InForce:
+def _setting(variable: Variable, values: Mapping[str, Any], valid: Mapping[str, Any], origin: Origin) -> Effective:
     field = variable.field
     value = valid.get(field)
     if isinstance(value, SecretStr) and value.get_secret_value():
         is_in_file = origin == DEFAULT
         place = Origin("secret file", str(valid[SECRET_FILES[field]])) if is_in_file else origin
-        return InForce(variable, "masked", place)
+        return Effective(variable, "masked", place)
     if field in values and field not in valid:
-        return InForce(variable, "invalid", origin)
+        return Effective(variable, "invalid", origin)
     if field not in values and (variable.is_needed or origin != DEFAULT):
-        return InForce(variable, "missing", origin)
+        return Effective(variable, "missing", origin)
     if field not in valid and variable.info.validate_default:
-        return InForce(variable, "invalid", origin)
-    return InForce(variable, "shown", origin, plain(value) if field in valid else variable.default)
+        return Effective(variable, "invalid", origin)
+    return Effective(variable, "shown", origin, plain(value) if field in valid else variable.default)
 
 
 def _properties(
     variable: Variable, properties: Properties, own: Properties, origin: Origin, file: Origin
-) -> Iterator[InForce]:
+) -> Iterator[Effective]:
     """Say of each property whether it is the setting's own, or of the file that holds more of them."""
     for name, value in reveal(properties).items():
         shown = disclosed(name, value)
         place = origin if properties[name] == own.get(name) else file
-        yield InForce(variable, "masked" if shown is None else "shown", place, shown, name)
+        yield Effective(variable, "masked" if shown is None else "shown", place, shown, name)
 
 
 def _holds(value: Any, secrets: set[str]) -> bool:
