@@ -22,6 +22,7 @@ FOLDER = re.compile(r"`((?:processor|tests|docs|schemas|deploy|bench)/[\w./-]*)`
 COMMAND = re.compile(r"(?m)(?:`|^)make ([a-z]+)")
 SUBCOMMAND = re.compile(r"segment-fullstory ([a-z][a-z-]*)")
 VARIABLE = re.compile(r"PROCESSOR_[A-Z]+__[A-Z_]+[A-Z]")
+ONE_PAGE = 100
 METRIC = re.compile(r"segment_fullstory_([a-z_]+[a-z])")
 
 
@@ -120,6 +121,22 @@ def test_every_option_of_a_settings_command_is_documented(path: tuple[str, ...])
 
     assert options
     assert sorted(option for option in options if option not in page) == []
+
+
+def test_what_contributing_names_exists() -> None:
+    """Its suites, its tests, the names of the code that its recipes change, and it stays one page."""
+    page = text(ROOT / "CONTRIBUTING.md")
+    code = "\n".join(text(file) for file in SOURCES)
+    suites = set(re.findall(r"ARGS=\"?(tests/[\w/.]+)", page))
+    definitions = set(re.findall(r"\b(test_\w+)`", page)) | {"DeadLetterReason", "HaltReason", "MappingRules"}
+
+    assert {f"tests/{each}" for each in ("unit", "simulation", "kafka", "registry", "operation")} <= suites
+    assert sorted(each for each in suites if not (ROOT / each).exists()) == []
+    assert sorted(each for each in definitions if not re.search(rf"(?:def|class) {each}\b", code)) == []
+    assert {"DeadLetterReason", "HaltReason", "MappingRules"} <= set(re.findall(r"`(?:\w+\()?(\w+)", page))
+    assert sorted(re.findall(r"`(\.ci/\w+)`", page)) == [".ci/run"]
+    assert (ROOT / ".ci/run").exists()
+    assert len(page.splitlines()) <= ONE_PAGE
 
 
 def test_every_named_setting_exists() -> None:

@@ -347,6 +347,19 @@ def test_mapping_settings_become_rules() -> None:
     assert load(REQUIRED).mapping.rules() == MappingRules()
 
 
+@pytest.mark.parametrize(
+    "variable",
+    [each for each in variables() if each.group == "mapping" and each.field != "hash_salt_file"],
+    ids=lambda variable: variable.key,
+)
+def test_no_mapping_setting_is_without_effect(variable: Variable) -> None:
+    """Its example changes the rules that mapping has, and with them the fingerprint."""
+    salted = {"PROCESSOR_MAPPING__TRAITS_HASH": "email"} if variable.field == "hash_salt" else {}
+    before, after = load(REQUIRED | salted), load({**REQUIRED, **salted, variable.name: variable.about.example})
+
+    assert after.mapping.rules() != before.mapping.rules()
+
+
 @pytest.mark.parametrize("variable", variables(), ids=lambda variable: variable.key)
 def test_every_setting_is_explained(variable: Variable) -> None:
     """A setting has a meaning, and one with a default has a reason for it."""
