@@ -11,19 +11,17 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 from markdown import Markdown
-from pydantic import Secret, SecretStr
-from pydantic.fields import FieldInfo
 
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import Definition, Label
 from processor.cli.check.catalogue import FINDINGS, Finding, Level
-from processor.cli.settings.loading import Variable, groups, variables
 from processor.cli.settings.memory import MAX_QUEUE_BYTES, MIB, PARTITION_FETCH_BYTES, MemorySplit
 from processor.cli.settings.operation import Memory
 from processor.cli.settings.properties import KAFKA_RESERVED
+from processor.cli.settings.variables import Variable, groups, variables
 
 DOCS = Path(__file__).parent
 RUNBOOK = DOCS.parent / "processor" / "adapters" / "telemetry" / "runbook.html"
@@ -49,15 +47,11 @@ SETTINGS_HEAD = "| variable | default | meaning | why this default |\n|---|---|-
 CONFIGURATION = """\
 # Configuration
 
-The worker reads its settings from the environment and, where a file is named, from TOML. The environment outranks the
-file. A group is a table of the file: `PROCESSOR_KAFKA__GROUP_ID` is `group_id` in `[kafka]`. A variable that is empty
-counts as not set.
+The worker reads settings from environment variables and, if you name one with `--config`, from a TOML file. An
+environment variable takes precedence over the file. Each group of settings is a table of the file:
+`PROCESSOR_KAFKA__GROUP_ID` is `group_id` in `[kafka]`. An empty value counts as not set.
 
-Everything is checked before anything is connected, and all problems are told at once. A name that begins with
-`PROCESSOR_` and is none of these is a problem too, because it is a slip of the pen; the variables that Kubernetes
-sets for a service called `processor` are left alone. The values of secrets are never printed.
-
-What has no default must be set: brokers, topics, consumer group, dead-letter topic and API key.
+These have no default, so you must set them: brokers, topics, consumer group, dead-letter topic and API key.
 
 ```toml
 [kafka]
@@ -75,6 +69,64 @@ url = "http://schema-registry:8081"
 [fullstory]
 api_key_file = "/run/secrets/fullstory-api-key"
 ```
+
+## Write a settings file
+
+```sh
+segment-fullstory settings init                      # writes segment-fullstory.toml
+segment-fullstory settings init worker.toml          # or another file; - writes to standard output
+```
+
+The new file describes every setting, with its default and an example. Only you can read it (mode 0600). Settings
+without a default hold the placeholder `REPLACE_ME`, which the worker refuses until you replace it or set the
+environment variable. An existing file is never overwritten unless you add `--force`.
+
+## Show the settings in force
+
+```sh
+segment-fullstory settings                           # with the worker's own environment
+segment-fullstory settings --config worker.toml      # and its file
+segment-fullstory settings --format toml             # text, json or toml
+segment-fullstory settings --changed                 # only what differs from the defaults
+```
+
+```text
+kafka
+  bootstrap_servers     kafka-1:9092,kafka-2:9092
+                        environment PROCESSOR_KAFKA__BOOTSTRAP_SERVERS
+  topics                segment.identify, segment.track
+                        environment PROCESSOR_KAFKA__TOPICS
+  group_id              segment-fullstory  environment PROCESSOR_KAFKA__GROUP_ID
+  dead_letter_topic     segment.dead-letters
+                        environment PROCESSOR_KAFKA__DEAD_LETTER_TOPIC
+  properties
+    security.protocol   SASL_SSL         environment PROCESSOR_KAFKA__PROPERTIES
+    sasl.password       ********         environment PROCESSOR_KAFKA__PROPERTIES
+
+fullstory
+  api_key               ********        environment PROCESSOR_FULLSTORY__API_KEY
+```
+
+Each setting is shown with its value and where that comes from: `default`, `file` with its path, `environment` with the
+variable, or `secret file` with the path of the file that a `…_FILE` setting names.
+
+- Secrets are masked: the API key, the salt, and each property of `PROCESSOR_KAFKA__PROPERTIES` and
+  `PROCESSOR_SCHEMA_REGISTRY__PROPERTIES` unless its value cannot be one, such as a mechanism, a number of milliseconds
+  or the path of an existing file. So is any other value that contains the API key or the salt.
+- Settings that are missing or not valid are marked, and the errors follow, as `run` reports them. The exit code is
+  then 2, otherwise 0.
+- `--format toml` can be used as a settings file. Secrets are comments in it, and so are values that other settings
+  decide.
+- `--format json` is one object: `settings`, each with `setting`, `property`, `variable`, `state` (`shown`, `masked`,
+  `invalid` or `missing`), `value` and `source` (`kind` and `name`), and `problems`.
+
+## Errors
+
+All settings are validated before the worker connects to anything, and all errors are reported at once, each with the
+variable and a valid example. Errors and logs never contain the value of a secret.
+
+A variable that begins with `PROCESSOR_` and is not described below is an error, because it is most likely a typing
+mistake. The variables that Kubernetes sets for a service called `processor` are ignored.
 """
 
 METRICS = """\
@@ -166,14 +218,10 @@ def configuration() -> str:
 def _setting(variable: Variable) -> str:
     about = variable.about
     meaning = [about.meaning]
-    if choices := _choices(variable.info):
-        meaning.append("One of " + ", ".join(f"`{each}`" for each in choices) + ".")
+    if variable.choices:
+        meaning.append("One of " + ", ".join(f"`{each}`" for each in variable.choices) + ".")
     meaning.append(f"Example: `{about.example}`")
     return f"| `{variable.name}` | {_default(variable)} | {' '.join(meaning)} | {about.reason} |"
-
-
-def _choices(info: FieldInfo) -> tuple[str, ...]:
-    return get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
 
 
 def _default(variable: Variable) -> str:
@@ -181,13 +229,12 @@ def _default(variable: Variable) -> str:
         return variable.about.default
     if variable.info.is_required():
         return "required"
-    return f"`{_as_variable(variable.info.get_default(call_default_factory=True))}`"
+    return f"`{_as_variable(variable.default)}`"
 
 
 def _as_variable(value: Any) -> str:
     """Write a default as the environment would hold it."""
-    assert not isinstance(value, Secret | SecretStr), "no secret has a default"
-    if isinstance(value, tuple):
+    if isinstance(value, list):
         return ",".join(value)
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -238,7 +285,7 @@ def _reserved() -> str:
     return f"""\
 ## Properties that cannot be set
 
-What the worker promises rests on these properties of librdkafka, so `PROCESSOR_KAFKA__PROPERTIES` may not hold them.
+What the worker promises rests on these properties of librdkafka: `PROCESSOR_KAFKA__PROPERTIES` must not contain them.
 
 | properties | reason |
 |---|---|

@@ -4,11 +4,12 @@ import re
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 from processor.adapters.telemetry.catalogue import CATALOGUE
-from processor.cli.main import COMMANDS
-from processor.cli.settings.loading import variables
+from processor.cli.main import COMMANDS, main
+from processor.cli.settings.variables import variables
 from tests.test_house import targets
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +22,7 @@ FOLDER = re.compile(r"`((?:processor|tests|docs|schemas|deploy|bench)/[\w./-]*)`
 COMMAND = re.compile(r"(?m)(?:`|^)make ([a-z]+)")
 SUBCOMMAND = re.compile(r"segment-fullstory ([a-z][a-z-]*)")
 VARIABLE = re.compile(r"PROCESSOR_[A-Z]+__[A-Z_]+[A-Z]")
+ONE_PAGE = 100
 METRIC = re.compile(r"segment_fullstory_([a-z_]+[a-z])")
 
 
@@ -104,6 +106,37 @@ def test_every_named_make_target_exists() -> None:
 def test_every_named_command_exists() -> None:
     """A reader can type what the documents say after `segment-fullstory`."""
     assert {"run"} <= named(SUBCOMMAND, PAGES) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("path", [("run",), ("settings",), ("settings", "init")], ids=" ".join)
+def test_every_option_of_a_settings_command_is_documented(path: tuple[str, ...]) -> None:
+    """docs/configuration.md names each option of the commands that it describes."""
+    command: click.Command | None = main
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), name)
+    assert command is not None
+    options = {option for each in command.params if isinstance(each, click.Option) for option in each.opts}
+    page = text(ROOT / "docs/configuration.md")
+
+    assert options
+    assert sorted(option for option in options if option not in page) == []
+
+
+def test_what_contributing_names_exists() -> None:
+    """Its suites, its tests, the names of the code that its recipes change, and it stays one page."""
+    page = text(ROOT / "CONTRIBUTING.md")
+    code = "\n".join(text(file) for file in SOURCES)
+    suites = set(re.findall(r"ARGS=\"?(tests/[\w/.]+)", page))
+    definitions = set(re.findall(r"\b(test_\w+)`", page)) | {"DeadLetterReason", "HaltReason", "MappingRules"}
+
+    assert {f"tests/{each}" for each in ("unit", "simulation", "kafka", "registry", "operation")} <= suites
+    assert sorted(each for each in suites if not (ROOT / each).exists()) == []
+    assert sorted(each for each in definitions if not re.search(rf"(?:def|class) {each}\b", code)) == []
+    assert {"DeadLetterReason", "HaltReason", "MappingRules"} <= set(re.findall(r"`(?:\w+\()?(\w+)", page))
+    assert sorted(re.findall(r"`(\.ci/\w+)`", page)) == [".ci/run"]
+    assert (ROOT / ".ci/run").exists()
+    assert len(page.splitlines()) <= ONE_PAGE
 
 
 def test_every_named_setting_exists() -> None:

@@ -1,42 +1,63 @@
 """The command line."""
 
 import importlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from processor import __version__
 
+
+class Place(NamedTuple):
+    """Where a command is, and what help says of it beside its name: listing commands imports none of them."""
+
+    module: str
+    name: str
+    summary: str
+
+
 COMMANDS = {
-    "run": "processor.cli.run:run",
-    "demo": "processor.cli.demo:demo",
-    "check": "processor.cli.check:check",
-    "explain": "processor.cli.explain:explain",
-    "schemas": "processor.cli.schemas:schemas",
-    "sandbox": "processor.cli.sandbox:sandbox",
-    "generate": "processor.cli.generate:generate_",
+    "run": Place("processor.cli.run", "run", "Deliver events from Kafka to FullStory until SIGTERM."),
+    "demo": Place("processor.cli.demo", "demo", "Run the whole system in this terminal; needs nothing but Python."),
+    "settings": Place("processor.cli.settings_command", "settings", "Show the settings in force, or write a new file."),
+    "check": Place(
+        "processor.cli.check", "check", "Check settings, Kafka, FullStory and recent records; changes nothing."
+    ),
+    "explain": Place("processor.cli.explain", "explain", "Show what a record becomes, step by step."),
+    "schemas": Place("processor.cli.schemas", "schemas", "List, compare and register the Avro schemas."),
+    "sandbox": Place("processor.cli.sandbox", "sandbox", "Run an emulator of the FullStory API."),
+    "generate": Place("processor.cli.generate", "generate_", "Write generated Segment events to a topic."),
 }
-"""Where each command is; a module is imported when its command is wanted."""
+"""Every command; its module is imported when it is used."""
 
 
 class Commands(click.Group):
     """The group, with its commands imported one by one."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Return the names, in the order of a user's way."""
+        """Return the names, in the order in which users need them."""
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command; None when there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
-        command: Any = getattr(importlib.import_module(module), name)
+        place = COMMANDS[cmd_name]
+        command: Any = getattr(importlib.import_module(place.module), place.name)
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.summary) for name, place in COMMANDS.items()])
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="segment-fullstory")
 def main() -> None:
-    """Segment events from Kafka to FullStory: nothing lost, nothing silent."""
+    """Deliver Segment events from Kafka to FullStory: nothing lost, nothing silent.
+
+    To try it: `segment-fullstory demo`. To deploy it: write a settings file with `settings init`, validate it with
+    `check`, then `run`. Every command has --help.
+    """

@@ -20,16 +20,13 @@ from processor.adapters.kafka.facts import try_out
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.cli.settings.checks import read_key
 from processor.cli.settings.connections import SchemaRegistry
-from processor.cli.settings.properties import kafka_properties_in, registry_properties_in
+from processor.cli.settings.properties import FILE_PROPERTY, kafka_properties_in, registry_properties_in
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry
 from processor.model.errors import ConfigurationError, SourceError
 from processor.runtime.account import Account, judge
 
 LOOK_EVERY_S = 5.0
 """Kubernetes itself takes up to a minute to renew a mounted secret."""
-
-FILE_PROPERTY = ".location"
-"""How the names of properties end, of both clients, that name a file."""
 
 
 class Secrets(Protocol):

@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from processor import __version__
 from processor.adapters.telemetry.logs import logging_to
 from processor.cli.composition import process
+from processor.cli.options import CONFIG
 from processor.cli.settings import Settings, load
 from processor.cli.signals import stop_on_signal
 from processor.model.errors import ConfigurationError, SourceError
@@ -25,16 +26,18 @@ YOUNG_OBJECTS = 50_000
 
 
 @click.command
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="A TOML file; the environment outranks it (docs/configuration.md).",
-)
+@CONFIG
 def run(config: Path | None) -> None:
-    """Deliver Segment events from Kafka to FullStory, until SIGTERM.
+    """Deliver Segment events from Kafka to FullStory until SIGTERM.
 
-    Configured by environment variables (docs/configuration.md). Exit codes: 0 after SIGTERM or SIGINT, 1 when Kafka's
-    client cannot go on, 2 when the configuration cannot work.
+    Settings come from environment variables and from a TOML file (docs/configuration.md). `segment-fullstory settings`
+    shows them, and `segment-fullstory check` validates them against your Kafka and FullStory.
+
+    On SIGTERM or SIGINT the worker shuts down gracefully: it commits what FullStory has accepted and leaves the rest to
+    the other processes of its consumer group.
+
+    Exit codes: 0 after a graceful shutdown, 1 if the Kafka client fails and cannot recover, 2 if the settings are
+    invalid.
     """
     try:
         sys.exit(_serve(config))

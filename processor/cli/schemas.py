@@ -14,6 +14,7 @@ import click
 from processor.adapters.schemas.local import shipped_files
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.adapters.schemas.subjects import RegistrySubjects, State
+from processor.cli.options import CONFIG
 from processor.cli.settings import load
 from processor.cli.terminal import complain
 from processor.model.errors import ConfigurationError, RegistryUnavailableError
@@ -76,11 +77,6 @@ def _wanted(_context: click.Context, _parameter: click.Parameter, values: tuple[
 
 
 _WANTED = click.argument("wanted", nargs=-1, callback=_wanted, metavar="[SCHEMA[=TOPIC]]...")
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="TOML file with settings; environment variables take precedence (docs/configuration.md).",
-)
 
 
 @click.group
@@ -112,7 +108,7 @@ def show(name: str) -> None:
 
 @schemas.command
 @_WANTED
-@_CONFIG
+@CONFIG
 def compatibility(wanted: Sequence[Wanted], *, config: Path | None) -> None:
     """Compare the schemas with the registry: all of them, or the ones you name.
 
@@ -129,7 +125,7 @@ def compatibility(wanted: Sequence[Wanted], *, config: Path | None) -> None:
 @schemas.command
 @_WANTED
 @click.option("--dry-run", is_flag=True, help="Only show what would be registered.")
-@_CONFIG
+@CONFIG
 def register(wanted: Sequence[Wanted], *, dry_run: bool, config: Path | None) -> None:
     """Register the schemas: all of them, or the ones you name. If one is incompatible, none is registered.
 

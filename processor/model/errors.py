@@ -4,7 +4,10 @@ from typing import Literal
 
 
 class ConfigurationError(Exception):
-    """What the operator configured cannot work; `problems` has one line each: what, where, and what to do."""
+    """What the operator configured cannot work; `problems` says of each what, where, and what to do.
+
+    A problem is one line, or a line with a list below it.
+    """
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))

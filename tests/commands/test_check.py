@@ -102,6 +102,15 @@ def ids(done: Done) -> dict[str, str]:
     return {each["id"]: each["seen"] for each in report["findings"]}
 
 
+def test_settings_that_are_not_set_are_one_finding_with_a_line_each() -> None:
+    """What is missing can be read, and pasted, without the same sentence about each."""
+    done = run("check")
+
+    assert done.code == 2
+    assert done.out.count("configuration.invalid") == 1
+    assert "\n           PROCESSOR_KAFKA__TOPICS=segment.identify,segment.track\n" in done.out
+
+
 def test_where_all_is_well_nothing_is_worse_than_the_embedded_kafka() -> None:
     """Each part is told as fine; only what the embedded cluster does not tell is a warning."""
 

@@ -162,5 +162,5 @@ def test_kafka_must_be_configured_to_be_read() -> None:
     done = run("explain", "--topic", "t", "--partition", "0", "--offset", "0")
 
     assert done.code == 2
-    assert "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS: is not set" in done.err
+    assert "  PROCESSOR_KAFKA__BOOTSTRAP_SERVERS=" in done.err
     assert "FULLSTORY" not in done.err

@@ -43,6 +43,7 @@ STAGED = ["docs/check.md", "docs/dead-letters.md", "docs/explain.md"]
 """Those that need a deployment."""
 ELSEWHERE = {
     "README.md": "the tests are started by its commands, and its deployment is that of docs/deploy.md",
+    "docs/configuration.md": "they need no Kafka: tests/commands/test_settings.py",
     "docs/container.md": "Docker carries them out, or in its place tests/operation/test_container.py",
     "docs/kubernetes.md": "a cluster carries them out; tests/operation/test_chart.py renders with its values",
     "docs/reliability.md": "they take minutes to hours; each has a short form among the tests",
@@ -161,7 +162,7 @@ def test_commands_that_are_not_run_are_ones(name: str) -> None:
         if words[:1] == ["segment-fullstory"]:
             arguments = words[1:]
             command: click.Command | None = main
-            while isinstance(command, click.Group):
+            while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
                 command = command.get_command(click.Context(command), arguments.pop(0))
             assert command is not None, line
             command.make_parser(click.Context(command)).parse_args(arguments)

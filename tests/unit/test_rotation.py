@@ -192,8 +192,8 @@ def test_a_certificate_that_changes_in_its_place_is_used(tmp_path: Path) -> None
     ("text", "detail"),
     [
         (None, "the file cannot be read: No such file or directory"),
-        ('{"sasl.password": "na1.n', "the file is no JSON"),
-        ('{"group.id": "na1.new"}', "the file may not hold `group.id`: has a setting of its own: "),
+        ('{"sasl.password": "na1.n', "the file is not valid JSON"),
+        ('{"group.id": "na1.new"}', "the file must not contain `group.id`: has its own setting: "),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_of_once(tmp_path: Path, text: str | None, detail: str) -> None:

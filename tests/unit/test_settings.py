@@ -11,9 +11,9 @@ from docs import generate
 from processor.adapters.kafka.config import KafkaSettings, consumer_config, producer_config
 from processor.cli.settings import MemorySplit, Settings, load
 from processor.cli.settings.connections import FullStory, Kafka, SchemaRegistry
-from processor.cli.settings.loading import Variable, variables
 from processor.cli.settings.memory import HELD_PER_BATCH_BYTE, MIB, budget_for, largest_batch
 from processor.cli.settings.properties import KAFKA_RESERVED
+from processor.cli.settings.variables import Variable, variables
 from processor.events.privacy import PropertyLists
 from processor.events.rules import MappingRules
 from processor.model.errors import ConfigurationError
@@ -63,13 +63,43 @@ def test_what_is_required_is_enough() -> None:
     assert settings.memory.split() == MemorySplit(64 * MIB, 16 * MIB, MIB, 192 * MIB)
 
 
-def test_everything_that_is_missing_is_told_at_once() -> None:
-    """An empty environment names each required variable, with an example."""
-    found = problems({})
+def test_everything_that_is_missing_is_one_list_of_variables_with_examples() -> None:
+    """An empty environment is one problem; each required variable is a line of it that could be pasted."""
+    [found] = problems({})
+    head, *lines, end = found.splitlines()
 
-    assert [each.partition(":")[0] for each in found] == list(REQUIRED)
+    assert head == "5 required settings are not set. Set them in the environment, for example:"
+    assert lines == [
+        "  PROCESSOR_KAFKA__BOOTSTRAP_SERVERS=kafka-1:9092,kafka-2:9092",
+        "  PROCESSOR_KAFKA__TOPICS=segment.identify,segment.track",
+        "  PROCESSOR_KAFKA__GROUP_ID=segment-fullstory",
+        "  PROCESSOR_KAFKA__DEAD_LETTER_TOPIC=segment.dead-letters",
+        "  PROCESSOR_FULLSTORY__API_KEY=na1.EXAMPLE (or PROCESSOR_FULLSTORY__API_KEY_FILE)",
+    ]
+    assert end == "To write a settings file: segment-fullstory settings init"
     assert all(variable.about.default is None for variable in variables() if variable.info.is_required())
-    assert all("is not set" in each and "; for example: " in each for each in found)
+
+
+@pytest.mark.parametrize("name", list(REQUIRED))
+def test_one_setting_that_is_missing_is_one_line(name: str) -> None:
+    """It names the variable and an example."""
+    [found] = problems({each: value for each, value in REQUIRED.items() if each != name})
+
+    assert found.startswith(f"{name}: is not set")
+    assert "; for example: " in found
+    assert "\n" not in found
+
+
+def test_what_is_missing_does_not_hide_what_is_wrong() -> None:
+    """The list comes with every other problem."""
+    found = problems({"PROCESSOR_HTTP__PORT": "x", "PROCESSOR_KAFKA__TOPIC": "x", "PROCESSOR_KAFKA__START": "x"})
+
+    assert [each.partition(":")[0].partition(" required")[0] for each in found] == [
+        "PROCESSOR_KAFKA__TOPIC",
+        "5",
+        "PROCESSOR_KAFKA__START",
+        "PROCESSOR_HTTP__PORT",
+    ]
 
 
 def test_every_wrong_value_is_told_at_once() -> None:
@@ -99,67 +129,71 @@ def test_every_wrong_value_is_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("KAFKA__BOOTSTRAP_SERVERS", " , ", "names no broker"),
+        ("KAFKA__BOOTSTRAP_SERVERS", " , ", "lists no broker"),
         ("KAFKA__BOOTSTRAP_SERVERS", "a:9092,b:0", "entry 2"),
         ("KAFKA__BOOTSTRAP_SERVERS", "a:99999", "entry 1"),
         ("KAFKA__BOOTSTRAP_SERVERS", f"user:{SECRET}@a:9092", "entry 1"),
-        ("KAFKA__TOPICS", ",", "names no topic"),
-        ("KAFKA__TOPICS", "a,a", "names a topic twice"),
-        ("KAFKA__TOPICS", "a b", "holds 'a b'"),
-        ("KAFKA__TOPICS", "..", "holds '..'"),
+        ("KAFKA__TOPICS", ",", "lists no topic"),
+        ("KAFKA__TOPICS", "a,a", "lists a topic twice"),
+        ("KAFKA__TOPICS", "a b", "contains 'a b'"),
+        ("KAFKA__TOPICS", "..", "contains '..'"),
         ("KAFKA__TOPICS", "a" * 250, "1 to 249"),
-        ("KAFKA__TOPICS", "^segment.*", "a pattern may come to match the dead-letter topic"),
+        ("KAFKA__TOPICS", "^segment.*", "a pattern could match the dead-letter topic"),
         ("KAFKA__TOPICS", "segment.dead-letters", "also one of PROCESSOR_KAFKA__TOPICS"),
         ("KAFKA__DEAD_LETTER_TOPIC", "segment.track", "also one of PROCESSOR_KAFKA__TOPICS"),
         ("KAFKA__DEAD_LETTER_TOPIC", "^x", "pattern"),
-        ("KAFKA__GROUP_ID", "  ", "at least 1 character"),
+        ("KAFKA__GROUP_ID", "  ", "must not be blank"),
         ("KAFKA__START", "newest", "'earliest' or 'latest'"),
         ("KAFKA__ON_GAP", "skip", "'halt' or 'continue'"),
-        ("SCHEMA_REGISTRY__URL", "registry:8081", "no http or https URL"),
-        ("SCHEMA_REGISTRY__URL", "http://registry:0", "no http or https URL"),
-        ("SCHEMA_REGISTRY__URL", "http://registry:port", "no http or https URL"),
-        ("SCHEMA_REGISTRY__URL", "http://reg istry", "no http or https URL"),
-        ("SCHEMA_REGISTRY__URL", ",", "names no URL"),
-        ("SCHEMA_REGISTRY__URL", f"http://user:{SECRET}@registry", "credentials stand elsewhere"),
+        ("SCHEMA_REGISTRY__URL", "registry:8081", "is not an http:// or https:// URL"),
+        ("SCHEMA_REGISTRY__URL", "http://registry:0", "is not an http:// or https:// URL"),
+        ("SCHEMA_REGISTRY__URL", "http://registry:port", "is not an http:// or https:// URL"),
+        ("SCHEMA_REGISTRY__URL", "http://reg istry", "is not an http:// or https:// URL"),
+        ("SCHEMA_REGISTRY__URL", ",", "lists no URL"),
+        (
+            "SCHEMA_REGISTRY__URL",
+            f"http://user:{SECRET}@registry",
+            "put credentials into PROCESSOR_SCHEMA_REGISTRY__PROPERTIES",
+        ),
         ("SCHEMA_REGISTRY__URL", "http://registry?x=1", "query"),
         ("FULLSTORY__BASE_URL", "https://api.eu1.fullstory.com", "belongs to the data centre na1"),
         ("FULLSTORY__BASE_URL", f"https://user:{SECRET}@host", "user name or password"),
         ("FULLSTORY__API_KEY", f"Basic {SECRET}", "without the word Basic"),
         ("FULLSTORY__API_KEY", f"{SECRET} {SECRET}", "white space"),
         ("FULLSTORY__API_KEY", f"{SECRET}é", "white space or other characters"),
-        ("FULLSTORY__ORG_ID", " ", "at least 1 character"),
+        ("FULLSTORY__ORG_ID", " ", "must not be blank"),
         ("DELIVERY__MODE", "fast", "'auto', 'batch' or 'single'"),
-        ("DELIVERY__ORG_SHARE", "0", "greater than 0"),
-        ("DELIVERY__ORG_SHARE", "1.1", "less than or equal to 1"),
+        ("DELIVERY__ORG_SHARE", "0", "must be greater than 0"),
+        ("DELIVERY__ORG_SHARE", "1.1", "must be 1 or less"),
         ("DELIVERY__ORG_SHARE", "nan", "finite"),
         ("DELIVERY__UNATTRIBUTED", "drop", "'halt', 'dead_letter' or 'accept'"),
         ("LOG__FORMAT", "xml", "'json' or 'console'"),
-        ("READY__FAIL_ON_HALT", "perhaps", "boolean"),
+        ("READY__FAIL_ON_HALT", "perhaps", "must be true or false"),
         ("BATCH__MAX_RECORDS", "50001", "50000"),
-        ("BATCH__MAX_RECORDS", "1.5", "integer"),
+        ("BATCH__MAX_RECORDS", "1.5", "must be a whole number"),
         ("BATCH__MAX_BYTES", "0", "1024"),
-        ("BATCH__LINGER_S", "-1", "greater than or equal to 0"),
+        ("BATCH__LINGER_S", "-1", "must be 0 or more"),
         ("BATCH__LINGER_S", "inf", "finite"),
         ("MEMORY__BUDGET_BYTES", "1", str(16 * MIB)),
-        ("SHUTDOWN__GRACE_S", "-1", "greater than or equal to 0"),
-        ("HTTP__HOST", " ", "at least 1 character"),
+        ("SHUTDOWN__GRACE_S", "-1", "must be 0 or more"),
+        ("HTTP__HOST", " ", "must not be blank"),
         ("HTTP__PORT", "65536", "65535"),
-        ("MAPPING__INTEGRATION_NAMES", ",", "at least 1 item"),
-        ("MAPPING__INTEGRATION_NAMES", "a,a", "holds 'a' twice"),
+        ("MAPPING__INTEGRATION_NAMES", ",", "must have at least one entry"),
+        ("MAPPING__INTEGRATION_NAMES", "a,a", "lists 'a' twice"),
         ("MAPPING__INTEGRATIONS", "obey", "'honour' or 'ignore'"),
-        ("MAPPING__MESSAGE_TYPES", ",", "at least 1 item"),
-        ("MAPPING__MESSAGE_TYPES", "track,group", "holds 'group': it takes identify, track, page and screen"),
-        ("MAPPING__MESSAGE_TYPES", "track,Track", "holds 'track' twice"),
+        ("MAPPING__MESSAGE_TYPES", ",", "must have at least one entry"),
+        ("MAPPING__MESSAGE_TYPES", "track,group", "lists 'group', which is none of identify, track, page and screen"),
+        ("MAPPING__MESSAGE_TYPES", "track,Track", "lists 'track' twice"),
         ("MAPPING__ANONYMOUS", "drop", "'uid', 'property' or 'filter'"),
         ("MAPPING__NAMES", "snake", "'segment' or 'underscore'"),
         ("MAPPING__SCHEMA", "yes", "'declare' or 'infer'"),
         ("MAPPING__NULLS", "keep", "'omit' or 'send'"),
         ("MAPPING__SESSION", "latest", "'none' or 'most_recent'"),
-        ("MAPPING__CONTEXT", "perhaps", "boolean"),
-        ("MAPPING__TRAITS_TRUNCATE", "name", "holds 'name': a path stands with its most characters"),
-        ("MAPPING__TRAITS_TRUNCATE", "name:0", "from 1 to 9999"),
-        ("MAPPING__PROPERTIES_TRUNCATE", ":5", "from 1 to 9999"),
-        ("MAPPING__HASH_SALT", "x" * 16, "has no effect, as nothing is hashed"),
+        ("MAPPING__CONTEXT", "perhaps", "must be true or false"),
+        ("MAPPING__TRAITS_TRUNCATE", "name", "lists 'name': write PATH:CHARACTERS"),
+        ("MAPPING__TRAITS_TRUNCATE", "name:0", "with 1 to 9999 characters"),
+        ("MAPPING__PROPERTIES_TRUNCATE", ":5", "with 1 to 9999 characters"),
+        ("MAPPING__HASH_SALT", "x" * 16, "has no effect, because nothing is hashed"),
     ],
 )
 def test_a_wrong_value_is_named_and_explained(name: str, value: str, expected: str) -> None:
@@ -193,26 +227,35 @@ def test_every_example_is_valid(variable: Variable, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"TRAITS_ALLOW": "plan", "TRAITS_DENY": "plan"}, "TRAITS_DENY: `plan` contradicts what stands in"),
-        ({"TRAITS_ALLOW": "a.b", "TRAITS_DENY": "a"}, "TRAITS_DENY: `a` contradicts what stands in"),
-        ({"TRAITS_ALLOW": "a.b", "TRAITS_HASH": "a"}, "TRAITS_HASH: `a` contradicts what stands in"),
+        ({"TRAITS_ALLOW": "plan", "TRAITS_DENY": "plan"}, "TRAITS_DENY: `plan` contradicts an entry of"),
+        ({"TRAITS_ALLOW": "a.b", "TRAITS_DENY": "a"}, "TRAITS_DENY: `a` contradicts an entry of"),
+        ({"TRAITS_ALLOW": "a.b", "TRAITS_HASH": "a"}, "TRAITS_HASH: `a` contradicts an entry of"),
         (
             {"PROPERTIES_DENY": "a", "PROPERTIES_HASH": "a.b"},
-            "`a.b` contradicts what stands in PROCESSOR_MAPPING__PROP",
+            "`a.b` contradicts an entry of PROCESSOR_MAPPING__PROP",
         ),
-        ({"PROPERTIES_HASH": "a.b", "PROPERTIES_TRUNCATE": "a:3"}, "`a` contradicts what stands in"),
-        ({"EVENTS_ALLOW": "A,B", "EVENTS_DENY": "B"}, "`B` contradicts what stands in PROCESSOR_MAPPING__EVENTS_ALLOW"),
-        ({"LIBRARIES_ALLOW": "A", "LIBRARIES_DENY": "A"}, "`A` contradicts what stands in"),
-        ({"MESSAGE_TYPES": "identify", "EVENTS_DENY": "A"}, "does not forward page or screen or track"),
-        ({"MESSAGE_TYPES": "identify", "PROPERTIES_HASH": "a"}, "does not forward page or screen or track"),
-        ({"MESSAGE_TYPES": "identify", "SESSION": "most_recent"}, "SESSION: has no effect, as PROCESSOR_MAPPING__MESS"),
+        ({"PROPERTIES_HASH": "a.b", "PROPERTIES_TRUNCATE": "a:3"}, "`a` contradicts an entry of"),
+        ({"EVENTS_ALLOW": "A,B", "EVENTS_DENY": "B"}, "`B` contradicts an entry of PROCESSOR_MAPPING__EVENTS_ALLOW"),
+        ({"LIBRARIES_ALLOW": "A", "LIBRARIES_DENY": "A"}, "`A` contradicts an entry of"),
+        ({"MESSAGE_TYPES": "identify", "EVENTS_DENY": "A"}, "does not include page or screen or track"),
+        ({"MESSAGE_TYPES": "identify", "PROPERTIES_HASH": "a"}, "does not include page or screen or track"),
+        (
+            {"MESSAGE_TYPES": "identify", "SESSION": "most_recent"},
+            "SESSION: has no effect, because PROCESSOR_MAPPING__MESS",
+        ),
         (
             {"MESSAGE_TYPES": "identify", "CONTEXT_DENY": "ip"},
-            "CONTEXT_DENY: has no effect, as PROCESSOR_MAPPING__MESS",
+            "CONTEXT_DENY: has no effect, because PROCESSOR_MAPPING__MESS",
         ),
-        ({"CONTEXT": "false", "CONTEXT_DENY": "ip"}, "CONTEXT_DENY: has no effect, as PROCESSOR_MAPPING__CONTEXT is"),
-        ({"CONTEXT_DENY": "ip,os.name"}, "CONTEXT_DENY: `os.name` is not sent anyway; of the context only page.url,"),
-        ({"MESSAGE_TYPES": "track", "TRAITS_DENY": "a"}, "TRAITS_DENY: has no effect, as PROCESSOR_MAPPING__MESSAGE_"),
+        (
+            {"CONTEXT": "false", "CONTEXT_DENY": "ip"},
+            "CONTEXT_DENY: has no effect, because PROCESSOR_MAPPING__CONTEXT is",
+        ),
+        ({"CONTEXT_DENY": "ip,os.name"}, "CONTEXT_DENY: lists `os.name`, which is never sent; these are: page.url,"),
+        (
+            {"MESSAGE_TYPES": "track", "TRAITS_DENY": "a"},
+            "TRAITS_DENY: has no effect, because PROCESSOR_MAPPING__MESSAGE_",
+        ),
         ({"TRAITS_HASH": "a", "HASH_SALT": f"{SECRET}-short"}, "HASH_SALT: has fewer than 16 characters"),
         ({"TRAITS_HASH": "a", "HASH_SALT_FILE": "missing"}, "HASH_SALT_FILE: the file cannot be read"),
     ],
@@ -302,6 +345,19 @@ def test_mapping_settings_become_rules() -> None:
     lists = load(REQUIRED | {f"PROCESSOR_MAPPING__{name}": value for name, value in traits.items()}).mapping.rules()
     assert lists == MappingRules(traits=PropertyLists(("e",), ("e.f",), ("e.g",), (("e.h", 3),)))
     assert load(REQUIRED).mapping.rules() == MappingRules()
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [each for each in variables() if each.group == "mapping" and each.field != "hash_salt_file"],
+    ids=lambda variable: variable.key,
+)
+def test_no_mapping_setting_is_without_effect(variable: Variable) -> None:
+    """Its example changes the rules that mapping has, and with them the fingerprint."""
+    salted = {"PROCESSOR_MAPPING__TRAITS_HASH": "email"} if variable.field == "hash_salt" else {}
+    before, after = load(REQUIRED | salted), load({**REQUIRED, **salted, variable.name: variable.about.example})
+
+    assert after.mapping.rules() != before.mapping.rules()
 
 
 @pytest.mark.parametrize("variable", variables(), ids=lambda variable: variable.key)
@@ -417,8 +473,8 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
         (None, "cannot be read: No such file"),
         (b"", "the key is empty"),
         (b" \n", "the key is empty"),
-        (b"\xff\xfe", "no text"),
-        (b"hunter2 hunter2", "no key: the key holds white space"),
+        (b"\xff\xfe", "not UTF-8 text"),
+        (b"hunter2 hunter2", "not hold a valid key: the key holds white space"),
     ],
 )
 def test_a_bad_key_file_is_one_problem_that_names_the_file_variable(
@@ -467,17 +523,17 @@ def test_properties_keep_their_values_and_never_show_them() -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (f"sasl.password={SECRET}", "is no JSON;"),
-        (f'"{SECRET}"', "is no JSON object"),
-        (f'["{SECRET}"]', "is no JSON object"),
-        ("[" * 100_000, "is no JSON"),
+        (f"sasl.password={SECRET}", "is not valid JSON;"),
+        (f'"{SECRET}"', "is not a JSON object"),
+        (f'["{SECRET}"]', "is not a JSON object"),
+        ("[" * 100_000, "is not valid JSON"),
         (
             f'{{"sasl.password": ["{SECRET}"]}}',
-            "holds neither a text nor a number nor true or false as `sasl.password`",
+            "contains `sasl.password`, which is not a string, a number, true or false",
         ),
-        ('{"sasl.password": null}', "holds neither a text nor a number nor true or false as `sasl.password`"),
-        (f'{{"sasl": {{"password": "{SECRET}"}}}}', "a name with dots stands in quotes"),
-        (f'{{"acks": "{SECRET}", "group.id": "x"}}', "`group.id`: has a setting of its own"),
+        ('{"sasl.password": null}', "contains `sasl.password`, which is not a string"),
+        (f'{{"sasl": {{"password": "{SECRET}"}}}}', "put a property name that has dots into quotes"),
+        (f'{{"acks": "{SECRET}", "group.id": "x"}}', "`group.id`: has its own setting"),
     ],
 )
 def test_bad_properties_are_named_without_their_values(value: str, expected: str) -> None:
@@ -511,8 +567,8 @@ def test_properties_may_stand_in_a_file_too(tmp_path: Path) -> None:
     ("content", "expected"),
     [
         (None, "the file cannot be read: No such file or directory"),
-        (SECRET, "the file is no JSON"),
-        (f'{{"group.id": "{SECRET}"}}', "the file may not hold `group.id`"),
+        (SECRET, "the file is not valid JSON"),
+        (f'{{"group.id": "{SECRET}"}}', "the file must not contain `group.id`"),
     ],
 )
 def test_a_file_of_properties_that_cannot_be_used_is_told(tmp_path: Path, content: str | None, expected: str) -> None:
@@ -618,10 +674,10 @@ def test_problems_of_a_file_name_its_keys(file: Path) -> None:
     file.write_text('log = "debug"\n' + text)
 
     assert problems({}, file) == [
-        f"{file}: log: must be a table: write [log] and its settings below it",
+        f"{file}: log: must be a table: write [log] and put its settings below",
         f"{file}: http.prot: no such setting; did you mean http.port?",
         f"{file}: kafak: no such table; did you mean kafka?",
-        f"PROCESSOR_HTTP__PORT (http.port in {file}): input should be less than or equal to 65535; for example: 9090",
+        f"PROCESSOR_HTTP__PORT (http.port in {file}): must be 65535 or less; for example: 9090",
     ]
 
 
@@ -647,9 +703,9 @@ def test_a_wrong_value_of_the_environment_is_not_blamed_on_the_file(file: Path) 
     ("content", "expected"),
     [
         (None, "cannot be read: No such file or directory"),
-        (b"\xff", "no UTF-8"),
-        (b"[kafka", "no TOML"),
-        (b'api_key = "hunter2" x', "no TOML"),
+        (b"\xff", "not UTF-8 text"),
+        (b"[kafka", "not valid TOML"),
+        (b'api_key = "hunter2" x', "not valid TOML"),
     ],
 )
 def test_an_unreadable_file_is_told_with_what_else_is_known(file: Path, content: bytes | None, expected: str) -> None:
@@ -712,7 +768,7 @@ def test_any_environment_is_accepted_or_explained(environ: dict[str, str]) -> No
     try:
         settings: Any = load({**REQUIRED, **environ})
     except ConfigurationError as error:
-        assert all(each.startswith("PROCESSOR_") for each in error.problems)  # noqa: PT017 - either outcome is right
+        assert all("PROCESSOR_" in each for each in error.problems)  # noqa: PT017 - either outcome is right
     else:
         assert isinstance(settings, Settings)
 

@@ -39,9 +39,13 @@ class Found(NamedTuple):
 
     @property
     def in_a_line(self) -> str:
-        """What was seen, and what to do."""
+        """What was seen, and what to do. Of a list below a sentence only the names are left."""
+        head, *listed = self.seen.splitlines() or [""]
+        if listed:
+            names = [each.split("=")[0].strip() for each in listed if each.startswith("  ")]
+            return f"{head.split('. ')[0]}: {', '.join(names)}"
         advice = self.finding.advice
-        return self.seen if self.finding.says_remedy else f"{self.seen}: {advice[:1].lower()}{advice[1:].rstrip('.')}"
+        return head if self.finding.says_remedy else f"{head}: {advice[:1].lower()}{advice[1:].rstrip('.')}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""

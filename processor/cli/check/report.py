@@ -46,8 +46,8 @@ def tell_people(found: Sequence[Found]) -> None:
 def _show(finding: Finding, seen: Sequence[str], terminal: Terminal) -> None:
     """Print findings of one kind: what was seen, a line each, and what it means but once."""
     level, name = f"{finding.level:<9}", f"{finding.id:<28} "
-    for each in seen:
-        terminal.print((level, _STYLES[finding.level]), f"{name}{each}".rstrip())
+    for line in (line for each in seen for line in each.splitlines() or [""]):
+        terminal.print((level, _STYLES[finding.level]), f"{name}{line}".rstrip())
         level, name = " " * len(level), " " * len(name)
     if finding.level is not Level.OK:
         terminal.print(f"{'':9}{finding.meaning}")

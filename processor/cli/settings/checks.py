@@ -29,9 +29,9 @@ def comma_list(value: Any) -> Any:
 
 
 def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Check that no name stands twice."""
+    """Check that no name is listed twice."""
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise ValueError(f"holds {twice[0]!r} twice")
+        raise ValueError(f"lists {twice[0]!r} twice")
     return names
 
 
@@ -41,7 +41,7 @@ def members(names: Any, known: Sequence[str]) -> Any:
         return names
     given = [name.lower() if isinstance(name, str) else name for name in names]
     if unknown := [name for name in given if name not in known]:
-        raise ValueError(f"holds {unknown[0]!r}: it takes {', '.join(known[:-1])} and {known[-1]}")
+        raise ValueError(f"lists {unknown[0]!r}, which is none of {', '.join(known[:-1])} and {known[-1]}")
     return given
 
 
@@ -51,7 +51,7 @@ def lengths(entries: Sequence[str]) -> tuple[tuple[str, int], ...]:
     for entry in entries:
         path, _, characters = (part.strip() for part in entry.rpartition(":"))
         if not path or not _CHARACTERS.match(characters):
-            raise ValueError(f"holds {entry!r}: a path stands with its most characters, from 1 to 9999, as name:100")
+            raise ValueError(f"lists {entry!r}: write PATH:CHARACTERS, with 1 to 9999 characters, as name:100")
         split.append((path, int(characters)))
     return tuple(split)
 
@@ -60,22 +60,22 @@ def topic(name: str) -> str:
     """Check the name of one topic."""
     if name.startswith("^"):
         raise ValueError(
-            f"holds the pattern {name!r}, and a pattern may come to match the dead-letter topic, or topics "
-            "that hold no Segment events: name each topic"
+            f"contains the pattern {name!r}, and a pattern could match the dead-letter topic or topics without "
+            "Segment events: list each topic by its name"
         )
     if not _TOPIC.match(name) or name in {".", ".."}:
-        raise ValueError(f"holds {name!r}: a topic's name has 1 to 249 of the characters A-Z a-z 0-9 . _ -")
+        raise ValueError(f"contains {name!r}: a topic name has 1 to 249 of the characters A-Z a-z 0-9 . _ -")
     return name
 
 
 def topics(names: tuple[str, ...]) -> tuple[str, ...]:
     """Check the subscribed topics."""
     if not names:
-        raise ValueError("names no topic")
+        raise ValueError("lists no topic")
     for name in names:
         topic(name)
     if len(set(names)) < len(names):
-        raise ValueError("names a topic twice")
+        raise ValueError("lists a topic twice")
     return names
 
 
@@ -83,11 +83,11 @@ def servers(value: str) -> str:
     """Check a comma list of brokers."""
     brokers = comma_list(value)
     if not brokers:
-        raise ValueError("names no broker")
+        raise ValueError("lists no broker")
     for number, broker in enumerate(brokers, 1):
         match = _SERVER.match(broker)
         if match is None or not 0 < int(match[1] or 9092) <= MAX_PORT:
-            raise ValueError(f"is not HOST:PORT at its entry {number}")
+            raise ValueError(f"entry {number} is not HOST:PORT")
     return ",".join(brokers)
 
 
@@ -95,7 +95,7 @@ def urls(value: str) -> str:
     """Check a comma list of base URLs."""
     each = comma_list(value)
     if not each:
-        raise ValueError("names no URL")
+        raise ValueError("lists no URL")
     return ",".join(_url(one) for one in each)
 
 
@@ -106,11 +106,14 @@ def _url(value: str) -> str:
     except ValueError:
         is_server = False
     if not is_server or not value.isprintable() or " " in value:
-        raise ValueError("is no http or https URL")
+        raise ValueError("is not an http:// or https:// URL")
     if "@" in parts.netloc:
-        raise ValueError("holds a user or password: addresses are shown in logs, so credentials stand elsewhere")
+        raise ValueError(
+            "must not contain a user name or password, because URLs appear in logs: put credentials into "
+            "PROCESSOR_SCHEMA_REGISTRY__PROPERTIES, as basic.auth.user.info"
+        )
     if parts.query or parts.fragment:
-        raise ValueError("has a query or a fragment: it must be a base URL")
+        raise ValueError("has a query or a fragment: give the base URL only")
     return parts.geturl().rstrip("/")
 
 
@@ -130,7 +133,7 @@ def read_key(path: Path) -> str:
     try:
         return key(text)
     except ValueError as error:
-        raise ValueError(f"what the file holds is no key: {error}") from None
+        raise ValueError(f"the file does not hold a valid key: {error}") from None
 
 
 def readable(path: Path, read: Callable[[Path], object]) -> Path:
@@ -140,16 +143,16 @@ def readable(path: Path, read: Callable[[Path], object]) -> Path:
 
 
 def not_both(given: str, path: Path | None, variable: str) -> None:
-    """Refuse a secret that is given and stands in a file, too, which `variable` names."""
+    """Refuse a secret that is given both directly and as a file, which `variable` names."""
     if given and path is not None:
-        raise ValueError(f"is given, and {variable} is too: remove one of them")
+        raise ValueError(f"is set, and so is {variable}: remove one of them")
 
 
 def salt(text: str) -> str:
     """Check a salt; return it without the white space around it."""
     text = text.strip()
     if len(text) < MIN_SALT_CHARACTERS:
-        raise ValueError(f"has fewer than {MIN_SALT_CHARACTERS} characters, so it could be guessed")
+        raise ValueError(f"has fewer than {MIN_SALT_CHARACTERS} characters, so it could be guessed: use a longer one")
     return text
 
 
@@ -165,7 +168,7 @@ def secret_in(path: Path) -> str:
     except OSError as error:
         raise ValueError(f"the file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ValueError("the file is no text") from None
+        raise ValueError("the file is not UTF-8 text") from None
 
 
 def base_url(value: str, api_key: str, *, allow_private: bool) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, final
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from processor.cli.settings import checks
 from processor.cli.settings.definitions import About, Group, Line, Word
@@ -37,28 +38,30 @@ class Kafka(Group):
     bootstrap_servers: Annotated[
         str,
         AfterValidator(checks.servers),
-        About("Brokers to ask first, separated by commas.", "", "kafka-1:9092,kafka-2:9092"),
+        About("Brokers for the first connection, as HOST:PORT, separated by commas.", "", "kafka-1:9092,kafka-2:9092"),
     ]
     topics: Annotated[
         tuple[str, ...],
         BeforeValidator(checks.comma_list),
         AfterValidator(checks.topics),
-        About("Topics to read, separated by commas; no patterns.", "", "segment.identify,segment.track"),
+        About(
+            "Topics to consume, separated by commas. Patterns are not supported.", "", "segment.identify,segment.track"
+        ),
     ]
     group_id: Annotated[
-        Line, About("Consumer group; all processes that share the work have the same.", "", "segment-fullstory")
+        Line, About("Consumer group. Use the same for all processes that share the work.", "", "segment-fullstory")
     ]
     dead_letter_topic: Annotated[
         str,
         AfterValidator(checks.topic),
-        About("Topic for records that FullStory can never take; must exist.", "", "segment.dead-letters"),
+        About("Topic for records that FullStory can never accept. It must exist.", "", "segment.dead-letters"),
     ]
     properties_file: Annotated[
         _KafkaFile | None,
         About(
-            "File that holds more of these properties as a JSON object, as a mounted secret does; they outrank the "
-            "others. What changes there is used without a restart.",
-            "Without secrets all of them may stand in the variable.",
+            "File with more of these properties as a JSON object, such as a mounted secret. They take precedence over "
+            "the others. Changes to the file are applied without a restart.",
+            "Properties that are no secrets need no file.",
             "/run/secrets/kafka.json",
             default="none",
         ),
@@ -66,7 +69,7 @@ class Kafka(Group):
     properties: Annotated[
         _KafkaProperties,
         About(
-            "Properties of librdkafka as a JSON object (a table in TOML): SASL, TLS, OAuth and the like.",
+            "Properties of librdkafka as a JSON object (a table in TOML), for example for SASL, TLS or OAuth.",
             "A broker without authentication needs none.",
             '{"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "sasl.username": "…", "sasl.password": "…"}',
         ),
@@ -75,8 +78,8 @@ class Kafka(Group):
         Literal["earliest", "latest"],
         Word,
         About(
-            "Where a group begins that never committed an offset.",
-            "What is in the topic is meant to be delivered.",
+            "Where a consumer group starts that has no committed offset.",
+            "Records that are already in the topic are delivered too.",
             "latest",
         ),
     ] = "earliest"
@@ -84,8 +87,8 @@ class Kafka(Group):
         Literal["halt", "continue"],
         Word,
         About(
-            "What to do where records were deleted before they were read.",
-            "Records that are missing are an operator's decision, not a line in a log.",
+            "What to do if records were deleted before they were consumed: stop, or go on with the next record.",
+            "Whether lost records matter is for an operator to decide.",
             "continue",
         ),
     ] = "halt"
@@ -100,7 +103,9 @@ class Kafka(Group):
     @classmethod
     def _is_no_source(cls, name: str, info: ValidationInfo) -> str:
         if name in info.data.get("topics", ()):
-            raise ValueError("is also one of PROCESSOR_KAFKA__TOPICS: every dead letter would be read again")
+            raise ValueError(
+                "is also one of PROCESSOR_KAFKA__TOPICS: every dead letter would be read again; use another topic"
+            )
         return name
 
     def client_properties(self) -> dict[str, str]:
@@ -110,13 +115,13 @@ class Kafka(Group):
 
 @final
 class SchemaRegistry(Group):
-    """Where Avro schemas are found."""
+    """Where Avro schemas come from."""
 
     url: Annotated[
         Annotated[str, AfterValidator(checks.urls)] | None,
         About(
-            "Base URLs of a registry that speaks Confluent's protocol, separated by commas.",
-            "Without one, ids are those of `ids.json` in the folder of schemas.",
+            "Base URLs of a schema registry with Confluent's API, separated by commas.",
+            "Without a registry, schema ids come from `ids.json` in the folder of schemas.",
             "http://schema-registry:8081",
             default="none",
         ),
@@ -124,9 +129,9 @@ class SchemaRegistry(Group):
     properties_file: Annotated[
         _RegistryFile | None,
         About(
-            "File that holds more of these properties as a JSON object, as a mounted secret does; they outrank the "
-            "others. What changes there is used without a restart.",
-            "Without secrets all of them may stand in the variable.",
+            "File with more of these properties as a JSON object, such as a mounted secret. They take precedence over "
+            "the others. Changes to the file are applied without a restart.",
+            "Properties that are no secrets need no file.",
             "/run/secrets/schema-registry.json",
             default="none",
         ),
@@ -143,8 +148,9 @@ class SchemaRegistry(Group):
     cache_dir: Annotated[
         Path | None,
         About(
-            "Folder that keeps schemas on disk, by registry and id; made if need be. Processes may share it.",
-            "Not every process may write. With one, a worker that starts while the registry is away goes on.",
+            "Folder for a cache of schemas on disk. It is created if it does not exist, and processes may share it. "
+            "With it, a worker can start while the registry is down.",
+            "Not every process has a disk that it may write to.",
             "/var/cache/segment-fullstory",
             default="none",
         ),
@@ -153,19 +159,18 @@ class SchemaRegistry(Group):
         float,
         Field(ge=0, allow_inf_nan=False),
         About(
-            "How many seconds records wait for a schema that the registry says it does not have. "
-            "Then they are dead-lettered as `unknown_schema`.",
-            "Long enough for a replica of the registry to catch up, or for an operator to register what was forgotten. "
-            "Without a registry nothing is waited for.",
+            "Seconds that records wait for a schema that the registry does not have. After that they are "
+            "dead-lettered as `unknown_schema`. Without a registry they do not wait.",
+            "Long enough for a replica of the registry to catch up, or for an operator to register the schema.",
             "900",
         ),
     ] = 300.0
     folder: Annotated[
         Path | None,
         About(
-            "Folder of Avro schemas, `*.avsc`: known by their fingerprints, and without a registry also by the ids of "
-            "its `ids.json`.",
-            "The schemas that come with the worker.",
+            "Folder of Avro schemas, `*.avsc`. They are found by their fingerprints and, without a registry, also by "
+            "the ids in its `ids.json`.",
+            "The worker then uses the schemas that it ships with.",
             "/etc/segment-fullstory/schemas",
             default="none",
         ),
@@ -189,13 +194,13 @@ class SchemaRegistry(Group):
 
 @final
 class FullStory(Group):
-    """Where events go to. The key is given directly or as a file, not both."""
+    """Where events go. Set the key directly or as a file, not both."""
 
     api_key_file: Annotated[
         Annotated[Path, AfterValidator(partial(checks.readable, read=checks.read_key))] | None,
         About(
-            "File that holds the API key, as a mounted secret does; white space around the key is ignored.",
-            "The key may be given directly.",
+            "File that contains the API key, such as a mounted secret. White space around the key is ignored.",
+            "You can set the key directly instead.",
             "/run/secrets/fullstory-api-key",
             default="none",
         ),
@@ -203,7 +208,7 @@ class FullStory(Group):
     api_key: Annotated[
         SecretStr,
         About(
-            "API key. One of level Architect can tell which items failed.",
+            "API key. A key with the role Architect can read which items of a job failed.",
             "",
             "na1.EXAMPLE",
             default="this or the file",
@@ -213,10 +218,9 @@ class FullStory(Group):
     allow_private: Annotated[
         bool,
         About(
-            "Whether the API may be in a private network, and be spoken to by http: a gateway of yours, or the "
-            "sandbox.",
-            "Who can change a name in your network could otherwise have the key sent to a service of his. The same "
-            "computer is always allowed.",
+            "Whether the API may be in a private network and use http, for example your own gateway or the "
+            "sandbox. Loopback addresses are always allowed.",
+            "Otherwise, anyone who can change a DNS name in your network could have the key sent to their own service.",
             "true",
         ),
     ] = False
@@ -224,8 +228,8 @@ class FullStory(Group):
         str,
         About(
             "Base URL of the API.",
-            "Keys name their data centre: `eu1.` is `https://api.eu1.fullstory.com`, all others "
-            "`https://api.fullstory.com`. A key is never sent to the other one.",
+            "The prefix of a key names its data centre: `eu1.` is `https://api.eu1.fullstory.com`, any other is "
+            "`https://api.fullstory.com`. A key is never sent to another data centre.",
             "https://api.fullstory.com",
             default="by the key's prefix",
         ),
@@ -234,8 +238,8 @@ class FullStory(Group):
     org_id: Annotated[
         Line | None,
         About(
-            "Organisation that the key must belong to; another one halts delivery before anything is sent.",
-            "The key alone says where events go.",
+            "Organisation that the key must belong to. A key of another one halts delivery before anything is sent.",
+            "The key alone determines the organisation.",
             "o-1A2B3C-na1",
             default="none",
         ),
@@ -251,7 +255,7 @@ class FullStory(Group):
         if path is not None:
             return SecretStr(checks.read_key(path))
         if "api_key_file" in info.data:
-            raise ValueError("is not set, and PROCESSOR_FULLSTORY__API_KEY_FILE is not either")
+            raise PydanticCustomError("missing", "is not set")
         return key
 
     @field_validator("base_url")

@@ -35,7 +35,7 @@ def _message_types(names: Any) -> Any:
 
 @final
 class Mapping(Group):
-    """How an event becomes an item; [the mapping](mapping.md) shows it by example. Lists are separated by commas."""
+    """How Segment messages map to FullStory, shown by example in [Mapping](mapping.md). Separate lists by commas."""
 
     message_types: Annotated[
         tuple[MessageType, ...],
@@ -43,9 +43,9 @@ class Mapping(Group):
         AfterValidator(checks.distinct),
         Field(min_length=1),
         About(
-            "Segment's message types that are forwarded: `identify`, `track`, `page`, `screen`. A page or screen "
-            "becomes an event.",
-            "FullStory's browser and mobile clients see pages and screens themselves, and every event counts.",
+            "Segment message types to forward: `identify`, `track`, `page`, `screen`. A page or screen becomes an "
+            "event.",
+            "FullStory's browser and mobile clients record pages and screens themselves, and every event counts.",
             "identify,track,screen",
         ),
     ] = _RULES.message_types
@@ -53,10 +53,10 @@ class Mapping(Group):
         Anonymous,
         Word,
         About(
-            "Messages without a `userId`: `uid` makes the `anonymousId` the user's id. `property` sends them without a "
-            "user, with the property `segmentAnonymousId`. `filter` forwards none.",
-            "A visitor's events stay together. Where browsers record sessions, `property` is wiser: there the same "
-            "visitor has another id.",
+            "Messages without a `userId`: `uid` uses the `anonymousId` as the user's id. `property` sends them without "
+            "a user, with the property `segmentAnonymousId`. `filter` drops them.",
+            "The events of a visitor stay together. If browsers record sessions, prefer `property`, because the same "
+            "visitor has another id there.",
             "property",
         ),
     ] = _RULES.anonymous
@@ -64,8 +64,8 @@ class Mapping(Group):
         Names,
         Word,
         About(
-            "Characters that FullStory takes in no name: `segment` deletes them, `underscore` puts `_` in their place.",
-            "As Segment's own cloud destination does.",
+            "Characters that FullStory does not allow in names: `segment` deletes them, `underscore` writes `_`.",
+            "The same as Segment's own cloud destination.",
             "underscore",
         ),
     ] = _RULES.names
@@ -74,8 +74,8 @@ class Mapping(Group):
         Word,
         Field(alias="schema"),
         About(
-            "`declare`: say of whole numbers and times that they are. `infer`: leave types to FullStory.",
-            "FullStory would take every number for a real, and a time for a text.",
+            "`declare` tells FullStory which values are integers and dates. `infer` lets FullStory infer the types.",
+            "FullStory infers a real from every number and a string from a date.",
             "infer",
         ),
     ] = _RULES.schema
@@ -83,7 +83,7 @@ class Mapping(Group):
         Nulls,
         Word,
         About(
-            "Properties that are null: `omit` or `send` them.",
+            "Properties that are null: `omit` them or `send` them.",
             "FullStory does not document whether a null clears a property.",
             "send",
         ),
@@ -92,24 +92,24 @@ class Mapping(Group):
         Session,
         Word,
         About(
-            "`most_recent`: events join the latest session of their user, if it is not older than 30 minutes. A "
-            "message may choose by itself, in `integrations.FullStory`.",
-            "Kafka may run behind; an event belongs to its user in any case.",
+            "`most_recent` adds events to the latest session of their user, unless it is older than 30 minutes. `none` "
+            "does not. A message can choose itself, in `integrations.FullStory`.",
+            "Kafka may lag behind, and an event belongs to its user in any case.",
             "most_recent",
         ),
     ] = _RULES.session
     context: Annotated[
         bool,
         About(
-            "Whether page, user agent, app, device, screen, location and IP address of an event are sent.",
-            "FullStory has fields of its own for them.",
+            "Whether to send page, user agent, app, device, screen, location and IP address of an event.",
+            "FullStory has its own fields for them.",
             "false",
         ),
     ] = _RULES.context
     context_deny: Annotated[
         _List,
         About(
-            "What of Segment's context is not sent: fields or whole parts of it, by their paths.",
+            "Parts of the context not to send, as paths of fields or of whole objects.",
             "Everything is sent.",
             "ip,location,page.url",
             default="none",
@@ -119,8 +119,8 @@ class Mapping(Group):
         Integrations,
         Word,
         About(
-            "`honour`: a message that its `integrations` object keeps from FullStory is not sent. `ignore`: it is.",
-            "As in Segment.",
+            "`honour` drops messages whose `integrations` object excludes FullStory. `ignore` sends them.",
+            "The same as in Segment.",
             "ignore",
         ),
     ] = _RULES.integrations
@@ -128,7 +128,7 @@ class Mapping(Group):
         _List,
         Field(min_length=1),
         About(
-            "Names under which a message's `integrations` object speaks of FullStory; case matters.",
+            "Names of FullStory in the `integrations` object of a message. Case matters.",
             "The names of Segment's own FullStory destinations.",
             "FullStory,Fullstory (Actions)",
         ),
@@ -136,7 +136,7 @@ class Mapping(Group):
     events_allow: Annotated[
         _List,
         About(
-            "Event names that are forwarded, all others are not. `*`, `?` and `[…]` stand for characters.",
+            "Names of events to forward. Others are dropped. `*`, `?` and `[…]` are wildcards.",
             "Everything is forwarded.",
             "Order *,Signed Up",
             default="all",
@@ -145,7 +145,7 @@ class Mapping(Group):
     events_deny: Annotated[
         _List,
         About(
-            "Event names that are not forwarded, whatever allows them.",
+            "Names of events to drop, even if they are allowed.",
             "Everything is forwarded.",
             "Heartbeat,Debug *",
             default="none",
@@ -154,7 +154,7 @@ class Mapping(Group):
     libraries_allow: Annotated[
         _List,
         About(
-            "Names in `context.library.name` whose messages are forwarded, all others are not; globs as for events.",
+            "Names in `context.library.name` whose messages to forward. Others are dropped. Wildcards as for events.",
             "Everything is forwarded.",
             "analytics-*",
             default="all",
@@ -163,7 +163,7 @@ class Mapping(Group):
     libraries_deny: Annotated[
         _List,
         About(
-            "Names in `context.library.name` whose messages are not forwarded, whatever allows them.",
+            "Names in `context.library.name` whose messages to drop, even if they are allowed.",
             "Everything is forwarded.",
             "analytics.js",
             default="none",
@@ -172,22 +172,22 @@ class Mapping(Group):
     traits_allow: Annotated[
         _List,
         About(
-            "Traits that are sent, all others are not; dotted paths, as `address.city`.",
+            "Traits to send, as paths such as `address.city`. Others are not sent.",
             "Everything is sent.",
             "email,plan,address.city",
             default="all",
         ),
     ] = ()
     traits_deny: Annotated[
-        _List, About("Traits that are never sent.", "Everything is sent.", "ssn,address.street", default="none")
+        _List, About("Traits not to send.", "Everything is sent.", "ssn,address.street", default="none")
     ] = ()
     traits_hash: Annotated[
-        _List, About("Traits of which only a hash is sent.", "Everything is sent.", "phone", default="none")
+        _List, About("Traits to send as a hash only.", "Everything is sent.", "phone", default="none")
     ] = ()
     traits_truncate: Annotated[
         _List,
         About(
-            "Traits of which only the first characters are sent, each with their number.",
+            "Traits to shorten, as PATH:CHARACTERS: only so many of the first characters are sent.",
             "Everything is sent.",
             "postcode:3,bio:200",
             default="none",
@@ -196,26 +196,26 @@ class Mapping(Group):
     properties_allow: Annotated[
         _List,
         About(
-            "As for traits, for the properties of events.", "Everything is sent.", "price,products.sku", default="all"
+            "Properties of events to send, as for traits.", "Everything is sent.", "price,products.sku", default="all"
         ),
     ] = ()
     properties_deny: Annotated[
         _List,
-        About("As for traits, for the properties of events.", "Everything is sent.", "card.number", default="none"),
+        About("Properties of events not to send.", "Everything is sent.", "card.number", default="none"),
     ] = ()
     properties_hash: Annotated[
         _List,
-        About("As for traits, for the properties of events.", "Everything is sent.", "order_ID", default="none"),
+        About("Properties of events to send as a hash only.", "Everything is sent.", "order_ID", default="none"),
     ] = ()
     properties_truncate: Annotated[
         _List,
-        About("As for traits, for the properties of events.", "Everything is sent.", "comment:500", default="none"),
+        About("Properties of events to shorten, as for traits.", "Everything is sent.", "comment:500", default="none"),
     ] = ()
     hash_salt_file: Annotated[
         Annotated[Path, AfterValidator(partial(checks.readable, read=checks.read_salt))] | None,
         About(
-            "File that holds the secret that hashes are keyed with, as a mounted secret does.",
-            "The salt may be given directly.",
+            "File that contains the salt, such as a mounted secret.",
+            "You can set the salt directly instead.",
             "/run/secrets/hash-salt",
             default="none",
         ),
@@ -223,9 +223,9 @@ class Mapping(Group):
     hash_salt: Annotated[
         SecretStr,
         About(
-            "Secret that hashes are keyed with; at least 16 characters. Without it anybody can find out a phone number "
-            "by hashing all of them.",
-            "Plain SHA-256 is what other systems can compute too.",
+            "Secret key of the hashes, at least 16 characters. Without it, anyone can recover a phone number by "
+            "hashing all of them.",
+            "Other systems can compute plain SHA-256 as well.",
             "correct-horse-battery-staple",
             default="none",
         ),
@@ -242,11 +242,13 @@ class Mapping(Group):
     @classmethod
     def _are_sent_otherwise(cls, entries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if entries and not info.data.get("context", True):
-            raise ValueError("has no effect, as PROCESSOR_MAPPING__CONTEXT is false and nothing of it is sent")
+            raise ValueError(
+                "has no effect, because PROCESSOR_MAPPING__CONTEXT is false: remove it, or set that to true"
+            )
         if entries:
             _need_type(info, _EVENTS)
         if unknown := [each for each in entries if each not in (*FIELDS, *PARTS)]:
-            raise ValueError(f"`{unknown[0]}` is not sent anyway; of the context only {', '.join(FIELDS)} are")
+            raise ValueError(f"lists `{unknown[0]}`, which is never sent; these are: {', '.join(FIELDS)}")
         return entries
 
     @field_validator("session")
@@ -271,7 +273,7 @@ class Mapping(Group):
             for entry in _paths(name, entries):
                 if any(_clash(earlier, other, name, entry) for other in others):
                     variable = f"PROCESSOR_MAPPING__{kind}_{earlier}".upper()
-                    raise ValueError(f"`{entry}` contradicts what stands in {variable}")
+                    raise ValueError(f"`{entry}` contradicts an entry of {variable}: remove one of them")
         return entries
 
     @field_validator("hash_salt")
@@ -283,7 +285,7 @@ class Mapping(Group):
             return salt
         if not (info.data.get("traits_hash", True) or info.data.get("properties_hash", True)):
             raise ValueError(
-                "has no effect, as nothing is hashed: name what is in PROCESSOR_MAPPING__TRAITS_HASH or "
+                "has no effect, because nothing is hashed: list what to hash in PROCESSOR_MAPPING__TRAITS_HASH or "
                 "PROCESSOR_MAPPING__PROPERTIES_HASH, or remove the salt"
             )
         return SecretStr(checks.salt(given) if path is None else checks.read_salt(path))
@@ -322,7 +324,7 @@ def _need_type(info: ValidationInfo, types: frozenset[str]) -> None:
     forwarded = info.data.get("message_types", types)
     if types.isdisjoint(forwarded):
         wanted = " or ".join(sorted(types))
-        raise ValueError(f"has no effect, as PROCESSOR_MAPPING__MESSAGE_TYPES does not forward {wanted}")
+        raise ValueError(f"has no effect, because PROCESSOR_MAPPING__MESSAGE_TYPES does not include {wanted}")
 
 
 def _paths(name: str, entries: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How the worker works, and how it is watched."""
+"""How the worker works, and how it is monitored."""
 
 from typing import Annotated, Literal, final
 
@@ -25,9 +25,9 @@ class Delivery(Group):
         Mode,
         Word,
         About(
-            "`batch`: many items a request. `single`: one. `auto`: `batch` when the key may read which items of a "
-            "job failed, else `single`.",
-            "Fast where failures can be attributed, exact where they cannot.",
+            "`batch` sends many items in a request, `single` sends one. `auto` is `batch` if the key may read which "
+            "items of a job failed, otherwise `single`.",
+            "Fast if failures can be attributed to records, and exact if they cannot.",
             "single",
         ),
     ] = "auto"
@@ -35,9 +35,9 @@ class Delivery(Group):
         float,
         Field(gt=0, le=1, allow_inf_nan=False),
         About(
-            "Share of the organisation's planned allowance that all workers of the group use together. "
-            "The plan is half of FullStory's hard stop.",
-            "Other users of the organisation's API keep a fifth.",
+            "Share of the organisation's API limits that all workers of the consumer group use together. The limits "
+            "are planned at half of FullStory's documented maximum.",
+            "A fifth is left for other clients of the organisation.",
             "0.5",
         ),
     ] = LimitSettings().org_share
@@ -45,9 +45,9 @@ class Delivery(Group):
         Unattributed,
         Word,
         About(
-            "What becomes of the events of a job that failed in part, when the key may not read which: stand still, "
-            "dead-letter all of them, or count all as delivered.",
-            "Only the operator can weigh duplicates after a redrive against loss.",
+            "What to do with the events of a job that failed in part, if the key may not read which of them failed: "
+            "halt delivery, dead-letter all of them, or count all of them as delivered.",
+            "Only an operator can weigh duplicates after a redrive against lost events.",
             "dead_letter",
         ),
     ] = DeliverySettings().unattributed
@@ -55,9 +55,9 @@ class Delivery(Group):
         float,
         Field(ge=60, allow_inf_nan=False),
         About(
-            "Seconds for which FullStory may fail with 5xx on one item alone, while it takes others, before the record "
-            "is dead-lettered as `destination_error`.",
-            "Longer than most of FullStory's own troubles last.",
+            "If FullStory answers 5xx to one item while it accepts others: seconds until its record is dead-lettered, "
+            "as `destination_error`.",
+            "Longer than most incidents at FullStory.",
             "21600",
         ),
     ] = POISON_AFTER_S
@@ -65,8 +65,8 @@ class Delivery(Group):
         float,
         Field(ge=60, allow_inf_nan=False),
         About(
-            "Seconds for which a job may run before its partition shows a halt. It is followed all the same.",
-            "FullStory names no duration; jobs usually take seconds.",
+            "Seconds that a job may run before its partition is reported as halted. The worker keeps polling the job.",
+            "FullStory documents no maximum. Jobs usually take seconds.",
             "7200",
         ),
     ] = STUCK_AFTER_S
@@ -74,9 +74,8 @@ class Delivery(Group):
         float,
         Field(gt=0, le=1, allow_inf_nan=False),
         About(
-            "Part of the last 1,000 records above which nothing more is dead-lettered and delivery halts; 1 means no "
-            "limit.",
-            "So many bad records speak of a bad release or a wrong setting, not of the records.",
+            "If a larger share of the last 1,000 records is dead-lettered, delivery halts instead. 1 means no limit.",
+            "So many bad records point to a bad release or a wrong setting, not to the records.",
             "0.9",
         ),
     ] = 0.5
@@ -84,14 +83,14 @@ class Delivery(Group):
 
 @final
 class Batch(Group):
-    """When a batch closes: at whichever limit comes first."""
+    """When a batch closes: at whichever limit is reached first."""
 
     max_records: Annotated[
         int,
         Field(ge=1, le=50_000),
         About(
-            "Records in a batch. FullStory takes 50,000 a request.",
-            "Large enough to make the cost of a request vanish, small enough to repeat.",
+            "Maximum number of records in a batch. FullStory accepts 50,000 per request.",
+            "Large enough to make the cost of a request negligible, small enough to repeat.",
             "5000",
         ),
     ] = _BATCH.max_records
@@ -99,8 +98,8 @@ class Batch(Group):
         int,
         Field(ge=1_024, le=64 * MIB),
         About(
-            "Size of a request body.",
-            "FullStory documents no limit; a mebibyte is far below what gateways commonly refuse.",
+            "Maximum size of a request body in bytes.",
+            "FullStory documents no limit. A mebibyte is far below what gateways commonly refuse.",
             "524288",
         ),
     ] = _BATCH.max_bytes
@@ -108,8 +107,8 @@ class Batch(Group):
         float,
         Field(ge=0, le=300, allow_inf_nan=False),
         About(
-            "Seconds that the first record of a batch waits for more.",
-            "Jobs take seconds anyway, and a quiet topic fills its batches.",
+            "Seconds that the first record of a batch waits for more records.",
+            "Jobs take seconds anyway, and batches of a quiet topic become larger.",
             "0.2",
         ),
     ] = _BATCH.linger_s
@@ -117,14 +116,14 @@ class Batch(Group):
 
 @final
 class Memory(Group):
-    """The memory of records; [below](#memory) is how it is split."""
+    """Memory for records."""
 
     budget_bytes: Annotated[
         int,
         Field(ge=16 * MIB, le=1024 * 1024 * MIB),
         About(
-            "Bytes for records: in librdkafka's queue, buffered, and on their way. The process itself comes on top.",
-            "Half of a container of 512 MiB; at least 16 MiB, or a fetch would not fit its part.",
+            "Bytes for records: queued in librdkafka, buffered and in flight. The process itself needs more.",
+            "Half of a container with 512 MiB. The minimum is 16 MiB, so that a fetch fits its part.",
             "536870912",
         ),
     ] = 256 * MIB
@@ -136,15 +135,15 @@ class Memory(Group):
 
 @final
 class Shutdown(Group):
-    """How the process ends."""
+    """Graceful shutdown."""
 
     grace_s: Annotated[
         float,
         Field(ge=0, le=3_600, allow_inf_nan=False),
         About(
-            "Seconds from SIGTERM until the process gives up what is still on its way. Keep it below the pod's "
+            "Seconds from SIGTERM until the process abandons what is still in flight. Keep it below the pod's "
             "`terminationGracePeriodSeconds`.",
-            "Kubernetes kills after 30 s; 5 s are left for leaving the group.",
+            "Kubernetes kills a pod after 30 s. 5 s are left for leaving the consumer group.",
             "55",
         ),
     ] = 25.0
@@ -152,29 +151,29 @@ class Shutdown(Group):
 
 @final
 class Log(Group):
-    """Logs, on standard error: state changes, nothing per record."""
+    """Logs, on standard error. They contain state changes, nothing per record."""
 
     level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Word,
-        About("Least severe level that is written.", "State changes are few and each is worth a line.", "warning"),
+        About("Least severe level that is written.", "State changes are few, and each is worth a line.", "warning"),
     ] = "info"
     format: Annotated[
         Literal["json", "console"],
         Word,
-        About("One JSON object a line, or text for a terminal.", "Collectors read JSON.", "console"),
+        About("One JSON object per line, or text for a terminal.", "Collectors read JSON.", "console"),
     ] = "json"
 
 
 @final
 class Ready(Group):
-    """What counts as ready."""
+    """When the process is ready."""
 
     fail_on_halt: Annotated[
         bool,
         About(
             "Whether `/readyz` answers 503 while delivery is halted.",
-            "A halt asks for an operator, not for another pod; a rollout must not hang on it.",
+            "A halt needs an operator, not another pod, and must not block a rollout.",
             "true",
         ),
     ] = False
@@ -188,7 +187,7 @@ class Http(Group):
         Line,
         About(
             "Address to listen on.",
-            "Probes and Prometheus come to the pod's address, not to loopback. Nothing secret is served.",
+            "Probes and Prometheus use the address of the pod, not loopback. Nothing secret is served.",
             "127.0.0.1",
         ),
     ] = "0.0.0.0"  # noqa: S104 - the reason above
@@ -196,8 +195,8 @@ class Http(Group):
         int,
         Field(ge=0, le=checks.MAX_PORT),
         About(
-            "Port to listen on; 0 takes any free one.",
-            "Needs no privilege; a usual port of pods.",
+            "Port to listen on. 0 takes any free port.",
+            "A common port in pods that needs no privileges.",
             "9090",
         ),
     ] = 8080
