@@ -72,6 +72,7 @@ def weather(**options: Any) -> list[Condition]:
 
 
 def faults_of(values: dict[str, Any]) -> Faults:
+    """Return the faults with these values."""
     return Faults(**values)
 
 
