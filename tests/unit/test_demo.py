@@ -459,6 +459,24 @@ def test_in_a_terminal_a_moment_is_a_table_whatever_its_size(width: int, height:
     assert re.sub(r"\x1b\[\d*[A-Z]|\s", "", after) == ""
 
 
+@pytest.mark.parametrize(
+    ("weather", "said"),
+    [
+        ([condition("max_body_bytes", "answers 413", 413)], "\x1b[1;32mnothing goes wrong on purpose"),
+        ([REFUSAL], "\x1b[1;33mFullStory refuses 1 % of items"),
+        ([condition("keys", "answers 401", 401, is_total=True), REFUSAL], "\x1b[1;31mFullStory answers 401"),
+    ],
+)
+def test_the_weather_has_the_colour_of_its_severity(weather: list[Condition], said: str) -> None:
+    """Green where all is well, yellow where some goes wrong, red where nothing can be delivered."""
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, color_system="standard", width=100, height=40, no_color=False)
+    with LiveTable(console) as table:
+        table.show(replace(PROGRESS, weather=weather))
+
+    assert said in file.getvalue()
+
+
 def test_a_file_is_no_terminal_even_if_colours_are_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Colours in a log are one thing, a table that moves another."""
     monkeypatch.setenv("FORCE_COLOR", "1")

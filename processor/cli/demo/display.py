@@ -13,7 +13,7 @@ from rich.text import Text
 
 from processor.cli.demo.rows import Row, efforts_of, lay_out, outcomes_of
 from processor.cli.demo.tally import Tally
-from processor.cli.demo.weather import rejections_explained, weather_in_words
+from processor.cli.demo.weather import CALM, rejections_explained, weather_in_words
 from processor.cli.terminal import BAD, DOUBTFUL, GOOD, NAME, Style, styled
 from processor.model.reasons import HaltReason
 from processor.sandbox import Condition
@@ -161,4 +161,4 @@ def rows_of(progress: Progress) -> list[Row]:
 def _mood(progress: Progress) -> Style:
     if any(condition.is_total for condition in progress.weather):
         return BAD
-    return DOUBTFUL if progress.weather else GOOD
+    return GOOD if weather_in_words(progress.weather, progress.now) == CALM else DOUBTFUL
