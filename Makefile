@@ -25,6 +25,7 @@ help: ## list the targets
 # Use
 
 .PHONY: run
+run: export SEGMENT_FULLSTORY_MAKE := make$(if $(filter $(CURDIR),$(PWD)),, -C "$(CURDIR)")
 run: $(VENV)/installed-to-run ## the whole system on embedded defaults, in one terminal
 	@$(BIN)/segment-fullstory demo $(ARGS)
 

@@ -45,6 +45,8 @@ class Balance:
     delivered: Counter[Kind] = field(default_factory=Counter)
     dead_lettered: Counter[DeadLetterReason] = field(default_factory=Counter)
     filtered: Counter[FilterReason] = field(default_factory=Counter)
+    undelivered: int = 0
+    """Left in Kafka, where the next worker of the group finds them: only in a run that was cut short."""
     lost: int = 0
     repeated: int = 0
     faults: list[str] = field(default_factory=list)
@@ -69,8 +71,19 @@ class Account:
     def __len__(self) -> int:
         return len(self._expected)
 
-    def balance(self, arrivals: Iterable[Arrival], letters: Iterable[Letter], *, may_reject: bool = False) -> Balance:
-        """Judge a finished run; `may_reject` when the sandbox refuses good items on purpose."""
+    def balance(
+        self,
+        arrivals: Iterable[Arrival],
+        letters: Iterable[Letter],
+        *,
+        may_reject: bool = False,
+        committed: Mapping[int, int] | None = None,
+    ) -> Balance:
+        """Judge a run; `may_reject` when the sandbox refuses good items on purpose.
+
+        Give `committed`, the group's offset of each partition, for a run that was cut short: what has arrived nowhere
+        and is not committed is then undelivered, not lost.
+        """
         arrived = Counter(unique for arrival in arrivals for unique in uniques(arrival))
         dead: dict[tuple[int, int], str] = {}
         balance = Balance(len(self._expected))
@@ -78,6 +91,14 @@ class Account:
             if dead.setdefault((partition, offset), reason) != reason:
                 balance.fault(f"{partition, offset} was dead-lettered as {dead[partition, offset]} and as {reason}")
         for at, expectation in self._expected.items():
+            if (
+                committed is not None
+                and at[1] >= committed[at[0]]
+                and at not in dead
+                and not _is_in(arrived, expectation)
+            ):
+                balance.undelivered += 1
+                continue
             self._judge(balance, at, expectation, arrived, dead.pop(at, None), may_reject=may_reject)
         for at in dead:
             balance.fault(f"a dead letter names {at}, which was never produced")
@@ -120,6 +141,14 @@ class Account:
                 balance.filtered[rule] += 1
                 if reason is not None:
                     balance.fault(f"{at} had to be filtered by {rule}, was dead-lettered as {reason}")
+
+
+def _is_in(arrived: Mapping[tuple[str, str, str], int], expectation: Expectation) -> bool:
+    match expectation:
+        case Delivered(kind, uid, unique):
+            return (kind, uid, unique) in arrived
+        case _:
+            return False
 
 
 def letter_of(headers: Sequence[tuple[str, bytes | None]]) -> Letter:

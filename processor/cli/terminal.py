@@ -1,6 +1,7 @@
 """Text for people, on whatever terminal they have."""
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -24,24 +25,36 @@ BAD = partial(click.style, fg="red", bold=True)
 Style = partial[str]
 """Styles a text."""
 
+Part = str | tuple[str, Style]
+"""A text, plain or with its style."""
+
 
 @final
 class Terminal:
-    """Prints lines on standard output: styled in a terminal, plain elsewhere and where NO_COLOR is set."""
+    """Prints lines on standard output: plain where that is no terminal, TERM is dumb or NO_COLOR is set."""
 
     def __init__(self) -> None:
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
-        self._color = False if os.environ.get("NO_COLOR") else None  # None: as the output is
+        is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        self._color = False if is_plain else None  # None: as the output is
 
-    def print(self, *parts: str | tuple[str, Style]) -> None:
+    @property
+    def width(self) -> int | None:
+        """How many columns there are now; None where the output is no terminal."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+    def print(self, *parts: Part) -> None:
         """Print a line of texts, each plain or with its style; what is in them cannot touch the terminal."""
-        click.echo("".join(_styled(part) for part in parts), color=self._color)
+        click.echo(styled(*parts), color=self._color)
 
 
-def _styled(part: str | tuple[str, Style]) -> str:
-    text, style = (part, PLAIN) if isinstance(part, str) else part
-    return style(text.translate(_CONTROLS))
+def styled(*parts: Part) -> str:
+    """Return a line of texts with the codes of their styles; what is in them cannot touch the terminal."""
+    return "".join(
+        style(text.translate(_CONTROLS))
+        for text, style in ((part, PLAIN) if isinstance(part, str) else part for part in parts)
+    )
 
 
 def complain(problems: Sequence[str]) -> None:

@@ -9,9 +9,11 @@ from processor.sandbox.faults import Faults
 from processor.sandbox.options import Clock, EchoStyle, Role, SandboxOptions, SystemClock
 from processor.sandbox.server import Sandbox
 from processor.sandbox.truth import Effect, Truth
+from processor.sandbox.weather import Condition
 
 __all__ = [
     "Clock",
+    "Condition",
     "EchoStyle",
     "Effect",
     "Faults",

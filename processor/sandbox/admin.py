@@ -58,6 +58,7 @@ class Admin:
             web.post("/sandbox/limit", self.set_limit),
             web.get("/sandbox/keys", self.keys),
             web.post("/sandbox/keys", self.set_keys),
+            web.get("/sandbox/weather", self.weather),
             web.post("/sandbox/reset", self.reset),
         ]
 
@@ -122,6 +123,7 @@ class Admin:
             return _refusal(invalid(str(error)))
         except ApiError as error:
             return _refusal(error)
+        world.weather.look(world.clock.now())
         return _json(world.faults.as_json())
 
     async def limit(self, _request: web.Request) -> web.Response:
@@ -139,7 +141,9 @@ class Admin:
         is_rate = per_s is None or (isinstance(per_s, int | float) and not isinstance(per_s, bool) and per_s > 0)
         if not is_rate or type(burst) is not int or burst < 1:
             return _refusal(invalid("requests_per_s must be null or a number above 0, burst a whole number above 0"))
-        world.bucket.change(world.clock.now(), per_s, burst)
+        now = world.clock.now()
+        world.bucket.change(now, per_s, burst)
+        world.weather.look(now)
         return _json(world.bucket.as_json())
 
     async def keys(self, _request: web.Request) -> web.Response:
@@ -155,9 +159,26 @@ class Admin:
             return _refusal(invalid(f"a role must be null or one of {', '.join(Role)}"))
         except ApiError as error:
             return _refusal(error)
+        world = self._world()
         for key, role in roles.items():
-            self._world().keys.change(key, role)
-        return _json(self._world().keys.roles)
+            world.keys.change(key, role)
+        world.weather.look(world.clock.now())
+        return _json(world.keys.roles)
+
+    async def weather(self, _request: web.Request) -> web.Response:
+        """GET: what is in force on purpose, in words, and every key with its role, revoked or not."""
+        world = self._world()
+        now = world.clock.now()
+        return _json(
+            {
+                "now": now,
+                "conditions": [condition.as_json() for condition in world.weather.look(now)],
+                "keys": {
+                    key: {"role": role, "is_revoked": key not in world.keys.roles}
+                    for key, role in world.keys.known.items()
+                },
+            }
+        )
 
     async def reset(self, _request: web.Request) -> web.Response:
         """POST: forget everything; faults and keys return to what the sandbox started with."""

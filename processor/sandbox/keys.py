@@ -23,6 +23,8 @@ class Keys:
 
     def __init__(self, roles: Mapping[str, Role]) -> None:
         self.roles = dict(roles)
+        self.known = dict(roles)
+        """Every key that was ever in force, with the role that it has or had last."""
 
     def admit(self, authorization: str | None, access: Access) -> str:
         """Return the key of `Basic <key>`; raises `ApiError` 401 when unknown, 403 when its role is too low."""
@@ -39,4 +41,4 @@ class Keys:
         if role is None:
             self.roles.pop(key, None)
         else:
-            self.roles[key] = role
+            self.roles[key] = self.known[key] = role

@@ -14,6 +14,7 @@ from processor.sandbox.keys import Keys
 from processor.sandbox.options import Clock, SandboxOptions, SystemClock
 from processor.sandbox.page import page
 from processor.sandbox.truth import Truth
+from processor.sandbox.weather import Condition
 from processor.sandbox.world import World
 
 SHUTDOWN_S = 0.5  # for answers under way when the sandbox stops
@@ -57,6 +58,14 @@ class Sandbox:
     def keys(self) -> Keys:
         """The keys in force."""
         return self._world.keys
+
+    def weather(self) -> list[Condition]:
+        """Return what it does on purpose now; what is total comes first."""
+        return self._world.weather.look(self._clock.now())
+
+    def past_weather(self) -> list[Condition]:
+        """Return all that it did on purpose since the start or the last reset, oldest first."""
+        return self._world.weather.history(self._clock.now())
 
     def reset(self) -> None:
         """Forget everything and start again from the options."""

@@ -13,6 +13,7 @@ from processor.sandbox.log import RequestLog
 from processor.sandbox.options import Clock, SandboxOptions
 from processor.sandbox.truth import Taken, Truth
 from processor.sandbox.users import Users
+from processor.sandbox.weather import Weather
 from processor.sandbox.wire import Json, invalid
 
 
@@ -34,6 +35,7 @@ class World:
         self.bucket = TokenBucket(options.requests_per_s, options.burst)
         self.watch = RetryAfterWatch(options.early_grace_s)
         self.log = RequestLog(options.request_log)
+        self.weather = Weather(options, self.faults, self.bucket, self.keys, clock.now())
 
     def settle(self) -> float:
         """Carry out the jobs that are due, and return the time."""

@@ -4,12 +4,14 @@ import asyncio
 import base64
 import itertools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, final
 
 import aiohttp
+
+from tests.operation.conftest import demand
 
 OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
@@ -17,6 +19,9 @@ OPTIONS = (
 )
 DEADLINE_S = 30.0
 LOOK_S = 0.05
+
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+"""How far the page sticks out of the screen."""
 
 
 @final
@@ -109,3 +114,14 @@ async def browser(folder: Path) -> AsyncIterator[Page]:
     finally:
         process.terminate()
         await process.wait()
+
+
+def look(folder: Path, use: Callable[[Page], Awaitable[Any]]) -> Any:
+    """Open a browser, use it, and return what that gives."""
+    demand("chromium")
+
+    async def run() -> Any:
+        async with browser(folder) as page:
+            return await use(page)
+
+    return asyncio.run(run())

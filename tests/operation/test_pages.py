@@ -1,34 +1,19 @@
-"""Both pages in a real Chromium: what they show, that it stays true, and that they fit a phone."""
+"""The worker's page in a real Chromium: what it shows, that it stays true, and that it fits a phone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import pytest
 
 from processor.model.reasons import HaltReason
-from tests.operation.browser import Page, browser
-from tests.operation.conftest import demand
-from tests.operation.pages import BUSY, HALTED, WIDTHS, WorkerWorld, busy_sandbox, partitions
+from tests.operation.browser import OVERFLOW, Page, look
+from tests.operation.pages import BUSY, HALTED, WIDTHS, WorkerWorld, partitions
 
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
-
-
-def look(folder: Path, use: Callable[[Page], Awaitable[Any]]) -> Any:
-    """Open a browser, use it, and return what that gives."""
-    demand("chromium")
-
-    async def run() -> Any:
-        async with browser(folder) as page:
-            return await use(page)
-
-    return asyncio.run(run())
 
 
 @asynccontextmanager
@@ -136,23 +121,3 @@ def test_a_worker_that_hangs_is_said_to_be_gone(tmp_path: Path) -> None:
             await page.until("document.querySelector('.state h2').textContent === 'Held back'")
 
     look(tmp_path, use)
-
-
-def test_the_sandbox_shows_what_arrived_and_faults_are_switched_by_a_click(tmp_path: Path) -> None:
-    """A click is in force at once, is shown, and a second one ends it."""
-
-    async def use(page: Page) -> list[Any]:
-        seen: list[Any] = []
-        async with busy_sandbox() as url, aiohttp.ClientSession() as session:
-            await page.visit(url, width=390, is_dark=True)
-            await page.until("document.querySelectorAll('#users tr').length > 10")
-            seen.append(await page.value(OVERFLOW))
-            button = "[...document.querySelectorAll('button')].find((each) => each.textContent === 'Outage')"
-            for pressed in ("true", "false"):
-                await page.value(f"{button}.click()")
-                await page.until(f"{button}.getAttribute('aria-pressed') === '{pressed}'")
-                async with session.get(f"{url}sandbox/faults") as answer:
-                    seen.append((await answer.json())["outage_status"])
-            return [*seen, page.problems]
-
-    assert look(tmp_path, use) == [0, 503, None, []]

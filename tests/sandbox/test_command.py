@@ -84,7 +84,7 @@ def test_a_port_in_use_is_said_without_a_traceback() -> None:
 
 
 def test_the_program_serves_with_its_options_until_it_is_told_to_stop() -> None:
-    """Started on any free port it prints its address, honours key and faults, and ends cleanly on SIGTERM."""
+    """Started on any free port it prints its address, key and faults, honours them, and ends cleanly on SIGTERM."""
     start = [sys.executable, "-c", "from processor.cli.sandbox import sandbox; sandbox()"]
     options = ["--port", "0", "--key", "k=USER", "--org-id", "O-1", "--latency", "0.01", "--failing-items", "1"]
     with subprocess.Popen([*start, *options], stdout=subprocess.PIPE, text=True) as program:
@@ -100,5 +100,8 @@ def test_the_program_serves_with_its_options_until_it_is_told_to_stop() -> None:
             assert (faults["latency_s"], faults["item_failure_ratio"]) == (0.01, 1.0)
         finally:
             program.send_signal(signal.SIGTERM)
-        assert "key k (USER)" in program.stdout.read()
+        said = program.stdout.read()
+    assert "key k (USER)" in said
+    assert f"  export PROCESSOR_FULLSTORY__BASE_URL={match[1]} PROCESSOR_FULLSTORY__API_KEY=k\n" in said
+    assert "On purpose, FullStory:\n  answers after 0.01 s\n  refuses every item\n" in said
     assert program.returncode == 0

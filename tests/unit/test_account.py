@@ -72,6 +72,29 @@ def test_an_identify_that_merging_swallowed_is_lost() -> None:
     assert "u7_0" in balance.faults[0]
 
 
+def test_of_a_run_that_was_cut_short_what_is_not_committed_is_undelivered() -> None:
+    """It is still in Kafka; what is committed and nowhere is lost all the same, and what arrived counts."""
+    account = account_of(USER, LATER_USER, EVENT, POISON, TOMBSTONE)
+
+    balance = account.balance([USERS_ARRIVED], [], committed={0: 2})
+    lossy = account.balance([USERS_ARRIVED], [], committed={0: 3})
+
+    assert (balance.undelivered, balance.lost, balance.faults) == (3, 0, [])
+    assert balance.delivered == Counter({Kind.USER: 2})
+    assert (lossy.undelivered, lossy.lost) == (2, 1)
+
+
+def test_of_a_run_that_was_cut_short_what_arrived_is_delivered() -> None:
+    """Whether or not it is committed."""
+    account = account_of(USER, LATER_USER, EVENT, POISON, TOMBSTONE)
+
+    balance = account.balance(GOOD_ARRIVALS, GOOD_LETTERS, committed={0: 0})
+
+    assert (balance.undelivered, balance.faults) == (1, [])
+    assert balance.delivered == Counter({Kind.USER: 2, Kind.EVENT: 1})
+    assert balance.dead_lettered == Counter({DeadLetterReason.MALFORMED: 1})
+
+
 def test_a_dead_letter_that_was_never_written_is_a_lost_record() -> None:
     """What can't be delivered must be on the dead-letter topic."""
     balance = judged(letters=[])

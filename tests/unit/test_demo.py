@@ -5,7 +5,6 @@ import io
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -24,8 +23,8 @@ from processor.adapters.kafka.mock import MockCluster, Tail
 from processor.cli.account import Balance
 from processor.cli.demo import command, demo, play
 from processor.cli.demo.closing import Closing
-from processor.cli.demo.display import Lines, LiveTable, Phase, Progress, display_for
-from processor.cli.demo.scene import TOPIC, Script, Severity, worker_settings
+from processor.cli.demo.display import Display, Lines, LiveTable, Phase, Progress, display_for
+from processor.cli.demo.scene import TOPIC, Script, Severity, sandbox_options, worker_settings
 from processor.cli.demo.tally import Tally
 from processor.cli.demo.traffic import MAX_AT_ONCE, MAX_UNCONSUMED, Traffic
 from processor.engine.verdict import RetryReason
@@ -34,6 +33,7 @@ from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, 
 from processor.model.records import Record, TopicPartition
 from processor.runtime.notices import Answered, Consumed, Rebalanced, Redelivered, Released, Retried, Settled
 from processor.runtime.state import WorkerState
+from processor.sandbox import Condition, Faults
 from tests.fakes.state import IDLE
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +42,11 @@ SCRIPT = Script(duration_s=1, rate=200, seed=3, severity=Severity.NONE)
 DEADLINE_S = 120.0
 
 NO_PARTITIONS = replace(IDLE, has_joined=False)
+
+
+def condition(name: str, text: str, status: int | None = None, *, is_total: bool = False) -> Condition:
+    """Return something that FullStory does on purpose."""
+    return Condition(name, text, status, is_total, since=1.0, until=None)
 
 
 def good_closing() -> Closing:
@@ -54,61 +59,25 @@ def good_closing() -> Closing:
     return Closing(Balance(records=10, **outcomes), Tally(consumed=10, **outcomes), 0, {0: 6, 1: 4}, {0: 6, 1: 4})
 
 
-# The program
-
-
-@pytest.mark.parametrize("faults", ["none", "storm"])
-def test_the_program_accounts_for_every_record(faults: str) -> None:
-    """Whatever goes wrong at FullStory nothing is lost; the environment has no say and standard error stays clean."""
-    environment = {**os.environ, "PROCESSOR_KAFKA__TOPICS": "theirs", "PROCESSOR_HTTP__PORT": "1", "PROCESSOR_X": "y"}
-
-    ended = subprocess.run(
-        [*PROGRAM, "--duration", "2", "--rate", "200", "--faults", faults, "--seed", "11"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-
-    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
-    assert "The account balances; lost: 0" in ended.stdout
-    assert "all 4 partitions are committed to their ends" in ended.stdout
-    assert "\x1b" not in ended.stdout
-
-
-def test_the_program_ends_early_with_the_account_of_what_there_was(tmp_path: Path) -> None:
-    """SIGINT while records are produced: no more of them, the rest is delivered, and the log is where it was wanted."""
-    log = tmp_path / "log"
-    options = ["--duration", "600", "--rate", "200", "--log", str(log)]
-    with subprocess.Popen([*PROGRAM, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout is not None
-        for line in program.stdout:
-            if line.startswith("producing"):
-                program.send_signal(signal.SIGINT)
-                break
-        said = program.stdout.read()
-
-    assert program.returncode == 0, said
-    assert "The account balances; lost: 0" in said
-    assert "partitions assigned" in log.read_text(encoding="utf-8")
+# The command
 
 
 def test_what_does_not_balance_ends_the_program_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     """The faults are named, the end of the log is shown, and no script takes it for a success."""
 
-    async def lossy(_script: Script, log: structlog.typing.FilteringBoundLogger, *_: object) -> Closing:
+    async def lossy(_script: Script, log: structlog.typing.FilteringBoundLogger, audience: play.Audience) -> Closing:
         log.warning("something happened")
         closing = good_closing()
-        return replace(closing, balance=replace(closing.balance, lost=1, faults=["(0, 3) is nowhere"]))
+        lossy = replace(closing, balance=replace(closing.balance, lost=1, faults=["(0, 3) is nowhere"]))
+        audience.closing(lossy)
+        return lossy
 
     monkeypatch.setattr(command, "play", lossy)
 
     result = CliRunner().invoke(demo)
 
     assert result.exit_code == 1
-    assert "The account does not balance; lost: 1\n  (0, 3) is nowhere\n" in result.stdout
+    assert "The account does not balance; lost: 1\n  -  (0, 3) is nowhere\n" in result.stdout
     assert "something happened" in result.stderr
 
 
@@ -149,18 +118,35 @@ class NoDisplay:
         """Show nothing."""
 
 
+class NoAudience:
+    """Is told nothing that it repeats."""
+
+    def __init__(self, display: Display | None = None) -> None:
+        self.display: Display = display or NoDisplay()
+
+    def opening(self, addresses: play.Addresses) -> None:
+        """Say nothing."""
+
+    def closing(self, closing: Closing) -> None:
+        """Say nothing."""
+
+    def staying(self, addresses: play.Addresses) -> None:
+        """Say nothing."""
+
+
 class StubWorker:
     """In place of a `Process` and its worker: joins no group, and ends with an error where it has one."""
 
     port = 1
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, state: WorkerState = NO_PARTITIONS) -> None:
         self.worker = self
         self._error = error
+        self._state = state
 
     def state(self) -> WorkerState:
         """Return the state of a worker without partitions."""
-        return NO_PARTITIONS
+        return self._state
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fail, or wait to be stopped."""
@@ -169,7 +155,9 @@ class StubWorker:
         await stop.wait()
 
 
-def play_with(worker: StubWorker, monkeypatch: pytest.MonkeyPatch) -> Closing:
+def play_with(
+    worker: StubWorker, monkeypatch: pytest.MonkeyPatch, *, script: Script = SCRIPT, display: Display | None = None
+) -> Closing:
     """Play with this worker in place of the real one."""
 
     @asynccontextmanager
@@ -177,7 +165,7 @@ def play_with(worker: StubWorker, monkeypatch: pytest.MonkeyPatch) -> Closing:
         yield worker
 
     monkeypatch.setattr(play, "process", process)
-    return asyncio.run(play.play(SCRIPT, structlog.get_logger(), lambda *_: None, NoDisplay()))
+    return asyncio.run(play.play(script, structlog.get_logger(), NoAudience(display)))
 
 
 def test_a_worker_that_crashes_ends_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,6 +186,44 @@ def test_a_demo_in_which_nothing_moves_is_given_up(monkeypatch: pytest.MonkeyPat
     assert faults[:2] == ["joining: nothing has moved for 0.1 s", "finishing: nothing has moved for 0.1 s"]
     assert closing.balance.lost > 0
     assert not closing.is_balanced
+
+
+@pytest.mark.parametrize("severity", Severity)
+def test_a_storm_has_an_outage(severity: Severity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing else has; the faults of each go with it from the beginning."""
+    monkeypatch.setattr(play, "PATIENCE_S", 0.1)
+
+    closing = play_with(StubWorker(state=IDLE), monkeypatch, script=replace(SCRIPT, severity=severity))
+
+    assert [each.text for each in closing.weather if each.is_total] == (
+        ["answers 503 to every request"] if severity is Severity.STORM else []
+    )
+    assert any(each.name == "item_failure_ratio" for each in closing.weather) is (severity is not Severity.NONE)
+
+
+class Impatient(NoDisplay):
+    """Ends what it has seen for long enough."""
+
+    def __init__(self, moments: int) -> None:
+        self._moments = moments
+
+    def show(self, progress: Progress) -> None:
+        """Count down to the signal."""
+        self._moments -= progress.phase is Phase.JOINING
+        if self._moments == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_what_stands_still_on_purpose_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A total outage, or a revoked key, may last for as long as the user likes."""
+    monkeypatch.setattr(play, "PATIENCE_S", 0.0)
+    out = replace(sandbox_options(SCRIPT), faults=Faults(outage_status=503))
+    monkeypatch.setattr(play, "sandbox_options", lambda _: out)
+
+    closing = play_with(StubWorker(), monkeypatch, display=Impatient(moments=10))
+
+    assert closing.failures == []
+    assert [each.text for each in closing.weather if each.is_total] == ["answers 503 to every request"]
 
 
 # The closing
@@ -378,6 +404,7 @@ def test_the_worker_is_set_up_for_the_sandbox_alone(monkeypatch: pytest.MonkeyPa
 # What is seen
 
 SHOW_CURSOR = "\x1b[?25h"
+REFUSAL = condition("item_failure_ratio", "refuses 1 % of items")
 
 PROGRESS = Progress(
     Phase.PRODUCING,
@@ -387,21 +414,36 @@ PROGRESS = Progress(
     lag=812,
     in_flight=800,
     halts={HaltReason.UNAUTHORIZED: "the key is wrong"},
-    tally=Tally(consumed=3_500, delivered=Counter({Kind.USER: 500, Kind.EVENT: 2_000}), requests=210),
+    tally=Tally(
+        consumed=3_500,
+        delivered=Counter({Kind.USER: 500, Kind.EVENT: 2_000}),
+        dead_lettered=Counter({DeadLetterReason.REJECTED: 84}),
+        requests=210,
+    ),
+    rate=512.4,
+    weather=[REFUSAL],
+    now=100.0,
 )
 
 
 def test_outside_of_a_terminal_a_moment_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Everything stands in one line of plain text, halts included."""
-    Lines().show(PROGRESS)
+    """Everything stands in one line of plain text, halts included; the weather has its own when it changes."""
+    lines = Lines()
+    for progress in (PROGRESS, PROGRESS, replace(PROGRESS, weather=[])):
+        lines.show(progress)
 
-    line, end = capsys.readouterr().out.split("\n")
+    weather, line, again, calm, last, end = capsys.readouterr().out.split("\n")
     assert end == ""
+    assert (weather, calm) == ("weather  FullStory refuses 1 % of items", "weather  nothing goes wrong on purpose")
+    assert line == again
+    assert "rejected: this" not in last
     assert line.startswith(
         "producing 7 s  produced 3,600 (the generator waits for the worker)  consumed 3,500 (lag 812,"
     )
     assert "delivered 2,500 (500 users, 2,000 events)" in line
-    assert line.endswith("halted unauthorized the key is wrong")
+    assert "84 rejected: this FullStory refuses 1 % of items on purpose" in line
+    assert "rate 512/s" in line
+    assert line.endswith("halted unauthorized: the key is wrong")
 
 
 @pytest.mark.parametrize(("width", "height"), [(120, 40), (30, 5), (1, 1)])
@@ -415,6 +457,24 @@ def test_in_a_terminal_a_moment_is_a_table_whatever_its_size(width: int, height:
     drawn, _, after = file.getvalue().rpartition(SHOW_CURSOR)
     assert ("producing" in drawn and "finishing" in drawn) or width < len("producing")
     assert re.sub(r"\x1b\[\d*[A-Z]|\s", "", after) == ""
+
+
+@pytest.mark.parametrize(
+    ("weather", "said"),
+    [
+        ([condition("max_body_bytes", "answers 413", 413)], "\x1b[1;32mnothing goes wrong on purpose"),
+        ([REFUSAL], "\x1b[1;33mFullStory refuses 1 % of items"),
+        ([condition("keys", "answers 401", 401, is_total=True), REFUSAL], "\x1b[1;31mFullStory answers 401"),
+    ],
+)
+def test_the_weather_has_the_colour_of_its_severity(weather: list[Condition], said: str) -> None:
+    """Green where all is well, yellow where some goes wrong, red where nothing can be delivered."""
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, color_system="standard", width=100, height=40, no_color=False)
+    with LiveTable(console) as table:
+        table.show(replace(PROGRESS, weather=weather))
+
+    assert said in file.getvalue()
 
 
 def test_a_file_is_no_terminal_even_if_colours_are_forced(monkeypatch: pytest.MonkeyPatch) -> None:

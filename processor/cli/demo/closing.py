@@ -8,6 +8,7 @@ from typing import Any, final
 from processor.cli.account import Balance
 from processor.cli.demo.rows import in_words
 from processor.cli.demo.tally import Tally
+from processor.sandbox import Condition
 
 
 @final
@@ -24,6 +25,12 @@ class Closing:
     committed: Mapping[int, int]
     failures: Sequence[str] = ()
     """What went wrong on the way, in words."""
+    is_cut_short: bool = False
+    """Whether the user did not wait for the rest to be delivered."""
+    weather: Sequence[Condition] = ()
+    """All that FullStory did on purpose."""
+    elapsed_s: float = 0.0
+    """From the first record until the last one had settled, or until it was cut short."""
 
     @property
     def is_balanced(self) -> bool:
@@ -54,7 +61,7 @@ class Closing:
             yield f"the worker's counters do not balance: {self.equation}"
         if balance.lost:
             yield f"{balance.lost:,} records are lost"
-        if tally.has_lost_partitions:  # then records may settle, arrive and count once more
+        if tally.has_lost_partitions or self.is_cut_short:  # records may settle, arrive and count once more
             return
         announced = tally.redelivered + tally.released
         if balance.repeated > announced:
@@ -64,6 +71,8 @@ class Closing:
         yield from _differences("dead-lettered", tally.dead_lettered, balance.dead_lettered)
 
     def _commits(self) -> Iterator[str]:
+        if self.is_cut_short:
+            return
         for partition, end in self.ends.items():
             if self.committed[partition] != end:
                 yield f"partition {partition} ends at {end:,} and is committed to {self.committed[partition]:,}"

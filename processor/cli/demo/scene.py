@@ -31,6 +31,11 @@ LINGER_S = 0.25
 """People are watching."""
 
 
+OUTAGE_STATUS = 503
+OUTAGE_BEGINS, OUTAGE_LASTS = 1 / 3, 1 / 5
+"""When a storm's outage begins and how long it lasts, as shares of the traffic's duration."""
+
+
 class Severity(StrEnum):
     """How much goes wrong at FullStory."""
 
@@ -81,11 +86,13 @@ class Script:
     """Records per second."""
     seed: int
     severity: Severity
+    keep: bool = False
+    """Whether everything stays up after the account."""
 
-    @property
-    def may_reject(self) -> bool:
-        """Whether FullStory refuses good items on purpose."""
-        return FAULTS[self.severity].item_failure_ratio > 0
+    def outage(self, elapsed_s: float) -> Mapping[str, float] | None:
+        """Return the change of the faults that is due so long after the beginning; None where there is none yet."""
+        is_due = self.severity is Severity.STORM and elapsed_s >= OUTAGE_BEGINS * self.duration_s
+        return {"outage_status": OUTAGE_STATUS, "outage_s": OUTAGE_LASTS * self.duration_s} if is_due else None
 
 
 def sandbox_options(script: Script) -> SandboxOptions:

@@ -14,6 +14,26 @@ RECENT = 2_000
 """How many of the records delivered last make up the freshness shown."""
 
 
+RATE_S = 5.0
+"""How far back the rate looks."""
+
+
+@final
+class Rate:
+    """How fast a count has grown lately."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def see(self, at_s: float, count: int) -> float:
+        """Return the growth per second since the first count seen in the last `RATE_S` seconds."""
+        self._seen.append((at_s, count))
+        while self._seen[0][0] < at_s - RATE_S:
+            self._seen.popleft()
+        since_s, before = self._seen[0]
+        return (count - before) / (at_s - since_s) if at_s > since_s else 0.0
+
+
 class Freshness(NamedTuple):
     """From Kafka's timestamp to delivery, in seconds."""
 
