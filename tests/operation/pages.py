@@ -14,9 +14,10 @@ from prometheus_client import CollectorRegistry
 from processor.adapters.telemetry.history import STEP_S, STEPS, History
 from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import TelemetryServer
-from processor.model.reasons import Bottleneck, DeadLetterReason, HaltReason, Kind
+from processor.engine.verdict import Answer, Halt, RetryReason, of_trouble
+from processor.model.reasons import Bottleneck, DeadLetterReason, FilterReason, Kind
 from processor.model.records import TopicPartition
-from processor.runtime.notices import Settled
+from processor.runtime.notices import Consumed, KeyKnown, Retried, Settled
 from processor.runtime.ports import ClientFigures
 from processor.runtime.state import Blocked, PartitionState, WorkerState
 from processor.sandbox.options import SandboxOptions
@@ -36,12 +37,12 @@ def partitions(count: int = 40) -> list[PartitionState]:
     made = [
         PartitionState(
             TopicPartition("segment.track", number),
-            buffered_records=(number * 37) % 400,
-            in_flight_records=(number * 211) % 3_000,
+            buffered_records=(number * 37 + 60) % 400,
+            in_flight_records=(number * 211 + 500) % 3_000,
             is_paused=number % 9 == 4,
             position=1_000_000,
-            end=1_000_000 + (number * 7_919) % 12_000,
-            oldest_unsettled_ms=int((NOW_S - number % 17) * 1_000),
+            end=1_000_000 + (number * 7_919 + 800) % 12_000,
+            oldest_unsettled_ms=int((NOW_S - (94 if number == 0 else number % 17)) * 1_000),
         )
         for number in range(count)
     ]
@@ -59,9 +60,14 @@ BUSY = replace(
     operations_in_flight=21_540,
     client=ClientFigures(3 * 2**20, 0.004),
 )
+REVOKED = of_trouble(Answer(401))
+assert isinstance(REVOKED, Halt)
 HALTED = replace(
-    BUSY, halts=halts(HaltReason.UNAUTHORIZED, "FullStory answers 401: the API key is wrong or revoked", NOW_S - 754)
+    BUSY,
+    partitions=[replace(each, oldest_unsettled_ms=int((NOW_S - 754) * 1_000)) for each in BUSY.partitions],
+    halts=halts(REVOKED.reason, REVOKED.detail, NOW_S - 754),
 )
+"""In the words that the worker has for it."""
 
 
 @dataclass
@@ -74,17 +80,28 @@ class WorkerWorld:
 
     def __post_init__(self) -> None:
         self.history = History(self)
+        self.history(KeyKnown("o-1A2B3C-na1", "ARCHITECT", is_batch=True))
+        held_from = min((halt.since for halt in self.state.halts.values()), default=NOW_S)
         for step in range(STEPS):
             self.now = NOW_S - (STEPS - step) * STEP_S
-            is_out = 100 < step < 112
-            delivered = 0 if is_out else 4_000 + 900 * (step % 7) + (6_000 if 112 <= step < 130 else 0)
-            age_s = 60 - 3 * (step - 112) if 112 <= step < 130 else 3 + step % 3
-            counts = Counter(
-                {DeadLetterReason.MALFORMED: step % 11 == 0, DeadLetterReason.UID_TOO_LONG: step % 29 == 0}
-            )
-            times = [] if is_out else [int((self.now - age_s) * 1_000)]
-            self.history(Settled(Counter({Kind.EVENT: delivered}), Counter(), +counts, times))
+            self._pass(step, stood_since=held_from if self.now > held_from else None)
         self.now = NOW_S
+        in_flight = sum(each.buffered_records + each.in_flight_records for each in self.state.partitions)
+        self.history(Consumed("segment.track", in_flight))
+
+    def _pass(self, step: int, *, stood_since: float | None) -> None:
+        """Let a step pass: one of a usual day, unless delivery has stood still since then."""
+        age_s = 3.0 + step % 3 if stood_since is None else self.now - stood_since
+        oldest = PartitionState(TopicPartition("t", 0), 0, 1, False, 0, 1, int((self.now - age_s) * 1_000))  # noqa: FBT003 - as it is declared
+        self.history.look(replace(IDLE, partitions=[oldest]))
+        if stood_since is not None:
+            return
+        delivered, filtered = Counter({Kind.EVENT: 4_000 + 900 * (step % 7)}), Counter({FilterReason.INTEGRATIONS: 40})
+        refused = +Counter({DeadLetterReason.MALFORMED: step % 11 == 0, DeadLetterReason.UID_TOO_LONG: step % 29 == 0})
+        if step % 60 == 0:
+            self.history(Retried(RetryReason.SERVER_ERROR, status=503))
+        self.history(Consumed("segment.track", delivered.total() + filtered.total() + refused.total()))
+        self.history(Settled(delivered, filtered, refused, []))
 
     def monotonic(self) -> float:
         """Return the moment."""

@@ -152,9 +152,9 @@ def _plots(steps: Sequence[Step], oldest: float) -> str:
     past = steps[:-1]
     ages = [step.oldest_s for step in past]
     return (
-        _plot("Delivered", "", [step.delivered / STEP_S for step in past], "a second")
+        _plot("Delivered", "", [step.delivered / STEP_S for step in past], "per second")
         + _plot("Oldest undelivered record", "", [*ages[1:], oldest], "s old")
-        + _plot("Dead-lettered", "dead", [step.dead_lettered / STEP_S for step in past], "a second")
+        + _plot("Dead-lettered", "dead", [step.dead_lettered / STEP_S for step in past], "per second")
     )
 
 
