@@ -68,6 +68,10 @@ check: $(VENV)/installed ## format, lint, types, layers, spelling, metadata
 	$(BIN)/codespell
 	$(BIN)/validate-pyproject pyproject.toml
 
+.PHONY: bare
+bare: $(VENV)/installed ## make run and make test on a bare Debian 12 and 13, as a normal user (root, debootstrap, git)
+	@.ci/bare $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/installed ## measure
 	@$(BIN)/python -m bench $(ARGS)
