@@ -6,7 +6,7 @@
 MAKEFLAGS += --no-builtin-rules
 
 # The first of these that is new enough and can make a virtual environment; `make PYTHON=…` names another.
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 python3; do \
 	$$python -c $(SUITABLE) 2>/dev/null && echo $$python && break; done)
 SUITABLE := 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
 
