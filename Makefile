@@ -6,13 +6,13 @@
 MAKEFLAGS += --no-builtin-rules
 
 # The first of these that is new enough and can make a virtual environment; `make PYTHON=…` names another.
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 python3; do \
 	$$python -c $(SUITABLE) 2>/dev/null && echo $$python && break; done)
 SUITABLE := 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-strip-extras --custom-compile-command "make lock" pyproject.toml
 
@@ -69,6 +69,10 @@ check: $(VENV)/installed ## format, lint, types, layers, spelling, metadata
 	$(BIN)/codespell
 	$(BIN)/validate-pyproject pyproject.toml
 
+.PHONY: bare
+bare: $(VENV)/installed ## make run and make test on a bare Debian 12 and 13, as a normal user (root, debootstrap, git)
+	@.ci/bare $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/installed ## measure
 	@$(BIN)/python -m bench $(ARGS)
@@ -88,19 +92,19 @@ site: $(VENV)/installed ## the documentation as a site, in build/site
 
 .PHONY: audit
 audit: $(VENV)/installed ## known vulnerabilities of what is installed to run; asks PyPI
-	@$(PIP) install uv
+	@$(PIP) --quiet install uv
 	@$(BIN)/uv tool run pip-audit --strict --require-hashes --requirement requirements-run.lock $(ARGS)
 
 .PHONY: sbom
 sbom: $(VENV)/installed ## what is installed to run, as build/sbom.json (CycloneDX)
-	@$(PIP) install uv
+	@$(PIP) --quiet install uv
 	@mkdir -p build
 	@$(BIN)/uv tool run --from cyclonedx-bom cyclonedx-py requirements --output-reproducible --output-file build/sbom.json \
 		requirements-run.lock
 
 .PHONY: lock
 lock: $(VENV)/installed ## lock what pyproject.toml asks for; ARGS=--upgrade takes newer versions
-	$(PIP) install uv
+	$(PIP) --quiet install uv
 	$(COMPILE) --group dev --output-file requirements.lock $(ARGS)
 	$(COMPILE) --group build --constraint requirements.lock --output-file requirements-run.lock $(ARGS)
 
@@ -115,16 +119,34 @@ clean: ## delete what these targets made, downloads included
 
 $(VENV)/installed-to-run: requirements-run.lock pyproject.toml | $(BIN)/python
 	$(call install,requirements-run.lock)
-	@touch $@
 
 $(VENV)/installed: requirements.lock pyproject.toml | $(BIN)/python
 	$(call install,requirements.lock)
-	@touch $@ $(VENV)/installed-to-run
+	@touch $(VENV)/installed-to-run
 
+# pip resolves nothing (--no-deps): a lock names every package that its packages ask for, so neither what the index
+# publishes later nor how a release of pip reads extras changes what is installed; `pip check` confirms the result.
+# Only what is imported is compiled, when it is. The stamp tells whether all of it worked: a pipe tells of its end only.
 define install
-	@echo "installing $(1) into $(VENV)" >&2
-	@$(PIP) install --require-hashes --requirement $(1)
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@rm -f $@; total=$$(grep -c '^[^ #]*==' $(1)); began=$$(date +%s); \
+	echo "Installing $$total packages from $(1) into $(VENV)" >&2; \
+	{ PYTHONUNBUFFERED=1 $(PIP) install --no-deps --no-compile --progress-bar off --require-hashes --requirement $(1) && \
+		$(PIP) --quiet install --no-deps --no-build-isolation --editable . && $(consistent) && touch $@; } | $(progress); \
+	test -e $@ && echo "Installed in $$(($$(date +%s) - began)) s" >&2
+endef
+
+define consistent
+{ $(PIP) check >&2 || { echo "Delete $(VENV) and try again: packages of an earlier installation are in the way." >&2; false; }; }
+endef
+
+# What pip says of each package becomes one line, rewritten in place; where nobody watches, nothing.
+define progress
+{ seen=0; while read -r word name rest; do case $$word in \
+	Collecting|Requirement|Ignoring) test "$$name" != already || name=$${rest#satisfied: }; \
+		seen=$$((seen + 1)); said="$$seen of $$total: $${name%%[=:]*}";; \
+	Installing) said=unpacking;; \
+	*) continue;; \
+	esac; test ! -t 2 || printf '  %-48.48s\r' "$$said" >&2; done; }
 endef
 
 $(BIN)/python:
@@ -133,4 +155,5 @@ $(BIN)/python:
 		echo "Python 3.11 or newer with its venv module is needed, and $${python:-none on the PATH} will not do." >&2; \
 		echo "Install one (on Debian: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3" >&2; \
 		exit 1; }; \
+	echo "Creating $(VENV) with $$("$$python" --version)" >&2; \
 	"$$python" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

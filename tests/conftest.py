@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, available
 from tests.kafka.conftest import Names
 from tests.needs import need
+
+settings.register_profile("busy", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
+"""Hypothesis has no clock, because a busy machine is no failure."""
 
 NOT_RUN = "real-Kafka suite: NOT RUN"
 SHARED = "kafka", "registry"

@@ -12,20 +12,16 @@ from pkgutil import walk_packages
 from typing import Any
 
 import click
-import pytest
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import processor
 from processor.cli.main import main
+from tests.locks import locked, version_of
 from tests.needs import need
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LOCKS = {"requirements.lock": ["build", "docs", "dev"], "requirements-run.lock": ["build"]}
-"""The locks, each with the dependency groups that it holds beside what running takes."""
-
 GENERATED = re.compile(r"\.(?!ci$|gitignore$|pre-commit-config|dockerignore$)|__pycache__$|build$|dist$|htmlcov$")
 """Names, below the root, of what tools leave there."""
 FOREIGN = re.compile(r"/(?:home|root|work|Users)/|index-url[= ]+http|registry[= ]+http")
@@ -37,12 +33,6 @@ def own_texts() -> list[Path]:
     tops = [each for each in ROOT.iterdir() if not GENERATED.match(each.name)]
     files = [file for top in tops for file in ([top] if top.is_file() else top.rglob("*")) if file.is_file()]
     return [file for file in files if "__pycache__" not in file.parts and b"\0" not in file.read_bytes()]
-
-
-def locked(name: str) -> dict[str, Version]:
-    """Return the versions that a lock holds, by the name of the package."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return {canonicalize_name(found): Version(version) for found, version in re.findall(r"(?m)^(\S+)==(\S+)", text)}
 
 
 def targets() -> set[str]:
@@ -99,35 +89,6 @@ def test_a_wheel_holds_everything_that_runs(tmp_path: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"processor", information}
 
 
-@pytest.mark.parametrize("name", list(LOCKS))
-def test_a_lock_pins_each_package_by_hash(name: str) -> None:
-    """Nothing is installed that nobody has seen."""
-    packages = re.split(r"(?m)^(?=\S+==)", (ROOT / name).read_text(encoding="utf-8"))[1:]
-
-    assert packages
-    assert [package.split()[0] for package in packages if "--hash=sha256:" not in package] == []
-
-
-def test_running_installs_a_part_of_what_developing_installs() -> None:
-    """The lock of `make run` holds no package in another version than the lock of `make test`."""
-    assert locked("requirements-run.lock").items() < locked("requirements.lock").items()
-
-
-@pytest.mark.parametrize(("name", "groups"), list(LOCKS.items()))
-def test_a_lock_satisfies_the_project(name: str, groups: list[str]) -> None:
-    """What pyproject.toml asks for is locked, in a version that it allows: otherwise `make lock` is due."""
-    asked = [*PROJECT["project"]["dependencies"]]
-    asked += [each for group in groups for each in PROJECT["dependency-groups"][group] if isinstance(each, str)]
-    versions = locked(name)
-    missing = [
-        each
-        for each in map(Requirement, asked)
-        if (version := versions.get(canonicalize_name(each.name))) is None or not each.specifier.contains(version)
-    ]
-
-    assert missing == []
-
-
 def test_a_commit_checks_what_make_checks() -> None:
     """The hooks of pre-commit call every tool that `make check` calls."""
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ncheck:")[2].partition("\n\n")[0]
@@ -155,7 +116,7 @@ def test_the_bill_of_materials_names_what_is_installed() -> None:
     listed = {canonicalize_name(each["name"]): Version(each["version"]) for each in bill["components"]}
 
     assert bill["bomFormat"] == "CycloneDX"
-    assert listed == locked("requirements-run.lock")
+    assert listed == {name: version_of(pin) for name, pin in locked("requirements-run.lock").items()}
     assert all(each["externalReferences"][0]["hashes"] for each in bill["components"])
     audit = subprocess.run(
         ["make", "-n", "audit", f"VENV={venv}"], cwd=ROOT, capture_output=True, text=True, check=True
