@@ -78,8 +78,9 @@ bench: $(VENV)/installed ## measure
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: docs
-docs: $(VENV)/installed ## write the generated pages of docs/ anew
+docs: $(VENV)/installed ## write the generated pages of docs/ and their pictures anew (Chromium)
 	$(BIN)/python docs/generate.py $(ARGS)
+	$(BIN)/python -m tests.operation.pages
 
 .PHONY: dashboards
 dashboards: $(VENV)/installed ## write Grafana's dashboards anew, from deploy/grafana/build.py

@@ -29,7 +29,7 @@ from tests.operation.browser import Page, browser
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
 NOW_S = 1_771_000_000.0
 FACTS = replace(SOME, started_at=NOW_S - 93_600)
-WIDTHS = {"phone": 390, "desk": 1_400}
+WIDTHS = {"phone": 390, "desk": 1_280}
 
 
 def partitions(count: int = 40) -> list[PartitionState]:

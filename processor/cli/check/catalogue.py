@@ -42,8 +42,9 @@ class Found(NamedTuple):
         """What was seen, and what to do. Of a list below a sentence only the names are left."""
         head, *listed = self.seen.splitlines() or [""]
         if listed:
+            sentence, _, remedy = head.partition(". ")
             names = [each.split("=")[0].strip() for each in listed if each.startswith("  ")]
-            return f"{head.split('. ')[0]}: {', '.join(names)}"
+            return f"{sentence} ({', '.join(names)}): {remedy[:1].lower()}{remedy[1:].partition(',')[0]}"
         advice = self.finding.advice
         return head if self.finding.says_remedy else f"{head}: {advice[:1].lower()}{advice[1:].rstrip('.')}"
 
