@@ -11,6 +11,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 pyth
 SUITABLE := 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))'
 
 VENV := .venv
+DIST := dist
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -102,6 +103,28 @@ sbom: $(VENV)/installed ## what is installed to run, as build/sbom.json (Cyclone
 	@mkdir -p build
 	@$(BIN)/uv tool run --from cyclonedx-bom cyclonedx-py requirements --output-reproducible --output-file build/sbom.json \
 		requirements-run.lock
+
+.PHONY: dist dist-packages dist-chart dist-image
+dist: dist-packages dist-chart dist-image ## wheel, sdist, chart and image of a release, in dist (Go or helm; docker, podman or buildah)
+	@ls -l $(DIST)
+
+dist-packages: $(VENV)/installed
+	@$(BIN)/hatchling build --directory $(DIST)
+
+dist-chart: $(VENV)/installed
+	@$(BIN)/python -m tests.operation.helm package deploy/helm/segment-fullstory --destination $(DIST)
+
+# In Docker's format, which every tool can load, and which keeps the health check.
+dist-image: $(VENV)/installed
+	@mkdir -p $(DIST); image=segment-fullstory:$$($(BIN)/hatchling version); archive=$(DIST)/segment-fullstory-image.tar; \
+	for tool in $(or $(BUILDER),docker podman buildah); do $$tool info >/dev/null 2>&1 && break; tool=; done; rm -f $$archive; \
+	set -e -- $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) --file deploy/Dockerfile --tag $$image .; \
+	case $$tool in \
+	docker) docker build "$$@"; docker save --output $$archive $$image;; \
+	podman) podman build --format docker "$$@"; podman save --output $$archive $$image;; \
+	buildah) buildah build --format docker "$$@"; buildah push $$image docker-archive:$$archive:$$image;; \
+	*) echo "The image takes docker (with its daemon), podman or buildah, and none answers here." >&2; exit 1;; \
+	esac
 
 .PHONY: lock
 lock: $(VENV)/installed ## lock what pyproject.toml asks for; ARGS=--upgrade takes newer versions

@@ -124,6 +124,31 @@ def test_a_lock_holds_for_an_old_pip_the_newest_and_uv(installer: list[str], loc
     assert f"-{FAR_AHEAD}" not in chosen
 
 
+def test_how_packages_are_found_is_taken_along_to_another_root(tmp_path: Path) -> None:
+    """For `make bare`: files of configuration become variables, and what they name is copied to the same place."""
+    certificate, wheels, root = tmp_path / "own.pem", tmp_path / "wheels", tmp_path / "root"
+    certificate.write_text("certificate", encoding="utf-8")
+    wheels.mkdir()
+    (wheels / "a.whl").touch()
+    configuration = tmp_path / "pip.conf"
+    configuration.write_text(
+        f"[global]\ncert = {certificate}\nfind-links = {wheels}\nextra-index-url =\n  http://127.0.0.1/a\n  http://127.0.0.1/b\n",
+        encoding="utf-8",
+    )
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    environment = {**own, "PIP_CONFIG_FILE": str(configuration), "PIP_TIMEOUT": "7", "NO_PROXY": "localhost"}
+    command = [sys.executable, ".ci/index.py", str(root)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+    assert found["PIP_EXTRA_INDEX_URL"] == "http://127.0.0.1/a http://127.0.0.1/b"
+    assert (found["PIP_CERT"], found["PIP_FIND_LINKS"]) == (str(certificate), str(wheels))
+    assert (found["PIP_TIMEOUT"], found["NO_PROXY"]) == ("7", "localhost")
+    assert "PIP_CONFIG_FILE" not in found
+    assert (root / certificate.relative_to("/")).read_text(encoding="utf-8") == "certificate"
+    assert (root / wheels.relative_to("/") / "a.whl").exists()
+
+
 # What make says while it installs
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -97,10 +97,10 @@ def arrival_of(effect: dict[str, Any]) -> Arrival:
 
 
 @contextmanager
-def sandbox(*options: str) -> Iterator[SandboxProgram]:
+def sandbox(*options: str, program: Sequence[str] = PROGRAM, root: Path = ROOT) -> Iterator[SandboxProgram]:
     """Run a sandbox with these options on a free port."""
-    command = [*PROGRAM, "sandbox", "--port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    command = [*program, "sandbox", "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         try:
             assert process.stdout is not None
             yield SandboxProgram(process, process.stdout.readline().split()[-1])
@@ -110,14 +110,16 @@ def sandbox(*options: str) -> Iterator[SandboxProgram]:
 
 @final
 class WorkerProgram:
-    """A running worker, of the project in folder `root`; `log` is what it has said."""
+    """A running worker, started by `program` in folder `root`; `log` is what it has said."""
 
-    def __init__(self, environment: dict[str, str], log: Path, root: Path = ROOT) -> None:
+    def __init__(
+        self, environment: dict[str, str], log: Path, root: Path = ROOT, program: Sequence[str] = PROGRAM
+    ) -> None:
         self._port = free_port()
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [*PROGRAM, "run"],
+                [*program, "run"],
                 env={**_bare_environment(), **environment, "PROCESSOR_HTTP__PORT": str(self._port)},
                 stdout=output,
                 stderr=output,
@@ -201,13 +203,15 @@ def environment_of(kafka: Cluster, names: Names, destination: str, **settings: o
 
 
 @contextmanager
-def worker(environment: dict[str, str], log: Path) -> Iterator[WorkerProgram]:
+def worker(
+    environment: dict[str, str], log: Path, root: Path = ROOT, program: Sequence[str] = PROGRAM
+) -> Iterator[WorkerProgram]:
     """Run a worker until the end of the `with`, where it is killed if it still runs."""
-    program = WorkerProgram(environment, log)
+    running = WorkerProgram(environment, log, root, program)
     try:
-        yield program
+        yield running
     finally:
-        program.kill()
+        running.kill()
 
 
 def _bare_environment() -> dict[str, str]:

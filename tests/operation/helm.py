@@ -1,9 +1,13 @@
-"""Helm, built once from its Go module, and the schemas of what the chart makes for operators."""
+"""Helm, built once from its Go module, and the schemas of what the chart makes for operators.
+
+`python -m tests.operation.helm ...` runs it.
+"""
 
 import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -27,6 +31,16 @@ DEFINITIONS = {
     },
 }
 """Where the operators' own definitions are: a Go module, and a file of it."""
+LEAST = {
+    "config": {
+        "KAFKA__BOOTSTRAP_SERVERS": "kafka:9092",
+        "KAFKA__TOPICS": "segment",
+        "KAFKA__GROUP_ID": "group",
+        "KAFKA__DEAD_LETTER_TOPIC": "letters",
+    },
+    "apiKey": {"existingSecret": "fullstory"},
+}
+"""The values that nobody can do without."""
 
 
 def missing() -> str | None:
@@ -52,11 +66,11 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(binary()), *arguments], capture_output=True, text=True, check=False)
 
 
-def rendered(values: Mapping[str, Any], folder: Path, version: str) -> list[dict[str, Any]]:
-    """Return what the chart makes for a version of Kubernetes; raises `AssertionError` when it refuses."""
+def rendered(values: Mapping[str, Any], folder: Path, version: str, chart: Path = CHART) -> list[dict[str, Any]]:
+    """Return what a chart makes for a version of Kubernetes; raises `AssertionError` when it refuses."""
     file = folder / "values.json"
     file.write_text(json.dumps(values), encoding="utf-8")
-    done = helm("template", "release", str(CHART), "--namespace", "there", "--kube-version", version, "-f", str(file))
+    done = helm("template", "release", str(chart), "--namespace", "there", "--kube-version", version, "-f", str(file))
     assert done.returncode == 0, said(done)
     return [each for each in yaml.safe_load_all(done.stdout) if each]
 
@@ -101,3 +115,9 @@ def _close(schema: Any) -> None:
 def _succeed(done: subprocess.CompletedProcess[bytes]) -> bytes:
     assert done.returncode == 0, (done.stdout + done.stderr).decode()[-2_000:]
     return done.stdout
+
+
+if __name__ == "__main__":
+    if reason := missing():
+        sys.exit(reason)
+    sys.exit(subprocess.run([str(binary()), *sys.argv[1:]], check=False).returncode)

@@ -16,21 +16,10 @@ from docs.generate import VALUES_SCHEMA, values_schema
 from processor import __version__
 from processor.cli.settings import load
 from tests.needs import need
-from tests.operation.helm import CHART, DEFINITIONS, definition, helm, missing, rendered, said
+from tests.operation.helm import CHART, DEFINITIONS, LEAST, definition, helm, missing, rendered, said
 from tests.operation.prometheus import ROOT
 
 OLDEST, NEWEST = "1.27.0", kubernetes_validate.latest_version()
-LEAST = {
-    "config": {
-        "KAFKA__BOOTSTRAP_SERVERS": "kafka:9092",
-        "KAFKA__TOPICS": "segment",
-        "KAFKA__GROUP_ID": "group",
-        "KAFKA__DEAD_LETTER_TOPIC": "letters",
-    },
-    "apiKey": {"existingSecret": "fullstory"},
-}
-"""What nobody can do without."""
-
 SWITCHES: dict[str, dict[str, Any]] = {
     "properties": {"properties": {"existingSecret": "logins", "schemaRegistryKey": "registry.json"}},
     "configFile": {"configFile": {"existingSecret": "kafka-login"}},

@@ -1,6 +1,6 @@
 """The container without a container: every step of the Dockerfile, and the commands of compose.yaml.
 
-Docker itself is not tested here: that the base image has what it says, and that layers and mounts behave.
+`test_dist.py` builds the image. Docker itself is not tested: its own base image, mounts and networks.
 """
 
 import json
