@@ -1,6 +1,10 @@
 """Worlds worth a look for the two pages, and `python -m tests.operation.pages`, which makes the pictures of docs/."""
 
 import asyncio
+import io
+import os
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -10,6 +14,9 @@ from pathlib import Path
 
 import aiohttp
 from prometheus_client import CollectorRegistry
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
 
 from processor.adapters.telemetry.history import STEP_S, STEPS, History
 from processor.adapters.telemetry.page import render
@@ -29,6 +36,7 @@ from tests.operation.browser import Page, browser
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
 NOW_S = 1_771_000_000.0
 FACTS = replace(SOME, started_at=NOW_S - 93_600)
+TERMINAL_COLUMNS = 124
 WIDTHS = {"phone": 390, "desk": 1_280}
 
 
@@ -150,13 +158,26 @@ async def _take(folder: Path) -> None:
             await _shoot(url, name, folder, (("phone", state is BUSY), ("desk", state is HALTED)))
     async with busy_sandbox() as url:
         await _shoot(url, "sandbox", folder, (("desk", False),))
+    await _take_demo(folder)
 
 
-async def _shoot(url: str, name: str, folder: Path, looks: tuple[tuple[str, bool], ...]) -> None:
+async def _take_demo(folder: Path) -> None:
+    """Picture the end of a real demo, as a terminal shows it."""
+    command = [sys.executable, "-m", "processor", "demo", "--duration", "8"]
+    environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(TERMINAL_COLUMNS)}
+    done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, text=True, check=True)
+    account = done.stdout[done.stdout.index("Account of") :].partition("Next:")[0]
+    console = Console(record=True, file=io.StringIO(), width=TERMINAL_COLUMNS, force_terminal=True)
+    console.print(Text.from_ansi(f"$ make run\n{account.strip()}"))
+    (folder / "demo.html").write_text(console.export_html(theme=MONOKAI), encoding="utf-8")
+    await _shoot((folder / "demo.html").as_uri(), "demo", folder, (("desk", True),), height=500)
+
+
+async def _shoot(url: str, name: str, folder: Path, looks: tuple[tuple[str, bool], ...], height: int = 900) -> None:
     for screen, is_dark in looks:
         with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as profile:
             async with browser(Path(profile)) as page:
-                await page.visit(url, width=WIDTHS[screen], is_dark=is_dark)
+                await page.visit(url, width=WIDTHS[screen], height=height, is_dark=is_dark)
                 await _settled(page)
                 picture = await page.picture()
         (PICTURES / f"{name}-{screen}-{'dark' if is_dark else 'light'}.png").write_bytes(picture)
