@@ -19,7 +19,12 @@ from tests.operation.prometheus import Prometheus
 from tests.operation.test_rules import DASHBOARDS
 
 RATE = 100
-EXPECTED = {"SegmentFullstoryStalled", "SegmentFullstoryLate", "SegmentFullstoryLateForLong", "SegmentFullstoryHalted"}
+EXPECTED = {
+    "SegmentFullstoryNotDelivering",
+    "SegmentFullstoryLate",
+    "SegmentFullstoryLateForLong",
+    "SegmentFullstoryHalted",
+}
 
 
 def queries() -> Iterator[tuple[str, str]]:
@@ -56,10 +61,10 @@ def test_an_outage_raises_the_right_alerts_and_only_these(
                 assert prometheus.ever_fired() == set()
 
                 server.set_faults(outage_status=503)
-                wait_until(fires("SegmentFullstoryStalled"), "the outage is told")
+                wait_until(fires("SegmentFullstoryNotDelivering"), "the outage is told")
                 server.set_faults(outage_status=None)
                 wait_until(fires("SegmentFullstoryLate"), "what comes late is told")
-                wait_until(lambda: not prometheus.is_firing("SegmentFullstoryStalled"), "the outage is over")
+                wait_until(lambda: not prometheus.is_firing("SegmentFullstoryNotDelivering"), "the outage is over")
 
                 server.set_keys(na1_architect=None)
                 wait_until(fires("SegmentFullstoryHalted"), "the halt is told")
