@@ -1,6 +1,7 @@
 """Why a connection failed, in the operating system's words, whatever libraries have wrapped around them."""
 
 import os
+import ssl
 
 
 def reason_of(error: BaseException) -> str | None:
@@ -9,6 +10,9 @@ def reason_of(error: BaseException) -> str | None:
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
+        if isinstance(cause, ssl.SSLError):  # an OSError with OpenSSL's own numbers
+            said = getattr(cause, "verify_message", "") or getattr(cause, "reason", None) or "failed"
+            return f"TLS: {said.replace('_', ' ').lower()}"
         if isinstance(cause, OSError) and cause.errno:
             # Names that are not found have negative numbers, and words of their own.
             text = os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or "name not resolved"

@@ -18,11 +18,18 @@ LEAST_S = 2.0
 LONG_WAIT_S = 5.0
 """One answer that asks to wait for so long stops delivery by itself."""
 
+WAIT_GRACE_S = 10.0
+"""After a wait, what is tried next needs time for its answer."""
+
+FAILURES_MATTER_S = 30.0
+"""A refusal shows that the service works, but not among failures: those of so late go before."""
+
 SLOW_S = 3.0
 """FullStory takes a request within tenths of a second; a request that waits for longer is worth a word."""
 
-FORGET_AFTER_S = 300.0
-"""Without any request for so long, nobody knows."""
+FORGET_SLOW_AFTER_S = 60.0
+FORGET_AFTER_S = 180.0
+"""Without any request for so long, nobody knows. A probe that times out takes 120 s, and 10 s to come."""
 
 
 class Symptom(Enum):
@@ -51,33 +58,40 @@ class _Streak:
 
     what: str
     since: float = 0.0
-    last_at: float = 0.0
+    last_at: float = float("-inf")
+    failed_at: float = float("-inf")
+    """When the last answer came that was bad and no refusal."""
     answers: int = 0
-    is_refusal: bool = False
-    wait_s: float = 0.0
-    """How long the last answer asks to wait."""
+    waits_until: float = float("-inf")
+    """The end of the longest wait that was asked for."""
     cause: str = ""
 
-    def add(self, now: float, answer: Answer | NoAnswer) -> None:
+    def add(self, now: float, asked_at: float, answer: Answer | NoAnswer) -> None:
+        """Count an answer; a good one ends the streak, but a wait only if it was asked for after that."""
         if not _is_bad(answer):
             self.answers = 0
+            if asked_at > self.last_at:
+                self.waits_until = float("-inf")
             return
-        if self.answers == 0:
-            self.since, self.is_refusal = now, False
+        is_refusal = isinstance(answer, Answer) and answer.status == 429
+        if self.answers == 0 and now >= self.waits_until:
+            self.since, self.failed_at = now, float("-inf")
         self.answers += 1
         self.last_at = now
-        self.is_refusal |= isinstance(answer, Answer) and answer.status == 429
-        self.wait_s = (answer.retry_after_s or 0.0) if isinstance(answer, Answer) else 0.0
+        if not is_refusal:
+            self.failed_at = now
+        wait_s = (answer.retry_after_s or 0.0) if isinstance(answer, Answer) else 0.0
+        if wait_s >= LONG_WAIT_S:
+            self.waits_until = max(self.waits_until, now + wait_s)
         self.cause = _cause(answer, self.what)
 
     def finding(self, now: float) -> Finding | None:
-        least = LEAST_REFUSALS if self.is_refusal else LEAST_FAILURES
-        is_long = self.answers >= least and now - self.since >= LEAST_S
-        if not (is_long or (self.answers and self.wait_s >= LONG_WAIT_S)):
+        is_refusing = self.last_at - self.failed_at > FAILURES_MATTER_S
+        least = LEAST_REFUSALS if is_refusing else LEAST_FAILURES
+        is_long = self.answers >= least and now - self.since >= LEAST_S and now - self.last_at <= FORGET_AFTER_S
+        if not is_long and now > self.waits_until + WAIT_GRACE_S:
             return None
-        if now - self.last_at > FORGET_AFTER_S + self.wait_s:
-            return None
-        return Finding(Symptom.REFUSING if self.is_refusal else Symptom.FAILING, self.cause, self.since)
+        return Finding(Symptom.REFUSING if is_refusing else Symptom.FAILING, self.cause, self.since)
 
 
 @dataclass(slots=True)
@@ -85,33 +99,40 @@ class Responses:
     """Told of each call to FullStory and of its answer. Questions about jobs are judged apart from all else."""
 
     _calls: dict[int, float] = field(default_factory=dict)
-    """When each call was made that awaits its answer, questions about jobs excepted."""
+    """When each request was made that awaits its answer."""
+    _questions_asked: dict[int, float] = field(default_factory=dict)
     _count: int = 0
     _requests: _Streak = field(default_factory=lambda: _Streak("request"))
     _questions: _Streak = field(default_factory=lambda: _Streak("question about a job"))
     _slow_since: float | None = None
+    _slow_at: float = 0.0
+    """When the last slow answer came."""
+    is_well: bool = True
+    """Whether the last answer was a good one."""
 
     def asked(self, now: float, *, is_question: bool) -> int:
         """Count a call; the number that is returned names it."""
         self._count += 1
-        if not is_question:
-            self._calls[self._count] = now
+        (self._questions_asked if is_question else self._calls)[self._count] = now
         return self._count
 
     def answered(self, call: int, now: float, answer: Answer | NoAnswer, *, is_question: bool) -> None:
         """Count its answer."""
-        (self._questions if is_question else self._requests).add(now, answer)
-        asked_at = self._calls.pop(call, None)
-        if asked_at is None:
+        asked_at = (self._questions_asked if is_question else self._calls).pop(call)
+        (self._questions if is_question else self._requests).add(now, asked_at, answer)
+        self.is_well = not _is_bad(answer)
+        if is_question:
             return
         if now - asked_at < SLOW_S:
             self._slow_since = None
-        elif self._slow_since is None:
-            self._slow_since = asked_at
+        else:
+            self._slow_at = now
+            self._slow_since = asked_at if self._slow_since is None else self._slow_since
 
     def dropped(self, call: int) -> None:
         """Forget a call, if it has no answer yet: nobody waits for it any more."""
         self._calls.pop(call, None)
+        self._questions_asked.pop(call, None)
 
     def finding(self, now: float) -> Finding | None:
         """Return what is wrong at this moment; what stops delivery goes before what only delays it."""
@@ -121,14 +142,13 @@ class Responses:
         return self._slowness(now)
 
     def _slowness(self, now: float) -> Finding | None:
-        oldest = min(self._calls.values(), default=now)
         since = self._slow_since
+        if since is not None and not self._calls and now - self._slow_at > FORGET_SLOW_AFTER_S:
+            since = self._slow_since = None
+        oldest = min(self._calls.values(), default=now)
         if now - oldest >= SLOW_S:
             since = oldest if since is None else min(since, oldest)
-            return Finding(Symptom.SLOW, f"FullStory has not answered a request for {now - oldest:.0f} s", since)
-        if since is None or (not self._calls and now - since > FORGET_AFTER_S):
-            return None
-        return Finding(Symptom.SLOW, f"FullStory takes longer than {SLOW_S:g} s to answer", since)
+        return None if since is None else Finding(Symptom.SLOW, "FullStory takes long to answer", since)
 
 
 def _is_bad(answer: Answer | NoAnswer) -> bool:

@@ -8,7 +8,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from processor.engine.limits import Cost, Limits, Load
 from processor.engine.responses import Responses, Symptom
@@ -46,7 +46,7 @@ class Gate:
         self._observe = observe
         self._is_open = False
         self._is_leaving = False
-        self._held: defaultdict[HaltReason, list[str]] = defaultdict(list)
+        self._held: defaultdict[HaltReason, list[tuple[str, str]]] = defaultdict(list)
         self._queue: deque[_Turn] = deque()
         self._asking: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -160,17 +160,17 @@ class Gate:
         """
         self.halt(reason, cause, action)
         held = self._held[reason]
-        held.append(cause)
+        held.append((cause, action))
         is_cured = False
         try:
             yield
             is_cured = is_cured_at_end
         finally:
-            held.remove(cause)
+            held.remove((cause, action))
             if not held:
                 self.resume(reason, is_cured=is_cured)
             elif reason in self.halts:
-                self.halts[reason] = replace(self.halts[reason], cause=held[-1])
+                self.halt(reason, *held[-1])
 
     def leave(self) -> None:
         """The process ends: what ends with it is no cure, and observers do not learn of it."""
@@ -179,10 +179,13 @@ class Gate:
     def judge(self) -> None:
         """Halt while FullStory answers no request; call this every second."""
         found = self.responses.finding(self._clock.monotonic())
-        if found is not None and found.symptom is Symptom.FAILING:
+        symptom = None if found is None else found.symptom
+        # An outage that turns into refusals has not ended: nothing is delivered yet.
+        lasts = symptom is Symptom.REFUSING and HaltReason.FULLSTORY_UNAVAILABLE in self.halts
+        if found is not None and (symptom is Symptom.FAILING or lasts):
             self.halt(HaltReason.FULLSTORY_UNAVAILABLE, found.cause)
         else:
-            self.resume(HaltReason.FULLSTORY_UNAVAILABLE)
+            self.resume(HaltReason.FULLSTORY_UNAVAILABLE, is_cured=self.responses.is_well)
 
     def serve(self) -> None:
         """Let requests through in their order, as far as there is room; called whenever that may have changed."""

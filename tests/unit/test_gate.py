@@ -352,3 +352,35 @@ def test_an_outage_is_a_halt_for_as_long_as_every_request_fails() -> None:
         assert halt.since == pytest.approx(begun + 4.0)
 
     assert [type(each) for each in play(story).observer.notices] == [Halted, Resumed]
+
+
+def test_an_outage_that_turns_into_refusals_has_not_ended_and_one_that_is_forgotten_is_not_cured() -> None:
+    """Nothing was delivered in between."""
+
+    async def story(scene: Scene) -> None:
+        gate, clock = scene.gate, FakeClock()
+        for status in [503] * 4 + [429] * 40:
+            call = gate.responses.asked(clock.monotonic(), is_question=False)
+            gate.responses.answered(call, clock.monotonic(), Answer(status), is_question=False)
+            await asyncio.sleep(1.0)
+            gate.judge()
+        assert "429" in gate.halts[HaltReason.FULLSTORY_UNAVAILABLE].cause
+        await asyncio.sleep(1_000.0)
+        gate.judge()
+
+    notices = play(story).observer.notices
+    assert [type(each) for each in notices] == [Halted, Resumed]
+    assert not play(story).observer.of(Resumed)[0].is_cured
+
+
+def test_a_halt_that_one_holder_leaves_shows_cause_and_action_of_the_other() -> None:
+    """The advice for the one may do nothing for the other."""
+
+    async def story(scene: Scene) -> None:
+        gate = scene.gate
+        with gate.held(HaltReason.GAP, "one", "Do this."):
+            with gate.held(HaltReason.GAP, "other", "Do that."):
+                assert gate.halts[HaltReason.GAP].action == "Do that."
+            assert (gate.halts[HaltReason.GAP].cause, gate.halts[HaltReason.GAP].action) == ("one", "Do this.")
+
+    play(story)

@@ -2,7 +2,18 @@
 
 import pytest
 
-from processor.engine.responses import FORGET_AFTER_S, LEAST_FAILURES, LEAST_S, SLOW_S, Finding, Responses, Symptom
+from processor.engine.responses import (
+    FAILURES_MATTER_S,
+    FORGET_AFTER_S,
+    FORGET_SLOW_AFTER_S,
+    LEAST_FAILURES,
+    LEAST_REFUSALS,
+    LEAST_S,
+    SLOW_S,
+    Finding,
+    Responses,
+    Symptom,
+)
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 
 FINE, FAILED, REFUSED = Answer(200), Answer(503), Answer(429)
@@ -73,13 +84,40 @@ def test_an_answer_that_speaks_of_the_request_ends_an_outage(status: int) -> Non
 
 
 def test_refusals_are_no_outage() -> None:
-    """Nor are failures among them: who refuses, works."""
+    """Who refuses, works; two in a row are enough, as nothing is sent for a while after each."""
     service = Service()
-    service.answer(FAILED, *[REFUSED] * LEAST_FAILURES)
+    service.answer(*[REFUSED] * LEAST_REFUSALS)
 
     assert service.finding == Finding(
         Symptom.REFUSING, "FullStory refuses every request with 429 (too many requests)", 1_000.0
     )
+
+
+def test_one_refusal_hides_no_outage() -> None:
+    """Before it or in the middle of it; refusals alone for long show that the service works again."""
+    service = Service()
+    service.answer(REFUSED, *[FAILED] * LEAST_FAILURES)
+    assert service.finding is not None
+    assert service.finding.symptom is Symptom.FAILING
+    service.answer(REFUSED)
+    assert service.finding.symptom is Symptom.FAILING
+    service.answer(*[REFUSED] * (int(FAILURES_MATTER_S) + 1))
+    later = service.finding
+    assert later is not None
+    assert later.symptom is Symptom.REFUSING
+
+
+def test_a_long_wait_outlasts_the_answer_to_an_earlier_request() -> None:
+    """It was sent before anybody knew. The answer to a later one ends the wait."""
+    service = Service()
+    early = service.responses.asked(service.now, is_question=False)
+    service.answer(Answer(503, None, 3_600.0))
+    service.responses.answered(early, service.now, FINE, is_question=False)
+    assert service.finding == Finding(Symptom.FAILING, "FullStory answers 503 to every request", 1_000.0)
+    service.now += 3_000.0
+    assert service.finding is not None, "the wait goes on"
+    service.answer(FINE)
+    assert service.finding is None
 
 
 def test_questions_about_jobs_are_judged_apart() -> None:
@@ -110,7 +148,7 @@ def test_a_request_that_waits_for_long_is_told_of_before_its_answer() -> None:
     assert service.finding is None
     service.now += 1.0
 
-    assert service.finding == Finding(Symptom.SLOW, "FullStory has not answered a request for 4 s", 1_000.0)
+    assert service.finding == Finding(Symptom.SLOW, "FullStory takes long to answer", 1_000.0)
 
 
 def test_slow_answers_are_a_finding_until_a_fast_one() -> None:
@@ -118,7 +156,7 @@ def test_slow_answers_are_a_finding_until_a_fast_one() -> None:
     service = Service()
     service.answer(FINE, took_s=SLOW_S + 1)
     service.answer(FINE, took_s=SLOW_S + 1)
-    assert service.finding == Finding(Symptom.SLOW, "FullStory takes longer than 3 s to answer", 1_000.0)
+    assert service.finding == Finding(Symptom.SLOW, "FullStory takes long to answer", 1_000.0)
     service.answer(FINE)
     assert service.finding is None
 
@@ -134,10 +172,22 @@ def test_questions_may_take_their_time_and_a_call_that_was_given_up_waits_no_mor
 
 
 def test_what_was_long_ago_is_forgotten() -> None:
-    """A worker that lost its partitions during an outage learns no more of it."""
+    """A worker that lost its partitions during an outage learns no more of it; that is no good answer."""
     service = Service()
-    service.answer(*[FAILED] * 5, took_s=SLOW_S)
+    service.answer(*[FAILED] * 5)
     service.now += FORGET_AFTER_S + 1
+    assert service.finding is None
+    assert not service.responses.is_well
+    service.answer(FINE)
+    assert service.responses.is_well
+
+
+def test_slowness_is_forgotten_soon_where_nothing_is_sent_and_never_while_it_goes_on() -> None:
+    """It ages from the last slow answer."""
+    service = Service()
+    service.answer(*[FINE] * 100, took_s=SLOW_S + 1)
+    assert service.finding is not None
+    service.now += FORGET_SLOW_AFTER_S
     assert service.finding is None
 
 

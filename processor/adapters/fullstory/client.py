@@ -195,7 +195,7 @@ def _said(error: Exception) -> str:
         return "http_proxy or https_proxy is no URL such as http://proxy:3128"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"the certificate of {error.host} is not valid: {error.certificate_error}"[:MAX_DETAIL_CHARACTERS]
-    if isinstance(error, aiohttp.ClientConnectorError) and (reason := reason_of(error)) is not None:
+    if isinstance(error, aiohttp.ClientConnectorError) and (reason := reason_of(error.os_error)) is not None:
         return f"{error.host}:{error.port}: {reason}"
     return f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARACTERS]
 

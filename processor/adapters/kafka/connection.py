@@ -11,6 +11,11 @@ SILENT_LOOKS = 3
 """So many questions in a row without an answer mean that no broker answers, where nothing else tells. One may have met
 the one broker that is away."""
 
+FIRST_LOOKS = 2
+"""The same before any broker has ever answered."""
+
+GROUP_ACTION = "Grant the worker Read on the group that PROCESSOR_KAFKA__GROUP_ID names."
+
 _LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
 _TRANSPORT = frozenset(
     {KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._SSL, KafkaError._TIMED_OUT, *_LOGIN},
@@ -60,18 +65,27 @@ class Connection:
         self._refusal = None
         self.answered()
 
+    def group_answered(self) -> None:
+        """The group has answered a member that owns partitions: whatever refused it was a passing fault."""
+        self._refusal = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the group was said to refuse this worker."""
+        return self._refusal is not None
+
     def did_not_answer(self) -> None:
-        """No broker has answered a question in time."""
+        """No broker has answered in time, whatever was asked in one look."""
         self._unanswered += 1
 
     @property
     def fault(self) -> SourceFault | None:
         """What is wrong, if anything is known to be."""
-        if self._unanswered and (self._are_all_down or self._unanswered >= SILENT_LOOKS or not self._has_answered):
+        silent_looks = SILENT_LOOKS if self._has_answered else FIRST_LOOKS
+        if self._unanswered and (self._are_all_down or self._unanswered >= silent_looks):
             return self._unreachable()
         if self._refusal is not None:
-            action = "Grant the worker Read on the group that PROCESSOR_KAFKA__GROUP_ID names."
-            return SourceFault(f"Kafka does not let the worker join its group ({self._refusal.str()})", action)
+            return SourceFault(f"Kafka does not let the worker join its group ({self._refusal.str()})", GROUP_ACTION)
         return None
 
     def _unreachable(self) -> SourceFault:
@@ -83,5 +97,5 @@ class Connection:
             return SourceFault(f"Kafka at {self._servers} refuses the login ({reason})", action)
         if self._last.code() == KafkaError._SSL:
             action = "Check security.protocol and the certificates in PROCESSOR_KAFKA__PROPERTIES."
-            return SourceFault(f"Kafka at {self._servers} cannot be spoken to by TLS ({reason})", action)
+            return SourceFault(f"the TLS connection to Kafka at {self._servers} fails ({reason})", action)
         return SourceFault(f"Kafka does not answer at {self._servers} ({reason})")

@@ -56,6 +56,8 @@ class Offsets:
         self._consumer = consumer
         self._settings = settings
         self._is_stopping = is_stopping
+        self._missing: list[str] = []
+        self._similar: dict[str, str | None] = {}
 
     def starts(self, partitions: Sequence[KafkaPartition]) -> dict[TopicPartition, Start]:
         """Return where the group goes on in each partition, or where it begins."""
@@ -113,8 +115,11 @@ class Offsets:
         listed = {each: self._consumer.list_topics(each, timeout=LOOK_S).topics[each] for each in self._settings.topics}
         faults = {name: found.error for name, found in listed.items() if found.error}
         missing = [name for name, error in faults.items() if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART]
-        known = list(self._consumer.list_topics(timeout=LOOK_S).topics) if missing else []
-        return [_topic_fault(name, error, nearest(name, known)) for name, error in faults.items()]
+        if missing and missing != self._missing:  # all topics of a cluster are many: once for each that is missing
+            known = list(self._consumer.list_topics(timeout=LOOK_S).topics)
+            self._similar = {name: nearest(name, known) for name in missing}
+        self._missing = missing
+        return [_topic_fault(name, error, self._similar.get(name)) for name, error in faults.items()]
 
     def does_group_answer(self) -> bool:
         """Say whether the group's coordinator answers in a moment."""

@@ -31,7 +31,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.commits import Commits
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, consumer_config, refusals
-from processor.adapters.kafka.connection import Connection
+from processor.adapters.kafka.connection import GROUP_ACTION, Connection
 from processor.adapters.kafka.faults import is_fatal, said
 from processor.adapters.kafka.figures import figures
 from processor.adapters.kafka.offsets import Offsets, Start, named
@@ -46,6 +46,16 @@ CONSUME_WAIT_S = 0.02
 
 LOOK_EVERY_S = 5.0
 """How often the ends of partitions are asked for: one question for all, on the thread that also polls."""
+
+DOUBTFUL_TOPICS = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+    }
+)
+"""Errors after which the topics are looked at."""
 
 LOOK_SOON_S = 1.0
 """The same while something seems to be wrong, and before the group is joined."""
@@ -217,12 +227,13 @@ class KafkaSource:
         is_doubtful = not self._has_joined or self._connection.is_in_doubt or self._doubts_topics
         if time.monotonic() < self._looked_at + (LOOK_SOON_S if is_doubtful else LOOK_EVERY_S):
             return
-        if ends := self._offsets.ends(self._epochs):
+        ends = self._offsets.ends(self._epochs)
+        if ends:
             self._connection.answered()
             self._tell(self._listener.ends, ends)
-        elif self._epochs:
-            self._connection.did_not_answer()
-        if is_doubtful or not self._epochs or self._connection.is_in_doubt:
+        if self._epochs and not ends and not is_doubtful:
+            self._connection.did_not_answer()  # the next look, soon, asks further
+        elif is_doubtful or not self._epochs:
             self._look_for_faults()
         self._tell_faults()
         self._looked_at = time.monotonic()
@@ -235,6 +246,8 @@ class KafkaSource:
             self._connection.did_not_answer()
             return
         self._connection.answered()
+        if self._connection.is_refused and self._epochs and self._offsets.does_group_answer():
+            self._connection.group_answered()
         self._doubts_topics = bool(missing)
         if missing:
             self._faults[HaltReason.SOURCE_TOPIC] = SourceFault("; ".join(missing))
@@ -298,6 +311,8 @@ class KafkaSource:
             for (topic, number), records in found.items()
             if (epoch := self._epochs.get(partition := TopicPartition(topic, number))) is not None
         ]
+        if chunk or ended:
+            self._connection.answered()
         if chunk:
             self._positions |= {part.id: part.records[-1].offset + 1 for part in chunk}
             size = sum(part.bytes for part in chunk)
@@ -310,7 +325,7 @@ class KafkaSource:
     def _meet(self, message: Message, error: KafkaError) -> None:
         """React to an event that came in a record's place."""
         if is_fatal(error):
-            raise SourceError(f"Kafka's client cannot go on: {error.str()}")
+            raise _fatal(error)
         self._note(error)
         partition = TopicPartition(message.topic() or "", message.partition() or 0)
         if error.code() == KafkaError._AUTO_OFFSET_RESET and partition in self._epochs:
@@ -428,7 +443,7 @@ class KafkaSource:
 
     def _on_error(self, error: KafkaError) -> None:
         if is_fatal(error):
-            self._tell(self._listener.failed, SourceError(f"Kafka's client cannot go on: {error.str()}"))
+            self._tell(self._listener.failed, _fatal(error))
         else:
             self._note(error)
             self._tell(self._listener.trouble, error.str())
@@ -436,7 +451,7 @@ class KafkaSource:
     def _note(self, error: KafkaError) -> None:
         """Look soon for what an error may mean."""
         self._connection.report(error)
-        if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
+        if error.code() in DOUBTFUL_TOPICS:
             self._doubts_topics = True
 
     def _on_statistics(self, text: str) -> None:
@@ -450,6 +465,12 @@ class KafkaSource:
 
 def _kafka_offsets(offsets: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
     return [KafkaPartition(each.topic, each.partition, offset) for each, offset in offsets.items()]
+
+
+def _fatal(error: KafkaError) -> SourceError:
+    """Say that the client has ended. A group by KIP-848 ends one that it refuses (librdkafka 2.16)."""
+    is_refusal = "group authorization" in error.str().lower()
+    return SourceError(f"Kafka's client cannot go on: {error.str()}" + (f". {GROUP_ACTION}" if is_refusal else ""))
 
 
 def _as_source_error(error: Exception) -> SourceError:

@@ -1,0 +1,69 @@
+"""Whether Kafka answers: what librdkafka reports and how questions end, made into one fault."""
+
+from confluent_kafka import KafkaError
+
+from processor.adapters.kafka.connection import FIRST_LOOKS, GROUP_ACTION, SILENT_LOOKS, Connection
+
+REFUSED = KafkaError(
+    KafkaError._TRANSPORT,
+    "k:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)",
+)
+ALL_DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN)
+GROUP = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
+
+
+def cause(connection: Connection) -> str:
+    """Return what is wrong, in words; empty when nothing is."""
+    return "" if connection.fault is None else connection.fault.cause
+
+
+def test_brokers_that_are_down_are_a_fault_once_a_question_had_no_answer() -> None:
+    """Librdkafka may be wrong for a moment, while connections are made anew."""
+    connection = Connection("k:9092")
+    connection.answered()
+    connection.report(REFUSED)
+    connection.report(ALL_DOWN)
+    assert connection.is_in_doubt
+    assert cause(connection) == ""
+    connection.did_not_answer()
+    assert cause(connection) == "Kafka does not answer at k:9092 (connection refused)"
+    connection.answered()
+    assert cause(connection) == ""
+    assert not connection.is_in_doubt
+
+
+def test_silence_is_a_fault_after_some_looks() -> None:
+    """One question may have met the one broker that is away; before any answer there is less to go by."""
+    first, later = Connection("k:9092"), Connection("k:9092")
+    later.answered()
+    for connection, looks in ((first, FIRST_LOOKS), (later, SILENT_LOOKS)):
+        for _ in range(looks - 1):
+            connection.did_not_answer()
+            assert cause(connection) == ""
+        connection.did_not_answer()
+        assert cause(connection) == "Kafka does not answer at k:9092"
+
+
+def test_a_refusal_of_the_group_lasts_until_the_group_answers_or_is_joined() -> None:
+    """Brokers that answer are no sign of it."""
+    for ends in (Connection.group_answered, Connection.joined):
+        connection = Connection("k:9092")
+        connection.answered()
+        connection.report(GROUP)
+        connection.answered()
+        assert "does not let the worker join its group" in cause(connection)
+        assert connection.fault is not None
+        assert connection.fault.action == GROUP_ACTION
+        ends(connection)
+        assert cause(connection) == ""
+
+
+def test_a_login_that_is_refused_names_the_properties() -> None:
+    """The address is right, so it is not what to check."""
+    connection = Connection("k:9092")
+    connection.report(KafkaError(KafkaError._AUTHENTICATION, "sasl_plaintext://k:9092: SASL authentication error: no"))
+    connection.report(ALL_DOWN)
+    connection.did_not_answer()
+    assert cause(connection) == "Kafka at k:9092 refuses the login (SASL authentication error: no)"
+    assert connection.fault is not None
+    assert "PROCESSOR_KAFKA__PROPERTIES" in connection.fault.action
