@@ -13,8 +13,9 @@ from processor.adapters.kafka import commits as commits_module
 from processor.adapters.kafka import source as module
 from processor.adapters.kafka.source import KafkaSource
 from processor.model.errors import SourceError
+from processor.model.reasons import HaltReason
 from processor.model.records import Headers, Record, TopicPartition, held_bytes
-from processor.runtime.ports import Commit
+from processor.runtime.ports import Commit, SourceFault
 from tests.kafka.cluster import Cluster, ExternalCluster, free_port
 from tests.kafka.conftest import Names
 from tests.kafka.members import (
@@ -365,13 +366,17 @@ async def test_a_commit_beyond_the_end_is_a_gap(kafka: Cluster, names: Names, pr
 
 @protocols
 @on_a_loop
-async def test_a_missing_topic_is_told(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """The source waits for the topic, and can be stopped."""
+async def test_a_missing_topic_is_told_until_it_is_created(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """The source waits for the topic, and names the cause meanwhile; then it reads it without a restart."""
     async with member(kafka, names, protocol) as one:
-        await until(lambda: any(names.topic in each for each in one.troubles), "it is told")
-        await one.until_polled()
+        await until(lambda: one.source_faults != [], "it is told")
+        assert one.owned == {}
+        kafka.create_topic(names.topic)
+        await until(lambda: one.source_faults[-1] == {}, "the fault is over")
+        await until(lambda: one.owned != {}, "the topic is read")
 
-    assert one.owned == {}
+    told, *_ = one.source_faults
+    assert told == {HaltReason.SOURCE_TOPIC: SourceFault(f"topic {names.topic} does not exist")}
     assert one.failures == []
 
 
@@ -382,7 +387,10 @@ async def test_an_absent_broker_is_told(names: Names) -> None:
 
     async with member(nowhere, names) as one:
         await until(lambda: any("Connection refused" in each for each in one.troubles), "it is told")
+        await until(lambda: one.source_faults != [], "it is a fault of the source")
 
+    (fault,) = one.source_faults[0].values()
+    assert fault.cause == f"Kafka does not answer at {nowhere.bootstrap_servers} (connection refused)"
     assert one.is_stopped
     assert one.failures == []
 
