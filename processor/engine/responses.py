@@ -54,7 +54,7 @@ class Finding:
 
 @dataclass(slots=True)
 class _Streak:
-    """Bad answers in a row."""
+    """Calls of one kind: those that await their answers, and the bad answers in a row."""
 
     what: str
     since: float = 0.0
@@ -65,6 +65,8 @@ class _Streak:
     waits_until: float = float("-inf")
     """The end of the longest wait that was asked for."""
     cause: str = ""
+    calls: dict[int, float] = field(default_factory=dict)
+    """When each call was made that awaits its answer."""
 
     def add(self, now: float, asked_at: float, answer: Answer | NoAnswer) -> None:
         """Count an answer; a good one ends the streak, but a wait only if it was asked for after that."""
@@ -98,9 +100,6 @@ class _Streak:
 class Responses:
     """Told of each call to FullStory and of its answer. Questions about jobs are judged apart from all else."""
 
-    _calls: dict[int, float] = field(default_factory=dict)
-    """When each request was made that awaits its answer."""
-    _questions_asked: dict[int, float] = field(default_factory=dict)
     _count: int = 0
     _requests: _Streak = field(default_factory=lambda: _Streak("request"))
     _questions: _Streak = field(default_factory=lambda: _Streak("question about a job"))
@@ -113,13 +112,14 @@ class Responses:
     def asked(self, now: float, *, is_question: bool) -> int:
         """Count a call; the number that is returned names it."""
         self._count += 1
-        (self._questions_asked if is_question else self._calls)[self._count] = now
+        self._streak(is_question=is_question).calls[self._count] = now
         return self._count
 
     def answered(self, call: int, now: float, answer: Answer | NoAnswer, *, is_question: bool) -> None:
         """Count its answer."""
-        asked_at = (self._questions_asked if is_question else self._calls).pop(call)
-        (self._questions if is_question else self._requests).add(now, asked_at, answer)
+        streak = self._streak(is_question=is_question)
+        asked_at = streak.calls.pop(call)
+        streak.add(now, asked_at, answer)
         self.is_well = not _is_bad(answer)
         if is_question:
             return
@@ -131,8 +131,8 @@ class Responses:
 
     def dropped(self, call: int) -> None:
         """Forget a call, if it has no answer yet: nobody waits for it any more."""
-        self._calls.pop(call, None)
-        self._questions_asked.pop(call, None)
+        for streak in (self._requests, self._questions):
+            streak.calls.pop(call, None)
 
     def finding(self, now: float) -> Finding | None:
         """Return what is wrong at this moment; what stops delivery goes before what only delays it."""
@@ -141,11 +141,14 @@ class Responses:
             return min(found, key=lambda each: (each.symptom.value, each.since))
         return self._slowness(now)
 
+    def _streak(self, *, is_question: bool) -> _Streak:
+        return self._questions if is_question else self._requests
+
     def _slowness(self, now: float) -> Finding | None:
         since = self._slow_since
-        if since is not None and not self._calls and now - self._slow_at > FORGET_SLOW_AFTER_S:
+        if since is not None and not self._requests.calls and now - self._slow_at > FORGET_SLOW_AFTER_S:
             since = self._slow_since = None
-        oldest = min(self._calls.values(), default=now)
+        oldest = min(self._requests.calls.values(), default=now)
         if now - oldest >= SLOW_S:
             since = oldest if since is None else min(since, oldest)
         return None if since is None else Finding(Symptom.SLOW, "FullStory takes long to answer", since)
