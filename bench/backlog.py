@@ -12,8 +12,8 @@ import click
 from bench.end_to_end import sink
 from bench.kafka import create, kafka
 from bench.stages import CLEAN
-from processor.cli.generator import GeneratedRecord, generate
-from processor.cli.settings.memory import MIB
+from processor.settings.memory import MIB
+from processor.workload import GeneratedRecord, generate
 from tests.kafka.programs import environment_of, wait_until, worker
 from tests.kafka.topics import produce_all
 from tests.results import keep

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.kafka import create
 from bench.stages import CLEAN
-from processor.cli.generator import generate
+from processor.workload import generate
 from tests.kafka.cluster import Cluster, free_port
 from tests.kafka.conftest import Names
 from tests.kafka.programs import ROOT, WorkerProgram, ask, environment_of, wait_until, worker

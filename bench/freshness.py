@@ -10,9 +10,9 @@ import click
 
 from bench.kafka import create, kafka
 from bench.stages import CLEAN
-from processor.cli.account import Arrival, uniques
-from processor.cli.generator import Delivered, GeneratedRecord, generate
 from processor.engine.partition import BatchLimits
+from processor.workload import Delivered, GeneratedRecord, generate
+from processor.workload.account import Arrival, uniques
 from tests.chaos.evidence import effects
 from tests.kafka.programs import environment_of, sandbox, wait_until, worker
 from tests.kafka.topics import paced, produce_all

@@ -16,7 +16,7 @@ import click
 
 from bench.kafka import create, kafka
 from bench.stages import CLEAN
-from processor.cli.generator import GeneratedRecord, generate
+from processor.workload import GeneratedRecord, generate
 from tests.kafka.programs import SandboxProgram, ask, environment_of, sandbox, wait_until, worker
 from tests.kafka.topics import paced, produce_all
 from tests.results import keep

@@ -8,13 +8,13 @@ from collections.abc import Mapping as ReadMapping
 import orjson
 
 from processor.adapters.schemas.local import LocalSchemas, shipped_folder
-from processor.cli.generator import Mix, generate
 from processor.events.avro import Reader, decode, reader_of
 from processor.events.framing import SchemaId, schema_ids
 from processor.events.mapping import Mapping, MappingRules
 from processor.events.payload import PayloadBuilder, PayloadLimits
 from processor.model.outcomes import Mapped
 from processor.model.records import Record, held_bytes
+from processor.workload import Mix, generate
 
 ROUNDS = 7
 EVENTS = 20_000

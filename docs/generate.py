@@ -17,11 +17,11 @@ from markdown import Markdown
 
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import Definition, Label
-from processor.cli.check.catalogue import FINDINGS, Finding, Level
-from processor.cli.settings.memory import MAX_QUEUE_BYTES, MIB, PARTITION_FETCH_BYTES, MemorySplit
-from processor.cli.settings.operation import Memory
-from processor.cli.settings.properties import KAFKA_RESERVED
-from processor.cli.settings.variables import Variable, groups, variables
+from processor.commands.check.catalogue import FINDINGS, Finding, Level
+from processor.settings.memory import MAX_QUEUE_BYTES, MIB, PARTITION_FETCH_BYTES, MemorySplit
+from processor.settings.operation import Memory
+from processor.settings.properties import KAFKA_RESERVED
+from processor.settings.variables import Variable, groups, variables
 
 DOCS = Path(__file__).parent
 RUNBOOK = DOCS.parent / "processor" / "adapters" / "telemetry" / "runbook.html"

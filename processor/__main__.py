@@ -1,5 +1,5 @@
 """`python -m processor`: the command line without an installed script."""
 
-from processor.cli.main import main
+from processor.commands.main import main
 
 main(prog_name="segment-fullstory")

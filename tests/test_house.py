@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import processor
-from processor.cli.main import main
+from processor.commands.main import main
 from tests.locks import locked, version_of
 from tests.needs import need
 

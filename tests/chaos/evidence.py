@@ -9,8 +9,8 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
-from processor.cli.account import letter_of
 from processor.model.reasons import Kind
+from processor.workload.account import letter_of
 from tests.chaos.oracle import Commit, Evidence
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names

@@ -11,9 +11,9 @@ from itertools import accumulate
 from math import inf
 from typing import Any, NamedTuple, final
 
-from processor.cli.account import Account, Arrival, Balance, Letter, uniques
-from processor.cli.generator import Delivered, GeneratedRecord
 from processor.model.reasons import Kind
+from processor.workload import Delivered, GeneratedRecord
+from processor.workload.account import Account, Arrival, Balance, Letter, uniques
 
 NAMED = 5
 """How many offenders against one law are named."""

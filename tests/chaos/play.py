@@ -15,8 +15,8 @@ from typing import Any, final
 import confluent_kafka
 
 from processor import __version__
-from processor.cli.generator import generate
 from processor.engine.limits import PLANNED_JOBS
+from processor.workload import generate
 from tests.chaos import toxiproxy
 from tests.chaos.evidence import gather
 from tests.chaos.faults import Round, clear_up, plan, strike

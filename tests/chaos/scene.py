@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, final
 from urllib.parse import urlsplit
 
-from processor.cli.generator import Mix
+from processor.workload import Mix
 from tests.chaos.toxiproxy import Toxiproxy, toxiproxy
 from tests.kafka.cluster import KafkaCluster, free_port
 from tests.kafka.conftest import Names

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from processor.cli.account import Letter
-from processor.cli.generator import DeadLettered, Delivered, Expectation, GeneratedRecord
 from processor.model.reasons import DeadLetterReason, Kind
+from processor.workload import DeadLettered, Delivered, Expectation, GeneratedRecord
+from processor.workload.account import Letter
 from tests.chaos.oracle import Commit, Evidence, Judgement, Oracle
 
 UID = "user-1"

@@ -14,11 +14,11 @@ import pytest
 from aiohttp import web
 
 from processor.adapters.kafka.mock import MockCluster
-from processor.cli.check.catalogue import CONFIGURATION_INVALID, FINDINGS
-from processor.cli.check.probe import UID
-from processor.cli.generate import CLEAN, MIXED
-from processor.cli.generator import Mix, generate
+from processor.commands.check.catalogue import CONFIGURATION_INVALID, FINDINGS
+from processor.commands.check.probe import UID
+from processor.commands.generate import CLEAN, MIXED
 from processor.sandbox import Effect, Role, Sandbox, SandboxOptions
+from processor.workload import Mix, generate
 from tests.commands.program import Done, interrupt, run, started
 
 KEY = "na1.c2VjcmV0LWtleQ"

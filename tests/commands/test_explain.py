@@ -12,9 +12,9 @@ import fastavro
 import pytest
 
 from processor.adapters.schemas.local import shipped_folder
-from processor.cli.explain.next_steps import NEXT_STEPS
-from processor.cli.generator.encoding import AvroEncoder
+from processor.commands.common.next_steps import NEXT_STEPS
 from processor.model.reasons import DeadLetterReason, FilterReason
+from processor.workload.encoding import AvroEncoder
 from tests.commands.program import ROOT, Done, interrupt, run, started
 
 IDENTIFY: dict[str, Any] = {

@@ -6,8 +6,8 @@ import signal
 from collections import Counter
 
 from processor.adapters.kafka.mock import MockCluster
-from processor.cli.generator import generate
 from processor.sandbox import Role, Sandbox, SandboxOptions
+from processor.workload import generate
 from tests.commands.program import run, started
 from tests.kafka.programs import wait_until
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from processor.adapters.kafka.mock import MockCluster
-from processor.cli.explain.next_steps import BY_FULLSTORY, REDRIVE
-from processor.cli.generator import generate
+from processor.commands.common.next_steps import BY_FULLSTORY, REDRIVE
 from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason
 from processor.model.records import Headers, Record, TopicPartition
+from processor.workload import generate
 from tests.commands.program import Done, run
 
 PRODUCED_S = 10.0

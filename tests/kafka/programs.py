@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from processor.cli.account import Arrival
+from processor.workload.account import Arrival
 from tests.kafka.cluster import Cluster, free_port
 from tests.kafka.conftest import Names
 

@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from processor.cli.generator import Mix, generate
+from processor.workload import Mix, generate
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 from tests.kafka.topics import committed, end_offsets, journals, produce_all, read_all

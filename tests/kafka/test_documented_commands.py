@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from processor import __version__
 from processor.adapters.schemas.local import shipped_folder
-from processor.cli.main import main
+from processor.commands.main import main
 from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
-from processor.cli.account import Account, Balance, letter_of
-from processor.cli.generator import DeadLettered, Delivered, GeneratedRecord, Mix, generate
 from processor.model.reasons import DeadLetterReason
+from processor.workload import DeadLettered, Delivered, GeneratedRecord, Mix, generate
+from processor.workload.account import Account, Balance, letter_of
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 from tests.kafka.programs import (

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from processor.cli.generator import generate
+from processor.workload import generate
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 from tests.kafka.programs import sandbox, wait_until, worker

@@ -19,7 +19,7 @@ from confluent_kafka.admin import (
 )
 
 from processor.adapters.kafka.config import LOGIN
-from processor.cli.generator import Mix, generate
+from processor.workload import Mix, generate
 from tests.commands.program import run
 from tests.fakes import oidc
 from tests.fakes.tls import PASSWORD, Certificates

@@ -12,8 +12,8 @@ from functools import partial
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from processor.cli.generator import GeneratedRecord
 from processor.model.records import Record
+from processor.workload import GeneratedRecord
 from tests.kafka.cluster import Cluster
 
 DEADLINE_S = 60.0

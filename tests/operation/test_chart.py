@@ -14,7 +14,7 @@ import yaml
 
 from docs.generate import VALUES_SCHEMA, values_schema
 from processor import __version__
-from processor.cli.settings import load
+from processor.settings import load
 from tests.needs import need
 from tests.operation.helm import CHART, DEFINITIONS, LEAST, definition, helm, missing, rendered, said
 from tests.operation.prometheus import ROOT

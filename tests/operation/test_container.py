@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from processor.adapters.kafka.mock import MockCluster
-from processor.cli.settings.variables import variables
+from processor.settings.variables import variables
 from tests.kafka.cluster import Cluster, free_port, java
 from tests.kafka.conftest import Names
 from tests.kafka.maven import run

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.stages import CLEAN
-from processor.cli.generator import generate
+from processor.workload import generate
 from tests.kafka.cluster import Cluster, KafkaCluster
 from tests.kafka.conftest import Names
 from tests.kafka.programs import ask, environment_of, sandbox, wait_until, worker

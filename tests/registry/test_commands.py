@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from processor.adapters.kafka.mock import MockCluster
 from processor.adapters.schemas.local import fingerprint_of, shipped_folder
-from processor.cli.generator.encoding import AvroEncoder
 from processor.model.records import Headers
+from processor.workload.encoding import AvroEncoder
 from tests.commands.program import Done, run
 from tests.commands.test_explain_topic import produce
 from tests.kafka.programs import ROOT

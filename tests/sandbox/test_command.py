@@ -13,7 +13,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from processor.cli.sandbox import sandbox
+from processor.commands.sandbox import sandbox
 from processor.sandbox import Faults, Role
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "fullstory-api.md"
@@ -85,7 +85,7 @@ def test_a_port_in_use_is_said_without_a_traceback() -> None:
 
 def test_the_program_serves_with_its_options_until_it_is_told_to_stop() -> None:
     """Started on any free port it prints its address, key and faults, honours them, and ends cleanly on SIGTERM."""
-    start = [sys.executable, "-c", "from processor.cli.sandbox import sandbox; sandbox()"]
+    start = [sys.executable, "-c", "from processor.commands.sandbox import sandbox; sandbox()"]
     options = ["--port", "0", "--key", "k=USER", "--org-id", "O-1", "--latency", "0.01", "--failing-items", "1"]
     with subprocess.Popen([*start, *options], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None

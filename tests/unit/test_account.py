@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from processor.cli.account import MAX_NAMED, Account, Arrival, Balance, Letter, letter_of
-from processor.cli.generator import DeadLettered, Delivered, Expectation, Filtered
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind
+from processor.workload import DeadLettered, Delivered, Expectation, Filtered
+from processor.workload.account import MAX_NAMED, Account, Arrival, Balance, Letter, letter_of
 
 USER = Delivered(Kind.USER, "user-1", "u7_0")
 LATER_USER = Delivered(Kind.USER, "user-1", "u7_1")

@@ -13,16 +13,16 @@ from processor.adapters.clock import SystemClock
 from processor.adapters.kafka.facts import Cluster, Group, Topic, allows
 from processor.adapters.kafka.offsets import Stored
 from processor.adapters.kafka.reading import latest
-from processor.cli.check import catalogue
-from processor.cli.check.catalogue import FINDINGS, Finding, Found, Level
-from processor.cli.check.checks import in_order
-from processor.cli.check.kafka import of_cluster, of_group
-from processor.cli.check.probe import probe
-from processor.cli.check.report import summary
-from processor.cli.settings.connections import Kafka
+from processor.commands.check import catalogue
+from processor.commands.check.catalogue import FINDINGS, Finding, Found, Level
+from processor.commands.check.checks import in_order
+from processor.commands.check.kafka import of_cluster, of_group
+from processor.commands.check.probe import probe
+from processor.commands.check.report import summary
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import Kind
 from processor.model.records import OffsetRange, TopicPartition
+from processor.settings.connections import Kafka
 
 KAFKA = Kafka(
     bootstrap_servers="kafka:9092",

@@ -20,13 +20,12 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from processor.adapters.kafka.mock import MockCluster, Tail
-from processor.cli.account import Balance
-from processor.cli.demo import command, demo, play
-from processor.cli.demo.closing import Closing
-from processor.cli.demo.display import Display, Lines, LiveTable, Phase, Progress, display_for
-from processor.cli.demo.scene import TOPIC, Script, Severity, sandbox_options, worker_settings
-from processor.cli.demo.tally import Tally
-from processor.cli.demo.traffic import MAX_AT_ONCE, MAX_UNCONSUMED, Traffic
+from processor.commands.demo import command, demo, play
+from processor.commands.demo.closing import Closing
+from processor.commands.demo.display import Display, Lines, LiveTable, Phase, Progress, display_for
+from processor.commands.demo.scene import TOPIC, Script, Severity, sandbox_options, worker_settings
+from processor.commands.demo.tally import Tally
+from processor.commands.demo.traffic import MAX_AT_ONCE, MAX_UNCONSUMED, Traffic
 from processor.engine.verdict import RetryReason
 from processor.model.errors import SourceError
 from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind
@@ -34,6 +33,7 @@ from processor.model.records import Record, TopicPartition
 from processor.runtime.notices import Answered, Consumed, Rebalanced, Redelivered, Released, Retried, Settled
 from processor.runtime.state import WorkerState
 from processor.sandbox import Condition, Faults
+from processor.workload.account import Balance
 from tests.fakes.state import IDLE
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from processor.cli.demo.pasting import MAKE
+from processor.commands.demo.pasting import MAKE
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "processor", "demo"]

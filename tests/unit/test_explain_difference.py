@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from processor.cli.explain.difference import Comparison, differences
-from processor.cli.explain.explanation import Explanation, Request, Verdict
+from processor.commands.common.explanation import Explanation, Request, Verdict
+from processor.commands.explain.difference import Comparison, differences
 
 OTHER = "/v2/events"
 

@@ -9,8 +9,8 @@ from typing import Any
 import fastavro
 import pytest
 
-from processor.cli.generator import DeadLettered, Delivered, Filtered, GeneratedRecord, Mix, generate
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind
+from processor.workload import DeadLettered, Delivered, Filtered, GeneratedRecord, Mix, generate
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 SEED = 7

@@ -14,12 +14,12 @@ from processor.adapters.fullstory.key import ApiKey
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.mock import MockCluster
 from processor.adapters.schemas.registry import RegistrySchemas
-from processor.cli.rotation import ClientProperties, KeyFile, kafka_properties, registry_properties
-from processor.cli.settings.connections import SchemaRegistry
-from processor.cli.settings.properties import kafka_properties_in
+from processor.app.renew import ClientProperties, KeyFile, kafka_properties, registry_properties
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.errors import SourceError
 from processor.runtime.account import Account
+from processor.settings.connections import SchemaRegistry
+from processor.settings.properties import kafka_properties_in
 from tests.fakes.schemas import FakeRegistry
 
 OLD, NEW = "na1.old", "na1.new"

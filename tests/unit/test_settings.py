@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from docs import generate
 from processor.adapters.kafka.config import KafkaSettings, consumer_config, producer_config
-from processor.cli.settings import MemorySplit, Settings, load
-from processor.cli.settings.connections import FullStory, Kafka, SchemaRegistry
-from processor.cli.settings.memory import HELD_PER_BATCH_BYTE, MIB, budget_for, largest_batch
-from processor.cli.settings.properties import KAFKA_RESERVED
-from processor.cli.settings.variables import Variable, variables
 from processor.events.privacy import PropertyLists
 from processor.events.rules import MappingRules
 from processor.model.errors import ConfigurationError
+from processor.settings import MemorySplit, Settings, load
+from processor.settings.connections import FullStory, Kafka, SchemaRegistry
+from processor.settings.memory import HELD_PER_BATCH_BYTE, MIB, budget_for, largest_batch
+from processor.settings.properties import KAFKA_RESERVED
+from processor.settings.variables import Variable, variables
 
 SECRET = "hunter2"
 

@@ -13,11 +13,11 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.cli.settings import load
-from processor.cli.settings.sources import PLACEHOLDER
-from processor.cli.settings.variables import Variable, variables
-from processor.cli.settings_command import settings, toml
+from processor.commands.settings import settings, toml
 from processor.model.errors import ConfigurationError
+from processor.settings import load
+from processor.settings.sources import PLACEHOLDER
+from processor.settings.variables import Variable, variables
 
 SECRET = "hunter2-hunter2"
 KEY = f"na1.{SECRET}"

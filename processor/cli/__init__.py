@@ -1,1 +1,0 @@
-"""Commands and settings: the composition root (layer 6)."""

@@ -1,5 +1,0 @@
-"""`segment-fullstory check`: whether the worker could do its work here, before it does."""
-
-from processor.cli.check.command import check
-
-__all__ = ["check"]

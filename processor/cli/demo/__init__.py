@@ -1,5 +1,0 @@
-"""The demo: the whole system on embedded defaults in one process, from Kafka to FullStory, and its closing account."""
-
-from processor.cli.demo.command import demo
-
-__all__ = ["demo"]

@@ -1,0 +1,117 @@
+"""What facts about a cluster mean for the worker."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from processor.adapters.kafka.facts import Cluster, Group, Topic
+from processor.adapters.kafka.offsets import Stored
+from processor.commands.check import catalogue
+from processor.commands.check.catalogue import Found
+from processor.model.nearest import nearest
+from processor.model.records import OffsetRange, TopicPartition
+from processor.settings.connections import Kafka
+
+DAY_MS = 24 * 3_600 * 1_000
+MIN_RETENTION_DAYS = 14
+MIN_OFFSET_METADATA_BYTES = 4_096
+MIN_IN_SYNC = 2
+
+
+def of_cluster(kafka: Kafka, cluster: Cluster) -> Iterator[Found]:
+    """Judge the brokers and the topics."""
+    yield Found(catalogue.KAFKA_REACHED, f"{_counted(cluster.brokers, 'broker')}, cluster {cluster.id or '?'}")
+    known = [each for name in (*kafka.topics, kafka.dead_letter_topic) if (each := cluster.topics.get(name))]
+    if cluster.broker_settings is None or any(each.settings is None or each.may_write is None for each in known):
+        yield Found(catalogue.KAFKA_RETICENT, "settings of topics and brokers, or rights")
+    metadata = _number(cluster.broker_settings, "offset.metadata.max.bytes")
+    if metadata is not None and metadata < MIN_OFFSET_METADATA_BYTES:
+        yield Found(catalogue.KAFKA_OFFSET_METADATA, f"offset.metadata.max.bytes is {metadata}")
+    free = set(cluster.names).difference(kafka.topics, [kafka.dead_letter_topic])
+    for name in kafka.topics:
+        yield _of_source(name, cluster.topics.get(name), free)
+    letters = cluster.topics.get(kafka.dead_letter_topic)
+    if letters is None:
+        yield Found(catalogue.LETTERS_MISSING, _missing(kafka.dead_letter_topic, free))
+    else:
+        sources = [topic for name in kafka.topics if (topic := cluster.topics.get(name))]
+        for found in _of_letters(letters, sources):
+            yield found._replace(seen=f"{kafka.dead_letter_topic}: {found.seen}")
+
+
+def _of_source(name: str, topic: Topic | None, free: Collection[str]) -> Found:
+    if topic is None:
+        return Found(catalogue.TOPIC_MISSING, _missing(name, free))
+    if topic.may_read is False:
+        return Found(catalogue.TOPIC_FORBIDDEN, f"topic {name}: no right to read")
+    return Found(catalogue.TOPIC_FOUND, f"{name}: {_counted(len(topic.replicas), 'partition')}")
+
+
+def _missing(name: str, free: Collection[str]) -> str:
+    """Say that a topic does not exist, with the one that was probably meant, of those that no other setting names."""
+    meant = nearest(name, free)
+    return f"topic {name} does not exist" + (f" (did you mean {meant}?)" if meant else "")
+
+
+def _of_letters(letters: Topic, sources: list[Topic]) -> Iterator[Found]:
+    if letters.may_write is False:
+        yield Found(catalogue.LETTERS_FORBIDDEN, "no right to write")
+    else:
+        yield Found(catalogue.LETTERS_FOUND, _counted(len(letters.replicas), "partition"))
+    in_sync, replicas = _number(letters.settings, "min.insync.replicas"), min(letters.replicas, default=0)
+    if in_sync is not None and in_sync > replicas:
+        yield Found(catalogue.LETTERS_UNWRITABLE, f"min.insync.replicas {in_sync}, {_counted(replicas, 'replica')}")
+    elif in_sync is not None and in_sync < MIN_IN_SYNC:
+        yield Found(catalogue.LETTERS_MIN_ISR, f"min.insync.replicas {in_sync}, {_counted(replicas, 'replica')}")
+    retention = _number(letters.settings, "retention.ms")
+    if retention is not None and 0 <= retention < MIN_RETENTION_DAYS * DAY_MS:
+        yield Found(catalogue.LETTERS_RETENTION, f"retention.ms {retention}, {retention / DAY_MS:.1f} days")
+    if "compact" in (letters.settings or {}).get("cleanup.policy", ""):
+        yield Found(catalogue.LETTERS_COMPACTED, f"cleanup.policy {(letters.settings or {})['cleanup.policy']}")
+    size = _number(letters.settings, "max.message.bytes")
+    largest = max((_number(each.settings, "max.message.bytes") or 0 for each in sources), default=0)
+    if size is not None and size < largest:
+        yield Found(catalogue.LETTERS_SIZE, f"max.message.bytes {size}, {largest} where records come from")
+
+
+def of_group(
+    kafka: Kafka,
+    cluster: Cluster,
+    committed: Mapping[TopicPartition, Stored],
+    available: Mapping[TopicPartition, OffsetRange],
+) -> Iterator[Found]:
+    """Judge where the group stands; its state may be unknown, its commits are not."""
+    group = cluster.group
+    if group is not None and group.is_allowed is False:
+        yield Found(catalogue.GROUP_FORBIDDEN, f"group {kafka.group_id}: no right to read")
+        return
+    offsets = {each: stored.offset for each, stored in committed.items() if stored.offset >= 0}
+    gaps = [each for each, offset in offsets.items() if not available[each].start <= offset <= available[each].end]
+    for each in gaps:
+        finding = catalogue.GROUP_GAP if kafka.on_gap == "halt" else catalogue.GROUP_GAP_PASSED
+        held = available[each]
+        yield Found(finding, f"{each}: committed {offsets[each]}, the topic holds {held.start} to {held.end}")
+    where = (
+        f"committed on {len(offsets)} of {_counted(len(committed), 'partition')}"
+        if offsets
+        else f"new: begins at the {kafka.start} record"
+    )
+    at_first = {each: held.start if kafka.start == "earliest" else held.end for each, held in available.items()}
+    begins = at_first | offsets
+    lag = sum(held.end - begins[each] for each, held in available.items() if each not in gaps)
+    yield Found(catalogue.GROUP_READY, f"{kafka.group_id}: {where}, {_counted(lag, 'record')} behind{_members(group)}")
+
+
+def _members(group: Group | None) -> str:
+    """Say who is in the group, if that is known; Kafka calls a group dead that has no members and no commits."""
+    if group is None:
+        return ""
+    return f", {group.state}, {_counted(group.members, 'member')}" if group.members else ", no members"
+
+
+def _number(settings: Mapping[str, str] | None, name: str) -> int | None:
+    """Return a setting that is a number; None where it is not told."""
+    text = (settings or {}).get(name) or ""
+    return int(text) if text.removeprefix("-").isdecimal() else None
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -1,0 +1,89 @@
+"""What becomes of a sample of records, and what that says of the settings and of the producer."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import orjson
+
+from processor.commands.check import catalogue
+from processor.commands.check.catalogue import Found
+from processor.commands.common.explanation import Explanation
+from processor.events.json_text import parse_json
+from processor.model.outcomes import Event
+from processor.model.records import TopicPartition
+
+BROWSER_LIBRARY = "analytics.js"
+
+
+@final
+@dataclass(slots=True)
+class Survey:
+    """Counts what becomes of records; keeps ids of users only to compare them."""
+
+    records: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    rules: Counter[str] = field(default_factory=Counter)
+    partitions: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
+    anonymous_in_browser: int = 0
+
+    def add(self, partition: TopicPartition, explanation: Explanation) -> None:
+        """Count a record."""
+        self.records += 1
+        self.outcomes[explanation.outcome] += 1
+        if explanation.reason is not None:
+            self.reasons[explanation.outcome][explanation.reason] += 1
+        else:
+            self.rules.update({note.rule for note in explanation.notes})
+        for request in explanation.requests:
+            if (uid := _uid(orjson.loads(request.body))) is not None:
+                self.partitions[partition.topic, uid].add(partition.partition)
+        if explanation.event is not None and explanation.requests:
+            self.anonymous_in_browser += _is_anonymous_in_browser(explanation.event)
+
+    def findings(self, *, is_anonymous_a_user: bool) -> Iterator[Found]:
+        """Say what the counts mean."""
+        if not self.records:
+            yield Found(catalogue.RECORDS_NONE, "no record in any partition")
+            return
+        counts = ", ".join(map(self._count, ("delivered", "filtered", "dead-lettered")))
+        rules = f"; rules applied: {_counts(self.rules)}" if self.rules else ""
+        yield Found(catalogue.RECORDS_SAMPLED, f"{self.records} records: {counts}{rules}")
+        if self.outcomes["filtered"] * 2 > self.records:
+            yield Found(catalogue.RECORDS_MOSTLY_FILTERED, self._share("filtered"))
+        if self.outcomes["dead-lettered"]:
+            yield Found(catalogue.RECORDS_REJECTED, self._share("dead-lettered"))
+        if spread := sum(len(each) > 1 for each in self.partitions.values()):
+            yield Found(catalogue.RECORDS_USER_SPREAD, f"{spread} of {len(self.partitions)} users")
+        if self.anonymous_in_browser and is_anonymous_a_user:
+            yield Found(catalogue.RECORDS_ANONYMOUS_BROWSER, f"{self.anonymous_in_browser} of {self.records} records")
+
+    def _count(self, outcome: str) -> str:
+        reasons = f" ({_counts(self.reasons[outcome])})" if outcome in self.reasons else ""
+        return f"{outcome} {self.outcomes[outcome]}{reasons}"
+
+    def _share(self, outcome: str) -> str:
+        return f"{self.outcomes[outcome]} of {self.records} records: {_counts(self.reasons[outcome])}"
+
+
+def _counts(counter: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in sorted(counter.items(), key=lambda each: -each[1]))
+
+
+def _uid(body: Mapping[str, Any]) -> str | None:
+    """Return whose item it is; None where it names a session."""
+    user = body.get("user")
+    found = user.get("uid") if isinstance(user, dict) else body.get("uid")
+    return found if isinstance(found, str) else None
+
+
+def _is_anonymous_in_browser(event: Event) -> bool:
+    if event.get("userId"):
+        return False
+    context = event.get("context")
+    context = parse_json(context) if isinstance(context, str) else context
+    library = context.get("library") if isinstance(context, dict) else None
+    name = library.get("name") if isinstance(library, dict) else None
+    return name == BROWSER_LIBRARY or event.get("channel") == "browser"

@@ -1,0 +1,210 @@
+"""From a record to what the worker makes of it, by the worker's own decoder, mapping and payload builder."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, final
+
+import orjson
+
+from processor.adapters.fullstory import HEADERS, post_headers, post_path
+from processor.commands.common.letter import Letter, letter_of
+from processor.commands.common.next_steps import BY_FULLSTORY, NEXT_STEPS, REDRIVE
+from processor.events.avro import Reader, decode, reader_of
+from processor.events.framing import SCHEMA_HEADER, Fingerprint, SchemaId, header_of, kind_of, schema_ids
+from processor.events.json_text import parse_json
+from processor.events.mapping import Mapping
+from processor.events.payload import Payload, PayloadBuilder, PayloadLimits
+from processor.model.outcomes import Event, Filtered, Rejected
+from processor.model.reasons import Kind
+from processor.model.records import Record
+from processor.runtime.ports import Schemas
+
+NO_TIME = -1
+"""What Kafka gives for a record without a timestamp, as those of files are."""
+
+MASKED_KEY = "Basic ***"
+KEY_TO_COME = "(made of the request and a random number when it is planned)"
+"""In place of an Idempotency-Key."""
+
+_EPOCH = "1970-01-01T00:00:00.000Z"
+
+_ALONE = PayloadLimits(max_records=1, max_bytes=sys.maxsize)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A record to explain."""
+
+    place: str
+    record: Record
+    container: str | None = None
+    """How the record was packed, where Kafka would pack it in another way."""
+    fault: str | None = None
+    """What is wrong with the line that it was read from, if it is no JSON."""
+
+
+class Note(NamedTuple):
+    """A rule that was applied, to a name of the event, or what is worth knowing besides."""
+
+    rule: str
+    path: str
+    text: str = ""
+
+
+class Request(NamedTuple):
+    """A POST as it would be sent."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Verdict = Literal["delivered", "filtered", "dead-lettered"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What becomes of one record."""
+
+    place: str
+    framing: str
+    schema: str | None
+    event: Event | None
+    """Decoded as a whole, as far as that is possible."""
+    outcome: Verdict
+    reason: str | None
+    requests: Sequence[Request]
+    notes: Sequence[Note]
+    letter: Letter | None
+
+    @property
+    def next_step(self) -> str | None:
+        """What to do, where the record is not delivered or was not; None where nothing is left to do."""
+        if self.reason is not None:
+            return NEXT_STEPS[self.reason]
+        return BY_FULLSTORY.get(self.letter.reason, REDRIVE) if self.letter else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines; the body stands in it byte for byte."""
+        told: dict[str, Any] = {
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "next_step": self.next_step,
+            "requests": [
+                {"method": "POST", "path": each.path, "headers": each.headers, "body": orjson.Fragment(each.body)}
+                for each in self.requests
+            ],
+            "notes": [each._asdict() for each in self.notes],
+            "record": self.place,
+        }
+        if self.letter is not None:
+            told["dead_letter"] = {"reason": self.letter.reason, "detail": self.letter.detail, "of": self.letter.origin}
+        return told
+
+
+@final
+class Explainer:
+    """Explains records under one configuration; asks for each schema once.
+
+    The worker gives an absent schema `waits_s` to appear before it is the record's own fault.
+    """
+
+    def __init__(self, mapping: Mapping, schemas: Schemas, waits_s: float) -> None:
+        self._mapping = mapping
+        self._schemas = schemas
+        self._waits_s = waits_s
+        self._texts: dict[SchemaId, str | None] = {}
+        self._readers: dict[SchemaId, Reader] = {}
+        self._whole: dict[SchemaId, Reader] = {}
+
+    async def explain(self, given: Input) -> Explanation:
+        """Return what becomes of a record; raises `RegistryUnavailableError`."""
+        letter = letter_of(given.record)
+        record = letter.original if letter else given.record
+        named = await self._learn(record)
+        notes: list[Note] = []
+        decoded = decode(record, self._readers)
+        if isinstance(decoded, dict):
+            self._mapping.map(decoded, record.timestamp_ms, lambda rule, path: notes.append(Note(rule.value, path)))
+        payload = PayloadBuilder(record.offset, self._mapping, self._readers, _ALONE).build([record])
+        requests = [_request(kind, item.body) for kind in Kind for item in payload.items(kind)]
+        outcome, reason = _verdict(payload)
+        notes += [Note(rejected.reason.value, "", rejected.detail) for _, rejected in payload.rejected]
+        if named is not None and self._texts[named] is None and self._waits_s > 0:
+            detail = f"the worker waits {self._waits_s:.0f} s for the schema to be registered before that"
+            notes.append(Note("waits", "", detail))
+        if any(_is_of_epoch(each) for each in requests) and record.timestamp_ms == NO_TIME:
+            notes.append(Note("no_time", "timestamp", "the event has no time, and a file has none of Kafka's to use"))
+        if given.fault:
+            notes.append(Note("input", "", given.fault))
+        return Explanation(
+            place=given.place,
+            framing=given.container or _framing(record, named),
+            schema=None if named is None else f"{kind_of(named)} {named}, {_name_of(self._texts[named])}",
+            event=self._event(record, decoded),
+            outcome=outcome,
+            reason=reason,
+            requests=requests,
+            notes=notes,
+            letter=letter,
+        )
+
+    async def _learn(self, record: Record) -> SchemaId | None:
+        """Fetch the schema that a record names, and return what it is named by."""
+        named = next(iter(schema_ids([record])), None)
+        if named is not None and named not in self._texts:
+            self._texts[named] = text = await self._schemas.fetch(named)
+            if text is not None:
+                self._readers[named], self._whole[named] = reader_of(text), reader_of(text, None)
+        return named
+
+    def _event(self, record: Record, decoded: Event | Filtered | Rejected) -> Event | None:
+        """Return the whole event, or what mapping reads of it where the rest cannot be decoded."""
+        whole = decode(record, self._whole)
+        best = whole if isinstance(whole, dict) else decoded
+        return best if isinstance(best, dict) else None
+
+
+def _verdict(payload: Payload) -> tuple[Verdict, str | None]:
+    for _, rejected in payload.rejected:
+        return "dead-lettered", rejected.reason.value
+    for reason in payload.filtered:
+        return "filtered", reason.value
+    return "delivered", None
+
+
+def _request(kind: Kind, body: bytes) -> Request:
+    headers = {**HEADERS, **post_headers(KEY_TO_COME), "Authorization": MASKED_KEY}
+    return Request(post_path(kind, batch=False), headers, body)  # of one item, in every mode
+
+
+def _is_of_epoch(request: Request) -> bool:
+    return bool(orjson.loads(request.body).get("timestamp") == _EPOCH)
+
+
+def _framing(record: Record, named: SchemaId | None) -> str:
+    if record.value is None:
+        return "no value: a tombstone"
+    if header_of(record.headers or []) is not None:
+        return f"Confluent's, by the header {SCHEMA_HEADER}"
+    if isinstance(named, Fingerprint):
+        return "Avro's single-object encoding"
+    if named is not None:
+        return "Confluent's, by the first bytes of the value"
+    return "JSON" if record.value[:1].strip() in (b"", b"{") else "unknown"
+
+
+def _name_of(schema: str | None) -> str:
+    """Return the name of a schema's type."""
+    if schema is None:
+        return "which no schema has"
+    parsed: Any = parse_json(schema)
+    if isinstance(parsed, list):
+        return "a union"
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("name"), str):
+        return "without a name"
+    space, name = parsed.get("namespace"), parsed["name"]
+    return f"{space}.{name}" if isinstance(space, str) and space and "." not in name else name

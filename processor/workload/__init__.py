@@ -1,0 +1,20 @@
+"""A seeded generator of Segment traffic that knows what must become of every record it makes.
+
+The demo, the tests and the benches produce these records to Kafka and afterwards compare what arrived with what each
+record's expectation says. The same seed, mix and start give the same bytes.
+"""
+
+from processor.workload.records import DeadLettered, Delivered, Expectation, Filtered, GeneratedRecord, Mix
+from processor.workload.traffic import GATE_MIX, START_MS, generate
+
+__all__ = [
+    "GATE_MIX",
+    "START_MS",
+    "DeadLettered",
+    "Delivered",
+    "Expectation",
+    "Filtered",
+    "GeneratedRecord",
+    "Mix",
+    "generate",
+]
