@@ -6,11 +6,11 @@ not: it is used from the next connection on, and the broker refuses the old one 
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, Protocol, assert_never, final
 
 from structlog.typing import FilteringBoundLogger
 
@@ -29,39 +29,46 @@ LOOK_EVERY_S = 5.0
 """Kubernetes itself takes up to a minute to renew a mounted secret."""
 
 
-class Secrets(Protocol):
-    """Secrets in files."""
+class Renewal(Protocol):
+    """Secrets in files, and what puts new ones to use."""
 
     async def look(self) -> None:
-        """Put to use what is new in them."""
+        """Put to use what is new."""
 
 
-async def watch(secrets: Secrets) -> None:
-    """Look at them for ever."""
+async def keep_renewed(secrets: Renewal) -> None:
+    """Look for new ones for ever."""
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         await secrets.look()
 
 
+class LogsIn(Protocol):
+    """A client of Kafka's that takes another login while it runs."""
+
+    def log_in(self, login: Login) -> None:
+        """Use it from the next connection on."""
+
+
 @final
 class KeyFile:
-    """The file of the API key; `tried` asks FullStory whose a key is, `use` puts it to use.
+    """The file of the API key; `ask_whose` asks FullStory whose a key is, `use` puts it to use.
 
-    A key that is refused, or another organisation's, is told of once, and the one before it stays in use.
+    A key that is refused, or another organisation's, is reported once, and the one before it stays in use.
     """
 
     def __init__(
         self,
         path: Path,
         current: str,
-        tried: Callable[[ApiKey], Awaitable[Answer | NoAnswer]],
+        ask_whose: Callable[[ApiKey], Awaitable[Answer | NoAnswer]],
         use: Callable[[ApiKey, Account], None],
         org_id: Callable[[], str | None],
         log: FilteringBoundLogger,
     ) -> None:
         self._path = path
         self._seen = current
-        self._tried = tried
+        self._ask_whose = ask_whose
         self._use = use
         self._org_id = org_id
         self._log = log
@@ -74,21 +81,26 @@ class KeyFile:
             if text == self._seen:
                 return
             key = ApiKey(text)
-            account = judge(await self._tried(key))
+            account = judge(await self._ask_whose(key))
+            # FullStory's word on a key is final: it is not asked again before the file changes. An outage says nothing
+            # of the key, so the next look asks once more.
+            if not isinstance(account, Retry):
+                self._seen = text
+            match account:
+                case Retry():
+                    self._complain(f"the new key could not be tried yet: {account.detail}")
+                case Halt():
+                    self._complain(account.detail)
+                case Account() if self._org_id() not in (None, account.org_id):
+                    # Its events would end in another organisation than those before them.
+                    self._complain(f"the new key is of the organisation {account.org_id}, not {self._org_id()}")
+                case Account():
+                    self._use(key, account)
+                    self._complaint = ""
+                case _:
+                    assert_never(account)
         except (ValueError, ConfigurationError) as error:
             self._complain(str(error))
-            return
-        if isinstance(account, Retry):
-            self._complain(f"the new key could not be tried yet: {account.detail}")
-            return
-        self._seen = text
-        if isinstance(account, Halt):
-            self._complain(account.detail)
-        elif self._org_id() not in (None, account.org_id):
-            self._complain(f"the new key is of the organisation {account.org_id}, not {self._org_id()}")
-        else:
-            self._complaint = ""
-            self._use(key, account)
 
     def _complain(self, detail: str) -> None:
         if detail != self._complaint:
@@ -100,8 +112,9 @@ class KeyFile:
 class ClientProperties:
     """What a client's properties say, in a file of them and in the files that they name: certificates and keys.
 
-    `use` takes the properties that changed, or whose files did. Where it raises `ConfigurationError` or `SourceError`,
-    and where the file cannot be read, what there was before stays in use, and that is told of once.
+    `use` takes all properties, and the names of those that changed or whose files did. Where it raises
+    `ConfigurationError` or `SourceError`, and where the file cannot be read, what there was before stays in use, and
+    that is reported once.
     """
 
     def __init__(
@@ -110,7 +123,7 @@ class ClientProperties:
         path: Path | None,
         read: Callable[[Path], Mapping[str, Any]],
         current: Mapping[str, Any],
-        use: Callable[[Mapping[str, Any]], Awaitable[None]],
+        use: Callable[[Mapping[str, Any], set[str]], Awaitable[None]],
         log: FilteringBoundLogger,
     ) -> None:
         self._client = client
@@ -125,16 +138,17 @@ class ClientProperties:
     async def look(self) -> None:
         """Put what changed to use."""
         try:
+            # A property that is gone from the file, or a file that is gone, is about to be swapped: it did not change.
             found = {**self._current, **({} if self._path is None else self._read(self._path))}
             contents = {**self._contents, **_contents(found)}
             changed = {
-                name: value
+                name
                 for name, value in found.items()
                 if self._current.get(name) != value or self._contents.get(name) != contents.get(name)
             }
             if not changed:
                 return
-            await self._use(changed)
+            await self._use(found, changed)
         except (ValueError, ConfigurationError, SourceError) as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
@@ -158,7 +172,7 @@ def _contents(properties: Mapping[str, Any]) -> Mapping[str, bytes]:
 def kafka_properties(
     path: Path | None,
     kafka: KafkaSettings,
-    log_in: Callable[[Login], None],
+    clients: Iterable[LogsIn],
     begin_anew: Callable[[], None],
     log: FilteringBoundLogger,
 ) -> ClientProperties:
@@ -166,28 +180,27 @@ def kafka_properties(
 
     `begin_anew` raises `ConfigurationError` where that cannot be.
     """
-    properties = dict(kafka.properties)
 
-    async def use(changed: Mapping[str, Any]) -> None:
-        wanted = properties | dict(changed)
-        if changed.keys() <= set(LOGIN):
-            log_in(Login.of(wanted))
+    async def use(properties: Mapping[str, Any], changed: set[str]) -> None:
+        # What only a new client takes is tried first, because a worker that works would end for it. A login ends
+        # nothing, and the broker decides from when on it refuses the old one.
+        if changed <= set(LOGIN):
+            for client in clients:
+                client.log_in(Login.of(properties))
         else:
-            await asyncio.to_thread(try_out, replace(kafka, properties=wanted))
+            await asyncio.to_thread(try_out, replace(kafka, properties=properties))
             begin_anew()
-        properties.update(wanted)
 
-    return ClientProperties("Kafka", path, kafka_properties_in, properties, use, log)
+    return ClientProperties("Kafka", path, kafka_properties_in, kafka.properties, use, log)
 
 
 def registry_properties(
     settings: SchemaRegistry, registry: RegistrySchemas, log: FilteringBoundLogger
 ) -> ClientProperties:
     """Return those of the registry's client, which are used from the next question on."""
-    properties: dict[str, Any] = settings.client_properties()
 
-    async def use(changed: Mapping[str, Any]) -> None:
-        await registry.renew({**properties, **changed})
-        properties.update(changed)
+    async def use(properties: Mapping[str, Any], _changed: set[str]) -> None:
+        await registry.renew(properties)
 
-    return ClientProperties("schema registry", settings.properties_file, registry_properties_in, properties, use, log)
+    current = settings.client_properties()
+    return ClientProperties("schema registry", settings.properties_file, registry_properties_in, current, use, log)

@@ -1,28 +1,19 @@
 """`segment-fullstory run`: the worker as a process."""
 
 import asyncio
-import gc
 import os
 import sys
-from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import click
-from structlog.typing import FilteringBoundLogger
 
-from processor import __version__
 from processor.adapters.telemetry.logs import logging_to
-from processor.app.assemble import process
+from processor.app.run import run_until
 from processor.commands.common.options import CONFIG
 from processor.commands.common.signals import stop_on_signal
 from processor.model.errors import ConfigurationError, SourceError
-from processor.model.reasons import HaltReason
-from processor.runtime.state import ActiveHalt
-from processor.settings import Settings, load
-
-YOUNG_OBJECTS = 50_000
-"""Batches come and go without cycles, so the collector may look at new objects rarely."""
+from processor.settings import load
 
 
 @click.command
@@ -53,39 +44,15 @@ def _serve(config: Path | None) -> int:
     with logging_to(sys.stderr, settings.log.level, settings.log.format) as log:
 
         async def serve() -> None:
-            stop = stop_on_signal()
-            halts = await _work(settings, stop, log, reload)
-            while not stop.is_set():
-                log.info("begins anew")
-                halts = await _work(reload(), stop, log, reload)
-            if halts:
-                log.warning("stopped while halted", halts={reason.value: each.cause for reason, each in halts.items()})
-            else:
-                log.info("stopped")
+            await run_until(stop_on_signal(), settings, log, reload)
 
         try:
             asyncio.run(serve())
         except ConfigurationError:
             raise
         except Exception as error:
-            log.critical("the worker cannot go on", error=str(error), exc_info=not _is_expected(error))
+            # An error of Kafka's client explains itself. Any other is a defect, and its traceback is wanted.
+            is_expected = isinstance(error, SourceError)
+            log.critical("the worker cannot go on", error=str(error), exc_info=not is_expected)
             return 1
         return 0
-
-
-async def _work(
-    settings: Settings, stop: asyncio.Event, log: FilteringBoundLogger, reload: Callable[[], Settings]
-) -> Mapping[HaltReason, ActiveHalt]:
-    """Run one worker to its end; return the halts that were in force when it was told to stop."""
-    async with process(settings, log, reload=reload) as worker:
-        log.info("started", version=__version__, topics=settings.kafka.topics, http_port=worker.port)
-        gc.unfreeze()
-        gc.collect()  # what a worker before this one left
-        gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS)
-        return await worker.run(stop)
-
-
-def _is_expected(error: Exception) -> bool:
-    """Say whether an error explains itself; any other is a defect, and its traceback is wanted."""
-    return isinstance(error, SourceError)

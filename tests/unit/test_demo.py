@@ -164,7 +164,7 @@ def play_with(
     async def process(*_: object) -> AsyncIterator[StubWorker]:
         yield worker
 
-    monkeypatch.setattr(play, "process", process)
+    monkeypatch.setattr(play, "open_process", process)
     return asyncio.run(play.play(script, structlog.get_logger(), NoAudience(display)))
 
 

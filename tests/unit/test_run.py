@@ -1,105 +1,99 @@
-"""`segment-fullstory run` where it cannot work: what is said, and with which exit code."""
+"""The worker as a process: what ends it, and who begins in its place."""
 
-import os
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-DEADLINE_S = 60
-KEY = "na1.c2VjcmV0LWtleQ"
+from processor.app.run import Process
+from processor.model.reasons import HaltReason
+from processor.runtime.state import ActiveHalt
+from processor.settings import Settings, load
 
-WORKING = {
-    "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
-    "PROCESSOR_KAFKA__TOPICS": "segment-events",
-    "PROCESSOR_KAFKA__GROUP_ID": "fullstory",
-    "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "segment-events-dlq",
-    "PROCESSOR_FULLSTORY__API_KEY": KEY,
-    "PROCESSOR_FULLSTORY__BASE_URL": "http://127.0.0.1:1",
-    "PROCESSOR_HTTP__HOST": "127.0.0.1",
-    "PROCESSOR_HTTP__PORT": "0",
-}
+HALTS: Mapping[HaltReason, ActiveHalt] = {HaltReason.UNAUTHORIZED: ActiveHalt("FullStory answers 401", 0.0, "")}
 
 
-@pytest.fixture
-def taken_port() -> Iterator[int]:
-    """Give a port that somebody else listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        yield listener.getsockname()[1]
+class StubWorker:
+    """In place of a worker: leaves when it is told to, and ends with the error that it is given."""
+
+    def __init__(self) -> None:
+        self.is_running = asyncio.Event()
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self, stop: asyncio.Event) -> Mapping[HaltReason, ActiveHalt]:
+        """Wait to be stopped, or to fail."""
+        self.is_running.set()
+        leaving: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([leaving, self._failure], return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        if self._failure.done():
+            self._failure.result()
+        return HALTS
+
+    def failed(self, error: Exception) -> None:
+        """End by this error."""
+        self._failure.set_exception(error)
 
 
-def run(environment: dict[str, str], *options: str) -> tuple[int, str]:
-    """Run the worker; return its exit code and what it said."""
-    bare = {name: value for name, value in os.environ.items() if not name.startswith("PROCESSOR_")}
-    command = [sys.executable, "-m", "processor", "run", *options]
-    done = subprocess.run(
-        command, env=bare | environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False, cwd=ROOT
+def settings(folder: Path) -> Settings:
+    """Return the least that is to be set."""
+    return load(
+        {
+            "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": "localhost:9092",
+            "PROCESSOR_KAFKA__TOPICS": "segment",
+            "PROCESSOR_KAFKA__GROUP_ID": folder.name,
+            "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "letters",
+            "PROCESSOR_FULLSTORY__API_KEY": "na1.key",
+        }
     )
-    return done.returncode, done.stderr
 
 
-def test_without_any_setting_every_one_that_is_needed_is_named() -> None:
-    """All errors come at once, each with its variable and an example; there is no traceback, and the exit code is 2."""
-    code, said = run({})
+def test_a_process_ends_when_it_is_stopped() -> None:
+    """With the halts that were in force, and without a successor."""
 
-    assert code == 2
-    assert "Traceback" not in said
-    assert "5 required settings are not set" in said
-    for name in ("KAFKA__BOOTSTRAP_SERVERS", "KAFKA__TOPICS", "KAFKA__GROUP_ID", "KAFKA__DEAD_LETTER_TOPIC"):
-        assert f"  PROCESSOR_{name}=" in said
-    assert "  PROCESSOR_FULLSTORY__API_KEY=na1.EXAMPLE" in said
+    async def run() -> None:
+        worker: Any = StubWorker()
+        stop = asyncio.Event()
+        process = Process(worker, 1)
+        running = asyncio.ensure_future(process.run(stop))
+        await worker.is_running.wait()
+        stop.set()
 
+        assert await running == HALTS
+        assert process.successor is None
 
-@pytest.mark.parametrize(
-    ("wrong", "expected"),
-    [
-        ({"PROCESSOR_BATCH__LINGER_S": "soon"}, "PROCESSOR_BATCH__LINGER_S"),
-        ({"PROCESSOR_KAFKA__TOPIC": "segment"}, "did you mean PROCESSOR_KAFKA__TOPICS?"),
-        ({"PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "segment-events"}, "every dead letter would be read again"),
-        (
-            {"PROCESSOR_KAFKA__PROPERTIES": '{"enable.auto.commit": true}'},
-            "only the offsets of settled records are committed",
-        ),
-        ({"PROCESSOR_KAFKA__PROPERTIES": '{"sasl.mechanisn": "PLAIN"}'}, 'No such configuration property: "sasl.m'),
-        ({"PROCESSOR_FULLSTORY__BASE_URL": "http://api.example.com"}, "in clear text; use https"),
-        ({"PROCESSOR_FULLSTORY__BASE_URL": "https://api.eu1.fullstory.com"}, "the data centre na1"),
-        ({"PROCESSOR_FULLSTORY__API_KEY_FILE": "/nowhere"}, "PROCESSOR_FULLSTORY__API_KEY_FILE"),
-        (
-            {"PROCESSOR_MEMORY__BUDGET_BYTES": "17000000", "PROCESSOR_BATCH__MAX_BYTES": "8000000"},
-            "too small for batch",
-        ),
-        ({"PROCESSOR_SCHEMA_REGISTRY__URL": "registry"}, "PROCESSOR_SCHEMA_REGISTRY__URL"),
-    ],
-)
-def test_a_wrong_setting_is_explained(wrong: dict[str, str], expected: str) -> None:
-    """Each kind of mistake is named in a line, with exit code 2, without a traceback and without the key."""
-    code, said = run(WORKING | wrong)
-
-    assert code == 2, said
-    assert expected in said
-    assert "Traceback" not in said
-    assert KEY not in said
+    asyncio.run(run())
 
 
-def test_a_port_in_use_is_named(taken_port: int) -> None:
-    """What shows only when the port is opened is a configuration error, too."""
-    code, said = run(WORKING | {"PROCESSOR_HTTP__PORT": str(taken_port)})
+def test_a_process_that_gives_way_stops_by_itself(tmp_path: Path) -> None:
+    """It names the settings of its successor, as they were loaded when they were found to be good."""
 
-    assert code == 2
-    assert f"PROCESSOR_HTTP__PORT: port {taken_port}" in said
-    assert "Traceback" not in said
+    async def run() -> None:
+        worker: Any = StubWorker()
+        successor = settings(tmp_path)
+        process = Process(worker, 1)
+        running = asyncio.ensure_future(process.run(asyncio.Event()))
+        await worker.is_running.wait()
+        process.give_way(successor)
+
+        assert await running == HALTS
+        assert process.successor is successor
+
+    asyncio.run(run())
 
 
-def test_a_missing_file_is_named() -> None:
-    """A configuration file that is not there is an error."""
-    code, said = run(WORKING, "--config", "/nowhere.toml")
+def test_what_fails_beside_the_worker_ends_it() -> None:
+    """No part of the process is lost in silence."""
 
-    assert code == 2
-    assert "/nowhere.toml" in said
-    assert "Traceback" not in said
+    async def fail() -> None:
+        raise OSError("out of files")
+
+    async def run() -> None:
+        worker: Any = StubWorker()
+        process = Process(worker, 1, [fail])
+        await process.run(asyncio.Event())
+
+    with pytest.raises(OSError, match="out of files"):
+        asyncio.run(run())

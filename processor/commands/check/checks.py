@@ -10,7 +10,7 @@ from processor.adapters.clock import SystemClock
 from processor.adapters.fullstory import ApiKey, FullStory, Timeouts
 from processor.adapters.kafka import facts
 from processor.adapters.kafka.reading import Reader, latest
-from processor.app.assemble import kafka_settings, mapping_rules, registry_of, schemas_of
+from processor.app.parts import kafka_settings, registry_of, schemas_of
 from processor.commands.check import catalogue
 from processor.commands.check.catalogue import FINDINGS, Found, Level
 from processor.commands.check.fullstory import of_account, of_clock
@@ -181,7 +181,7 @@ async def _check_fullstory(run: _Run, *, probes: bool) -> None:
 async def _check_records(run: _Run, sample: Sample, schemas: Schemas) -> None:
     """Check what becomes of the sample, or of as much of it as there is time for."""
     settings, survey = run.settings, Survey()
-    explainer = Explainer(EventMapping(mapping_rules(settings)), schemas, settings.schema_registry.waits_s)
+    explainer = Explainer(EventMapping(settings.mapping.rules()), schemas, settings.schema_registry.waits_s)
     try:
         async with asyncio.timeout(run.left_s()):
             for partition, records in sample.items():

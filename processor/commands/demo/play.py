@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, final
 from structlog.typing import FilteringBoundLogger
 
 from processor.adapters.kafka.mock import MockCluster
-from processor.app.assemble import Process, process
+from processor.app.run import Process, open_process
 from processor.commands.demo.closing import Closing
 from processor.commands.demo.display import Display, Phase, Progress
 from processor.commands.demo.scene import (
@@ -68,21 +68,20 @@ async def play(script: Script, log: FilteringBoundLogger, audience: Audience) ->
     """
     tally = Tally()
     with MockCluster(TOPIC, DEAD_LETTER_TOPIC) as cluster:
-        async with (
-            Sandbox(sandbox_options(script)) as sandbox,
-            process(worker_settings(cluster.bootstrap_servers, sandbox.url), log, tally) as worker,
-        ):
-            where = Addresses(f"http://{HOST}:{worker.port}/", f"{sandbox.url}/", cluster.bootstrap_servers)
-            audience.opening(where)
-            course = Course(script, cluster, sandbox, worker, tally, log, audience.display)
-            with audience.display:
-                await course.run()
-            closing = _closing(course, cluster, sandbox, tally)
-            audience.closing(closing)
-            if course.stays:
-                audience.staying(where)
-                await course.stay()
-            return closing
+        async with Sandbox(sandbox_options(script)) as sandbox:
+            settings = worker_settings(cluster.bootstrap_servers, sandbox.url)
+            async with open_process(settings, log, lambda: settings, tally) as worker:
+                where = Addresses(f"http://{HOST}:{worker.port}/", f"{sandbox.url}/", cluster.bootstrap_servers)
+                audience.opening(where)
+                course = Course(script, cluster, sandbox, worker, tally, log, audience.display)
+                with audience.display:
+                    await course.run()
+                closing = _closing(course, cluster, sandbox, tally)
+                audience.closing(closing)
+                if course.stays:
+                    audience.staying(where)
+                    await course.stay()
+                return closing
 
 
 def _closing(course: "Course", cluster: MockCluster, sandbox: Sandbox, tally: Tally) -> Closing:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 import orjson
 
-from processor.app.assemble import kafka_settings, mapping_rules, registry_of, schemas_of
+from processor.app.parts import kafka_settings, registry_of, schemas_of
 from processor.commands.common.explanation import Explainer, Explanation
 from processor.commands.common.signals import end_on_interrupt
 from processor.commands.common.terminal import Terminal, complain
@@ -99,9 +99,9 @@ def _place(file: str | None, topic: str | None, partition: int | None, offset: i
 async def _explain(settings: Settings, other: Settings | None, source: Source, output: "_Output") -> int:
     async with registry_of(settings.schema_registry) as registry:
         schemas = source.schemas or schemas_of(settings.schema_registry, registry)
-        explainer = Explainer(Mapping(mapping_rules(settings)), schemas, settings.schema_registry.waits_s)
+        explainer = Explainer(Mapping(settings.mapping.rules()), schemas, settings.schema_registry.waits_s)
         another = (
-            None if other is None else Explainer(Mapping(mapping_rules(other)), schemas, other.schema_registry.waits_s)
+            None if other is None else Explainer(Mapping(other.mapping.rules()), schemas, other.schema_registry.waits_s)
         )
         comparison = Comparison()
         is_broken = False

@@ -11,12 +11,12 @@ import structlog
 from structlog.testing import LogCapture
 
 from processor.adapters.fullstory.key import ApiKey
-from processor.adapters.kafka.config import KafkaSettings
+from processor.adapters.kafka.config import KafkaSettings, Login
 from processor.adapters.kafka.mock import MockCluster
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.app.renew import ClientProperties, KeyFile, kafka_properties, registry_properties
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
-from processor.model.errors import SourceError
+from processor.model.errors import ConfigurationError, SourceError
 from processor.runtime.account import Account
 from processor.settings.connections import SchemaRegistry
 from processor.settings.properties import kafka_properties_in
@@ -37,6 +37,7 @@ class World:
     folder: Path
     answers: list[Answer | NoAnswer]
     org_id: str | None = "ORG"
+    refusal: str | None = None
     used: list[tuple[str, Account]] = field(default_factory=list)
     log: LogCapture = field(default_factory=LogCapture)
 
@@ -44,13 +45,15 @@ class World:
         self.path = self.folder / "key"
         self.write(OLD)
         log = structlog.wrap_logger(None, processors=[self.log])
-        self.file = KeyFile(self.path, OLD, self._tried, self._use, lambda: self.org_id, log)
+        self.file = KeyFile(self.path, OLD, self._ask_whose, self._use, lambda: self.org_id, log)
 
-    async def _tried(self, key: ApiKey) -> Answer | NoAnswer:
+    async def _ask_whose(self, key: ApiKey) -> Answer | NoAnswer:
         assert key.authorization == ApiKey(NEW).authorization
         return self.answers.pop(0)
 
     def _use(self, key: ApiKey, account: Account) -> None:
+        if self.refusal is not None:
+            raise ConfigurationError([self.refusal])
         self.used.append((key.authorization, account))
 
     def write(self, key: str) -> None:
@@ -111,6 +114,15 @@ def test_where_no_organisation_is_known_any_may_come(tmp_path: Path) -> None:
     assert len(world.used) == 1
 
 
+def test_a_key_that_the_client_refuses_is_told_of_once_and_the_worker_goes_on(tmp_path: Path) -> None:
+    """As one of another data centre is, while no organisation is known that would tell them apart."""
+    world = World(tmp_path, [me()])
+    world.refusal = "PROCESSOR_FULLSTORY__BASE_URL: another data centre's"
+    world.write(NEW)
+    assert world.look(times=3) == [world.refusal]
+    assert world.used == []
+
+
 @pytest.mark.parametrize("content", ["", "two words", "\N{SNOWMAN}"])
 def test_a_file_without_a_key_is_told_of_and_the_old_one_stays(tmp_path: Path, content: str) -> None:
     """So is a file that is gone."""
@@ -141,10 +153,10 @@ class Client:
         log = structlog.wrap_logger(None, processors=[self.log])
         self.file = ClientProperties("Kafka", self.path, kafka_properties_in, current, self._use, log)
 
-    async def _use(self, changed: Mapping[str, str]) -> None:
+    async def _use(self, properties: Mapping[str, str], changed: set[str]) -> None:
         if self.refusal is not None:
             raise SourceError(self.refusal)
-        self.taken.append(changed)
+        self.taken.append({name: properties[name] for name in changed})
 
     def look(self, text: str | None, times: int = 3) -> list[tuple[str, object]]:
         """Look at a file that holds this; return what was told anew."""
@@ -218,6 +230,17 @@ def test_properties_that_a_client_refuses_are_offered_again(tmp_path: Path) -> N
     assert client.look('{"sasl.password": "na1.new"}') == [("new properties are used", ["sasl.password"])]
 
 
+class Member:
+    """A client of Kafka's that notes each login it is given."""
+
+    def __init__(self, logins: list[object]) -> None:
+        self._logins = logins
+
+    def log_in(self, login: Login) -> None:
+        """Note it."""
+        self._logins.append(login)
+
+
 def test_kafka_takes_a_login_at_once_and_begins_anew_for_all_else(tmp_path: Path) -> None:
     """What it would begin with is tried before."""
     path = tmp_path / "kafka.json"
@@ -227,7 +250,7 @@ def test_kafka_takes_a_login_at_once_and_begins_anew_for_all_else(tmp_path: Path
     async def run(bootstrap_servers: str, *texts: str) -> None:
         kafka = KafkaSettings(bootstrap_servers, ("segment",), "group", "letters", properties={"sasl.password": OLD})
         logger = structlog.wrap_logger(None, processors=[log])
-        properties = kafka_properties(path, kafka, told.append, lambda: told.append("anew"), logger)
+        properties = kafka_properties(path, kafka, [Member(told)], lambda: told.append("anew"), logger)
         for text in texts:
             path.write_text(text)
             await properties.look()

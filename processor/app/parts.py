@@ -1,0 +1,60 @@
+"""Parts that commands use without a worker, too: Kafka's settings and the schemas."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from processor.adapters.kafka.config import KafkaSettings
+from processor.adapters.schemas.cache import CachedSchemas
+from processor.adapters.schemas.local import LocalSchemas, shipped_folder
+from processor.adapters.schemas.places import RegistryAndFolder
+from processor.adapters.schemas.registry import RegistrySchemas
+from processor.runtime.notices import Observer, SchemaCacheTrouble
+from processor.runtime.ports import Schemas
+from processor.settings import Settings
+from processor.settings.connections import SchemaRegistry
+
+
+def kafka_settings(settings: Settings) -> KafkaSettings:
+    """Return what the Kafka adapters need."""
+    split = settings.memory.split()
+    return KafkaSettings(
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        topics=settings.kafka.topics,
+        group_id=settings.kafka.group_id,
+        dead_letter_topic=settings.kafka.dead_letter_topic,
+        start=settings.kafka.start,
+        queue_bytes=split.queue_bytes,
+        fetch_bytes=split.fetch_bytes,
+        partition_fetch_bytes=split.partition_fetch_bytes,
+        properties=settings.kafka.client_properties(),
+    )
+
+
+@asynccontextmanager
+async def registry_of(settings: SchemaRegistry) -> AsyncIterator[RegistrySchemas | None]:
+    """Give the registry, where there is one; open until the end of the `async with`."""
+    if settings.url is None:
+        yield None
+        return
+    async with RegistrySchemas(settings.url, settings.client_properties()) as registry:
+        yield registry
+
+
+def schemas_of(settings: SchemaRegistry, registry: RegistrySchemas | None, observe: Observer | None = None) -> Schemas:
+    """Return the registry with its cache where there is one, else the folder of schemas; in a running loop.
+
+    Trouble with the cache is told to `observe`. It is none to a command: the registry is asked all the same.
+    """
+    folder = LocalSchemas(settings.folder or shipped_folder())
+    if registry is None:
+        return folder
+    loop = asyncio.get_running_loop()
+
+    def tell(detail: str) -> None:  # on another thread: files are slower than the loop may be
+        if observe is not None:
+            loop.call_soon_threadsafe(observe, SchemaCacheTrouble(detail))
+
+    if settings.cache_dir is None:
+        return RegistryAndFolder(registry, folder)
+    return RegistryAndFolder(CachedSchemas(registry, settings.cache_dir, registry.address, tell), folder)

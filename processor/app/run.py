@@ -1,0 +1,183 @@
+"""The worker as a process: with its adapters open, its telemetry served and its secrets renewed, until it has to stop.
+
+How secrets are renewed (processor/app/renew.py looks for new ones):
+
+1. FullStory's key and the registry's properties are exchanged within the adapters, and so is a login to Kafka.
+2. Kafka's client takes everything else only when it begins. Then the settings are loaded anew, the worker stops as it
+   does at SIGTERM, and another one begins with those settings in its place, in the same process.
+"""
+
+import asyncio
+import gc
+import os
+import random
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import final
+
+from structlog.typing import FilteringBoundLogger
+
+from processor import __version__
+from processor.adapters.clock import SystemClock
+from processor.adapters.fullstory import ApiKey, FullStory
+from processor.adapters.kafka.dead_letters import KafkaDeadLetters
+from processor.adapters.kafka.source import KafkaSource
+from processor.adapters.telemetry.metrics import Facts
+from processor.app.assemble import DRAIN_S, Ports, assemble, runtime_settings
+from processor.app.identity import Identity
+from processor.app.parts import kafka_settings, registry_of, schemas_of
+from processor.app.renew import KeyFile, Renewal, kafka_properties, keep_renewed, registry_properties
+from processor.app.telemetry import serve_telemetry
+from processor.engine.verdict import Answer, NoAnswer
+from processor.model.reasons import HaltReason
+from processor.runtime.account import identify_account
+from processor.runtime.notices import Observer, fan_out
+from processor.runtime.state import ActiveHalt
+from processor.runtime.worker import Worker
+from processor.settings import Settings
+
+YOUNG_OBJECTS = 50_000
+"""Batches come and go without cycles, so the collector may look at new objects rarely."""
+
+
+async def run_until(
+    stop: asyncio.Event, settings: Settings, log: FilteringBoundLogger, reload: Callable[[], Settings]
+) -> None:
+    """Deliver until `stop` is set, with one worker after the other where the settings have to be loaded anew.
+
+    Raises `SourceError` when Kafka's client cannot go on, `ConfigurationError` for what only shows when it is used.
+    """
+    while True:
+        async with open_process(settings, log, reload) as process:
+            log.info("started", version=__version__, topics=settings.kafka.topics, http_port=process.port)
+            gc.unfreeze()
+            gc.collect()  # what a worker before this one left
+            gc.freeze()
+            gc.set_threshold(YOUNG_OBJECTS)
+            halts = await process.run(stop)
+        if process.successor is None or stop.is_set():
+            break
+        log.info("begins anew")
+        settings = process.successor
+    if halts:
+        log.warning("stopped while halted", halts={reason.value: each.cause for reason, each in halts.items()})
+    else:
+        log.info("stopped")
+
+
+@final
+@dataclass(slots=True)
+class Process:
+    """A worker with all that belongs to it, ready to run."""
+
+    worker: Worker
+    port: int
+    """Where metrics and probes are served."""
+    companions: list[Callable[[], Coroutine[None, None, None]]] = field(default_factory=list)
+    """What goes on beside the worker, for as long as it runs."""
+    successor: Settings | None = None
+    """The settings of the worker that has to begin in this one's place."""
+    _leave: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def give_way(self, successor: Settings) -> None:
+        """Stop, so that another worker can begin in this one's place."""
+        self.successor = successor
+        self._leave.set()
+
+    async def run(self, stop: asyncio.Event) -> Mapping[HaltReason, ActiveHalt]:
+        """Work until `stop` is set, or until another worker has to begin.
+
+        Return the halts that were in force then. Raises `SourceError` when Kafka's client cannot go on.
+        """
+
+        async def leave_when_told() -> None:
+            await stop.wait()
+            self._leave.set()
+
+        tasks = [asyncio.ensure_future(begin()) for begin in (*self.companions, leave_when_told)]
+        for each in tasks:
+            each.add_done_callback(self._ended)
+        try:
+            return await self.worker.run(self._leave)
+        finally:
+            for each in tasks:
+                each.cancel()
+
+    def _ended(self, task: asyncio.Future[None]) -> None:
+        """None of them ends by an exception unless the program is wrong."""
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self.worker.failed(error)
+
+
+@asynccontextmanager
+async def open_process(
+    settings: Settings,
+    log: FilteringBoundLogger,
+    reload: Callable[[], Settings],
+    *observers: Observer,
+) -> AsyncIterator[Process]:
+    """Put a process together, with what it needs open until the end of the `async with`.
+
+    Raises `ConfigurationError` for what only shows when it is used. `reload` returns the settings as they are now; it
+    raises that error for settings with which no other worker could begin.
+    """
+    clock, chance = SystemClock(), random.SystemRandom()
+    all_observers: list[Observer] = []  # those of the telemetry look at the worker, which has to be there before them
+    observe = fan_out(all_observers)
+    async with AsyncExitStack() as stack:
+        # The ports.
+        fullstory = settings.fullstory
+        client = partial(
+            FullStory, clock=clock, base_url=fullstory.base_url or None, allow_private=fullstory.allow_private
+        )
+        destination = await stack.enter_async_context(client(ApiKey(fullstory.api_key.get_secret_value())))
+        registry = await stack.enter_async_context(registry_of(settings.schema_registry))
+        schemas = schemas_of(settings.schema_registry, registry, observe)
+        kafka = kafka_settings(settings)
+        source = KafkaSource(kafka, DRAIN_S)
+        dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
+
+        # The worker behind them.
+        runtime = runtime_settings(settings)
+        assembled = assemble(Ports(source, destination, dead_letters, schemas, clock, chance), runtime, observe)
+        facts = Facts(
+            __version__,
+            runtime.stamp.mapping_fingerprint,
+            settings.kafka.topics,
+            settings.memory.budget_bytes,
+            settings.kafka.group_id,
+            destination.base_url,
+            f"{socket.gethostname()}, process {os.getpid()}",
+            clock.wall(),
+        )
+        telemetry = await stack.enter_async_context(serve_telemetry(settings, assembled, facts, clock, observe, log))
+        all_observers += [*telemetry.observers, *observers]
+        process = Process(assembled.worker, telemetry.port)
+
+        # What goes on beside it.
+        identify = partial(
+            identify_account, destination, fullstory.org_id, assembled.gate, clock, chance.random, observe
+        )
+        identity = Identity(destination, assembled, runtime.delivery, settings.delivery.mode, fullstory.org_id, observe)
+
+        async def ask_whose(key: ApiKey) -> Answer | NoAnswer:
+            async with client(key) as other:
+                return await other.me()
+
+        def begin_anew() -> None:
+            process.give_way(reload())
+
+        renewals: list[Renewal] = [
+            kafka_properties(settings.kafka.properties_file, kafka, (source, dead_letters), begin_anew, log)
+        ]
+        if fullstory.api_key_file is not None:
+            key = fullstory.api_key.get_secret_value()
+            renewals.append(KeyFile(fullstory.api_key_file, key, ask_whose, identity.renew, identity.org_id, log))
+        if registry is not None:
+            renewals.append(registry_properties(settings.schema_registry, registry, log))
+        process.companions += [partial(identity.establish, identify), telemetry.watch.run]
+        process.companions += [partial(keep_renewed, each) for each in renewals]
+        yield process

@@ -1,0 +1,63 @@
+"""What shows the worker to the outside: metrics, log lines, the status page and the probes."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from structlog.typing import FilteringBoundLogger
+
+from processor.adapters.telemetry.history import History
+from processor.adapters.telemetry.logs import LogObserver, outlet
+from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
+from processor.adapters.telemetry.page import render
+from processor.adapters.telemetry.server import TelemetryServer
+from processor.app.assemble import Assembled
+from processor.runtime.notices import Observer
+from processor.runtime.ports import Clock
+from processor.runtime.state import WorkerState
+from processor.runtime.watch import Watch
+from processor.settings import Settings
+
+
+class Telemetry(NamedTuple):
+    """What is shown, and where."""
+
+    observers: Sequence[Observer]
+    """These have to be told of everything that happens."""
+    watch: Watch
+    """This has to run beside the worker."""
+    port: int
+    """Where metrics and probes are served."""
+
+
+@asynccontextmanager
+async def serve_telemetry(
+    settings: Settings,
+    assembled: Assembled,
+    facts: Facts,
+    clock: Clock,
+    observe: Observer,
+    log: FilteringBoundLogger,
+) -> AsyncIterator[Telemetry]:
+    """Show a worker until the end of the `async with`."""
+    history = History(clock)
+
+    def remember(state: WorkerState) -> None:
+        history.look(state)
+        if (lines := outlet()) is not None:
+            history.note_log(lines.lost, lines.fault)
+
+    watch = Watch(assembled.worker.state, assembled.gate, clock, time.thread_time, observe, remember)
+    registry = new_registry()
+    observers = (Metrics(registry, watch.state, clock, facts), LogObserver(log, clock), history)
+    async with TelemetryServer(
+        settings.http.host,
+        settings.http.port,
+        registry,
+        watch.state,
+        lambda: render(watch.state(), history, facts, clock.monotonic(), clock.wall()),
+        clock,
+        fail_on_halt=settings.ready.fail_on_halt,
+    ) as server:
+        yield Telemetry(observers, watch, server.port)
