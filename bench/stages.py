@@ -7,7 +7,8 @@ from collections.abc import Mapping as ReadMapping
 
 import orjson
 
-from processor.adapters.schemas.local import LocalSchemas, shipped_folder
+from processor import shipped_folder
+from processor.adapters.schemas.local import LocalSchemas
 from processor.events.avro import Reader, decode, reader_of
 from processor.events.framing import SchemaId, schema_ids
 from processor.events.mapping import Mapping, MappingRules

@@ -17,10 +17,10 @@ from markdown import Markdown
 
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import Definition, Label
-from processor.commands.check.catalogue import FINDINGS, Finding, Level
+from processor.commands.check.findings import FINDINGS, Finding, Level
+from processor.settings.client_properties import KAFKA_RESERVED
 from processor.settings.memory import MAX_QUEUE_BYTES, MIB, PARTITION_FETCH_BYTES, MemorySplit
 from processor.settings.operation import Memory
-from processor.settings.properties import KAFKA_RESERVED
 from processor.settings.variables import Variable, groups, variables
 
 DOCS = Path(__file__).parent

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from processor import shipped_folder
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.schemas.cache import CachedSchemas
-from processor.adapters.schemas.local import LocalSchemas, shipped_folder
+from processor.adapters.schemas.local import LocalSchemas
 from processor.adapters.schemas.places import RegistryAndFolder
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.runtime.notices import Observer, SchemaCacheTrouble

@@ -21,9 +21,9 @@ from processor.adapters.schemas.registry import RegistrySchemas
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry
 from processor.model.errors import ConfigurationError, SourceError
 from processor.runtime.account import Account, judge
-from processor.settings.checks import read_key
+from processor.settings.client_properties import FILE_PROPERTY, kafka_properties_in, registry_properties_in
 from processor.settings.connections import SchemaRegistry
-from processor.settings.properties import FILE_PROPERTY, kafka_properties_in, registry_properties_in
+from processor.settings.validators import read_key
 
 LOOK_EVERY_S = 5.0
 """Kubernetes itself takes up to a minute to renew a mounted secret."""

@@ -7,9 +7,8 @@ from typing import Annotated, Literal, final
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from processor.settings import checks
-from processor.settings.definitions import About, Group, Line, Word
-from processor.settings.properties import (
+from processor.settings import validators
+from processor.settings.client_properties import (
     KAFKA_RESERVED,
     REGISTRY_RESERVED,
     Properties,
@@ -21,11 +20,12 @@ from processor.settings.properties import (
     registry_properties_in,
     reveal,
 )
+from processor.settings.definitions import About, Group, Line, Word
 
 _KafkaProperties = Annotated[Properties, BeforeValidator(partial(parse_properties, reserved=KAFKA_RESERVED))]
 _RegistryProperties = Annotated[Properties, BeforeValidator(partial(parse_properties, reserved=REGISTRY_RESERVED))]
-_KafkaFile = Annotated[Path, AfterValidator(partial(checks.readable, read=kafka_properties_in))]
-_RegistryFile = Annotated[Path, AfterValidator(partial(checks.readable, read=registry_properties_in))]
+_KafkaFile = Annotated[Path, AfterValidator(partial(validators.readable, read=kafka_properties_in))]
+_RegistryFile = Annotated[Path, AfterValidator(partial(validators.readable, read=registry_properties_in))]
 
 _ANY_KEY = "unknown"
 """In place of a key that could not be taken, so that the rest is checked all the same."""
@@ -37,13 +37,13 @@ class Kafka(Group):
 
     bootstrap_servers: Annotated[
         str,
-        AfterValidator(checks.servers),
+        AfterValidator(validators.servers),
         About("Brokers for the first connection, as HOST:PORT, separated by commas.", "", "kafka-1:9092,kafka-2:9092"),
     ]
     topics: Annotated[
         tuple[str, ...],
-        BeforeValidator(checks.comma_list),
-        AfterValidator(checks.topics),
+        BeforeValidator(validators.comma_list),
+        AfterValidator(validators.topics),
         About(
             "Topics to consume, separated by commas. Patterns are not supported.", "", "segment.identify,segment.track"
         ),
@@ -53,7 +53,7 @@ class Kafka(Group):
     ]
     dead_letter_topic: Annotated[
         str,
-        AfterValidator(checks.topic),
+        AfterValidator(validators.topic),
         About("Topic for records that FullStory can never accept. It must exist.", "", "segment.dead-letters"),
     ]
     properties_file: Annotated[
@@ -118,7 +118,7 @@ class SchemaRegistry(Group):
     """Where Avro schemas come from."""
 
     url: Annotated[
-        Annotated[str, AfterValidator(checks.urls)] | None,
+        Annotated[str, AfterValidator(validators.urls)] | None,
         About(
             "Base URLs of a schema registry with Confluent's API, separated by commas.",
             "Without a registry, schema ids come from `ids.json` in the folder of schemas.",
@@ -197,7 +197,7 @@ class FullStory(Group):
     """Where events go. Set the key directly or as a file, not both."""
 
     api_key_file: Annotated[
-        Annotated[Path, AfterValidator(partial(checks.readable, read=checks.read_key))] | None,
+        Annotated[Path, AfterValidator(partial(validators.readable, read=validators.read_key))] | None,
         About(
             "File that contains the API key, such as a mounted secret. White space around the key is ignored.",
             "You can set the key directly instead.",
@@ -249,11 +249,11 @@ class FullStory(Group):
     @classmethod
     def _one_key(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:
         path, given = info.data.get("api_key_file"), key.get_secret_value()
-        checks.not_both(given, path, "PROCESSOR_FULLSTORY__API_KEY_FILE")
+        validators.not_both(given, path, "PROCESSOR_FULLSTORY__API_KEY_FILE")
         if given:
-            return SecretStr(checks.key(given))
+            return SecretStr(validators.key(given))
         if path is not None:
-            return SecretStr(checks.read_key(path))
+            return SecretStr(validators.read_key(path))
         if "api_key_file" in info.data:
             raise PydanticCustomError("missing", "is not set")
         return key
@@ -263,4 +263,4 @@ class FullStory(Group):
     def _serves_the_key(cls, base_url: str, info: ValidationInfo) -> str:
         key: SecretStr = info.data.get("api_key", SecretStr(""))
         allow_private = bool(info.data.get("allow_private"))
-        return checks.base_url(base_url, key.get_secret_value() or _ANY_KEY, allow_private=allow_private)
+        return validators.base_url(base_url, key.get_secret_value() or _ANY_KEY, allow_private=allow_private)

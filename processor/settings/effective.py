@@ -7,8 +7,8 @@ from typing import Any, Literal, final
 
 from pydantic import SecretStr, ValidationError, ValidationInfo, create_model, field_validator
 
+from processor.settings.client_properties import Properties, disclosed, reveal
 from processor.settings.definitions import Group
-from processor.settings.properties import Properties, disclosed, reveal
 from processor.settings.sources import DEFAULT, MASK, SECRET_FILES, Origin, Sources, masked
 from processor.settings.variables import Variable, groups, plain, variables
 

@@ -19,18 +19,18 @@ from processor.events.rules import (
     SchemaRule,
     Session,
 )
-from processor.settings import checks
+from processor.settings import validators
 from processor.settings.definitions import About, Group, Line, Word
 
 _RULES = MappingRules()
 _EVENTS = frozenset({"track", "page", "screen"})
 _LISTS = ("allow", "deny", "hash", "truncate")
 
-_List = Annotated[tuple[Line, ...], BeforeValidator(checks.comma_list), AfterValidator(checks.distinct)]
+_List = Annotated[tuple[Line, ...], BeforeValidator(validators.comma_list), AfterValidator(validators.distinct)]
 
 
 def _message_types(names: Any) -> Any:
-    return checks.members(checks.comma_list(names), get_args(MessageType))
+    return validators.members(validators.comma_list(names), get_args(MessageType))
 
 
 @final
@@ -40,7 +40,7 @@ class Mapping(Group):
     message_types: Annotated[
         tuple[MessageType, ...],
         BeforeValidator(_message_types),
-        AfterValidator(checks.distinct),
+        AfterValidator(validators.distinct),
         Field(min_length=1),
         About(
             "Segment message types to forward: `identify`, `track`, `page`, `screen`. A page or screen becomes an "
@@ -212,7 +212,7 @@ class Mapping(Group):
         About("Properties of events to shorten, as for traits.", "Everything is sent.", "comment:500", default="none"),
     ] = ()
     hash_salt_file: Annotated[
-        Annotated[Path, AfterValidator(partial(checks.readable, read=checks.read_salt))] | None,
+        Annotated[Path, AfterValidator(partial(validators.readable, read=validators.read_salt))] | None,
         About(
             "File that contains the salt, such as a mounted secret.",
             "You can set the salt directly instead.",
@@ -235,7 +235,7 @@ class Mapping(Group):
     @field_validator("traits_truncate", "properties_truncate")
     @classmethod
     def _have_lengths(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
-        checks.lengths(entries)
+        validators.lengths(entries)
         return entries
 
     @field_validator("context_deny")
@@ -280,7 +280,7 @@ class Mapping(Group):
     @classmethod
     def _one_salt(cls, salt: SecretStr, info: ValidationInfo) -> SecretStr:
         path, given = info.data.get("hash_salt_file"), salt.get_secret_value()
-        checks.not_both(given, path, "PROCESSOR_MAPPING__HASH_SALT_FILE")
+        validators.not_both(given, path, "PROCESSOR_MAPPING__HASH_SALT_FILE")
         if not given and path is None:
             return salt
         if not (info.data.get("traits_hash", True) or info.data.get("properties_hash", True)):
@@ -288,7 +288,7 @@ class Mapping(Group):
                 "has no effect, because nothing is hashed: list what to hash in PROCESSOR_MAPPING__TRAITS_HASH or "
                 "PROCESSOR_MAPPING__PROPERTIES_HASH, or remove the salt"
             )
-        return SecretStr(checks.salt(given) if path is None else checks.read_salt(path))
+        return SecretStr(validators.salt(given) if path is None else validators.read_salt(path))
 
     def rules(self) -> MappingRules:
         """Return what mapping needs, the salt included."""
@@ -308,13 +308,13 @@ class Mapping(Group):
             libraries_allow=self.libraries_allow,
             libraries_deny=self.libraries_deny,
             traits=PropertyLists(
-                self.traits_allow, self.traits_deny, self.traits_hash, checks.lengths(self.traits_truncate)
+                self.traits_allow, self.traits_deny, self.traits_hash, validators.lengths(self.traits_truncate)
             ),
             properties=PropertyLists(
                 self.properties_allow,
                 self.properties_deny,
                 self.properties_hash,
-                checks.lengths(self.properties_truncate),
+                validators.lengths(self.properties_truncate),
             ),
             hash_salt=self.hash_salt.get_secret_value(),
         )
@@ -328,7 +328,7 @@ def _need_type(info: ValidationInfo, types: frozenset[str]) -> None:
 
 
 def _paths(name: str, entries: Sequence[str]) -> list[str]:
-    return [path for path, _ in checks.lengths(entries)] if name == "truncate" else list(entries)
+    return [path for path, _ in validators.lengths(entries)] if name == "truncate" else list(entries)
 
 
 def _clash(earlier: str, other: str, name: str, entry: str) -> bool:

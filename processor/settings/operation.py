@@ -10,7 +10,7 @@ from processor.runtime.account import Mode
 from processor.runtime.delivery import DeliverySettings, Unattributed
 from processor.runtime.jobs import STUCK_AFTER_S
 from processor.runtime.requests import POISON_AFTER_S
-from processor.settings import checks
+from processor.settings import validators
 from processor.settings.definitions import About, Group, Line, Word
 from processor.settings.memory import MIB, MemorySplit
 
@@ -193,7 +193,7 @@ class Http(Group):
     ] = "0.0.0.0"  # noqa: S104 - the reason above
     port: Annotated[
         int,
-        Field(ge=0, le=checks.MAX_PORT),
+        Field(ge=0, le=validators.MAX_PORT),
         About(
             "Port to listen on. 0 takes any free port.",
             "A common port in pods that needs no privileges.",

@@ -8,7 +8,7 @@ from typing import Any, final
 import fastavro
 import orjson
 
-from processor.adapters.schemas.local import shipped_folder
+from processor import shipped_folder
 
 Message = dict[str, Any]
 """Fields by Segment's names, as the shipped schemas have them: times in milliseconds, free-form parts as JSON text."""

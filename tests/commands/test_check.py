@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from processor.adapters.kafka.mock import MockCluster
-from processor.commands.check.catalogue import CONFIGURATION_INVALID, FINDINGS
+from processor.commands.check.findings import CONFIGURATION_INVALID, FINDINGS
 from processor.commands.check.probe import UID
 from processor.commands.generate import CLEAN, MIXED
 from processor.sandbox import Effect, Role, Sandbox, SandboxOptions

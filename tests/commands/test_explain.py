@@ -11,7 +11,7 @@ from typing import Any
 import fastavro
 import pytest
 
-from processor.adapters.schemas.local import shipped_folder
+from processor import shipped_folder
 from processor.commands.common.next_steps import NEXT_STEPS
 from processor.model.reasons import DeadLetterReason, FilterReason
 from processor.workload.encoding import AvroEncoder

@@ -6,7 +6,7 @@ import json
 import fastavro
 import pytest
 
-from processor.adapters.schemas.local import shipped_folder
+from processor import shipped_folder
 from tests.commands.program import Done, run
 from tests.fakes.schemas import FakeRegistry
 

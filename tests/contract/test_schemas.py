@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from processor import shipped_folder
 from processor.adapters.schemas.cache import CachedSchemas
-from processor.adapters.schemas.local import LocalSchemas, fingerprint_of, shipped_folder
+from processor.adapters.schemas.local import LocalSchemas, fingerprint_of
 from processor.adapters.schemas.places import RegistryAndFolder
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.events.avro import reader_of

@@ -17,8 +17,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from processor import __version__
-from processor.adapters.schemas.local import shipped_folder
+from processor import __version__, shipped_folder
 from processor.commands.main import main
 from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
 from processor.model.outcomes import Rejected

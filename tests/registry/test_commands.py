@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from processor import shipped_folder
 from processor.adapters.kafka.mock import MockCluster
-from processor.adapters.schemas.local import fingerprint_of, shipped_folder
+from processor.adapters.schemas.local import fingerprint_of
 from processor.model.records import Headers
 from processor.workload.encoding import AvroEncoder
 from tests.commands.program import Done, run

@@ -13,11 +13,11 @@ from processor.adapters.clock import SystemClock
 from processor.adapters.kafka.facts import Cluster, Group, Topic, allows
 from processor.adapters.kafka.offsets import Stored
 from processor.adapters.kafka.reading import latest
-from processor.commands.check import catalogue
-from processor.commands.check.catalogue import FINDINGS, Finding, Found, Level
-from processor.commands.check.checks import in_order
-from processor.commands.check.kafka import of_cluster, of_group
+from processor.commands.check import findings
+from processor.commands.check.cluster import of_cluster, of_group
+from processor.commands.check.findings import FINDINGS, Finding, Found, Level
 from processor.commands.check.probe import probe
+from processor.commands.check.progress import in_order
 from processor.commands.check.report import summary
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import Kind
@@ -246,13 +246,13 @@ class Scripted:
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        ([catalogue.KAFKA_REACHED], "no errors, no warnings, 1 ok"),
-        ([catalogue.CLOCK_SKEW, catalogue.KAFKA_REACHED], "no errors, 1 warning, 1 ok"),
+        ([findings.KAFKA_REACHED], "no errors, no warnings, 1 ok"),
+        ([findings.CLOCK_SKEW, findings.KAFKA_REACHED], "no errors, 1 warning, 1 ok"),
         (
-            [catalogue.CLOCK_SKEW, catalogue.GROUP_FORBIDDEN],
+            [findings.CLOCK_SKEW, findings.GROUP_FORBIDDEN],
             "1 error: seen: allow Read on the group to the worker's principal",
         ),
-        ([catalogue.RECORDS_UNREAD, catalogue.KAFKA_UNREACHABLE], "2 errors, the first: seen"),
+        ([findings.RECORDS_UNREAD, findings.KAFKA_UNREACHABLE], "2 errors, the first: seen"),
     ],
 )
 def test_the_last_line_names_the_first_error_and_its_remedy(found: list[Finding], expected: str) -> None:

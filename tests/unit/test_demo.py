@@ -23,9 +23,9 @@ from processor.adapters.kafka.mock import MockCluster, Tail
 from processor.commands.demo import command, demo, play
 from processor.commands.demo.closing import Closing
 from processor.commands.demo.display import Display, Lines, LiveTable, Phase, Progress, display_for
+from processor.commands.demo.producer import MAX_AT_ONCE, MAX_UNCONSUMED, Traffic
 from processor.commands.demo.scene import TOPIC, Script, Severity, sandbox_options, worker_settings
 from processor.commands.demo.tally import Tally
-from processor.commands.demo.traffic import MAX_AT_ONCE, MAX_UNCONSUMED, Traffic
 from processor.engine.verdict import RetryReason
 from processor.model.errors import SourceError
 from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind

@@ -16,7 +16,7 @@ from processor.commands.demo.pasting import MAKE, pasted
 from processor.commands.demo.rows import Row, lay_out
 from processor.commands.demo.scene import Script, Severity
 from processor.commands.demo.tally import RATE_S, Rate
-from processor.commands.demo.weather import letters_explained, retries_explained, weather_in_words
+from processor.commands.demo.wording import letters_explained, retries_explained, weather_in_words
 from processor.engine.verdict import RetryReason
 from processor.model.reasons import DeadLetterReason
 from processor.sandbox import Condition, Faults, Sandbox, SandboxOptions

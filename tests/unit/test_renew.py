@@ -18,8 +18,8 @@ from processor.app.renew import ClientProperties, KeyFile, kafka_properties, reg
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.errors import ConfigurationError, SourceError
 from processor.runtime.account import Account
+from processor.settings.client_properties import kafka_properties_in
 from processor.settings.connections import SchemaRegistry
-from processor.settings.properties import kafka_properties_in
 from tests.fakes.schemas import FakeRegistry
 
 OLD, NEW = "na1.old", "na1.new"

@@ -13,9 +13,9 @@ from processor.events.privacy import PropertyLists
 from processor.events.rules import MappingRules
 from processor.model.errors import ConfigurationError
 from processor.settings import MemorySplit, Settings, load
+from processor.settings.client_properties import KAFKA_RESERVED
 from processor.settings.connections import FullStory, Kafka, SchemaRegistry
 from processor.settings.memory import HELD_PER_BATCH_BYTE, MIB, budget_for, largest_batch
-from processor.settings.properties import KAFKA_RESERVED
 from processor.settings.variables import Variable, variables
 
 SECRET = "hunter2"

@@ -7,18 +7,12 @@ from typing import Any, final
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from processor import shipped_folder
 from processor.events.framing import Fingerprint, SchemaId
 from processor.model.errors import ConfigurationError
 
 INDEX = "ids.json"
 _INDEX_FORM = f'{INDEX} must hold an object of ids and file names, for example {{"1": "identify.avsc"}}'
-
-
-def shipped_folder() -> Path:
-    """Return the folder of the schemas that come with the worker; an installed package holds its own copy."""
-    package = Path(__file__).parents[2]
-    installed = package / "schemas"
-    return installed if installed.is_dir() else package.parent / "schemas"
 
 
 def shipped_files() -> dict[int, Path]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from processor.commands.check import catalogue
-from processor.commands.check.catalogue import Found
-from processor.commands.check.checks import WITHIN_S, check_all
+from processor.commands.check import findings
+from processor.commands.check.findings import Found
 from processor.commands.check.probe import UID
 from processor.commands.check.report import tell_machines, tell_people, worst_of
+from processor.commands.check.runner import WITHIN_S, check_all
 from processor.commands.common.signals import end_on_interrupt
 from processor.model.errors import ConfigurationError
 from processor.settings import load
@@ -58,6 +58,6 @@ async def _check(config: Path | None, format_: str, within_s: float, *, probes: 
     try:
         found = await check_all(load(os.environ, config), probes=probes, within_s=within_s)
     except ConfigurationError as error:
-        found = [Found(catalogue.CONFIGURATION_INVALID, problem) for problem in error.problems]
+        found = [Found(findings.CONFIGURATION_INVALID, problem) for problem in error.problems]
     (tell_machines if format_ == "json" else tell_people)(found)
     os._exit(worst_of(found).exit_code)  # threads that still wait for an answer would hold the program up

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 
 import orjson
 
-from processor.commands.check import catalogue
-from processor.commands.check.catalogue import Found
+from processor.commands.check import findings
+from processor.commands.check.findings import Found
 from processor.engine.verdict import Accepted, Answer, NoAnswer, of_post
 from processor.events.timestamps import iso_of_ms
 from processor.model.reasons import Kind
@@ -30,11 +30,11 @@ async def probe(destination: Destination, clock: Clock) -> AsyncIterator[Found]:
         where = f"POST /v2/{kind}s/batch"
         if not isinstance(first, Accepted) or not isinstance(second, Accepted):
             said = [each if isinstance(each, str) else "a job" for each in (first, second)]
-            yield Found(catalogue.PROBE_UNCLEAR, f"{where}: {said[0]}, then {said[1]}")
+            yield Found(findings.PROBE_UNCLEAR, f"{where}: {said[0]}, then {said[1]}")
         elif first == second:
-            yield Found(catalogue.PROBE_HONOURED, f"{where}: one job for two requests")
+            yield Found(findings.PROBE_HONOURED, f"{where}: one job for two requests")
         else:
-            yield Found(catalogue.PROBE_IGNORED, f"{where}: two jobs for one key")
+            yield Found(findings.PROBE_IGNORED, f"{where}: two jobs for one key")
 
 
 def _taken(answer: Answer | NoAnswer) -> Accepted | str:

@@ -6,7 +6,7 @@ from itertools import groupby
 import click
 import orjson
 
-from processor.commands.check.catalogue import Finding, Found, Level
+from processor.commands.check.findings import Finding, Found, Level
 from processor.commands.common.terminal import BAD, DOUBTFUL, GOOD, Terminal
 
 _STYLES = {Level.OK: GOOD, Level.WARNING: DOUBTFUL, Level.ERROR: BAD}

@@ -7,27 +7,20 @@ from typing import Any, Literal, NamedTuple, final
 
 import orjson
 
-from processor.adapters.fullstory import HEADERS, post_headers, post_path
 from processor.commands.common.letter import Letter, letter_of
 from processor.commands.common.next_steps import BY_FULLSTORY, NEXT_STEPS, REDRIVE
+from processor.commands.common.post import Post, posts_of
 from processor.events.avro import Reader, decode, reader_of
 from processor.events.framing import SCHEMA_HEADER, Fingerprint, SchemaId, header_of, kind_of, schema_ids
 from processor.events.json_text import parse_json
 from processor.events.mapping import Mapping
 from processor.events.payload import Payload, PayloadBuilder, PayloadLimits
 from processor.model.outcomes import Event, Filtered, Rejected
-from processor.model.reasons import Kind
 from processor.model.records import Record
 from processor.runtime.ports import Schemas
 
 NO_TIME = -1
 """What Kafka gives for a record without a timestamp, as those of files are."""
-
-MASKED_KEY = "Basic ***"
-KEY_TO_COME = "(made of the request and a random number when it is planned)"
-"""In place of an Idempotency-Key."""
-
-_EPOCH = "1970-01-01T00:00:00.000Z"
 
 _ALONE = PayloadLimits(max_records=1, max_bytes=sys.maxsize)
 
@@ -53,14 +46,6 @@ class Note(NamedTuple):
     text: str = ""
 
 
-class Request(NamedTuple):
-    """A POST as it would be sent."""
-
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
 Verdict = Literal["delivered", "filtered", "dead-lettered"]
 
 
@@ -76,7 +61,7 @@ class Explanation:
     """Decoded as a whole, as far as that is possible."""
     outcome: Verdict
     reason: str | None
-    requests: Sequence[Request]
+    requests: Sequence[Post]
     notes: Sequence[Note]
     letter: Letter | None
 
@@ -130,13 +115,13 @@ class Explainer:
         if isinstance(decoded, dict):
             self._mapping.map(decoded, record.timestamp_ms, lambda rule, path: notes.append(Note(rule.value, path)))
         payload = PayloadBuilder(record.offset, self._mapping, self._readers, _ALONE).build([record])
-        requests = [_request(kind, item.body) for kind in Kind for item in payload.items(kind)]
+        posts = posts_of(payload)
         outcome, reason = _verdict(payload)
         notes += [Note(rejected.reason.value, "", rejected.detail) for _, rejected in payload.rejected]
         if named is not None and self._texts[named] is None and self._waits_s > 0:
             detail = f"the worker waits {self._waits_s:.0f} s for the schema to be registered before that"
             notes.append(Note("waits", "", detail))
-        if any(_is_of_epoch(each) for each in requests) and record.timestamp_ms == NO_TIME:
+        if any(each.is_of_epoch for each in posts) and record.timestamp_ms == NO_TIME:
             notes.append(Note("no_time", "timestamp", "the event has no time, and a file has none of Kafka's to use"))
         if given.fault:
             notes.append(Note("input", "", given.fault))
@@ -147,7 +132,7 @@ class Explainer:
             event=self._event(record, decoded),
             outcome=outcome,
             reason=reason,
-            requests=requests,
+            requests=posts,
             notes=notes,
             letter=letter,
         )
@@ -174,15 +159,6 @@ def _verdict(payload: Payload) -> tuple[Verdict, str | None]:
     for reason in payload.filtered:
         return "filtered", reason.value
     return "delivered", None
-
-
-def _request(kind: Kind, body: bytes) -> Request:
-    headers = {**HEADERS, **post_headers(KEY_TO_COME), "Authorization": MASKED_KEY}
-    return Request(post_path(kind, batch=False), headers, body)  # of one item, in every mode
-
-
-def _is_of_epoch(request: Request) -> bool:
-    return bool(orjson.loads(request.body).get("timestamp") == _EPOCH)
 
 
 def _framing(record: Record, named: SchemaId | None) -> str:

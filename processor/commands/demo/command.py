@@ -16,7 +16,7 @@ from processor.commands.demo.pasting import pasted
 from processor.commands.demo.play import Addresses, play
 from processor.commands.demo.rows import Row, efforts_of, lay_out, outcomes_of
 from processor.commands.demo.scene import DEAD_LETTER_TOPIC, MIX, TOPIC, Script, Severity
-from processor.commands.demo.weather import letters_explained, retries_explained
+from processor.commands.demo.wording import letters_explained, retries_explained
 from processor.model.errors import SourceError
 
 LOG_CHARACTERS = 4_000

@@ -13,6 +13,7 @@ from processor.adapters.kafka.mock import MockCluster
 from processor.app.run import Process, open_process
 from processor.commands.demo.closing import Closing
 from processor.commands.demo.display import Display, Phase, Progress
+from processor.commands.demo.producer import Traffic
 from processor.commands.demo.scene import (
     DEAD_LETTER_TOPIC,
     GROUP,
@@ -23,8 +24,7 @@ from processor.commands.demo.scene import (
     worker_settings,
 )
 from processor.commands.demo.tally import Rate, Tally
-from processor.commands.demo.traffic import Traffic
-from processor.commands.demo.weather import refuses_items
+from processor.commands.demo.wording import refuses_items
 from processor.sandbox import Sandbox
 from processor.workload.account import Arrival, Letter, letter_of
 

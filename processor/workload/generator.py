@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, final
 
 from processor.model.reasons import FilterReason, Kind
-from processor.workload import content
+from processor.workload import messages
 from processor.workload.encoding import AvroEncoder, Message, encode_json
+from processor.workload.expectations import DeadLettered, Delivered, Expectation, Filtered, GeneratedRecord, Mix
 from processor.workload.poison import Poison
-from processor.workload.records import DeadLettered, Delivered, Expectation, Filtered, GeneratedRecord, Mix
 
 GATE_MIX = Mix()
 START_MS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 1_000
@@ -61,7 +61,7 @@ class _Traffic:
     def _envelope(self, number: int, now_ms: int) -> Message:
         mix = self._mix
         user = number // mix.events_per_user + int(mix.users * self._draw() ** mix.skew)
-        message = content.envelope(number, user, now_ms)
+        message = messages.envelope(number, user, now_ms)
         message["messageId"] = f"message-{self._seed}-{number}"
         if self._draw() < mix.anonymous:
             message["userId"] = None
@@ -71,29 +71,29 @@ class _Traffic:
         extra = self._awkward(number)
         if self._draw() < self._mix.identify:
             kind, unique = Kind.USER, f"u{self._seed}_{number}"
-            message |= content.identify(unique, number, extra)
+            message |= messages.identify(unique, number, extra)
         else:
             kind, unique = Kind.EVENT, f"e-{self._seed}-{number}"
-            message |= content.track(unique, number, extra)
+            message |= messages.track(unique, number, extra)
         return self._encode(message), Delivered(kind, _uid(message), unique)
 
     def _excluded(self, number: int, message: Message) -> tuple[bytes, Expectation]:
-        message["integrations"] = content.excluding(number)
+        message["integrations"] = messages.excluding(number)
         value, _ = self._forwarded(number, message)
         return value, Filtered(FilterReason.INTEGRATIONS)
 
     def _other_type(self, number: int, message: Message) -> tuple[bytes, Expectation]:
-        return self._encode(message | content.other_type(number)), Filtered(FilterReason.MESSAGE_TYPE)
+        return self._encode(message | messages.other_type(number)), Filtered(FilterReason.MESSAGE_TYPE)
 
     def _tombstone(self, _number: int, _message: Message) -> tuple[None, Expectation]:
         return None, Filtered(FilterReason.TOMBSTONE)
 
     def _poisoned(self, number: int, message: Message) -> tuple[bytes, Expectation]:
-        value, reason = self._spoil(message | content.track("poison", number, {}))
+        value, reason = self._spoil(message | messages.track("poison", number, {}))
         return value, DeadLettered(reason)
 
     def _awkward(self, number: int) -> dict[str, Any]:
-        return content.awkward(number) if self._draw() < self._mix.awkward else {}
+        return messages.awkward(number) if self._draw() < self._mix.awkward else {}
 
     def _encode(self, message: Message) -> bytes:
         return encode_json(message) if self._draw() < self._mix.plain_json else self._avro(message)

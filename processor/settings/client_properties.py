@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Secret
 
-from processor.settings import checks
+from processor.settings import validators
 
 Scalar = str | int | float | bool
 Properties = dict[str, Secret[Scalar]]
@@ -103,7 +103,7 @@ def _fault(name: str, value: Any, reserved: Mapping[str, str]) -> str | None:
 
 def _properties_in(path: Path, reserved: Mapping[str, str]) -> dict[str, Scalar]:
     """Return the properties in a JSON file; a `ValueError` names neither the path nor a value."""
-    text = checks.secret_in(path)
+    text = validators.secret_in(path)
     try:
         return parse_properties(text, reserved)
     except ValueError as error:

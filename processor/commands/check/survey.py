@@ -1,5 +1,6 @@
-"""What becomes of a sample of records, and what that says of the settings and of the producer."""
+"""The check of records: what becomes of a sample of them, and what that says of the settings and of the producer."""
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,14 +8,37 @@ from typing import Any, final
 
 import orjson
 
-from processor.commands.check import catalogue
-from processor.commands.check.catalogue import Found
-from processor.commands.common.explanation import Explanation
+from processor.commands.check import findings
+from processor.commands.check.findings import Found
+from processor.commands.check.progress import RECORDS, Progress
+from processor.commands.common.explanation import Explainer, Explanation, Input
 from processor.events.json_text import parse_json
+from processor.events.mapping import Mapping as EventMapping
+from processor.model.errors import RegistryUnavailableError
 from processor.model.outcomes import Event
-from processor.model.records import TopicPartition
+from processor.model.records import Record, TopicPartition
+from processor.runtime.ports import Schemas
 
 BROWSER_LIBRARY = "analytics.js"
+
+
+async def check_records(progress: Progress, sample: Mapping[TopicPartition, list[Record]], schemas: Schemas) -> None:
+    """Check what becomes of the sample, or of as much of it as there is time for."""
+    settings, survey = progress.settings, Survey()
+    explainer = Explainer(EventMapping(settings.mapping.rules()), schemas, settings.schema_registry.waits_s)
+    try:
+        async with asyncio.timeout(progress.left_s()):
+            for partition, records in sample.items():
+                for record in records:
+                    survey.add(partition, await explainer.explain(Input(str(partition), record)))
+                    await asyncio.sleep(0)
+    except RegistryUnavailableError as error:
+        progress.add([Found(findings.REGISTRY_UNREACHABLE, str(error))])
+        return
+    except TimeoutError:
+        if not survey.records:
+            return
+    progress.add(survey.findings(is_anonymous_a_user=settings.mapping.anonymous == "uid"), RECORDS)
 
 
 @final
@@ -46,19 +70,19 @@ class Survey:
     def findings(self, *, is_anonymous_a_user: bool) -> Iterator[Found]:
         """Say what the counts mean."""
         if not self.records:
-            yield Found(catalogue.RECORDS_NONE, "no record in any partition")
+            yield Found(findings.RECORDS_NONE, "no record in any partition")
             return
         counts = ", ".join(map(self._count, ("delivered", "filtered", "dead-lettered")))
         rules = f"; rules applied: {_counts(self.rules)}" if self.rules else ""
-        yield Found(catalogue.RECORDS_SAMPLED, f"{self.records} records: {counts}{rules}")
+        yield Found(findings.RECORDS_SAMPLED, f"{self.records} records: {counts}{rules}")
         if self.outcomes["filtered"] * 2 > self.records:
-            yield Found(catalogue.RECORDS_MOSTLY_FILTERED, self._share("filtered"))
+            yield Found(findings.RECORDS_MOSTLY_FILTERED, self._share("filtered"))
         if self.outcomes["dead-lettered"]:
-            yield Found(catalogue.RECORDS_REJECTED, self._share("dead-lettered"))
+            yield Found(findings.RECORDS_REJECTED, self._share("dead-lettered"))
         if spread := sum(len(each) > 1 for each in self.partitions.values()):
-            yield Found(catalogue.RECORDS_USER_SPREAD, f"{spread} of {len(self.partitions)} users")
+            yield Found(findings.RECORDS_USER_SPREAD, f"{spread} of {len(self.partitions)} users")
         if self.anonymous_in_browser and is_anonymous_a_user:
-            yield Found(catalogue.RECORDS_ANONYMOUS_BROWSER, f"{self.anonymous_in_browser} of {self.records} records")
+            yield Found(findings.RECORDS_ANONYMOUS_BROWSER, f"{self.anonymous_in_browser} of {self.records} records")
 
     def _count(self, outcome: str) -> str:
         reasons = f" ({_counts(self.reasons[outcome])})" if outcome in self.reasons else ""

@@ -1,13 +1,19 @@
-"""What facts about a cluster mean for the worker."""
+"""The check of Kafka: what the cluster says of its brokers, topics and group, and what that means for the worker."""
 
+import asyncio
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 
-from processor.adapters.kafka.facts import Cluster, Group, Topic
+from processor.adapters.kafka.facts import Cluster, Group, Topic, ask
 from processor.adapters.kafka.offsets import Stored
-from processor.commands.check import catalogue
-from processor.commands.check.catalogue import Found
+from processor.adapters.kafka.reading import Reader, latest
+from processor.app.parts import kafka_settings
+from processor.commands.check import findings
+from processor.commands.check.findings import Found
+from processor.commands.check.progress import GROUP, LETTERS, RECORDS, TOPICS, Progress
+from processor.model.errors import SourceError
 from processor.model.nearest import nearest
-from processor.model.records import OffsetRange, TopicPartition
+from processor.model.records import OffsetRange, Record, TopicPartition
 from processor.settings.connections import Kafka
 
 DAY_MS = 24 * 3_600 * 1_000
@@ -15,22 +21,66 @@ MIN_RETENTION_DAYS = 14
 MIN_OFFSET_METADATA_BYTES = 4_096
 MIN_IN_SYNC = 2
 
+EXPLAIN_S = 0.7
+"""Of it, for what becomes of the records: by then they have to be there."""
+
+SAMPLE_RECORDS = 1_000
+SAMPLE_BYTES = 64 * 1024 * 1024
+"""Where records are large, fewer are sampled."""
+
+Sample = Mapping[TopicPartition, list[Record]]
+
+
+async def check_kafka(progress: Progress) -> Sample | None:
+    """Check the cluster, the topics and the group; return the latest records, None where they cannot be read."""
+    with progress.reporting(), suppress(TimeoutError):
+        async with asyncio.timeout(progress.left_s()):
+            return await asyncio.to_thread(_ask_kafka, progress)
+    return None
+
+
+def _ask_kafka(progress: Progress) -> Sample | None:
+    settings = progress.settings
+    kafka = kafka_settings(settings)
+    try:
+        cluster = ask(kafka, progress.left_s() - EXPLAIN_S)
+    except SourceError as error:
+        progress.add([Found(findings.KAFKA_UNREACHABLE, str(error))])
+        return None
+    progress.add(of_cluster(settings.kafka, cluster), TOPICS, LETTERS)
+    readable = [name for name in kafka.topics if (topic := cluster.topics.get(name)) and topic.may_read is not False]
+    with Reader(kafka, progress.left_s() - EXPLAIN_S) as reader:
+        try:
+            held = reader.available([each for topic in readable for each in reader.partitions(topic)])
+        except SourceError as error:
+            progress.add([Found(findings.RECORDS_UNREAD, str(error))], RECORDS)
+            return None
+        try:
+            progress.add(of_group(settings.kafka, cluster, reader.committed(held), held), GROUP)
+        except SourceError as error:
+            progress.add([Found(findings.GROUP_UNKNOWN, str(error))], GROUP)
+        try:
+            return reader.read_ranges(latest(held, SAMPLE_RECORDS), SAMPLE_RECORDS, SAMPLE_BYTES)
+        except SourceError as error:
+            progress.add([Found(findings.RECORDS_UNREAD, str(error))], RECORDS)
+            return None
+
 
 def of_cluster(kafka: Kafka, cluster: Cluster) -> Iterator[Found]:
     """Judge the brokers and the topics."""
-    yield Found(catalogue.KAFKA_REACHED, f"{_counted(cluster.brokers, 'broker')}, cluster {cluster.id or '?'}")
+    yield Found(findings.KAFKA_REACHED, f"{_counted(cluster.brokers, 'broker')}, cluster {cluster.id or '?'}")
     known = [each for name in (*kafka.topics, kafka.dead_letter_topic) if (each := cluster.topics.get(name))]
     if cluster.broker_settings is None or any(each.settings is None or each.may_write is None for each in known):
-        yield Found(catalogue.KAFKA_RETICENT, "settings of topics and brokers, or rights")
+        yield Found(findings.KAFKA_RETICENT, "settings of topics and brokers, or rights")
     metadata = _number(cluster.broker_settings, "offset.metadata.max.bytes")
     if metadata is not None and metadata < MIN_OFFSET_METADATA_BYTES:
-        yield Found(catalogue.KAFKA_OFFSET_METADATA, f"offset.metadata.max.bytes is {metadata}")
+        yield Found(findings.KAFKA_OFFSET_METADATA, f"offset.metadata.max.bytes is {metadata}")
     free = set(cluster.names).difference(kafka.topics, [kafka.dead_letter_topic])
     for name in kafka.topics:
         yield _of_source(name, cluster.topics.get(name), free)
     letters = cluster.topics.get(kafka.dead_letter_topic)
     if letters is None:
-        yield Found(catalogue.LETTERS_MISSING, _missing(kafka.dead_letter_topic, free))
+        yield Found(findings.LETTERS_MISSING, _missing(kafka.dead_letter_topic, free))
     else:
         sources = [topic for name in kafka.topics if (topic := cluster.topics.get(name))]
         for found in _of_letters(letters, sources):
@@ -39,10 +89,10 @@ def of_cluster(kafka: Kafka, cluster: Cluster) -> Iterator[Found]:
 
 def _of_source(name: str, topic: Topic | None, free: Collection[str]) -> Found:
     if topic is None:
-        return Found(catalogue.TOPIC_MISSING, _missing(name, free))
+        return Found(findings.TOPIC_MISSING, _missing(name, free))
     if topic.may_read is False:
-        return Found(catalogue.TOPIC_FORBIDDEN, f"topic {name}: no right to read")
-    return Found(catalogue.TOPIC_FOUND, f"{name}: {_counted(len(topic.replicas), 'partition')}")
+        return Found(findings.TOPIC_FORBIDDEN, f"topic {name}: no right to read")
+    return Found(findings.TOPIC_FOUND, f"{name}: {_counted(len(topic.replicas), 'partition')}")
 
 
 def _missing(name: str, free: Collection[str]) -> str:
@@ -53,23 +103,23 @@ def _missing(name: str, free: Collection[str]) -> str:
 
 def _of_letters(letters: Topic, sources: list[Topic]) -> Iterator[Found]:
     if letters.may_write is False:
-        yield Found(catalogue.LETTERS_FORBIDDEN, "no right to write")
+        yield Found(findings.LETTERS_FORBIDDEN, "no right to write")
     else:
-        yield Found(catalogue.LETTERS_FOUND, _counted(len(letters.replicas), "partition"))
+        yield Found(findings.LETTERS_FOUND, _counted(len(letters.replicas), "partition"))
     in_sync, replicas = _number(letters.settings, "min.insync.replicas"), min(letters.replicas, default=0)
     if in_sync is not None and in_sync > replicas:
-        yield Found(catalogue.LETTERS_UNWRITABLE, f"min.insync.replicas {in_sync}, {_counted(replicas, 'replica')}")
+        yield Found(findings.LETTERS_UNWRITABLE, f"min.insync.replicas {in_sync}, {_counted(replicas, 'replica')}")
     elif in_sync is not None and in_sync < MIN_IN_SYNC:
-        yield Found(catalogue.LETTERS_MIN_ISR, f"min.insync.replicas {in_sync}, {_counted(replicas, 'replica')}")
+        yield Found(findings.LETTERS_MIN_ISR, f"min.insync.replicas {in_sync}, {_counted(replicas, 'replica')}")
     retention = _number(letters.settings, "retention.ms")
     if retention is not None and 0 <= retention < MIN_RETENTION_DAYS * DAY_MS:
-        yield Found(catalogue.LETTERS_RETENTION, f"retention.ms {retention}, {retention / DAY_MS:.1f} days")
+        yield Found(findings.LETTERS_RETENTION, f"retention.ms {retention}, {retention / DAY_MS:.1f} days")
     if "compact" in (letters.settings or {}).get("cleanup.policy", ""):
-        yield Found(catalogue.LETTERS_COMPACTED, f"cleanup.policy {(letters.settings or {})['cleanup.policy']}")
+        yield Found(findings.LETTERS_COMPACTED, f"cleanup.policy {(letters.settings or {})['cleanup.policy']}")
     size = _number(letters.settings, "max.message.bytes")
     largest = max((_number(each.settings, "max.message.bytes") or 0 for each in sources), default=0)
     if size is not None and size < largest:
-        yield Found(catalogue.LETTERS_SIZE, f"max.message.bytes {size}, {largest} where records come from")
+        yield Found(findings.LETTERS_SIZE, f"max.message.bytes {size}, {largest} where records come from")
 
 
 def of_group(
@@ -81,12 +131,12 @@ def of_group(
     """Judge where the group stands; its state may be unknown, its commits are not."""
     group = cluster.group
     if group is not None and group.is_allowed is False:
-        yield Found(catalogue.GROUP_FORBIDDEN, f"group {kafka.group_id}: no right to read")
+        yield Found(findings.GROUP_FORBIDDEN, f"group {kafka.group_id}: no right to read")
         return
     offsets = {each: stored.offset for each, stored in committed.items() if stored.offset >= 0}
     gaps = [each for each, offset in offsets.items() if not available[each].start <= offset <= available[each].end]
     for each in gaps:
-        finding = catalogue.GROUP_GAP if kafka.on_gap == "halt" else catalogue.GROUP_GAP_PASSED
+        finding = findings.GROUP_GAP if kafka.on_gap == "halt" else findings.GROUP_GAP_PASSED
         held = available[each]
         yield Found(finding, f"{each}: committed {offsets[each]}, the topic holds {held.start} to {held.end}")
     where = (
@@ -97,7 +147,7 @@ def of_group(
     at_first = {each: held.start if kafka.start == "earliest" else held.end for each, held in available.items()}
     begins = at_first | offsets
     lag = sum(held.end - begins[each] for each, held in available.items() if each not in gaps)
-    yield Found(catalogue.GROUP_READY, f"{kafka.group_id}: {where}, {_counted(lag, 'record')} behind{_members(group)}")
+    yield Found(findings.GROUP_READY, f"{kafka.group_id}: {where}, {_counted(lag, 'record')} behind{_members(group)}")
 
 
 def _members(group: Group | None) -> str:
