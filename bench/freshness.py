@@ -11,7 +11,7 @@ import click
 from bench.kafka import create, kafka
 from bench.stages import CLEAN
 from processor.engine.partition import BatchLimits
-from processor.workload import Delivered, GeneratedRecord, generate
+from processor.workload import ExpectDelivered, GeneratedRecord, generate
 from processor.workload.account import Arrival, uniques
 from tests.chaos.evidence import effects
 from tests.kafka.programs import environment_of, sandbox, wait_until, worker
@@ -67,7 +67,7 @@ def _noted(
 ) -> Iterator[GeneratedRecord]:
     """Remember when each record was produced."""
     for record in records:
-        assert isinstance(record.expectation, Delivered)
+        assert isinstance(record.expectation, ExpectDelivered)
         expected = record.expectation
         produced[expected.kind, expected.uid, expected.unique] = record.timestamp_ms / 1_000
         yield record

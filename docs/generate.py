@@ -20,8 +20,8 @@ from processor.adapters.telemetry.instruments import Definition, Label
 from processor.commands.check.findings import FINDINGS, Finding, Level
 from processor.settings.client_properties import KAFKA_RESERVED
 from processor.settings.memory import MAX_QUEUE_BYTES, MIB, PARTITION_FETCH_BYTES, MemorySplit
-from processor.settings.operation import Memory
-from processor.settings.variables import Variable, groups, variables
+from processor.settings.operation import MemorySection
+from processor.settings.variables import Variable, sections, variables
 
 DOCS = Path(__file__).parent
 RUNBOOK = DOCS.parent / "processor" / "adapters" / "telemetry" / "runbook.html"
@@ -40,7 +40,7 @@ TITLES: Mapping[str, str] = {
     "fullstory": "FullStory",
     "http": "HTTP",
 }
-"""Of groups whose names do not make a title by themselves."""
+"""Of sections whose names do not make a title by themselves."""
 
 SETTINGS_HEAD = "| variable | default | meaning | why this default |\n|---|---|---|---|"
 
@@ -205,11 +205,11 @@ Ids are stable: scripts may rely on them. Each finding has one level.
 def configuration() -> str:
     """Return docs/configuration.md."""
     parts = [CONFIGURATION]
-    for name, group in groups().items():
+    for name, section in sections().items():
         title = TITLES.get(name, name.capitalize())
-        rows = "\n".join(_setting(variable) for variable in variables() if variable.group == name)
-        parts.append(f"## {title}\n\n{group.__doc__}\n\n{SETTINGS_HEAD}\n{rows}\n")
-        if group is Memory:
+        rows = "\n".join(_setting(variable) for variable in variables() if variable.section == name)
+        parts.append(f"## {title}\n\n{section.__doc__}\n\n{SETTINGS_HEAD}\n{rows}\n")
+        if section is MemorySection:
             parts.append(_memory())
     parts.append(_reserved())
     return "\n".join(parts)
@@ -240,7 +240,7 @@ def _as_variable(value: Any) -> str:
 
 
 def _memory() -> str:
-    budget = Memory().budget_bytes
+    budget = MemorySection().budget_bytes
     split = MemorySplit.of(budget)
     rows = [
         (

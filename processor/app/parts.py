@@ -13,7 +13,7 @@ from processor.adapters.schemas.registry import RegistrySchemas
 from processor.runtime.notices import Observer, SchemaCacheTrouble
 from processor.runtime.ports import Schemas
 from processor.settings import Settings
-from processor.settings.connections import SchemaRegistry
+from processor.settings.connections import SchemaRegistrySection
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
@@ -33,7 +33,7 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
 
 
 @asynccontextmanager
-async def registry_of(settings: SchemaRegistry) -> AsyncIterator[RegistrySchemas | None]:
+async def registry_of(settings: SchemaRegistrySection) -> AsyncIterator[RegistrySchemas | None]:
     """Give the registry, where there is one; open until the end of the `async with`."""
     if settings.url is None:
         yield None
@@ -42,20 +42,22 @@ async def registry_of(settings: SchemaRegistry) -> AsyncIterator[RegistrySchemas
         yield registry
 
 
-def schemas_of(settings: SchemaRegistry, registry: RegistrySchemas | None, observe: Observer | None = None) -> Schemas:
+def schemas_of(
+    settings: SchemaRegistrySection, registry: RegistrySchemas | None, observe: Observer | None = None
+) -> Schemas:
     """Return the registry with its cache where there is one, else the folder of schemas; in a running loop.
 
-    Trouble with the cache is told to `observe`. It is none to a command: the registry is asked all the same.
+    Trouble with the cache is reported to `observe`. It is none to a command: the registry is asked all the same.
     """
     folder = LocalSchemas(settings.folder or shipped_folder())
     if registry is None:
         return folder
     loop = asyncio.get_running_loop()
 
-    def tell(detail: str) -> None:  # on another thread: files are slower than the loop may be
+    def report(detail: str) -> None:  # on another thread: files are slower than the loop may be
         if observe is not None:
             loop.call_soon_threadsafe(observe, SchemaCacheTrouble(detail))
 
     if settings.cache_dir is None:
         return RegistryAndFolder(registry, folder)
-    return RegistryAndFolder(CachedSchemas(registry, settings.cache_dir, registry.address, tell), folder)
+    return RegistryAndFolder(CachedSchemas(registry, settings.cache_dir, registry.address, report), folder)

@@ -22,7 +22,7 @@ from processor.engine.verdict import Answer, Halt, NoAnswer, Retry
 from processor.model.errors import ConfigurationError, SourceError
 from processor.runtime.account import Account, judge
 from processor.settings.client_properties import FILE_PROPERTY, kafka_properties_in, registry_properties_in
-from processor.settings.connections import SchemaRegistry
+from processor.settings.connections import SchemaRegistrySection
 from processor.settings.validators import read_key
 
 LOOK_EVERY_S = 5.0
@@ -195,7 +195,7 @@ def kafka_properties(
 
 
 def registry_properties(
-    settings: SchemaRegistry, registry: RegistrySchemas, log: FilteringBoundLogger
+    settings: SchemaRegistrySection, registry: RegistrySchemas, log: FilteringBoundLogger
 ) -> ClientProperties:
     """Return those of the registry's client, which are used from the next question on."""
 

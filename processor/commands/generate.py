@@ -76,7 +76,7 @@ def generate_(
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the first process of a container has no other
     records = generate(seed, count, CLEAN if clean else MIXED, int(time.time() * 1_000))
-    started, said = time.monotonic(), 0
+    started, reported_s = time.monotonic(), 0
     try:
         with TopicWriter(bootstrap_servers, topic, properties) as producer:
             click.echo(f"writing {rate:g} records per second to {topic}; press Ctrl-C to stop")
@@ -86,8 +86,8 @@ def generate_(
                 while (early := started + number / rate - time.monotonic()) > 0:
                     producer.serve(early)
                 producer.produce(record.key, record.value, record.headers)
-                if (seconds := int(time.monotonic() - started)) >= said + 10:
-                    said = seconds
+                if (seconds := int(time.monotonic() - started)) >= reported_s + 10:
+                    reported_s = seconds
                     click.echo(f"{producer.acknowledged:,} records after {seconds} s")
     except KeyboardInterrupt:
         pass

@@ -20,7 +20,7 @@ from processor.settings.client_properties import (
     registry_properties_in,
     reveal,
 )
-from processor.settings.definitions import About, Group, Line, Word
+from processor.settings.definitions import About, Line, Section, Word
 
 _KafkaProperties = Annotated[Properties, BeforeValidator(partial(parse_properties, reserved=KAFKA_RESERVED))]
 _RegistryProperties = Annotated[Properties, BeforeValidator(partial(parse_properties, reserved=REGISTRY_RESERVED))]
@@ -32,7 +32,7 @@ _ANY_KEY = "unknown"
 
 
 @final
-class Kafka(Group):
+class KafkaSection(Section):
     """Where events come from and dead letters go to."""
 
     bootstrap_servers: Annotated[
@@ -114,7 +114,7 @@ class Kafka(Group):
 
 
 @final
-class SchemaRegistry(Group):
+class SchemaRegistrySection(Section):
     """Where Avro schemas come from."""
 
     url: Annotated[
@@ -193,7 +193,7 @@ class SchemaRegistry(Group):
 
 
 @final
-class FullStory(Group):
+class FullStorySection(Section):
     """Where events go. Set the key directly or as a file, not both."""
 
     api_key_file: Annotated[

@@ -18,8 +18,8 @@ class About:
     """The default in words, where the value does not say it."""
 
 
-class Group(BaseModel):
-    """Settings that belong together."""
+class Section(BaseModel):
+    """Settings that belong together: a table of the file, and a part of the name of each variable."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 

@@ -8,13 +8,13 @@ from typing import Any, Literal, final
 from pydantic import SecretStr, ValidationError, ValidationInfo, create_model, field_validator
 
 from processor.settings.client_properties import Properties, disclosed, reveal
-from processor.settings.definitions import Group
+from processor.settings.definitions import Section
 from processor.settings.sources import DEFAULT, MASK, SECRET_FILES, Origin, Sources, masked
-from processor.settings.variables import Variable, groups, plain, variables
+from processor.settings.variables import Variable, plain, sections, variables
 
 PROPERTIES, PROPERTIES_FILE = "properties", "properties_file"
-State = Literal["shown", "masked", "invalid", "missing"]
-STATES: dict[State, str] = {"masked": MASK, "invalid": "(not valid)", "missing": "(not set)"}
+Disclosure = Literal["shown", "masked", "invalid", "missing"]
+STATES: dict[Disclosure, str] = {"masked": MASK, "invalid": "(not valid)", "missing": "(not set)"}
 """What stands in the place of a value that is not shown."""
 
 
@@ -24,7 +24,7 @@ class Effective:
     """A setting, or one of the properties that a setting holds."""
 
     variable: Variable
-    state: State
+    state: Disclosure
     origin: Origin
     value: Any = None
     """None where it is not shown, and where there is none."""
@@ -44,13 +44,13 @@ def effective(sources: Sources) -> list[Effective]:
     values = sources.values()
     settings: list[Effective] = []
     secrets = sources.secrets()
-    for name, group in groups().items():
-        valid = _valid(group, values[name])
+    for name, section in sections().items():
+        valid = _valid(section, values[name])
         secrets |= {each.get_secret_value() for each in valid.values() if isinstance(each, SecretStr)}
-        for variable in (each for each in variables() if each.group == name):
+        for variable in (each for each in variables() if each.section == name):
             if variable.field == PROPERTIES and valid.get(PROPERTIES):
                 without = {field: value for field, value in values[name].items() if field != PROPERTIES_FILE}
-                own = _valid(group, without)[PROPERTIES]
+                own = _valid(section, without)[PROPERTIES]
                 file = Origin("secret file", str(valid.get(PROPERTIES_FILE)))
                 settings += _properties(variable, valid[PROPERTIES], own, sources.origin(variable), file)
             else:
@@ -58,16 +58,16 @@ def effective(sources: Sources) -> list[Effective]:
     return [replace(each, state="masked", value=None) if _holds(each.value, secrets) else each for each in settings]
 
 
-def _valid(group: type[Group], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a group that are valid, in their proper form, whatever is wrong with the others."""
+def _valid(section: type[Section], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a section that are valid, in their proper form, whatever is wrong with the others."""
     valid: dict[str, Any] = {}
 
     def keep(value: Any, info: ValidationInfo) -> Any:
         name = str(info.field_name)
-        valid[group.model_fields[name].alias or name] = value
+        valid[section.model_fields[name].alias or name] = value
         return value
 
-    watched = create_model(group.__name__, __base__=group, __validators__={"keep": field_validator("*")(keep)})
+    watched = create_model(section.__name__, __base__=section, __validators__={"keep": field_validator("*")(keep)})
     with suppress(ValidationError):
         watched.model_validate(values)
     return valid

@@ -37,8 +37,8 @@ _WORDS = {
 def load(environ: Mapping[str, str], file: Path | None = None, *, unused: Collection[str] = ()) -> Settings:
     """Return the settings of an environment and a TOML file; raise `ConfigurationError` with every problem found.
 
-    An empty value counts as not set. Groups that are `unused` are not looked at: they hold examples where they have no
-    defaults.
+    An empty value counts as not set. Sections that are `unused` are not looked at: they hold examples where they have
+    no defaults.
     """
     return load_from(Sources.read(environ, file), unused=unused)
 
@@ -48,7 +48,7 @@ def load_from(sources: Sources, *, unused: Collection[str] = ()) -> Settings:
     if sources.unreadable is not None:
         raise ConfigurationError([sources.unreadable, *sources.unknown])
     secrets = sources.secrets()
-    placeholders = [each for each in sources.placeholders() if each.group not in unused]
+    placeholders = [each for each in sources.placeholders() if each.section not in unused]
     problems = [*sources.unknown, *_not_filled_in(placeholders, sources)]
     values: dict[str, Any] = sources.values() | {name: _examples(name) for name in unused}
     try:
@@ -62,24 +62,24 @@ def load_from(sources: Sources, *, unused: Collection[str] = ()) -> Settings:
     return settings
 
 
-def _examples(group: str) -> dict[str, str]:
-    """Return a value for each setting of a group that has no default, and so no reason for one."""
-    return {each.field: each.about.example for each in variables() if each.group == group and not each.about.reason}
+def _examples(section: str) -> dict[str, str]:
+    """Return a value for each setting of a section that has no default, and so no reason for one."""
+    return {each.field: each.about.example for each in variables() if each.section == section and not each.about.reason}
 
 
 def _explain(details: Sequence[ErrorDetails], sources: Sources, placeholders: Sequence[Variable]) -> Iterator[str]:
     """Say what is wrong: what is not set in one problem, each wrong value once."""
-    told = {each.field for each in placeholders}
+    unfilled = {each.field for each in placeholders}
     missing = [_variable(each) for each in details if each["type"] == "missing"]
     yield from _not_set(
-        [each for each in missing if told.isdisjoint({each.field, SECRET_FILES.get(each.field)})], sources.file
+        [each for each in missing if unfilled.isdisjoint({each.field, SECRET_FILES.get(each.field)})], sources.file
     )
     yield from dict.fromkeys(_wrong(each, sources) for each in details if each["type"] != "missing")
 
 
 def _variable(detail: ErrorDetails) -> Variable:
-    group, field = detail["loc"][:2]
-    return next(each for each in variables() if (each.group, each.field) == (group, field))
+    section, field = detail["loc"][:2]
+    return next(each for each in variables() if (each.section, each.field) == (section, field))
 
 
 def _not_set(missing: Sequence[Variable], file: Path | None) -> Iterator[str]:

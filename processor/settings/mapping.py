@@ -20,7 +20,7 @@ from processor.events.rules import (
     Session,
 )
 from processor.settings import validators
-from processor.settings.definitions import About, Group, Line, Word
+from processor.settings.definitions import About, Line, Section, Word
 
 _RULES = MappingRules()
 _EVENTS = frozenset({"track", "page", "screen"})
@@ -34,7 +34,7 @@ def _message_types(names: Any) -> Any:
 
 
 @final
-class Mapping(Group):
+class MappingSection(Section):
     """How Segment messages map to FullStory, shown by example in [Mapping](mapping.md). Separate lists by commas."""
 
     message_types: Annotated[

@@ -5,10 +5,18 @@ from typing import final
 from pydantic import ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from processor.settings.connections import FullStory, Kafka, SchemaRegistry
-from processor.settings.mapping import Mapping
+from processor.settings.connections import FullStorySection, KafkaSection, SchemaRegistrySection
+from processor.settings.mapping import MappingSection
 from processor.settings.memory import budget_for, largest_batch
-from processor.settings.operation import Batch, Delivery, Http, Log, Memory, Ready, Shutdown
+from processor.settings.operation import (
+    BatchSection,
+    DeliverySection,
+    HttpSection,
+    LogSection,
+    MemorySection,
+    ReadySection,
+    ShutdownSection,
+)
 
 
 @final
@@ -24,17 +32,17 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    kafka: Kafka
-    schema_registry: SchemaRegistry
-    fullstory: FullStory
-    delivery: Delivery = Delivery()
-    log: Log = Log()
-    ready: Ready = Ready()
-    batch: Batch = Batch()
-    memory: Memory = Memory()
-    shutdown: Shutdown = Shutdown()
-    http: Http = Http()
-    mapping: Mapping = Mapping()
+    kafka: KafkaSection
+    schema_registry: SchemaRegistrySection
+    fullstory: FullStorySection
+    delivery: DeliverySection = DeliverySection()
+    log: LogSection = LogSection()
+    ready: ReadySection = ReadySection()
+    batch: BatchSection = BatchSection()
+    memory: MemorySection = MemorySection()
+    shutdown: ShutdownSection = ShutdownSection()
+    http: HttpSection = HttpSection()
+    mapping: MappingSection = MappingSection()
 
     @classmethod
     def settings_customise_sources(
@@ -51,8 +59,8 @@ class Settings(BaseSettings):
 
     @field_validator("memory")
     @classmethod
-    def _holds_a_batch(cls, memory: Memory, info: ValidationInfo) -> Memory:
-        batch: Batch | None = info.data.get("batch")
+    def _holds_a_batch(cls, memory: MemorySection, info: ValidationInfo) -> MemorySection:
+        batch: BatchSection | None = info.data.get("batch")
         if batch is not None and batch.max_bytes > largest_batch(memory.budget_bytes):
             raise ValueError(
                 f"PROCESSOR_MEMORY__BUDGET_BYTES: {memory.budget_bytes} is too small for batches of {batch.max_bytes} "

@@ -11,14 +11,14 @@ from processor.runtime.delivery import DeliverySettings, Unattributed
 from processor.runtime.jobs import STUCK_AFTER_S
 from processor.runtime.requests import POISON_AFTER_S
 from processor.settings import validators
-from processor.settings.definitions import About, Group, Line, Word
+from processor.settings.definitions import About, Line, Section, Word
 from processor.settings.memory import MIB, MemorySplit
 
 _BATCH = BatchLimits()
 
 
 @final
-class Delivery(Group):
+class DeliverySection(Section):
     """How requests are made."""
 
     mode: Annotated[
@@ -82,7 +82,7 @@ class Delivery(Group):
 
 
 @final
-class Batch(Group):
+class BatchSection(Section):
     """When a batch closes: at whichever limit is reached first."""
 
     max_records: Annotated[
@@ -115,7 +115,7 @@ class Batch(Group):
 
 
 @final
-class Memory(Group):
+class MemorySection(Section):
     """Memory for records."""
 
     budget_bytes: Annotated[
@@ -134,7 +134,7 @@ class Memory(Group):
 
 
 @final
-class Shutdown(Group):
+class ShutdownSection(Section):
     """Graceful shutdown."""
 
     grace_s: Annotated[
@@ -150,7 +150,7 @@ class Shutdown(Group):
 
 
 @final
-class Log(Group):
+class LogSection(Section):
     """Logs, on standard error. They contain state changes, nothing per record."""
 
     level: Annotated[
@@ -166,7 +166,7 @@ class Log(Group):
 
 
 @final
-class Ready(Group):
+class ReadySection(Section):
     """When the process is ready."""
 
     fail_on_halt: Annotated[
@@ -180,7 +180,7 @@ class Ready(Group):
 
 
 @final
-class Http(Group):
+class HttpSection(Section):
     """The server of `/metrics`, `/livez` and `/readyz`."""
 
     host: Annotated[

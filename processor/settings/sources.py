@@ -10,7 +10,7 @@ from typing import Any, Literal, final
 from pydantic_settings import EnvSettingsSource
 
 from processor.settings.model import Settings
-from processor.settings.variables import PREFIX, Variable, groups, suggestion, variables
+from processor.settings.variables import PREFIX, Variable, sections, suggestion, variables
 
 PLACEHOLDER = "REPLACE_ME"
 """In a new settings file, the value of what has no default; it is no value for the loader."""
@@ -22,7 +22,7 @@ MIN_SECRET_CHARACTERS = 8
 """A secret that is shorter is not looked for in other texts: it would be found in any of them."""
 
 Values = Mapping[str, Mapping[str, Any]]
-"""Raw values by group and field."""
+"""Raw values by section and field."""
 
 SECRET_FILES = {"api_key": "api_key_file", "hash_salt": "hash_salt_file"}
 """Secrets, each with the setting that names a file which holds it instead."""
@@ -74,12 +74,12 @@ class Sources:
             unreadable = str(error)
         unknown = [*_unknown_variables(environ), *_unknown_keys(table, file)]
         return cls(
-            file, environment, {name: _of_file(table, name, environment) for name in groups()}, unreadable, unknown
+            file, environment, {name: _of_file(table, name, environment) for name in sections()}, unreadable, unknown
         )
 
     def values(self) -> dict[str, dict[str, Any]]:
-        """Return what is set, without placeholders. Every group is there, so that what it lacks has its own name."""
-        given = {name: {**self.table[name], **self.environment.get(name, {})} for name in groups()}
+        """Return what is set, without placeholders. Every section is there, so that what it lacks has its own name."""
+        given = {name: {**self.table[name], **self.environment.get(name, {})} for name in sections()}
         return {
             name: {field: value for field, value in content.items() if not _is_placeholder(value)}
             for name, content in given.items()
@@ -88,7 +88,7 @@ class Sources:
     def placeholders(self) -> list[Variable]:
         """Return the settings that still hold the placeholder of a new file."""
         values = self.values()
-        return [each for each in variables() if self.origin(each) != DEFAULT and each.field not in values[each.group]]
+        return [each for each in variables() if self.origin(each) != DEFAULT and each.field not in values[each.section]]
 
     def secrets(self) -> set[str]:
         """Return the secrets that are given directly."""
@@ -96,9 +96,9 @@ class Sources:
 
     def origin(self, variable: Variable) -> Origin:
         """Return where the value of a setting comes from."""
-        if variable.field in self.environment.get(variable.group, {}):
+        if variable.field in self.environment.get(variable.section, {}):
             return Origin("environment", variable.name)
-        if variable.field in self.table[variable.group]:
+        if variable.field in self.table[variable.section]:
             return Origin("file", str(self.file))
         return DEFAULT
 
@@ -118,12 +118,12 @@ def _nested(environ: Mapping[str, str]) -> Values:
     return source()
 
 
-def _of_file(table: Mapping[str, Any], group: str, environment: Values) -> dict[str, Any]:
-    """Return what the file says of a group, without what the environment says, in the same or in another way."""
-    content = table.get(group)
+def _of_file(table: Mapping[str, Any], section: str, environment: Values) -> dict[str, Any]:
+    """Return what the file says of a section, without what the environment says, in the same or in another way."""
+    content = table.get(section)
     if not isinstance(content, dict):
         return {}
-    outranked = set(environment.get(group, {}))
+    outranked = set(environment.get(section, {}))
     for pair in SECRET_FILES.items():
         if not outranked.isdisjoint(pair):
             outranked.update(pair)
@@ -159,7 +159,7 @@ def _is_kubernetes(name: str, value: str) -> bool:
 
 
 def _unknown_keys(table: Mapping[str, Any], file: Path | None) -> Iterator[str]:
-    known = {name: [variable.key for variable in variables() if variable.group == name] for name in groups()}
+    known = {name: [variable.key for variable in variables() if variable.section == name] for name in sections()}
     for name, content in table.items():
         if name not in known:
             yield f"{file}: {name}: no such table{suggestion(name, known)}"

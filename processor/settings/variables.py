@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from processor.model.nearest import nearest
-from processor.settings.definitions import About, Group
+from processor.settings.definitions import About, Section
 from processor.settings.model import Settings
 
 PREFIX = "PROCESSOR_"
@@ -19,19 +19,19 @@ PREFIX = "PROCESSOR_"
 class Variable:
     """A setting."""
 
-    group: str
+    section: str
     field: str
     info: FieldInfo
 
     @property
     def name(self) -> str:
         """The environment variable."""
-        return f"{PREFIX}{self.group}__{self.field}".upper()
+        return f"{PREFIX}{self.section}__{self.field}".upper()
 
     @property
     def key(self) -> str:
         """The key in a TOML file."""
-        return f"{self.group}.{self.field}"
+        return f"{self.section}.{self.field}"
 
     @property
     def about(self) -> About:
@@ -63,18 +63,22 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | dict) else str(value)
 
 
-def groups() -> dict[str, type[Group]]:
-    """Return the groups of settings by name, in order."""
+def sections() -> dict[str, type[Section]]:
+    """Return the sections of settings by name, in order."""
     annotations = {name: info.annotation for name, info in Settings.model_fields.items()}
-    return {name: group for name, group in annotations.items() if isinstance(group, type) and issubclass(group, Group)}
+    return {
+        name: section
+        for name, section in annotations.items()
+        if isinstance(section, type) and issubclass(section, Section)
+    }
 
 
 def variables() -> list[Variable]:
     """Return every setting, in order."""
     return [
-        Variable(group_name, info.alias or name, info)
-        for group_name, group in groups().items()
-        for name, info in group.model_fields.items()
+        Variable(section_name, info.alias or name, info)
+        for section_name, section in sections().items()
+        for name, info in section.model_fields.items()
     ]
 
 

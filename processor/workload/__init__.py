@@ -4,16 +4,23 @@ The demo, the tests and the benches produce these records to Kafka and afterward
 record's expectation says. The same seed, mix and start give the same bytes.
 """
 
-from processor.workload.expectations import DeadLettered, Delivered, Expectation, Filtered, GeneratedRecord, Mix
+from processor.workload.expectations import (
+    Expectation,
+    ExpectDeadLettered,
+    ExpectDelivered,
+    ExpectFiltered,
+    GeneratedRecord,
+    Mix,
+)
 from processor.workload.generator import GATE_MIX, START_MS, generate
 
 __all__ = [
     "GATE_MIX",
     "START_MS",
-    "DeadLettered",
-    "Delivered",
+    "ExpectDeadLettered",
+    "ExpectDelivered",
+    "ExpectFiltered",
     "Expectation",
-    "Filtered",
     "GeneratedRecord",
     "Mix",
     "generate",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, final
 
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind
-from processor.workload import DeadLettered, Delivered, Expectation, Filtered
+from processor.workload import Expectation, ExpectDeadLettered, ExpectDelivered, ExpectFiltered
 
 _UNIQUE_NAME = re.compile(r"u\d+_\d+")
 """What the generator calls the user properties that no other record holds."""
@@ -28,7 +28,7 @@ class Arrival(NamedTuple):
     item: Mapping[str, Any]
 
 
-class Letter(NamedTuple):
+class FoundLetter(NamedTuple):
     """Where a dead letter says it comes from, and why."""
 
     partition: int
@@ -74,7 +74,7 @@ class Account:
     def balance(
         self,
         arrivals: Iterable[Arrival],
-        letters: Iterable[Letter],
+        letters: Iterable[FoundLetter],
         *,
         may_reject: bool = False,
         committed: Mapping[int, int] | None = None,
@@ -107,7 +107,7 @@ class Account:
         return balance
 
     def _deliverable(self) -> set[tuple[str, str, str]]:
-        return {(e.kind, e.uid, e.unique) for e in self._expected.values() if isinstance(e, Delivered)}
+        return {(e.kind, e.uid, e.unique) for e in self._expected.values() if isinstance(e, ExpectDelivered)}
 
     def _judge(
         self,
@@ -120,7 +120,7 @@ class Account:
         may_reject: bool,
     ) -> None:
         match expectation:
-            case Delivered(kind, uid, unique):
+            case ExpectDelivered(kind, uid, unique):
                 count = arrived[kind, uid, unique]
                 if count and reason is None:
                     balance.delivered[kind] += 1
@@ -131,13 +131,13 @@ class Account:
                 else:
                     balance.lost += reason is None
                     balance.fault(f"{at} arrived {count} times, dead-lettered: {reason}; had to be delivered: {unique}")
-            case DeadLettered(expected):
+            case ExpectDeadLettered(expected):
                 if reason == expected:
                     balance.dead_lettered[expected] += 1
                 else:
                     balance.lost += reason is None
                     balance.fault(f"{at} had to be dead-lettered as {expected}, is {reason}")
-            case Filtered(rule):
+            case ExpectFiltered(rule):
                 balance.filtered[rule] += 1
                 if reason is not None:
                     balance.fault(f"{at} had to be filtered by {rule}, was dead-lettered as {reason}")
@@ -145,20 +145,20 @@ class Account:
 
 def _is_in(arrived: Mapping[tuple[str, str, str], int], expectation: Expectation) -> bool:
     match expectation:
-        case Delivered(kind, uid, unique):
+        case ExpectDelivered(kind, uid, unique):
             return (kind, uid, unique) in arrived
         case _:
             return False
 
 
-def letter_of(headers: Sequence[tuple[str, bytes | None]]) -> Letter:
+def letter_of(headers: Sequence[tuple[str, bytes | None]]) -> FoundLetter:
     """Read the headers of a dead letter; of several with one name the last one counts.
 
     What is missing or unreadable becomes coordinates that no record has.
     """
     named = dict(headers)
     reason = named.get("fullstory.dlq.reason") or b""
-    return Letter(
+    return FoundLetter(
         _number(named.get("__dlq.errors.partition")),
         _number(named.get("__dlq.errors.offset")),
         reason.decode(errors="replace"),

@@ -9,7 +9,7 @@ from processor.model.records import Headers
 
 @final
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class ExpectDelivered:
     """FullStory must have it, for this uid, exactly once.
 
     `unique` occurs in no other record: the value of an event's property `unique`, or the name of a user's property (a
@@ -23,7 +23,7 @@ class Delivered:
 
 @final
 @dataclass(frozen=True, slots=True)
-class DeadLettered:
+class ExpectDeadLettered:
     """It must be in the dead-letter topic, for this reason."""
 
     reason: DeadLetterReason
@@ -31,13 +31,13 @@ class DeadLettered:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Filtered:
+class ExpectFiltered:
     """It must go nowhere, by this rule."""
 
     reason: FilterReason
 
 
-Expectation = Delivered | DeadLettered | Filtered
+Expectation = ExpectDelivered | ExpectDeadLettered | ExpectFiltered
 
 
 @final

@@ -10,7 +10,14 @@ from typing import Any, final
 from processor.model.reasons import FilterReason, Kind
 from processor.workload import messages
 from processor.workload.encoding import AvroEncoder, Message, encode_json
-from processor.workload.expectations import DeadLettered, Delivered, Expectation, Filtered, GeneratedRecord, Mix
+from processor.workload.expectations import (
+    Expectation,
+    ExpectDeadLettered,
+    ExpectDelivered,
+    ExpectFiltered,
+    GeneratedRecord,
+    Mix,
+)
 from processor.workload.poison import Poison
 
 GATE_MIX = Mix()
@@ -49,7 +56,7 @@ class _Traffic:
         message = self._envelope(number, now_ms)
         make = self._makers[bisect(self._bounds, self._draw())]
         value, expectation = make(number, message)
-        has_order = isinstance(expectation, Delivered) or self._draw() >= self._mix.null_key
+        has_order = isinstance(expectation, ExpectDelivered) or self._draw() >= self._mix.null_key
         return GeneratedRecord(
             key=_uid(message).encode() if has_order else None,
             value=value,
@@ -75,22 +82,22 @@ class _Traffic:
         else:
             kind, unique = Kind.EVENT, f"e-{self._seed}-{number}"
             message |= messages.track(unique, number, extra)
-        return self._encode(message), Delivered(kind, _uid(message), unique)
+        return self._encode(message), ExpectDelivered(kind, _uid(message), unique)
 
     def _excluded(self, number: int, message: Message) -> tuple[bytes, Expectation]:
         message["integrations"] = messages.excluding(number)
         value, _ = self._forwarded(number, message)
-        return value, Filtered(FilterReason.INTEGRATIONS)
+        return value, ExpectFiltered(FilterReason.INTEGRATIONS)
 
     def _other_type(self, number: int, message: Message) -> tuple[bytes, Expectation]:
-        return self._encode(message | messages.other_type(number)), Filtered(FilterReason.MESSAGE_TYPE)
+        return self._encode(message | messages.other_type(number)), ExpectFiltered(FilterReason.MESSAGE_TYPE)
 
     def _tombstone(self, _number: int, _message: Message) -> tuple[None, Expectation]:
-        return None, Filtered(FilterReason.TOMBSTONE)
+        return None, ExpectFiltered(FilterReason.TOMBSTONE)
 
     def _poisoned(self, number: int, message: Message) -> tuple[bytes, Expectation]:
         value, reason = self._spoil(message | messages.track("poison", number, {}))
-        return value, DeadLettered(reason)
+        return value, ExpectDeadLettered(reason)
 
     def _awkward(self, number: int) -> dict[str, Any]:
         return messages.awkward(number) if self._draw() < self._mix.awkward else {}

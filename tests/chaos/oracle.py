@@ -12,8 +12,8 @@ from math import inf
 from typing import Any, NamedTuple, final
 
 from processor.model.reasons import Kind
-from processor.workload import Delivered, GeneratedRecord
-from processor.workload.account import Account, Arrival, Balance, Letter, uniques
+from processor.workload import ExpectDelivered, GeneratedRecord
+from processor.workload.account import Account, Arrival, Balance, FoundLetter, uniques
 
 NAMED = 5
 """How many offenders against one law are named."""
@@ -62,7 +62,7 @@ class Evidence:
     """When each job was accepted, by its id."""
     failed: Iterable[tuple[str, dict[str, Any]]]
     """Users that a job did not take, with the job's id: an identify counts as accepted there all the same."""
-    letters: Iterable[tuple[Letter, float]]
+    letters: Iterable[tuple[FoundLetter, float]]
     """The dead letters, and when each was written."""
     commits: Iterable[Commit]
     """In the order of the log."""
@@ -125,7 +125,7 @@ class Oracle:
     def produced(self, record: GeneratedRecord, partition: int, offset: int) -> None:
         """Remember a record that the broker acknowledged."""
         self.account.produced(partition, offset, record.expectation)
-        if isinstance(expected := record.expectation, Delivered):
+        if isinstance(expected := record.expectation, ExpectDelivered):
             unique = (str(expected.kind), expected.uid, expected.unique)
             self._produced[unique] = Produced(partition, offset, record.timestamp_ms / 1_000)
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from processor.model.reasons import DeadLetterReason, Kind
-from processor.workload import DeadLettered, Delivered, Expectation, GeneratedRecord
-from processor.workload.account import Letter
+from processor.workload import Expectation, ExpectDeadLettered, ExpectDelivered, GeneratedRecord
+from processor.workload.account import FoundLetter
 from tests.chaos.oracle import Commit, Evidence, Judgement, Oracle
 
 UID = "user-1"
@@ -16,15 +16,15 @@ PRODUCED_S = 100.0
 
 def identify(number: int) -> Expectation:
     """Return what is expected of an identify."""
-    return Delivered(Kind.USER, UID, f"u1_{number}")
+    return ExpectDelivered(Kind.USER, UID, f"u1_{number}")
 
 
 def track(number: int) -> Expectation:
     """Return what is expected of a track."""
-    return Delivered(Kind.EVENT, UID, f"e-1-{number}")
+    return ExpectDelivered(Kind.EVENT, UID, f"e-1-{number}")
 
 
-RECORDS = (identify(0), track(1), identify(2), DeadLettered(DeadLetterReason.MALFORMED), track(4))
+RECORDS = (identify(0), track(1), identify(2), ExpectDeadLettered(DeadLetterReason.MALFORMED), track(4))
 """One partition, in offset order."""
 
 
@@ -55,7 +55,7 @@ GOOD = Evidence(
     arrivals={1: 101.0, 2: 101.2, 3: 102.9, 4: 103.2},
     accepted={"A": 101.1, "B": 101.3, "C": 103.1, "D": 103.3},
     failed=[],
-    letters=[(Letter(0, 3, "malformed"), 101.0)],
+    letters=[(FoundLetter(0, 3, "malformed"), 101.0)],
     commits=[Commit(0, 2, 102.6), Commit(0, 5, 104.2)],
 )
 
@@ -105,7 +105,7 @@ def test_what_takes_effect_again_is_named() -> None:
 
 def test_an_effect_beside_a_dead_letter_is_a_fault() -> None:
     """A record ends in one place."""
-    judgement = judge(replace(GOOD, letters=[*GOOD.letters, (Letter(0, 4, "rejected"), 103.0)]))
+    judgement = judge(replace(GOOD, letters=[*GOOD.letters, (FoundLetter(0, 4, "rejected"), 103.0)]))
 
     assert any("(0, 4)" in fault for fault in judgement.faults())
 
@@ -146,7 +146,7 @@ def test_an_identify_counts_as_accepted_by_the_first_job_that_took_it() -> None:
 def test_a_commit_before_the_effect_is_found() -> None:
     """Law 1: neither an effect nor a dead letter may come after the commit that passes its record."""
     early = judge(replace(GOOD, commits=[Commit(0, 5, 104.0)]))
-    letter = judge(replace(GOOD, letters=[(Letter(0, 3, "malformed"), 105.0)]))
+    letter = judge(replace(GOOD, letters=[(FoundLetter(0, 3, "malformed"), 105.0)]))
 
     assert early.early_commits.named == ["partition 0 to 5"]
     assert letter.early_commits.named == ["partition 0 to 5"]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from processor.model.reasons import DeadLetterReason
-from processor.workload import DeadLettered, Delivered, GeneratedRecord, Mix, generate
+from processor.workload import ExpectDeadLettered, ExpectDelivered, GeneratedRecord, Mix, generate
 from processor.workload.account import Account, Balance, letter_of
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
@@ -83,9 +83,9 @@ def produce(kafka: Cluster, names: Names, records: Iterable[GeneratedRecord], pa
 
     def told(record: GeneratedRecord, partition: int, offset: int) -> None:
         traffic.account.produced(partition, offset, record.expectation)
-        if isinstance(record.expectation, DeadLettered):
+        if isinstance(record.expectation, ExpectDeadLettered):
             traffic.poison[partition, offset] = record.value
-        elif isinstance(expected := record.expectation, Delivered):
+        elif isinstance(expected := record.expectation, ExpectDelivered):
             traffic.at[expected.kind, expected.uid, expected.unique] = (partition, offset)
 
     produce_all(kafka, names.topic, records, told)

@@ -6,18 +6,18 @@ from collections.abc import Iterable
 import pytest
 
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind
-from processor.workload import DeadLettered, Delivered, Expectation, Filtered
-from processor.workload.account import MAX_NAMED, Account, Arrival, Balance, Letter, letter_of
+from processor.workload import Expectation, ExpectDeadLettered, ExpectDelivered, ExpectFiltered
+from processor.workload.account import MAX_NAMED, Account, Arrival, Balance, FoundLetter, letter_of
 
-USER = Delivered(Kind.USER, "user-1", "u7_0")
-LATER_USER = Delivered(Kind.USER, "user-1", "u7_1")
-EVENT = Delivered(Kind.EVENT, "user-1", "e-7-2")
-POISON = DeadLettered(DeadLetterReason.MALFORMED)
-TOMBSTONE = Filtered(FilterReason.TOMBSTONE)
+USER = ExpectDelivered(Kind.USER, "user-1", "u7_0")
+LATER_USER = ExpectDelivered(Kind.USER, "user-1", "u7_1")
+EVENT = ExpectDelivered(Kind.EVENT, "user-1", "e-7-2")
+POISON = ExpectDeadLettered(DeadLetterReason.MALFORMED)
+TOMBSTONE = ExpectFiltered(FilterReason.TOMBSTONE)
 
 USERS_ARRIVED = Arrival("user", {"uid": "user-1", "properties": {"u7_0": True, "plan": "pro", "u7_1": True}})
 EVENT_ARRIVED = Arrival("event", {"name": "Viewed", "user": {"uid": "user-1"}, "properties": {"unique": "e-7-2"}})
-POISON_LETTER = Letter(0, 3, "malformed")
+POISON_LETTER = FoundLetter(0, 3, "malformed")
 
 GOOD_ARRIVALS = [USERS_ARRIVED, EVENT_ARRIVED]
 GOOD_LETTERS = [POISON_LETTER]
@@ -32,7 +32,10 @@ def account_of(*expectations: Expectation) -> Account:
 
 
 def judged(
-    arrivals: Iterable[Arrival] = GOOD_ARRIVALS, letters: Iterable[Letter] = GOOD_LETTERS, *, may_reject: bool = False
+    arrivals: Iterable[Arrival] = GOOD_ARRIVALS,
+    letters: Iterable[FoundLetter] = GOOD_LETTERS,
+    *,
+    may_reject: bool = False,
 ) -> Balance:
     """Balance an account of one record of each sort."""
     account = account_of(USER, LATER_USER, EVENT, POISON, TOMBSTONE)
@@ -113,7 +116,7 @@ def test_a_repeated_arrival_is_counted_and_no_fault() -> None:
 
 def test_a_wrong_reason_is_a_fault_and_no_loss() -> None:
     """The record is kept, but whoever looks for it is misled."""
-    balance = judged(letters=[Letter(0, 3, "unknown_schema")])
+    balance = judged(letters=[FoundLetter(0, 3, "unknown_schema")])
 
     assert balance.lost == 0
     assert balance.faults == ["(0, 3) had to be dead-lettered as malformed, is unknown_schema"]
@@ -122,7 +125,7 @@ def test_a_wrong_reason_is_a_fault_and_no_loss() -> None:
 @pytest.mark.parametrize("may_reject", [False, True])
 def test_a_good_record_may_be_rejected_only_where_the_sandbox_does_so_on_purpose(*, may_reject: bool) -> None:
     """A good event on the dead-letter topic is a fault, unless good items are refused at random."""
-    letters = [*GOOD_LETTERS, Letter(0, 2, "rejected")]
+    letters = [*GOOD_LETTERS, FoundLetter(0, 2, "rejected")]
 
     balance = judged([USERS_ARRIVED], letters, may_reject=may_reject)
 
@@ -134,7 +137,7 @@ def test_a_good_record_may_be_rejected_only_where_the_sandbox_does_so_on_purpose
 @pytest.mark.parametrize("reason", ["rejected", "too_large"])
 def test_a_record_in_two_places_is_a_fault(reason: str) -> None:
     """Delivered and dead-lettered: a redrive would send it twice."""
-    balance = judged(letters=[*GOOD_LETTERS, Letter(0, 2, reason)], may_reject=True)
+    balance = judged(letters=[*GOOD_LETTERS, FoundLetter(0, 2, reason)], may_reject=True)
 
     assert balance.lost == 0
     assert balance.faults == [f"(0, 2) arrived 1 times, dead-lettered: {reason}; had to be delivered: e-7-2"]
@@ -173,14 +176,14 @@ def test_a_record_that_arrived_for_another_user_is_lost_and_misplaced() -> None:
 
 def test_a_filtered_record_that_was_dead_lettered_is_a_fault() -> None:
     """A tombstone is nobody's fault."""
-    balance = judged(letters=[*GOOD_LETTERS, Letter(0, 4, "malformed")])
+    balance = judged(letters=[*GOOD_LETTERS, FoundLetter(0, 4, "malformed")])
 
     assert balance.faults == ["(0, 4) had to be filtered by tombstone, was dead-lettered as malformed"]
 
 
 def test_a_letter_of_no_record_is_a_fault() -> None:
     """Coordinates that nothing was produced to lead a redrive astray."""
-    balance = judged(letters=[*GOOD_LETTERS, Letter(3, 0, "malformed")])
+    balance = judged(letters=[*GOOD_LETTERS, FoundLetter(3, 0, "malformed")])
 
     assert balance.faults == ["a dead letter names (3, 0), which was never produced"]
 
@@ -188,14 +191,14 @@ def test_a_letter_of_no_record_is_a_fault() -> None:
 def test_a_letter_may_be_there_twice_if_it_says_the_same() -> None:
     """Dead letters are written at least once, with one reason."""
     assert judged(letters=[POISON_LETTER, POISON_LETTER]).faults == []
-    assert judged(letters=[POISON_LETTER, Letter(0, 3, "too_large")]).faults == [
+    assert judged(letters=[POISON_LETTER, FoundLetter(0, 3, "too_large")]).faults == [
         "(0, 3) was dead-lettered as malformed and as too_large"
     ]
 
 
 def test_faults_stay_few_and_losses_are_all_counted() -> None:
     """A run that lost everything is told in a few lines."""
-    account = account_of(*(Delivered(Kind.EVENT, "user-1", f"e-7-{n}") for n in range(100)))
+    account = account_of(*(ExpectDelivered(Kind.EVENT, "user-1", f"e-7-{n}") for n in range(100)))
 
     balance = account.balance([], [])
 
@@ -208,7 +211,7 @@ def test_a_letter_is_read_from_the_last_headers_of_their_names() -> None:
     first = [("__dlq.errors.partition", b"1"), ("__dlq.errors.offset", b"17"), ("fullstory.dlq.reason", b"malformed")]
     second = [("__dlq.errors.partition", b"2"), ("__dlq.errors.offset", b"5"), ("fullstory.dlq.reason", b"rejected")]
 
-    assert letter_of([("source", b"web"), ("absent", None), *first, *second]) == Letter(2, 5, "rejected")
+    assert letter_of([("source", b"web"), ("absent", None), *first, *second]) == FoundLetter(2, 5, "rejected")
 
 
 @pytest.mark.parametrize("text", [None, b"", b"-3", b"\xff", b"7.0"])

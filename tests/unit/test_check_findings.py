@@ -14,17 +14,17 @@ from processor.adapters.kafka.facts import Cluster, Group, Topic, allows
 from processor.adapters.kafka.offsets import Stored
 from processor.adapters.kafka.reading import latest
 from processor.commands.check import findings
+from processor.commands.check.checklist import in_order
 from processor.commands.check.cluster import of_cluster, of_group
 from processor.commands.check.findings import FINDINGS, Finding, Found, Level
 from processor.commands.check.probe import probe
-from processor.commands.check.progress import in_order
 from processor.commands.check.report import summary
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import Kind
 from processor.model.records import OffsetRange, TopicPartition
-from processor.settings.connections import Kafka
+from processor.settings.connections import KafkaSection
 
-KAFKA = Kafka(
+KAFKA = KafkaSection(
     bootstrap_servers="kafka:9092",
     topics=("segment",),
     group_id="fullstory",

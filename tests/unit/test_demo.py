@@ -25,7 +25,7 @@ from processor.commands.demo.closing import Closing
 from processor.commands.demo.display import Display, Lines, LiveTable, Phase, Progress, display_for
 from processor.commands.demo.producer import MAX_AT_ONCE, MAX_UNCONSUMED, Traffic
 from processor.commands.demo.scene import TOPIC, Script, Severity, sandbox_options, worker_settings
-from processor.commands.demo.tally import Tally
+from processor.commands.demo.tally import WorkerTally
 from processor.engine.verdict import RetryReason
 from processor.model.errors import SourceError
 from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind
@@ -56,7 +56,7 @@ def good_closing() -> Closing:
         "filtered": Counter({FilterReason.TOMBSTONE: 1}),
         "dead_lettered": Counter({DeadLetterReason.MALFORMED: 2}),
     }
-    return Closing(Balance(records=10, **outcomes), Tally(consumed=10, **outcomes), 0, {0: 6, 1: 4}, {0: 6, 1: 4})
+    return Closing(Balance(records=10, **outcomes), WorkerTally(consumed=10, **outcomes), 0, {0: 6, 1: 4}, {0: 6, 1: 4})
 
 
 # The command
@@ -361,7 +361,7 @@ def _read_on(tail: Tail) -> NoReturn:
 
 def test_the_tally_adds_up_what_the_worker_tells() -> None:
     """Each notice that counts is counted, and freshness is how old records were when they settled."""
-    tally = Tally(wall=lambda: 100.0)
+    tally = WorkerTally(wall=lambda: 100.0)
     settled = Settled(
         Counter({Kind.EVENT: 3}),
         Counter({FilterReason.TOMBSTONE: 1}),
@@ -414,7 +414,7 @@ PROGRESS = Progress(
     lag=812,
     in_flight=800,
     halts={HaltReason.UNAUTHORIZED: "the key is wrong"},
-    tally=Tally(
+    tally=WorkerTally(
         consumed=3_500,
         delivered=Counter({Kind.USER: 500, Kind.EVENT: 2_000}),
         dead_lettered=Counter({DeadLetterReason.REJECTED: 84}),

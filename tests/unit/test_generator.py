@@ -10,7 +10,7 @@ import fastavro
 import pytest
 
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind
-from processor.workload import DeadLettered, Delivered, Filtered, GeneratedRecord, Mix, generate
+from processor.workload import ExpectDeadLettered, ExpectDelivered, ExpectFiltered, GeneratedRecord, Mix, generate
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 SEED = 7
@@ -58,7 +58,7 @@ def decode(value: bytes, schemas: dict[int, Any]) -> dict[str, Any]:
     return message | {part: json.loads(message[part]) for part in TEXT_PARTS if message.get(part) is not None}
 
 
-def unique_in(message: dict[str, Any], expected: Delivered) -> bool:
+def unique_in(message: dict[str, Any], expected: ExpectDelivered) -> bool:
     """Tell whether the message holds the expectation's unique string where the expectation says."""
     if expected.kind is Kind.USER:
         return message["traits"][expected.unique] is True
@@ -72,9 +72,9 @@ def test_the_same_seed_gives_the_same_records(records: list[GeneratedRecord]) ->
 
 def test_another_seed_gives_other_records(records: list[GeneratedRecord]) -> None:
     """No unique string of one seed occurs in another's records."""
-    uniques = {r.expectation.unique for r in records if isinstance(r.expectation, Delivered)}
+    uniques = {r.expectation.unique for r in records if isinstance(r.expectation, ExpectDelivered)}
 
-    others = {r.expectation.unique for r in generate(SEED + 1, COUNT) if isinstance(r.expectation, Delivered)}
+    others = {r.expectation.unique for r in generate(SEED + 1, COUNT) if isinstance(r.expectation, ExpectDelivered)}
 
     assert uniques.isdisjoint(others)
 
@@ -89,9 +89,9 @@ def test_a_stream_without_a_count_goes_on() -> None:
 def test_the_default_mix_is_kept(records: list[GeneratedRecord]) -> None:
     """Each share of the mix is found again in the records, within what chance allows."""
     mix = Mix()
-    delivered = [r.expectation for r in records if isinstance(r.expectation, Delivered)]
-    filtered = Counter(r.expectation.reason for r in records if isinstance(r.expectation, Filtered))
-    dead = sum(isinstance(r.expectation, DeadLettered) for r in records)
+    delivered = [r.expectation for r in records if isinstance(r.expectation, ExpectDelivered)]
+    filtered = Counter(r.expectation.reason for r in records if isinstance(r.expectation, ExpectFiltered))
+    dead = sum(isinstance(r.expectation, ExpectDeadLettered) for r in records)
 
     assert dead == pytest.approx(COUNT * mix.poison, rel=0.3)
     assert filtered[FilterReason.TOMBSTONE] == pytest.approx(COUNT * mix.tombstone, rel=0.3)
@@ -107,15 +107,15 @@ def test_a_mix_without_faults_delivers_everything() -> None:
     """The shares can be set to nothing, for a bench that wants events alone."""
     mix = Mix(identify=0, poison=0, tombstone=0, other_type=0, excluded=0)
 
-    kinds = {r.expectation.kind for r in generate(SEED, 1_000, mix) if isinstance(r.expectation, Delivered)}
+    kinds = {r.expectation.kind for r in generate(SEED, 1_000, mix) if isinstance(r.expectation, ExpectDelivered)}
 
     assert kinds == {Kind.EVENT}
 
 
 def test_every_expectation_occurs(records: list[GeneratedRecord]) -> None:
     """The stream holds the records of every filter that needs no setting, and every fault of a record by itself."""
-    filtered = {r.expectation.reason for r in records if isinstance(r.expectation, Filtered)}
-    dead = Counter(r.expectation.reason for r in records if isinstance(r.expectation, DeadLettered))
+    filtered = {r.expectation.reason for r in records if isinstance(r.expectation, ExpectFiltered)}
+    dead = Counter(r.expectation.reason for r in records if isinstance(r.expectation, ExpectDeadLettered))
 
     assert filtered == {FilterReason.TOMBSTONE, FilterReason.MESSAGE_TYPE, FilterReason.INTEGRATIONS}
     assert set(dead) == GENERATED_REASONS
@@ -125,7 +125,7 @@ def test_the_kinds_of_poison_are_even() -> None:
     """Ten kinds take turns: three are malformed, two lack a user, the others have a reason of their own."""
     spoiled = generate(SEED, 100, Mix(poison=1, oversize_bytes=1_000))
 
-    reasons = Counter(r.expectation.reason for r in spoiled if isinstance(r.expectation, DeadLettered))
+    reasons = Counter(r.expectation.reason for r in spoiled if isinstance(r.expectation, ExpectDeadLettered))
 
     assert reasons == Counter(
         dict.fromkeys(GENERATED_REASONS, 10) | {DeadLetterReason.MALFORMED: 30, DeadLetterReason.MISSING_USER: 20}
@@ -135,7 +135,7 @@ def test_the_kinds_of_poison_are_even() -> None:
 def test_delivered_records_hold_what_they_promise(records: list[GeneratedRecord], schemas: dict[int, Any]) -> None:
     """Each decodes to an identify or a track with the expected uid and unique string, under its own schema."""
     for record in records:
-        if isinstance(record.expectation, Delivered) and record.value is not None:
+        if isinstance(record.expectation, ExpectDelivered) and record.value is not None:
             message = decode(record.value, schemas)
 
             assert (message["userId"] or message["anonymousId"]) == record.expectation.uid
@@ -145,7 +145,7 @@ def test_delivered_records_hold_what_they_promise(records: list[GeneratedRecord]
 
 def test_no_unique_string_occurs_twice(records: list[GeneratedRecord]) -> None:
     """An arrival can be told from every other one."""
-    uniques = [r.expectation.unique for r in records if isinstance(r.expectation, Delivered)]
+    uniques = [r.expectation.unique for r in records if isinstance(r.expectation, ExpectDelivered)]
 
     assert len(uniques) == len(set(uniques))
 
@@ -153,7 +153,7 @@ def test_no_unique_string_occurs_twice(records: list[GeneratedRecord]) -> None:
 def test_records_are_keyed_by_their_user(records: list[GeneratedRecord]) -> None:
     """A key is the uid's bytes, so that one user's records stay on one partition."""
     for record in records:
-        if isinstance(record.expectation, Delivered):
+        if isinstance(record.expectation, ExpectDelivered):
             assert record.key == record.expectation.uid.encode()
 
 
@@ -180,7 +180,7 @@ def test_skew_makes_a_few_users_busy() -> None:
 def test_an_oversized_record_is_as_large_as_told() -> None:
     """Its properties have the size asked for, in values that mapping keeps, below Kafka's own limit."""
     mix = Mix(poison=1)
-    too_large = DeadLettered(DeadLetterReason.TOO_LARGE)
+    too_large = ExpectDeadLettered(DeadLetterReason.TOO_LARGE)
 
     record = next(r for r in generate(SEED, None, mix) if r.expectation == too_large)
 

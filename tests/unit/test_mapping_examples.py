@@ -13,7 +13,7 @@ from processor.events.avro import decode
 from processor.events.mapping import Mapping, MappingRules
 from processor.model.outcomes import Filtered, Mapped, Rejected
 from processor.model.reasons import DeadLetterReason, Kind, PropertyRule
-from processor.settings.mapping import Mapping as Settings
+from processor.settings.mapping import MappingSection as Settings
 from tests.properties.segment import (
     KAFKA_TIMESTAMP,
     KAFKA_TIMESTAMP_MS,

@@ -19,7 +19,7 @@ from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.errors import ConfigurationError, SourceError
 from processor.runtime.account import Account
 from processor.settings.client_properties import kafka_properties_in
-from processor.settings.connections import SchemaRegistry
+from processor.settings.connections import SchemaRegistrySection
 from tests.fakes.schemas import FakeRegistry
 
 OLD, NEW = "na1.old", "na1.new"
@@ -269,7 +269,7 @@ def test_the_registry_is_asked_with_what_its_file_says_now(tmp_path: Path) -> No
 
     async def run() -> list[str]:
         async with FakeRegistry() as server:
-            settings = SchemaRegistry.model_validate({"url": server.url, "properties_file": path})
+            settings = SchemaRegistrySection.model_validate({"url": server.url, "properties_file": path})
             async with RegistrySchemas(server.url, settings.client_properties()) as schemas:
                 properties = registry_properties(
                     settings, schemas, structlog.wrap_logger(None, processors=[LogCapture()])

@@ -14,7 +14,7 @@ from processor.events.rules import MappingRules
 from processor.model.errors import ConfigurationError
 from processor.settings import MemorySplit, Settings, load
 from processor.settings.client_properties import KAFKA_RESERVED
-from processor.settings.connections import FullStory, Kafka, SchemaRegistry
+from processor.settings.connections import FullStorySection, KafkaSection, SchemaRegistrySection
 from processor.settings.memory import HELD_PER_BATCH_BYTE, MIB, budget_for, largest_batch
 from processor.settings.variables import Variable, variables
 
@@ -349,7 +349,7 @@ def test_mapping_settings_become_rules() -> None:
 
 @pytest.mark.parametrize(
     "variable",
-    [each for each in variables() if each.group == "mapping" and each.field != "hash_salt_file"],
+    [each for each in variables() if each.section == "mapping" and each.field != "hash_salt_file"],
     ids=lambda variable: variable.key,
 )
 def test_no_mapping_setting_is_without_effect(variable: Variable) -> None:
@@ -434,9 +434,9 @@ def test_embedded_settings_do_not_meet_the_environment(monkeypatch: pytest.Monke
     monkeypatch.setenv("PROCESSOR_KAFKA__TOPICS", "production")
 
     by_hand = Settings(
-        kafka=Kafka(bootstrap_servers="a", topics=("t",), group_id="g", dead_letter_topic="d"),
-        schema_registry=SchemaRegistry(url="http://r"),
-        fullstory=FullStory.model_validate({"api_key": "k", "api_key_file": None}),
+        kafka=KafkaSection(bootstrap_servers="a", topics=("t",), group_id="g", dead_letter_topic="d"),
+        schema_registry=SchemaRegistrySection(url="http://r"),
+        fullstory=FullStorySection.model_validate({"api_key": "k", "api_key_file": None}),
     )
 
     assert by_hand.http.port == 8080

@@ -395,9 +395,9 @@ def test_every_line_of_a_new_file_is_a_setting_with_its_default(tmp_path: Path) 
 def test_every_example_of_a_new_file_says_what_that_of_the_environment_says(variable: Variable, file: Path) -> None:
     """The same setting, as TOML has it, is accepted with the same value."""
     environ = {name: value for name, value in REQUIRED.items() if name != variable.name}
-    file.write_text(f"[{variable.group}]\n{variable.field} = {toml.example(variable)}\n", encoding="utf-8")
+    file.write_text(f"[{variable.section}]\n{variable.field} = {toml.example(variable)}\n", encoding="utf-8")
     if variable.field.endswith("_file"):  # not there
-        assert tomllib.loads(file.read_text())[variable.group][variable.field] == variable.about.example
+        assert tomllib.loads(file.read_text())[variable.section][variable.field] == variable.about.example
         return
     if variable.field == "hash_salt":
         environ["PROCESSOR_MAPPING__TRAITS_HASH"] = "phone"

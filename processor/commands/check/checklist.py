@@ -1,4 +1,4 @@
-"""What the checks have found so far, what is left of them, and how much time for it."""
+"""What the checks have found so far, which of them are left, and how much time there is for those."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ TOPICS, LETTERS, GROUP, CLOCK, RECORDS = "topics", "dead-letter topic", "consume
 
 
 @final
-class Progress:
+class Checklist:
     """What is found, and what is still to be checked. The thread that asks Kafka adds to it, too."""
 
     def __init__(self, settings: Settings, until: float) -> None:

@@ -9,12 +9,12 @@ from processor.adapters.kafka.offsets import Stored
 from processor.adapters.kafka.reading import Reader, latest
 from processor.app.parts import kafka_settings
 from processor.commands.check import findings
+from processor.commands.check.checklist import GROUP, LETTERS, RECORDS, TOPICS, Checklist
 from processor.commands.check.findings import Found
-from processor.commands.check.progress import GROUP, LETTERS, RECORDS, TOPICS, Progress
 from processor.model.errors import SourceError
 from processor.model.nearest import nearest
 from processor.model.records import OffsetRange, Record, TopicPartition
-from processor.settings.connections import Kafka
+from processor.settings.connections import KafkaSection
 
 DAY_MS = 24 * 3_600 * 1_000
 MIN_RETENTION_DAYS = 14
@@ -22,7 +22,7 @@ MIN_OFFSET_METADATA_BYTES = 4_096
 MIN_IN_SYNC = 2
 
 EXPLAIN_S = 0.7
-"""Of it, for what becomes of the records: by then they have to be there."""
+"""Of the time for all checks, what is left for explaining the records: by then they have to be there."""
 
 SAMPLE_RECORDS = 1_000
 SAMPLE_BYTES = 64 * 1024 * 1024
@@ -31,42 +31,42 @@ SAMPLE_BYTES = 64 * 1024 * 1024
 Sample = Mapping[TopicPartition, list[Record]]
 
 
-async def check_kafka(progress: Progress) -> Sample | None:
+async def check_kafka(checklist: Checklist) -> Sample | None:
     """Check the cluster, the topics and the group; return the latest records, None where they cannot be read."""
-    with progress.reporting(), suppress(TimeoutError):
-        async with asyncio.timeout(progress.left_s()):
-            return await asyncio.to_thread(_ask_kafka, progress)
+    with checklist.reporting(), suppress(TimeoutError):
+        async with asyncio.timeout(checklist.left_s()):
+            return await asyncio.to_thread(_ask_kafka, checklist)
     return None
 
 
-def _ask_kafka(progress: Progress) -> Sample | None:
-    settings = progress.settings
+def _ask_kafka(checklist: Checklist) -> Sample | None:
+    settings = checklist.settings
     kafka = kafka_settings(settings)
     try:
-        cluster = ask(kafka, progress.left_s() - EXPLAIN_S)
+        cluster = ask(kafka, checklist.left_s() - EXPLAIN_S)
     except SourceError as error:
-        progress.add([Found(findings.KAFKA_UNREACHABLE, str(error))])
+        checklist.add([Found(findings.KAFKA_UNREACHABLE, str(error))])
         return None
-    progress.add(of_cluster(settings.kafka, cluster), TOPICS, LETTERS)
+    checklist.add(of_cluster(settings.kafka, cluster), TOPICS, LETTERS)
     readable = [name for name in kafka.topics if (topic := cluster.topics.get(name)) and topic.may_read is not False]
-    with Reader(kafka, progress.left_s() - EXPLAIN_S) as reader:
+    with Reader(kafka, checklist.left_s() - EXPLAIN_S) as reader:
         try:
             held = reader.available([each for topic in readable for each in reader.partitions(topic)])
         except SourceError as error:
-            progress.add([Found(findings.RECORDS_UNREAD, str(error))], RECORDS)
+            checklist.add([Found(findings.RECORDS_UNREAD, str(error))], RECORDS)
             return None
         try:
-            progress.add(of_group(settings.kafka, cluster, reader.committed(held), held), GROUP)
+            checklist.add(of_group(settings.kafka, cluster, reader.committed(held), held), GROUP)
         except SourceError as error:
-            progress.add([Found(findings.GROUP_UNKNOWN, str(error))], GROUP)
+            checklist.add([Found(findings.GROUP_UNKNOWN, str(error))], GROUP)
         try:
             return reader.read_ranges(latest(held, SAMPLE_RECORDS), SAMPLE_RECORDS, SAMPLE_BYTES)
         except SourceError as error:
-            progress.add([Found(findings.RECORDS_UNREAD, str(error))], RECORDS)
+            checklist.add([Found(findings.RECORDS_UNREAD, str(error))], RECORDS)
             return None
 
 
-def of_cluster(kafka: Kafka, cluster: Cluster) -> Iterator[Found]:
+def of_cluster(kafka: KafkaSection, cluster: Cluster) -> Iterator[Found]:
     """Judge the brokers and the topics."""
     yield Found(findings.KAFKA_REACHED, f"{_counted(cluster.brokers, 'broker')}, cluster {cluster.id or '?'}")
     known = [each for name in (*kafka.topics, kafka.dead_letter_topic) if (each := cluster.topics.get(name))]
@@ -123,7 +123,7 @@ def _of_letters(letters: Topic, sources: list[Topic]) -> Iterator[Found]:
 
 
 def of_group(
-    kafka: Kafka,
+    kafka: KafkaSection,
     cluster: Cluster,
     committed: Mapping[TopicPartition, Stored],
     available: Mapping[TopicPartition, OffsetRange],

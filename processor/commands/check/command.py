@@ -9,7 +9,7 @@ import click
 from processor.commands.check import findings
 from processor.commands.check.findings import Found
 from processor.commands.check.probe import UID
-from processor.commands.check.report import tell_machines, tell_people, worst_of
+from processor.commands.check.report import print_json, print_text, worst_of
 from processor.commands.check.runner import WITHIN_S, check_all
 from processor.commands.common.signals import end_on_interrupt
 from processor.model.errors import ConfigurationError
@@ -59,5 +59,5 @@ async def _check(config: Path | None, format_: str, within_s: float, *, probes: 
         found = await check_all(load(os.environ, config), probes=probes, within_s=within_s)
     except ConfigurationError as error:
         found = [Found(findings.CONFIGURATION_INVALID, problem) for problem in error.problems]
-    (tell_machines if format_ == "json" else tell_people)(found)
+    (print_json if format_ == "json" else print_text)(found)
     os._exit(worst_of(found).exit_code)  # threads that still wait for an answer would hold the program up

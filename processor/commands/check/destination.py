@@ -6,9 +6,9 @@ from typing import assert_never
 from processor.adapters.clock import SystemClock
 from processor.adapters.fullstory import ApiKey, FullStory, Timeouts
 from processor.commands.check import findings
+from processor.commands.check.checklist import CLOCK, Checklist
 from processor.commands.check.findings import Found, Level
 from processor.commands.check.probe import probe
-from processor.commands.check.progress import CLOCK, Progress
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry, RetryReason
 from processor.runtime.account import Account, judge
 from processor.settings import Settings
@@ -16,22 +16,22 @@ from processor.settings import Settings
 MAX_SKEW_S = 60.0
 
 
-async def check_fullstory(progress: Progress, *, probes: bool) -> None:
+async def check_fullstory(checklist: Checklist, *, probes: bool) -> None:
     """Check the key, its account and FullStory's clock; `probes` allows to write to FullStory."""
-    own, clock = progress.settings.fullstory, SystemClock()
-    key, within_s = ApiKey(own.api_key.get_secret_value()), progress.left_s()
+    own, clock = checklist.settings.fullstory, SystemClock()
+    key, within_s = ApiKey(own.api_key.get_secret_value()), checklist.left_s()
     timeouts = Timeouts(connect_s=within_s, read_s=within_s, total_s=within_s)
-    with progress.reporting():
+    with checklist.reporting():
         async with FullStory(
             key, clock, base_url=own.base_url, allow_private=own.allow_private, timeouts=timeouts
         ) as destination:
-            account = list(of_account(progress.settings, await destination.me()))
-            progress.add(account)
+            account = list(of_account(checklist.settings, await destination.me()))
+            checklist.add(account)
             is_well = all(each.finding.level is not Level.ERROR for each in account)
             if is_well or destination.clock_skew_s is not None:
-                progress.add([of_clock(destination.clock_skew_s)], CLOCK)
+                checklist.add([of_clock(destination.clock_skew_s)], CLOCK)
             if probes and is_well:
-                progress.add([found async for found in probe(destination, clock)])
+                checklist.add([found async for found in probe(destination, clock)])
 
 
 def of_account(settings: Settings, answer: Answer | NoAnswer) -> Iterator[Found]:

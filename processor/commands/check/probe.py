@@ -29,8 +29,8 @@ async def probe(destination: Destination, clock: Clock) -> AsyncIterator[Found]:
         first, second = [_taken(await destination.post(kind, body, key, batch=True)) for _ in range(2)]
         where = f"POST /v2/{kind}s/batch"
         if not isinstance(first, Accepted) or not isinstance(second, Accepted):
-            said = [each if isinstance(each, str) else "a job" for each in (first, second)]
-            yield Found(findings.PROBE_UNCLEAR, f"{where}: {said[0]}, then {said[1]}")
+            answers = [each if isinstance(each, str) else "a job" for each in (first, second)]
+            yield Found(findings.PROBE_UNCLEAR, f"{where}: {answers[0]}, then {answers[1]}")
         elif first == second:
             yield Found(findings.PROBE_HONOURED, f"{where}: one job for two requests")
         else:

@@ -28,13 +28,13 @@ def summary(found: Sequence[Found]) -> str:
     return f"no errors, {warnings} warning{'' if warnings == 1 else 's'}, {counts[Level.OK]} ok"
 
 
-def tell_machines(found: Sequence[Found]) -> None:
+def print_json(found: Sequence[Found]) -> None:
     """Print a JSON object."""
     report = {"level": worst_of(found), "findings": [each.as_json() for each in found], "summary": summary(found)}
     click.echo(orjson.dumps(report))
 
 
-def tell_people(found: Sequence[Found]) -> None:
+def print_text(found: Sequence[Found]) -> None:
     """Print what was found, and last the closing line."""
     terminal = Terminal()
     for finding, alike in groupby(found, key=lambda each: each.finding):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from processor.app.parts import registry_of, schemas_of
 from processor.commands.check import findings
+from processor.commands.check.checklist import Checklist
 from processor.commands.check.cluster import check_kafka
 from processor.commands.check.destination import check_fullstory
 from processor.commands.check.findings import Found
-from processor.commands.check.progress import Progress
 from processor.commands.check.survey import check_records
 from processor.model.errors import RegistryUnavailableError
 from processor.runtime.ports import Schemas
@@ -28,32 +28,32 @@ async def check_all(settings: Settings, *, probes: bool, within_s: float = WITHI
     `probes` allows to write to FullStory, which takes time of its own. Everything else ends within `within_s`, but
     threads of the loop's executor may go on waiting: for Kafka, or for a name server.
     """
-    progress = Progress(settings, time.monotonic() + within_s)
+    checklist = Checklist(settings, time.monotonic() + within_s)
     registry = settings.schema_registry.model_copy(update={"cache_dir": None})  # what is asked is the registry itself
-    with progress.reporting():
+    with checklist.reporting():
         async with registry_of(registry) as client:
             schemas = schemas_of(registry, client)
             sample, has_schemas, _ = await asyncio.gather(
-                check_kafka(progress), _check_registry(progress, schemas), check_fullstory(progress, probes=probes)
+                check_kafka(checklist), _check_registry(checklist, schemas), check_fullstory(checklist, probes=probes)
             )
             if sample is not None and has_schemas:
-                await check_records(progress, sample, schemas)
-    return progress.end()
+                await check_records(checklist, sample, schemas)
+    return checklist.end()
 
 
-async def _check_registry(progress: Progress, schemas: Schemas) -> bool:
+async def _check_registry(checklist: Checklist, schemas: Schemas) -> bool:
     """Check that schemas can be had; return whether they can."""
-    url = progress.settings.schema_registry.url
-    within_s = progress.left_s()
+    url = checklist.settings.schema_registry.url
+    within_s = checklist.left_s()
     try:
         async with asyncio.timeout(within_s):
             await schemas.fetch(ANY_SCHEMA_ID)
     except RegistryUnavailableError as error:
-        progress.add([Found(findings.REGISTRY_UNREACHABLE, str(error))])
+        checklist.add([Found(findings.REGISTRY_UNREACHABLE, str(error))])
         return False
     except TimeoutError:
         seen = f"the schema registry at {url} did not answer within {within_s:.1f} s"
-        progress.add([Found(findings.REGISTRY_UNREACHABLE, seen)])
+        checklist.add([Found(findings.REGISTRY_UNREACHABLE, seen)])
         return False
-    progress.add([Found(findings.REGISTRY_NONE, "") if url is None else Found(findings.REGISTRY_REACHED, url)])
+    checklist.add([Found(findings.REGISTRY_NONE, "") if url is None else Found(findings.REGISTRY_REACHED, url)])
     return True

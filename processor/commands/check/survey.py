@@ -9,8 +9,8 @@ from typing import Any, final
 import orjson
 
 from processor.commands.check import findings
+from processor.commands.check.checklist import RECORDS, Checklist
 from processor.commands.check.findings import Found
-from processor.commands.check.progress import RECORDS, Progress
 from processor.commands.common.explanation import Explainer, Explanation, Input
 from processor.events.json_text import parse_json
 from processor.events.mapping import Mapping as EventMapping
@@ -22,23 +22,23 @@ from processor.runtime.ports import Schemas
 BROWSER_LIBRARY = "analytics.js"
 
 
-async def check_records(progress: Progress, sample: Mapping[TopicPartition, list[Record]], schemas: Schemas) -> None:
+async def check_records(checklist: Checklist, sample: Mapping[TopicPartition, list[Record]], schemas: Schemas) -> None:
     """Check what becomes of the sample, or of as much of it as there is time for."""
-    settings, survey = progress.settings, Survey()
+    settings, survey = checklist.settings, Survey()
     explainer = Explainer(EventMapping(settings.mapping.rules()), schemas, settings.schema_registry.waits_s)
     try:
-        async with asyncio.timeout(progress.left_s()):
+        async with asyncio.timeout(checklist.left_s()):
             for partition, records in sample.items():
                 for record in records:
                     survey.add(partition, await explainer.explain(Input(str(partition), record)))
                     await asyncio.sleep(0)
     except RegistryUnavailableError as error:
-        progress.add([Found(findings.REGISTRY_UNREACHABLE, str(error))])
+        checklist.add([Found(findings.REGISTRY_UNREACHABLE, str(error))])
         return
     except TimeoutError:
         if not survey.records:
             return
-    progress.add(survey.findings(is_anonymous_a_user=settings.mapping.anonymous == "uid"), RECORDS)
+    checklist.add(survey.findings(is_anonymous_a_user=settings.mapping.anonymous == "uid"), RECORDS)
 
 
 @final

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, final
 
 import orjson
 
-from processor.commands.common.letter import Letter, letter_of
+from processor.commands.common.letter import LetterHeaders, letter_of
 from processor.commands.common.next_steps import BY_FULLSTORY, NEXT_STEPS, REDRIVE
 from processor.commands.common.post import Post, posts_of
 from processor.events.avro import Reader, decode, reader_of
@@ -38,7 +38,7 @@ class Input:
     """What is wrong with the line that it was read from, if it is no JSON."""
 
 
-class Note(NamedTuple):
+class Remark(NamedTuple):
     """A rule that was applied, to a name of the event, or what is worth knowing besides."""
 
     rule: str
@@ -62,8 +62,8 @@ class Explanation:
     outcome: Verdict
     reason: str | None
     requests: Sequence[Post]
-    notes: Sequence[Note]
-    letter: Letter | None
+    notes: Sequence[Remark]
+    letter: LetterHeaders | None
 
     @property
     def next_step(self) -> str | None:
@@ -74,7 +74,7 @@ class Explanation:
 
     def as_json(self) -> dict[str, Any]:
         """Return it for machines; the body stands in it byte for byte."""
-        told: dict[str, Any] = {
+        document: dict[str, Any] = {
             "outcome": self.outcome,
             "reason": self.reason,
             "next_step": self.next_step,
@@ -86,8 +86,12 @@ class Explanation:
             "record": self.place,
         }
         if self.letter is not None:
-            told["dead_letter"] = {"reason": self.letter.reason, "detail": self.letter.detail, "of": self.letter.origin}
-        return told
+            document["dead_letter"] = {
+                "reason": self.letter.reason,
+                "detail": self.letter.detail,
+                "of": self.letter.origin,
+            }
+        return document
 
 
 @final
@@ -110,21 +114,21 @@ class Explainer:
         letter = letter_of(given.record)
         record = letter.original if letter else given.record
         named = await self._learn(record)
-        notes: list[Note] = []
+        notes: list[Remark] = []
         decoded = decode(record, self._readers)
         if isinstance(decoded, dict):
-            self._mapping.map(decoded, record.timestamp_ms, lambda rule, path: notes.append(Note(rule.value, path)))
+            self._mapping.map(decoded, record.timestamp_ms, lambda rule, path: notes.append(Remark(rule.value, path)))
         payload = PayloadBuilder(record.offset, self._mapping, self._readers, _ALONE).build([record])
         posts = posts_of(payload)
         outcome, reason = _verdict(payload)
-        notes += [Note(rejected.reason.value, "", rejected.detail) for _, rejected in payload.rejected]
+        notes += [Remark(rejected.reason.value, "", rejected.detail) for _, rejected in payload.rejected]
         if named is not None and self._texts[named] is None and self._waits_s > 0:
             detail = f"the worker waits {self._waits_s:.0f} s for the schema to be registered before that"
-            notes.append(Note("waits", "", detail))
+            notes.append(Remark("waits", "", detail))
         if any(each.is_of_epoch for each in posts) and record.timestamp_ms == NO_TIME:
-            notes.append(Note("no_time", "timestamp", "the event has no time, and a file has none of Kafka's to use"))
+            notes.append(Remark("no_time", "timestamp", "the event has no time, and a file has none of Kafka's to use"))
         if given.fault:
-            notes.append(Note("input", "", given.fault))
+            notes.append(Remark("input", "", given.fault))
         return Explanation(
             place=given.place,
             framing=given.container or _framing(record, named),

@@ -11,7 +11,7 @@ _TIMESTAMP = "fullstory.dlq.original.timestamp"
 
 @final
 @dataclass(frozen=True, slots=True)
-class Letter:
+class LetterHeaders:
     """What was told when the letter was written."""
 
     reason: str
@@ -25,14 +25,14 @@ class Letter:
     """The record with the timestamp that it had."""
 
 
-def letter_of(record: Record) -> Letter | None:
+def letter_of(record: Record) -> LetterHeaders | None:
     """Return what a dead letter tells; None for any other record."""
     texts = {name: (value or b"").decode(errors="replace") for name, value in record.headers or ()}  # the last wins
     if _REASON not in texts:
         return None
     place = (texts.get(f"__dlq.errors.{each}", "?") for each in ("topic", "partition", "offset"))
     timestamp = texts.get(_TIMESTAMP, "")
-    return Letter(
+    return LetterHeaders(
         reason=texts[_REASON],
         detail=texts.get("fullstory.dlq.detail", ""),
         origin="{}[{}] at {}".format(*place),

@@ -25,7 +25,7 @@ BAD = partial(click.style, fg="red", bold=True)
 Style = partial[str]
 """Styles a text."""
 
-Part = str | tuple[str, Style]
+Span = str | tuple[str, Style]
 """A text, plain or with its style."""
 
 
@@ -44,12 +44,12 @@ class Terminal:
         """How many columns there are now; None where the output is no terminal."""
         return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
-    def print(self, *parts: Part) -> None:
+    def print(self, *parts: Span) -> None:
         """Print a line of texts, each plain or with its style; what is in them cannot touch the terminal."""
         click.echo(styled(*parts), color=self._color)
 
 
-def styled(*parts: Part) -> str:
+def styled(*parts: Span) -> str:
     """Return a line of texts with the codes of their styles; what is in them cannot touch the terminal."""
     return "".join(
         style(text.translate(_CONTROLS))

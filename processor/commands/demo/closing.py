@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from processor.commands.demo.rows import in_words
-from processor.commands.demo.tally import Tally
+from processor.commands.demo.tally import WorkerTally
 from processor.sandbox import Condition
 from processor.workload.account import Balance
 
@@ -17,7 +17,7 @@ class Closing:
     """What was found when the worker had stopped."""
 
     balance: Balance
-    tally: Tally
+    tally: WorkerTally
     in_flight: int
     """Records that the worker holds after its end."""
     ends: Mapping[int, int]

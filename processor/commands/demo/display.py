@@ -13,7 +13,7 @@ from rich.text import Text
 
 from processor.commands.common.terminal import BAD, DOUBTFUL, GOOD, NAME, Style, styled
 from processor.commands.demo.rows import Row, efforts_of, lay_out, outcomes_of
-from processor.commands.demo.tally import Tally
+from processor.commands.demo.tally import WorkerTally
 from processor.commands.demo.wording import CALM, rejections_explained, weather_in_words
 from processor.model.reasons import HaltReason
 from processor.sandbox import Condition
@@ -50,7 +50,7 @@ class Progress:
     lag: int
     in_flight: int
     halts: Mapping[HaltReason, str]
-    tally: Tally
+    tally: WorkerTally
     rate: float
     """Records delivered per second, lately."""
     weather: Sequence[Condition]

@@ -23,10 +23,10 @@ from processor.commands.demo.scene import (
     sandbox_options,
     worker_settings,
 )
-from processor.commands.demo.tally import Rate, Tally
+from processor.commands.demo.tally import Rate, WorkerTally
 from processor.commands.demo.wording import refuses_items
 from processor.sandbox import Sandbox
-from processor.workload.account import Arrival, Letter, letter_of
+from processor.workload.account import Arrival, FoundLetter, letter_of
 
 TURN_S = 0.02
 
@@ -41,6 +41,14 @@ class Addresses(NamedTuple):
     worker: str
     fullstory: str
     kafka: str
+
+
+class Systems(NamedTuple):
+    """What is at work in a demo."""
+
+    cluster: MockCluster
+    sandbox: Sandbox
+    worker: Process
 
 
 class Audience(Protocol):
@@ -66,17 +74,18 @@ async def play(script: Script, log: FilteringBoundLogger, audience: Audience) ->
 
     The first signal ends the traffic, the second one delivery, and both keep the account.
     """
-    tally = Tally()
+    tally = WorkerTally()
     with MockCluster(TOPIC, DEAD_LETTER_TOPIC) as cluster:
         async with Sandbox(sandbox_options(script)) as sandbox:
             settings = worker_settings(cluster.bootstrap_servers, sandbox.url)
             async with open_process(settings, log, lambda: settings, tally) as worker:
                 where = Addresses(f"http://{HOST}:{worker.port}/", f"{sandbox.url}/", cluster.bootstrap_servers)
                 audience.opening(where)
-                course = Course(script, cluster, sandbox, worker, tally, log, audience.display)
+                systems = Systems(cluster, sandbox, worker)
+                course = Course(script, systems, tally, log, audience.display)
                 with audience.display:
                     await course.run()
-                closing = _closing(course, cluster, sandbox, tally)
+                closing = _closing(course, systems, tally)
                 audience.closing(closing)
                 if course.stays:
                     audience.staying(where)
@@ -84,7 +93,8 @@ async def play(script: Script, log: FilteringBoundLogger, audience: Audience) ->
                 return closing
 
 
-def _closing(course: "Course", cluster: MockCluster, sandbox: Sandbox, tally: Tally) -> Closing:
+def _closing(course: "Course", systems: Systems, tally: WorkerTally) -> Closing:
+    cluster, sandbox = systems.cluster, systems.sandbox
     weather = sandbox.past_weather()
     committed = cluster.committed(TOPIC, GROUP)
     return Closing(
@@ -112,15 +122,14 @@ class Course:
     def __init__(
         self,
         script: Script,
-        cluster: MockCluster,
-        sandbox: Sandbox,
-        worker: Process,
-        tally: Tally,
+        systems: Systems,
+        tally: WorkerTally,
         log: FilteringBoundLogger,
         display: Display,
     ) -> None:
+        cluster, sandbox, worker = systems
         self.traffic = Traffic(cluster, script)
-        self.letters: list[Letter] = []
+        self.letters: list[FoundLetter] = []
         self.failures: list[str] = []
         self.delivered_after_s = 0.0
         self.stays = False
@@ -203,12 +212,12 @@ class Course:
     def _take_turn(self, phase: Phase) -> None:
         if phase is Phase.PRODUCING:
             self.traffic.advance(self._elapsed_s, self._tally.consumed - self._tally.released)
-            self._let_it_be_out()
+            self._begin_outage()
         self._cluster.serve()
         self.letters += [letter_of(record.headers or []) for record in self._dead_letters.read()]
         self._positions |= {each.id.partition: each.position for each in self._worker.worker.state().partitions}
 
-    def _let_it_be_out(self) -> None:
+    def _begin_outage(self) -> None:
         """Begin the script's outage, once."""
         outage = None if self._has_been_out else self._script.outage(self._elapsed_s)
         if outage is not None:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from processor.commands.common.terminal import BOLD, DOUBTFUL, GOOD, PLAIN, Part, Style
-from processor.commands.demo.tally import Tally
+from processor.commands.common.terminal import BOLD, DOUBTFUL, GOOD, PLAIN, Span, Style
+from processor.commands.demo.tally import WorkerTally
 from processor.engine.verdict import RetryReason
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind
 
@@ -44,14 +44,14 @@ class Row(NamedTuple):
     style: Style = PLAIN
 
 
-def lay_out(rows: Sequence[Row], width: int | None) -> list[list[Part]]:
+def lay_out(rows: Sequence[Row], width: int | None) -> list[list[Span]]:
     """Return the rows as lines, in columns; details are wrapped between words where there is a width."""
     names = max((len(row.name) for row in rows), default=0)
     numbers = max((len(row.number) for row in rows), default=0)
     return [line for row in rows for line in _lines_of(row, names, numbers, width)]
 
 
-def _lines_of(row: Row, names: int, numbers: int, width: int | None) -> Iterable[list[Part]]:
+def _lines_of(row: Row, names: int, numbers: int, width: int | None) -> Iterable[list[Span]]:
     name = f"{row.name:<{names}}{GAP}" if names else ""
     number = f"{row.number:>{numbers}}{GAP}" if row.number else ""
     style = PLAIN if number else row.style
@@ -66,7 +66,7 @@ def _lines_of(row: Row, names: int, numbers: int, width: int | None) -> Iterable
         yield [" " * indent, (text, style)]
 
 
-def _without_end(parts: list[tuple[str, Style]]) -> list[Part]:
+def _without_end(parts: list[tuple[str, Style]]) -> list[Span]:
     """Return the parts of a line without empty ones and without spaces at its end."""
     while parts and not parts[-1][0].strip():
         del parts[-1]
@@ -97,7 +97,7 @@ def outcomes_of(
     ]
 
 
-def efforts_of(tally: Tally) -> list[Row]:
+def efforts_of(tally: WorkerTally) -> list[Row]:
     """Return what delivery took."""
     again = {RETRIES[reason]: count for reason, count in tally.retries.items()}
     rows = [Row("requests", f"{tally.requests:,}", f"(sent again: {in_words(again)})")]

@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from processor.sandbox import Faults, Role, SandboxOptions
 from processor.settings import Settings
-from processor.settings.connections import FullStory, Kafka, SchemaRegistry
+from processor.settings.connections import FullStorySection, KafkaSection, SchemaRegistrySection
 from processor.settings.memory import MIB
-from processor.settings.operation import Batch, Http, Memory
+from processor.settings.operation import BatchSection, HttpSection, MemorySection
 from processor.workload import Mix
 
 TOPIC = "segment.events"
@@ -112,15 +112,15 @@ def sandbox_options(script: Script) -> SandboxOptions:
 def worker_settings(bootstrap_servers: str, fullstory_url: str) -> Settings:
     """Return the worker's settings; nobody's environment has a say in them."""
     return Settings(
-        kafka=Kafka(
+        kafka=KafkaSection(
             bootstrap_servers=bootstrap_servers,
             topics=(TOPIC,),
             group_id=GROUP,
             dead_letter_topic=DEAD_LETTER_TOPIC,
         ),
-        schema_registry=SchemaRegistry(),
-        fullstory=FullStory(api_key=SecretStr(KEY), base_url=fullstory_url),
-        batch=Batch(max_bytes=BATCH_BYTES, linger_s=LINGER_S),
-        memory=Memory(budget_bytes=16 * MIB),
-        http=Http(host=HOST, port=0),
+        schema_registry=SchemaRegistrySection(),
+        fullstory=FullStorySection(api_key=SecretStr(KEY), base_url=fullstory_url),
+        batch=BatchSection(max_bytes=BATCH_BYTES, linger_s=LINGER_S),
+        memory=MemorySection(budget_bytes=16 * MIB),
+        http=HttpSection(host=HOST, port=0),
     )

@@ -43,7 +43,7 @@ class Freshness(NamedTuple):
 
 @final
 @dataclass(slots=True)
-class Tally:
+class WorkerTally:
     """An `Observer`; `wall` returns seconds since the epoch."""
 
     wall: Callable[[], float] = time.time

@@ -14,7 +14,7 @@ from processor.commands.common.explanation import Explainer, Explanation
 from processor.commands.common.signals import end_on_interrupt
 from processor.commands.common.terminal import Terminal, complain
 from processor.commands.explain.difference import Comparison
-from processor.commands.explain.inputs import InputError, Source, of_file, of_topic
+from processor.commands.explain.inputs import InputError, Inputs, of_file, of_topic
 from processor.commands.explain.text import show, show_comparison
 from processor.events.mapping import Mapping
 from processor.model.errors import ConfigurationError, RegistryUnavailableError, SourceError
@@ -22,7 +22,7 @@ from processor.model.records import TopicPartition
 from processor.settings import Settings, load
 
 NOT_OF_FILES = ("kafka", "fullstory")
-"""Groups of settings that explaining a file does not take."""
+"""Sections of the settings that explaining a file does not take."""
 
 DIFFERENT = 1
 UNUSABLE = 2
@@ -96,7 +96,7 @@ def _place(file: str | None, topic: str | None, partition: int | None, offset: i
     return _Place(TopicPartition(topic, partition), offset, count)
 
 
-async def _explain(settings: Settings, other: Settings | None, source: Source, output: "_Output") -> int:
+async def _explain(settings: Settings, other: Settings | None, source: Inputs, output: "_Output") -> int:
     async with registry_of(settings.schema_registry) as registry:
         schemas = source.schemas or schemas_of(settings.schema_registry, registry)
         explainer = Explainer(Mapping(settings.mapping.rules()), schemas, settings.schema_registry.waits_s)
@@ -111,11 +111,11 @@ async def _explain(settings: Settings, other: Settings | None, source: Source, o
                 is_broken = True
             explanation = await explainer.explain(each)
             if another is None:
-                output.tell(explanation)
+                output.write(explanation)
             else:
                 comparison.add(explanation, await another.explain(each))
     if another is not None:
-        output.tell_comparison(comparison)
+        output.write_comparison(comparison)
     return UNUSABLE if is_broken else DIFFERENT if comparison.different else 0
 
 
@@ -126,18 +126,18 @@ class _Output:
         self._other = other
         self._terminal = Terminal() if format_ == "text" else None
 
-    def tell(self, explanation: Explanation) -> None:
+    def write(self, explanation: Explanation) -> None:
         if self._terminal is None:
             _echo(explanation.as_json())
         else:
             show(explanation, self._terminal)
 
-    def tell_comparison(self, comparison: Comparison) -> None:
+    def write_comparison(self, comparison: Comparison) -> None:
         if self._terminal is None:
             _echo(comparison.as_json())
         else:
             show_comparison(comparison, self._other, self._terminal)
 
 
-def _echo(told: dict[str, Any]) -> None:
-    click.echo(orjson.dumps(told))
+def _echo(document: dict[str, Any]) -> None:
+    click.echo(orjson.dumps(document))

@@ -39,7 +39,7 @@ class Example(NamedTuple):
 
 @final
 @dataclass(slots=True)
-class Kind:
+class KindOfDifference:
     """A kind of difference; a record counts once, however much of the kind it has."""
 
     records: int = 0
@@ -53,7 +53,7 @@ class Comparison:
 
     records: int = 0
     different: int = 0
-    kinds: dict[str, Kind] = field(default_factory=dict)
+    kinds: dict[str, KindOfDifference] = field(default_factory=dict)
 
     def add(self, before: Explanation, after: Explanation) -> None:
         """Compare what becomes of one record."""
@@ -63,12 +63,12 @@ class Comparison:
             found.setdefault(each.kind, each)
         self.different += bool(found)
         for name, each in found.items():
-            kind = self.kinds.setdefault(name, Kind())
+            kind = self.kinds.setdefault(name, KindOfDifference())
             kind.records += 1
             if len(kind.examples) < MAX_EXAMPLES:
                 kind.examples.append(Example(before.place, each))
 
-    def by_frequency(self) -> list[tuple[str, Kind]]:
+    def by_frequency(self) -> list[tuple[str, KindOfDifference]]:
         """Return the kinds, the most frequent first."""
         return sorted(self.kinds.items(), key=lambda item: (-item[1].records, item[0]))
 

@@ -30,7 +30,7 @@ class InputError(Exception):
 
 @final
 @dataclass(frozen=True, slots=True)
-class Source:
+class Inputs:
     """Records to explain, and the schemas that came with them."""
 
     inputs: Iterator[Input]
@@ -38,29 +38,29 @@ class Source:
     """None: those of the settings."""
 
 
-def of_file(path: str) -> Source:
+def of_file(path: str) -> Inputs:
     """Return the records of a file, `-` for standard input; raises `InputError`, also while they are iterated over."""
     name = "stdin" if path == STDIN else os.fsencode(path).decode(errors="replace")
     try:
         stream = open(0 if path == STDIN else path, "rb")  # noqa: PTH123, SIM115 - closed with the process
         first = stream.peek(1)[:1]
         if first in _FRAMING_FIRST_BYTES:
-            return Source(iter([Input(name, _record(stream.read(), 0))]))
+            return Inputs(iter([Input(name, _record(stream.read(), 0))]))
         if first != _AVRO_FIRST_BYTE:
-            return Source(_json_inputs(stream, name))
+            return Inputs(_json_inputs(stream, name))
         file = AvroFile(stream.read())
     except OSError as error:
         raise InputError(f"{name}: {error.strerror}") from None
     except ValueError as error:
         raise InputError(f"{name}: {error}") from None
-    return Source(_avro_inputs(file, name), file)
+    return Inputs(_avro_inputs(file, name), file)
 
 
-def of_topic(settings: KafkaSettings, partition: TopicPartition, offset: int, count: int) -> Source:
+def of_topic(settings: KafkaSettings, partition: TopicPartition, offset: int, count: int) -> Inputs:
     """Return records of a topic; raises `SourceError`."""
     with Reader(settings) as reader:
         records = reader.read(partition, offset, count)
-    return Source(Input(f"{partition} at {record.offset}", record) for record in records)
+    return Inputs(Input(f"{partition} at {record.offset}", record) for record in records)
 
 
 def _avro_inputs(file: AvroFile, name: str) -> Iterator[Input]:

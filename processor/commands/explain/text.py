@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from processor.commands.common.explanation import Explanation, Note, Verdict
-from processor.commands.common.letter import Letter
+from processor.commands.common.explanation import Explanation, Remark, Verdict
+from processor.commands.common.letter import LetterHeaders
 from processor.commands.common.terminal import BAD, BOLD, DIM, DOUBTFUL, GOOD, NAME, PLAIN, TITLE, Style, Terminal
 from processor.commands.explain.difference import ABSENT, Comparison
 
@@ -38,14 +38,15 @@ def show(explanation: Explanation, terminal: Terminal) -> None:
     terminal.print("")
 
 
-def _show_letter(letter: Letter, terminal: Terminal) -> None:
+def _show_letter(letter: LetterHeaders, terminal: Terminal) -> None:
     _field(terminal, "letter", f"{letter.reason}: {letter.detail}", BOLD)
-    told = f"written by version {letter.written_by}, attempts {letter.attempts}, last {letter.last_attempt or 'never'}"
-    _field(terminal, "from", f"{letter.origin}; {told}; redriven {letter.redrives} times")
+    attempts = f"attempts {letter.attempts}, last {letter.last_attempt or 'never'}"
+    written = f"written by version {letter.written_by}, {attempts}; redriven {letter.redrives} times"
+    _field(terminal, "from", f"{letter.origin}; {written}")
     _field(terminal, "", "with today's settings, this would happen to the record:")
 
 
-def _said(note: Note) -> str:
+def _said(note: Remark) -> str:
     return ": ".join(part for part in note if part)
 
 

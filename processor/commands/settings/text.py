@@ -16,12 +16,12 @@ MIN_VALUES = 20
 
 
 def show(settings: Iterable[Effective], terminal: Terminal) -> None:
-    """Print a section for each group and, for each setting, its name, its value and where that comes from."""
+    """Print a section for each section and, for each setting, its name, its value and where that comes from."""
     width = shutil.get_terminal_size().columns
-    for number, (group, members) in enumerate(groupby(settings, lambda each: each.variable.group)):
+    for number, (section, members) in enumerate(groupby(settings, lambda each: each.variable.section)):
         if number:
             terminal.print("")
-        terminal.print((group, TITLE))
+        terminal.print((section, TITLE))
         for variable, parts in groupby(members, lambda each: each.variable):
             _show_all(variable, list(parts), terminal, width)
 

@@ -9,7 +9,7 @@ from typing import Any, get_origin
 
 from processor.settings.effective import STATES, Effective
 from processor.settings.sources import DEFAULT, PLACEHOLDER, SECRET_FILES
-from processor.settings.variables import Variable, groups, variables
+from processor.settings.variables import Variable, sections, variables
 
 WIDTH = 100
 
@@ -45,13 +45,13 @@ def key(name: str) -> str:
 
 def current(settings: Iterable[Effective]) -> Iterator[str]:
     """Write settings in force, line by line; secrets, and what has no value to write, are comments."""
-    for number, (group, members) in enumerate(groupby(settings, lambda each: each.variable.group)):
-        yield from ["", f"[{group}]"] if number else [f"[{group}]"]
+    for number, (section, members) in enumerate(groupby(settings, lambda each: each.variable.section)):
+        yield from ["", f"[{section}]"] if number else [f"[{section}]"]
         is_within = False
         for each in sorted(members, key=lambda member: member.entry is not None):
             if each.entry is not None and not is_within:
                 is_within = True
-                yield from ["", f"[{group}.{each.variable.field}]"]
+                yield from ["", f"[{section}.{each.variable.field}]"]
             yield _line(each)
 
 
@@ -70,12 +70,12 @@ def template() -> Iterator[str]:
     """Write a new file, line by line: what is needed holds a placeholder, all else is a comment with its default."""
     needed = {SECRET_FILES.get(each.field, each.field) for each in variables() if each.is_needed}
     yield from _comment(_HEAD)
-    for name, group in groups().items():
+    for name, section in sections().items():
         yield from ["", ""]
-        yield from _comment(group.__doc__ or "")
+        yield from _comment(section.__doc__ or "")
         yield f"[{name}]"
         for each in variables():
-            if each.group == name:
+            if each.section == name:
                 yield from ["", *_comment(_described(each))]
                 yield _placeholder(each) if each.field in needed else f"#{each.field} = {literal(each.default)}"
 
