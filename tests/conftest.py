@@ -18,7 +18,7 @@ settings.load_profile("busy")
 """Hypothesis has no clock, because a busy machine is no failure."""
 
 NOT_RUN = "real-Kafka suite: NOT RUN"
-SHARED = "kafka", "registry"
+SHARED = {"kafka", "registry"}
 """Servers of which all tests share one, so all of their tests run in one process."""
 
 missing_kafka = pytest.StashKey[str]()
@@ -26,11 +26,18 @@ missing_kafka = pytest.StashKey[str]()
 
 
 @pytest.hookimpl(trylast=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep the tests of a server that all share in one process.
+
+    This is done as a test is collected: pytest-xdist reads the groups before a later hook could add one.
+    """
+    if item.get_closest_marker("kafka") or not SHARED.isdisjoint(getattr(item, "fixturenames", ())):
+        item.add_marker(pytest.mark.xdist_group("servers"))
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of real servers go one after the other, those that load the machine at the end."""
-    for item in items:
-        if item.get_closest_marker("kafka") or not set(SHARED).isdisjoint(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("servers"))
+    """Let the tests that load the machine come at the end, and find out whether there is a Kafka if one is needed."""
     items.sort(key=lambda item: "/chaos/" in item.nodeid)
     if not any(item.get_closest_marker("kafka") for item in items) or (reason := available()) is None:
         return
