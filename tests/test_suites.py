@@ -1,11 +1,22 @@
-"""The suites: tests that share a server run in one process."""
+"""The suites: `servers` marks every test that needs a server, and those that share one run in one process."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.needs import SERVERS
+
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("program", sorted(SERVERS))
+def test_a_test_that_is_not_marked_cannot_start_a_server(program: str) -> None:
+    """A test without the marker `servers` fails when it starts one, whether or not the machine has the program."""
+    with pytest.raises(AssertionError, match=f"starts {program}, but is not marked `servers`"):
+        subprocess.run([program, "--version"], check=False)
 
 
 def test_tests_that_share_a_server_go_to_one_process() -> None:
