@@ -98,6 +98,20 @@ def test_every_cited_law_is_in_the_architecture() -> None:
     assert named(re.compile(r"\(law (\d+)\)"), SOURCES) <= set(laws)
 
 
+def test_every_law_has_tests_and_a_metric_that_exist() -> None:
+    """The table of docs/reliability.md has all laws in their order; what it names is a test, a mutation or a metric."""
+    laws = re.findall(r"(?m)^(\d+\. )\*\*(.+?)\.\*\*", text(ROOT / "docs/architecture.md").partition("\n## Laws\n")[2])
+    table = text(ROOT / "docs/reliability.md").partition("\n## Laws and their tests\n")[2]
+    rows = [line.strip("| ").split(" | ") for line in re.findall(r"(?m)^\| \d+\. .*$", table)]
+    definitions = named(re.compile(r"(?m)^(?:async )?(?:def |(?=Test\w+ = ))(\w+)"), [*ROOT.glob("tests/**/test_*.py")])
+    tests = set(re.findall(r"`((?!segment_)\w+)`", table))
+
+    assert [law for law, *_ in rows] == [number + name for number, name in laws]
+    assert [law for law, *cells in rows if len(cells) != 5 or not all(re.match("none|`", each) for each in cells)] == []
+    assert sorted(tests - definitions) == []
+    assert [law for law, *_, metric in rows if not re.match("none: .|`segment_fullstory_", metric)] == []
+
+
 def test_every_named_make_target_exists() -> None:
     """A reader can type what the documents say after `make`."""
     assert {"run", "test"} <= named(COMMAND, PAGES) <= targets()
