@@ -88,7 +88,7 @@ def test_a_wrong_setting_is_explained(wrong: dict[str, str], expected: str) -> N
 
 
 def test_a_port_in_use_is_named(taken_port: int) -> None:
-    """What shows only when the port is opened is a configuration error, too."""
+    """A port in use, which only shows when it is opened, is a configuration error."""
     code, said = run(WORKING | {"PROCESSOR_HTTP__PORT": str(taken_port)})
 
     assert code == 2
@@ -97,7 +97,7 @@ def test_a_port_in_use_is_named(taken_port: int) -> None:
 
 
 def test_a_missing_file_is_named() -> None:
-    """A configuration file that is not there is an error."""
+    """A configuration file that does not exist is an error that names it."""
     code, said = run(WORKING, "--config", "/nowhere.toml")
 
     assert code == 2
