@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,26 +13,52 @@ from hypothesis import HealthCheck, settings
 
 from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, available
 from tests.kafka.conftest import Names
-from tests.needs import need
+from tests.needs import SERVERS, need
 
 settings.register_profile("busy", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 """Hypothesis has no clock, because a busy machine is no failure."""
 
 NOT_RUN = "real-Kafka suite: NOT RUN"
-SHARED = "kafka", "registry"
+WITH_SERVERS = {"kafka", "registry", "operation"}
+"""Folders of which every test is marked `servers`; elsewhere a test is marked by itself."""
+SHARED = {"kafka", "registry"}
 """Servers of which all tests share one, so all of their tests run in one process."""
 
 missing_kafka = pytest.StashKey[str]()
 """Why there is no Kafka, once a run that wants one found out."""
+running = pytest.StashKey[pytest.Item]()
+"""The test that runs."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse servers to tests that are not marked as needing them, so that the marker can be relied on."""
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "subprocess.Popen" and (name := Path(os.fsdecode(arguments[0])).name) in SERVERS:
+            item = config.stash.get(running, None)
+            if item is not None and not item.get_closest_marker("servers"):
+                raise AssertionError(f"{item.nodeid} starts {name}, but is not marked `servers`")
+
+    sys.addaudithook(refuse)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark by folder which tests need servers, and keep the tests of a server that all share in one process.
+
+    This is done as a test is collected: pytest-xdist reads the groups before a later hook could add one.
+    """
+    needs_kafka = item.get_closest_marker("kafka") is not None
+    if needs_kafka or item.path.parent.name in WITH_SERVERS:
+        item.add_marker(pytest.mark.servers)
+    if needs_kafka or not SHARED.isdisjoint(getattr(item, "fixturenames", ())):
+        item.add_marker(pytest.mark.xdist_group("servers"))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of real servers go one after the other, those that load the machine at the end."""
-    for item in items:
-        if item.get_closest_marker("kafka") or not set(SHARED).isdisjoint(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("servers"))
+    """Let the tests that load the machine come at the end, and find out whether there is a Kafka if one is needed."""
     items.sort(key=lambda item: "/chaos/" in item.nodeid)
     if not any(item.get_closest_marker("kafka") for item in items) or (reason := available()) is None:
         return
@@ -42,6 +70,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Without a Kafka skip the tests that need one; where `REQUIRE_KAFKA=1` says that it must be there, they fail."""
+    item.config.stash[running] = item
     if item.get_closest_marker("kafka"):
         need(item.config.stash.get(missing_kafka, None))
 

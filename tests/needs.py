@@ -4,6 +4,14 @@ import os
 
 import pytest
 
+SERVERS = {
+    *("java", "mvn", "kcat"),
+    *("go", "helm"),
+    *("chromium", "prometheus", "promtool"),
+    *("buildah", "debootstrap"),
+}
+"""Programs that a test may start only if it is marked `servers`."""
+
 
 def need(missing: str | None) -> None:
     """Go on where nothing is missing; else skip, or fail where `REQUIRE_KAFKA=1` says that all must be tested."""

@@ -57,6 +57,7 @@ def test_every_page_can_be_searched(site: Path) -> None:
     assert {"deploy.html", "mapping.html", "adr/index.html", "schemas.html", "changelog.html"} <= found
 
 
+@pytest.mark.servers
 def test_the_search_finds_in_a_browser_without_asking_anyone_else(site: Path, tmp_path: Path) -> None:
     """A reader who types a word is led to the pages that have it; the site is all that the browser talks to."""
     demand("chromium")

@@ -103,7 +103,7 @@ def ids(done: Done) -> dict[str, str]:
 
 
 def test_where_all_is_well_nothing_is_worse_than_the_embedded_kafka() -> None:
-    """Each part is told as fine; only what the embedded cluster does not tell is a warning."""
+    """With everything well, the only warnings are about what the embedded cluster does not tell."""
 
     async def check() -> Done:
         async with world() as here:
@@ -132,7 +132,7 @@ def test_where_all_is_well_nothing_is_worse_than_the_embedded_kafka() -> None:
 
 
 def test_people_read_what_a_finding_means_and_what_to_do() -> None:
-    """A warning has its meaning and an advice below it, and stands before what is fine; the last line counts."""
+    """A warning comes first, with its meaning and advice below it, and the last line counts."""
 
     async def check() -> Done:
         async with world(Role.USER) as here:
@@ -149,7 +149,7 @@ def test_people_read_what_a_finding_means_and_what_to_do() -> None:
 
 
 def test_records_that_are_sampled_tell_of_settings_and_producers() -> None:
-    """What is filtered, rejected, spread over partitions and anonymous is counted by reason."""
+    """Sampled records that are filtered, rejected, spread or anonymous are counted by reason."""
     anonymous = {"type": "identify", "anonymousId": "a-1", "channel": "browser"}
     messages = [
         *((f"u-{number}", page(f"u-{number}")) for number in range(6)),
@@ -179,7 +179,7 @@ def test_records_that_are_sampled_tell_of_settings_and_producers() -> None:
 
 
 def test_visitors_that_are_no_users_are_no_warning() -> None:
-    """Where the settings say that an anonymousId is a property, nobody is there twice."""
+    """If an anonymousId is only a property, anonymous records are no warning."""
     visitor = {"type": "track", "anonymousId": "a-1", "event": "Seen", "channel": "browser"}
 
     async def check() -> dict[str, str]:
@@ -195,7 +195,7 @@ def test_visitors_that_are_no_users_are_no_warning() -> None:
 
 @pytest.mark.parametrize("mix", [CLEAN, MIXED], ids=["clean", "mixed"])
 def test_generated_records_keep_the_order_of_each_user(mix: Mix) -> None:
-    """Whoever tries a deployment with `generate` finds no fault of the generator's."""
+    """Records of `generate` cause no warning about order."""
 
     async def check() -> dict[str, str]:
         async with world() as here:
@@ -209,7 +209,7 @@ def test_generated_records_keep_the_order_of_each_user(mix: Mix) -> None:
 
 
 def test_no_more_than_a_thousand_records_are_sampled() -> None:
-    """The latest of each partition, however many there are."""
+    """The sample has the latest thousand records, spread over the partitions."""
 
     async def check() -> dict[str, str]:
         async with world() as here:
@@ -234,7 +234,7 @@ def test_no_more_than_a_thousand_records_are_sampled() -> None:
     ],
 )
 def test_what_would_keep_the_worker_from_its_work_is_an_error(settings: dict[str, str], finding: str) -> None:
-    """The exit code is 2; what does not depend on it is checked all the same."""
+    """An error makes the exit code 2, and what does not depend on it is checked all the same."""
 
     async def check() -> Done:
         async with world() as here:
@@ -249,7 +249,7 @@ def test_what_would_keep_the_worker_from_its_work_is_an_error(settings: dict[str
 
 
 def test_a_broker_that_is_not_reached_is_said_once_and_hides_nothing_else() -> None:
-    """The first line and the last name the address, the system's reason and the setting; the rest is checked."""
+    """An unreachable broker is reported once, with address, reason and setting, and the rest is checked."""
 
     async def check() -> tuple[Done, str]:
         with socket.socket() as unheard:
@@ -285,7 +285,7 @@ def test_a_broker_that_is_not_reached_is_said_once_and_hides_nothing_else() -> N
     ],
 )
 def test_each_way_of_not_reaching_a_broker_has_its_reason(server: str, reason: str) -> None:
-    """A name that does not resolve, a server that is no Kafka, one that never answers, and several."""
+    """Unknown names, servers that are no Kafka, silent ones and several at once each have their reason."""
 
     async def check() -> dict[str, str]:
         with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -298,7 +298,7 @@ def test_each_way_of_not_reaching_a_broker_has_its_reason(server: str, reason: s
 
 
 def test_what_never_answers_is_given_up() -> None:
-    """Kafka, the registry and FullStory accept connections and say nothing; each is told, and the rest in a line."""
+    """If Kafka, the registry and FullStory never answer, each is reported after its deadline."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         settings = {
@@ -324,7 +324,7 @@ def test_what_never_answers_is_given_up() -> None:
 
 
 def test_missing_settings_share_one_sentence() -> None:
-    """Each is named with a valid example that can be pasted; what they mean and what to do is said once."""
+    """Missing settings share one explanation, and each has a valid example."""
     done = run("check")
     lines = done.out.splitlines()
 
@@ -342,7 +342,7 @@ def test_missing_settings_share_one_sentence() -> None:
 
 
 def test_a_missing_topic_names_the_one_that_was_meant() -> None:
-    """A slip in the name is the commonest reason; the closing line says so, for machines too."""
+    """A missing topic's finding and the closing line name the topic that was probably meant."""
 
     async def check() -> Done:
         async with world() as here:
@@ -358,7 +358,7 @@ def test_a_missing_topic_names_the_one_that_was_meant() -> None:
 
 
 def test_asking_creates_no_topic() -> None:
-    """A topic that is missing is still missing the next time."""
+    """Checking a missing topic does not create it."""
 
     async def check() -> list[int]:
         async with world() as here:
@@ -371,7 +371,7 @@ def test_asking_creates_no_topic() -> None:
     ("mode", "finding"), [("auto", "fullstory.single"), ("batch", "fullstory.unattributed"), ("single", None)]
 )
 def test_what_a_standard_key_means_depends_on_the_mode(mode: str, finding: str | None) -> None:
-    """Chosen single requests are fine; batches without attribution, and single ones by the key's level, are not."""
+    """A Standard key is fine for single requests that were chosen, and a warning otherwise."""
 
     async def check() -> dict[str, str]:
         async with world(Role.USER) as here:
@@ -387,7 +387,7 @@ def test_what_a_standard_key_means_depends_on_the_mode(mode: str, finding: str |
     [("Thu, 01 Jan 2015 00:00:00 GMT", "clock.skew"), ("soon", "clock.unknown")],
 )
 def test_a_clock_that_is_wrong_is_told(date: str, finding: str) -> None:
-    """FullStory's answers tell its time."""
+    """A clock that differs from the time in FullStory's answers is reported."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.json_response({"orgId": "o", "role": "ADMIN"}, headers={"Date": date})
@@ -409,7 +409,7 @@ def test_a_clock_that_is_wrong_is_told(date: str, finding: str) -> None:
 
 
 def test_without_a_probe_nothing_is_written() -> None:
-    """Neither to FullStory nor to Kafka, and nothing is committed."""
+    """Without a probe, `check` writes nothing to FullStory or Kafka and commits nothing."""
 
     async def check() -> tuple[int, dict[int, int], dict[int, int]]:
         async with world(job_duration_s=(0.0, 0.0)) as here:
@@ -426,7 +426,7 @@ def test_without_a_probe_nothing_is_written() -> None:
 
 
 def test_a_probe_wants_consent() -> None:
-    """It writes, so it says what, and to be asked again."""
+    """Without --yes a probe writes nothing, and says what it would write."""
     done = run("check", "--probe-idempotency")
 
     assert done.code == 2
@@ -438,7 +438,7 @@ def test_a_probe_wants_consent() -> None:
     ("ttl_s", "finding", "events"), [(24 * 3600.0, "idempotency.honoured", 1), (0.0, "idempotency.ignored", 2)]
 )
 def test_a_probe_tells_whether_keys_are_honoured(ttl_s: float, finding: str, events: int) -> None:
-    """The same batch twice under one key is one job, or two; only the probe's own user is touched."""
+    """A probe sends one batch twice under one key, and tells by the jobs whether the key is honoured."""
 
     async def check() -> tuple[dict[str, str], list[Effect]]:
         async with world(idempotency_ttl_s=ttl_s, job_duration_s=(0.0, 0.0)) as here:
@@ -453,7 +453,7 @@ def test_a_probe_tells_whether_keys_are_honoured(ttl_s: float, finding: str, eve
 
 
 def test_a_probe_is_not_made_where_the_key_is_not_known() -> None:
-    """Nothing is written to an organisation that nobody has named."""
+    """Without a known organisation the probe writes nothing."""
 
     async def check() -> tuple[dict[str, str], int]:
         async with world(job_duration_s=(0.0, 0.0)) as here:
@@ -469,7 +469,7 @@ def test_a_probe_is_not_made_where_the_key_is_not_known() -> None:
 
 
 def test_ctrl_c_ends_the_program_at_once() -> None:
-    """Also while it waits for an answer; without a traceback."""
+    """Ctrl-C ends the program without a traceback, even while it waits for an answer."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = {
             "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{silent.getsockname()[1]}",

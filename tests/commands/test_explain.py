@@ -43,7 +43,7 @@ def explain(stdin: bytes, *options: str, **environment: str) -> Done:
 
 
 def test_each_record_is_an_object_of_its_own() -> None:
-    """Without Kafka, FullStory and a key, each line says what would become of the record, with the exact request."""
+    """Each line gives one object with outcome and exact request, without Kafka, FullStory or a key."""
     done = explain(lines(IDENTIFY, PAGE, {"type": "track", "event": "Bought"}, TRACK))
 
     assert done.code == 0, done.err
@@ -96,7 +96,7 @@ def test_each_record_is_an_object_of_its_own() -> None:
 def test_a_filtered_record_names_the_setting_that_forwards_it(
     message: dict[str, Any], environment: dict[str, str], reason: str, remedy: dict[str, str]
 ) -> None:
-    """Whoever follows the advice gets the record delivered."""
+    """A filtered record names the setting with which it would be delivered."""
     (told,) = explain(lines(message), **environment).objects()
     (after,) = explain(lines(message), **environment | remedy).objects()
 
@@ -106,7 +106,7 @@ def test_a_filtered_record_names_the_setting_that_forwards_it(
 
 
 def test_a_dead_lettered_record_names_its_next_step() -> None:
-    """In the text it stands right below the outcome."""
+    """A dead-lettered record shows its next step right below the outcome."""
     done = run("explain", "-", stdin=lines({"type": "track", "event": "Bought"}))
     outcome, next_step = done.out.splitlines()[-4:-2]
 
@@ -116,13 +116,13 @@ def test_a_dead_lettered_record_names_its_next_step() -> None:
 
 
 def test_every_reason_has_a_next_step() -> None:
-    """Also those that only an answer of FullStory gives, for dead letters."""
+    """Every dead-letter reason has a next step, those that only FullStory gives included."""
     assert NEXT_STEPS.keys() == {*FilterReason, *DeadLetterReason}
     assert all(re.search(r"docs/[\w-]+\.md#", step) for step in NEXT_STEPS.values())
 
 
 def test_each_rule_that_touched_the_record_is_noted() -> None:
-    """The notes name the rule and the property."""
+    """Each rule that applied is noted with its property."""
     (told,) = explain(lines(IDENTIFY)).objects()
 
     notes = [(note["rule"], note["path"]) for note in told["notes"]]
@@ -131,7 +131,7 @@ def test_each_rule_that_touched_the_record_is_noted() -> None:
 
 
 def test_a_message_may_take_several_lines() -> None:
-    """What a person has written or copied is one message."""
+    """A JSON message over several lines is one record."""
     (told,) = explain(json.dumps(TRACK, indent=2).encode()).objects()
 
     assert told["outcome"] == "delivered"
@@ -139,7 +139,7 @@ def test_a_message_may_take_several_lines() -> None:
 
 
 def test_a_file_begins_with_a_mark_or_blank_lines(tmp_path: Path) -> None:
-    """Editors leave both, and neither is content; line numbers count them."""
+    """A byte order mark and blank lines are skipped, and line numbers count them."""
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"\xef\xbb\xbf\n\n" + lines(TRACK) + b"\r\n" + lines(PAGE))
     done = run("explain", str(file), "--format", "json")
@@ -149,7 +149,7 @@ def test_a_file_begins_with_a_mark_or_blank_lines(tmp_path: Path) -> None:
 
 
 def test_a_broken_line_is_named_and_the_others_are_explained() -> None:
-    """The worker would dead-letter such a value; a person wants to know where it is."""
+    """A broken line is named by its number, and the other lines are explained."""
     done = explain(lines(TRACK) + b'{"type": "track", \n' + lines(PAGE))
 
     assert done.code == 2
@@ -171,7 +171,7 @@ def test_a_broken_line_is_named_and_the_others_are_explained() -> None:
     ],
 )
 def test_input_that_is_none_is_named_with_its_line(stdin: bytes, complaint: str) -> None:
-    """The message says where and what; nothing is explained."""
+    """For input without any message, the error says where and what is wrong."""
     done = explain(stdin)
 
     assert (done.code, done.out) == (2, "")
@@ -189,12 +189,12 @@ def test_input_that_is_none_is_named_with_its_line(stdin: bytes, complaint: str)
     ],
 )
 def test_what_to_explain_is_named_once(arguments: list[str]) -> None:
-    """A file, or a place in Kafka: anything else is wrong usage."""
+    """Anything but one file or one place in Kafka is wrong usage."""
     assert run("explain", *arguments).code == 2
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """Neither a missing file nor a folder is a defect of the program."""
+    """A missing file, or a folder, is named without a traceback."""
     assert run("explain", "/nowhere.json").err == "/nowhere.json: No such file or directory\n"
     assert run("explain", str(tmp_path)).err == f"{tmp_path}: Is a directory\n"
 
@@ -226,7 +226,7 @@ def avro_track(number: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("codec", ["null", "deflate"])
 def test_an_avro_file_is_read_with_its_own_schema(codec: str) -> None:
-    """Each record comes out as the same message in JSON does, and the schema is named."""
+    """Each record of an Avro file gives the same request as its JSON, and the schema is named."""
     done = explain(avro_file([avro_track(number) for number in range(300)], shipped("track"), codec))
     expected = explain(lines(*(TRACK | {"userId": f"u-{number}"} for number in range(300))))
 
@@ -236,7 +236,7 @@ def test_an_avro_file_is_read_with_its_own_schema(codec: str) -> None:
 
 
 def test_a_value_as_kafka_has_it_is_one_record() -> None:
-    """Framed, with a schema that comes with the worker; an id that nobody has is a rejection."""
+    """A framed value is decoded with a shipped schema, and an unknown id is a rejection."""
     value = AvroEncoder()(avro_track(1))
     (told,) = explain(value).objects()
     (unknown,) = explain(b"\0\0\0\0\x63" + value[5:]).objects()
@@ -247,7 +247,7 @@ def test_a_value_as_kafka_has_it_is_one_record() -> None:
 
 
 def test_a_damaged_avro_file_is_named_after_what_could_be_read() -> None:
-    """Records before the damage are explained."""
+    """Of a damaged Avro file, the records before the damage are explained."""
     content = avro_file([avro_track(number) for number in range(2_000)], shipped("track"))
     done = explain(content[: len(content) // 2])
 
@@ -256,7 +256,7 @@ def test_a_damaged_avro_file_is_named_after_what_could_be_read() -> None:
 
 
 def test_an_avro_file_of_something_else_says_what_its_schema_lacks() -> None:
-    """A schema that describes no Segment message rejects its records."""
+    """An Avro file of no Segment messages rejects its records and says what the schema lacks."""
     schema = {"type": "record", "name": "Price", "fields": [{"name": "amount", "type": "int"}]}
     (told,) = explain(avro_file([{"amount": 5}], schema)).objects()
 
@@ -267,7 +267,7 @@ def test_an_avro_file_of_something_else_says_what_its_schema_lacks() -> None:
 
 
 def test_an_avro_file_may_hold_several_types() -> None:
-    """A union of records is read as it is from a topic."""
+    """An Avro file whose schema is a union is read by its branches."""
     identify = dict.fromkeys(field["name"] for field in shipped("identify")["fields"])
     identify |= {"type": "identify", "messageId": "m", "userId": "u-1"}
     content = avro_file(
@@ -280,7 +280,7 @@ def test_an_avro_file_may_hold_several_types() -> None:
 
 
 def test_people_are_told_all_of_it() -> None:
-    """The text shows framing, event, outcome, rules and request; the exact body stands on a line of its own."""
+    """The text shows framing, event, outcome, rules and request, with the exact body on one line."""
     done = run("explain", "-", stdin=lines(IDENTIFY))
 
     for expected in ("JSON", "delivered", "renamed: PlanName", "POST /v2/users", "Authorization: Basic ***", "john@"):
@@ -289,7 +289,7 @@ def test_people_are_told_all_of_it() -> None:
 
 
 def test_the_key_is_never_shown() -> None:
-    """Also where one is set."""
+    """The output never shows the key, even where one is set."""
     done = explain(lines(TRACK), PROCESSOR_FULLSTORY__API_KEY="na1.SECRET")
 
     assert done.code == 0, done.err
@@ -297,7 +297,7 @@ def test_the_key_is_never_shown() -> None:
 
 
 def test_a_wrong_setting_is_named() -> None:
-    """Settings that shape mapping count; those of Kafka and FullStory are not looked at."""
+    """A wrong mapping setting is an error; those of Kafka and FullStory are not looked at."""
     done = explain(lines(TRACK), PROCESSOR_MAPPING__INTEGRATION_NAMES=",", PROCESSOR_KAFKA__START="never")
 
     assert done.code == 2
@@ -306,7 +306,7 @@ def test_a_wrong_setting_is_named() -> None:
 
 
 def test_a_terminal_is_left_as_it_was() -> None:
-    """Whatever a message holds, no control character reaches the terminal, and no alphabet ends the program."""
+    """No control character of a message reaches the terminal, whatever its encoding."""
     message = TRACK | {"event": "größer\x1b[31m", "properties": {"p\x1b]0;x\x07": 1, "größe": "→"}}
     done = run("explain", "-", stdin=lines(message), environment={"PYTHONIOENCODING": "iso8859-5"})
 
@@ -317,7 +317,7 @@ def test_a_terminal_is_left_as_it_was() -> None:
 
 
 def test_a_file_of_any_name_can_be_explained(tmp_path: Path) -> None:
-    """Also one whose name is no text."""
+    """A file whose name is no valid text can be explained."""
     file = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.json")
     Path(file).write_bytes(lines(TRACK))
 
@@ -325,7 +325,7 @@ def test_a_file_of_any_name_can_be_explained(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_the_program_at_once() -> None:
-    """Also while it waits for the next line; without a traceback."""
+    """Ctrl-C ends the program without a traceback, even while it waits for a line."""
     with started("explain", "-") as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -340,7 +340,7 @@ def test_ctrl_c_ends_the_program_at_once() -> None:
 
 @pytest.mark.parametrize("format_", ["text", "json"])
 def test_a_reader_that_goes_away_is_no_defect(tmp_path: Path, format_: str) -> None:
-    """`explain … | head -1` ends without a word."""
+    """A closed pipe, as after `explain … | head -1`, ends the program without a word."""
     file = tmp_path / "events.jsonl"
     file.write_bytes(lines(TRACK) * 2_000)
     with started("explain", str(file), "--format", format_) as process:
@@ -362,7 +362,7 @@ def other(tmp_path: Path) -> Path:
 
 
 def test_two_configurations_are_compared(other: Path) -> None:
-    """Each kind of difference is counted, with the records where it was found; the exit code says that there is one."""
+    """Each kind of difference is counted with its records, and the exit code tells that there is one."""
     excluded = [TRACK | {"integrations": {"FullStory": False}} for _ in range(5)]
     done = explain(lines(TRACK, *excluded), "--against", str(other))
     (told,) = done.objects()
@@ -376,7 +376,7 @@ def test_two_configurations_are_compared(other: Path) -> None:
 
 
 def test_names_that_change_are_counted_by_field(tmp_path: Path) -> None:
-    """A mapping that writes names in another way takes properties away and adds others."""
+    """A mapping that writes names in another way counts as properties removed and added."""
     file = tmp_path / "underscore.toml"
     file.write_text('[mapping]\nnames = "underscore"\n')
     done = explain(lines(IDENTIFY, IDENTIFY, TRACK), "--against", str(file))
@@ -392,7 +392,7 @@ def test_names_that_change_are_counted_by_field(tmp_path: Path) -> None:
 
 
 def test_configurations_that_do_the_same_are_equal(other: Path) -> None:
-    """The exit code is 0, and the text says so."""
+    """Two configurations with equal results give exit code 0 and say so."""
     done = run("explain", "-", "--against", str(other), stdin=lines(TRACK, PAGE))
 
     assert done.code == 0, done.err
@@ -400,7 +400,7 @@ def test_configurations_that_do_the_same_are_equal(other: Path) -> None:
 
 
 def test_a_wrong_file_to_compare_with_is_named(tmp_path: Path) -> None:
-    """As a wrong configuration is."""
+    """A wrong file to compare with is reported like a wrong configuration."""
     file = tmp_path / "other.toml"
     file.write_text("[mappings]\n")
 
@@ -409,7 +409,7 @@ def test_a_wrong_file_to_compare_with_is_named(tmp_path: Path) -> None:
 
 
 def test_the_example_of_the_page_is_what_comes_out() -> None:
-    """Of the headers the page shows some."""
+    """The example of docs/explain.md is what the command prints, but for some headers."""
     page = (ROOT / "docs" / "explain.md").read_text(encoding="utf-8")
     (example,) = map(json.loads, re.findall(r"(?ms)^```json\n(.*?)^```", page))
     (told,) = explain(lines({"type": "identify", "userId": "userId123", "traits": {"Plan Name": "premium"}})).objects()

@@ -60,7 +60,7 @@ def explained(kafka: MockCluster, environment: dict[str, str]) -> tuple[Counter[
 
 
 def test_what_is_explained_is_what_is_sent() -> None:
-    """Every body that FullStory received was shown, and as often; every record that was not sent was not to be."""
+    """The bodies that FullStory received are exactly those that `explain` shows, as often."""
 
     async def play() -> tuple[Counter[str], Counter[str], Counter[str], int]:
         async with Sandbox(SandboxOptions(keys={KEY: Role.USER})) as sandbox:

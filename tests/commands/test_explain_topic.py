@@ -51,7 +51,7 @@ def explain(kafka: MockCluster, topic: str, place: tuple[int, int], *options: st
 
 
 def test_a_record_is_explained_without_joining_the_group(kafka: MockCluster) -> None:
-    """Avro in Confluent's framing, with the schemas that come with the worker; nothing is committed."""
+    """A framed record of a topic is explained with the shipped schemas, and nothing is committed."""
     record = next(each for each in generate(seed=1) if each.value and each.value[0] == 0)
     place = produce(kafka, "segment", record.value)
     (told,) = explain(kafka, "segment", place, "--format", "json").objects()
@@ -65,7 +65,7 @@ def test_a_record_is_explained_without_joining_the_group(kafka: MockCluster) -> 
 
 
 def test_several_records_are_explained_from_there_on(kafka: MockCluster) -> None:
-    """As many as are asked for, or as there are."""
+    """As many records as asked for are explained, or as there are."""
     first = produce(kafka, "segment", b'{"type": "track", "userId": "u", "event": "First"}')
     produce(kafka, "segment", None)
     told = explain(kafka, "segment", first, "--count", "5", "--format", "json").objects()
@@ -74,7 +74,7 @@ def test_several_records_are_explained_from_there_on(kafka: MockCluster) -> None
 
 
 def test_an_event_without_a_time_gets_that_of_kafka(kafka: MockCluster) -> None:
-    """The request is what the worker would send."""
+    """An event without a time shows Kafka's in its request, as the worker would send it."""
     place = produce(kafka, "segment", b'{"type": "track", "userId": "u", "event": "Now"}')
     (told,) = explain(kafka, "segment", place, "--format", "json").objects()
 
@@ -89,7 +89,7 @@ def letter(value: bytes, rejected: Rejected, timestamp_ms: int) -> Headers:
 
 
 def test_a_dead_letter_tells_why_and_what_would_become_of_it_now(kafka: MockCluster) -> None:
-    """The reason stands in its headers; the time of the record is the original one."""
+    """A dead letter shows its reason and its outcome now, at the time of the original record."""
     value = json.dumps({"type": "track", "userId": "u", "event": "Late"}).encode()
     rejected = Rejected(DeadLetterReason.REJECTED, "FullStory answers 400 invalid_argument", 400)
     place = produce(kafka, "letters", value, letter(value, rejected, 1_424_730_535_111))
@@ -105,7 +105,7 @@ def test_a_dead_letter_tells_why_and_what_would_become_of_it_now(kafka: MockClus
 
 
 def test_a_dead_letter_that_mapping_takes_now_can_be_brought_back(kafka: MockCluster) -> None:
-    """The settings may have changed since; what FullStory itself refused is another matter."""
+    """A dead letter that mapping takes now can be redriven, unless FullStory itself refused it."""
     value = json.dumps({"type": "track", "anonymousId": "a", "event": "Late"}).encode()
     rejected = Rejected(DeadLetterReason.MISSING_USER, "no id")
     place = produce(kafka, "letters", value, letter(value, rejected, 1_424_730_535_111))
@@ -115,7 +115,7 @@ def test_a_dead_letter_that_mapping_takes_now_can_be_brought_back(kafka: MockClu
 
 
 def test_an_offset_that_is_not_there_is_named_with_those_that_are(kafka: MockCluster) -> None:
-    """Whoever asked sees at once what to ask for."""
+    """For an offset that is not there, the message names the offsets that are."""
     partition, offset = produce(kafka, "segment", b"{}")
     done = explain(kafka, "segment", (partition, offset + 1))
 
@@ -134,7 +134,7 @@ def test_an_offset_that_is_not_there_is_named_with_those_that_are(kafka: MockClu
 def test_a_place_that_holds_nothing_is_named(
     kafka: MockCluster, topic: str, place: tuple[int, int], complaint: str
 ) -> None:
-    """What there is instead is told, in a line."""
+    """For a place without records, one line says what there is instead."""
     done = explain(kafka, topic, place)
 
     assert done.code == 2
@@ -142,7 +142,7 @@ def test_a_place_that_holds_nothing_is_named(
 
 
 def test_a_wrong_address_is_named() -> None:
-    """With the system's reason, and the setting to look at."""
+    """An unreachable broker is reported with the system's reason and the setting."""
     environment: dict[str, Any] = {
         "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
         "PROCESSOR_KAFKA__TOPICS": "segment",
@@ -158,7 +158,7 @@ def test_a_wrong_address_is_named() -> None:
 
 
 def test_kafka_must_be_configured_to_be_read() -> None:
-    """Each setting that is missing is named."""
+    """Each missing Kafka setting is named."""
     done = run("explain", "--topic", "t", "--partition", "0", "--offset", "0")
 
     assert done.code == 2

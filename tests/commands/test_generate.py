@@ -5,7 +5,7 @@ from tests.commands.program import run
 
 
 def test_a_count_of_records_is_written() -> None:
-    """The program ends by itself, and says how many are in the topic."""
+    """With a count, the program ends by itself and says how many records it wrote."""
     with MockCluster("segment") as kafka:
         done = run("generate", "--bootstrap-servers", kafka.bootstrap_servers, "--count", "50", "--rate", "1000")
         ends = kafka.ends("segment")
@@ -16,7 +16,7 @@ def test_a_count_of_records_is_written() -> None:
 
 
 def test_a_wrong_address_is_named() -> None:
-    """With the system's reason, and the setting to look at."""
+    """An unreachable broker is reported with the system's reason and the setting."""
     done = run("generate", "--bootstrap-servers", "127.0.0.1:1", "--count", "1")
 
     assert done.code == 1

@@ -14,7 +14,7 @@ SECRET = "s3cret"
 
 
 def test_every_schema_is_listed() -> None:
-    """By name, with the id that it has without a registry, and what it is for."""
+    """The list has each shipped schema with its name, id and purpose."""
     listed = run("schemas", "list").out.splitlines()
     files = {path.stem for path in shipped_folder().glob("*.avsc")}
 
@@ -23,7 +23,7 @@ def test_every_schema_is_listed() -> None:
 
 
 def test_a_schema_is_shown_as_it_is() -> None:
-    """What is printed can be handed to any tool."""
+    """`schemas show` prints the file unchanged."""
     done = run("schemas", "show", "track")
 
     assert done.out == (shipped_folder() / "track.avsc").read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ def test_a_schema_is_shown_as_it_is() -> None:
     ],
 )
 def test_a_wrong_name_is_named(arguments: list[str], complaint: str) -> None:
-    """With the right ones."""
+    """For an unknown schema, the message lists the known ones."""
     done = run("schemas", *arguments)
 
     assert done.code == 2
@@ -65,7 +65,7 @@ def ask(registry: FakeRegistry, *properties: tuple[str, str]) -> Done:
     ],
 )
 def test_a_registry_that_gives_no_answer_is_named(status: int, body: str, complaint: str) -> None:
-    """With what to check, and without its credentials."""
+    """If the registry does not answer, the message says what to check, without credentials."""
 
     async def compare() -> tuple[Done, list[str | None]]:
         async with FakeRegistry() as registry:
@@ -82,7 +82,7 @@ def test_a_registry_that_gives_no_answer_is_named(status: int, body: str, compla
 
 
 def test_a_registry_must_be_configured() -> None:
-    """Wherever it is asked; a wrong address is an error in a line."""
+    """Without a registry, or with a wrong address, each command that asks it fails with one line."""
     away = {"PROCESSOR_SCHEMA_REGISTRY__URL": "http://127.0.0.1:1"}
     for command in ("compatibility", "register"):
         assert "PROCESSOR_SCHEMA_REGISTRY__URL: is not set" in run("schemas", command).err

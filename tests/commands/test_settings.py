@@ -23,7 +23,7 @@ ENVIRONMENT = {
 
 
 def test_the_page_works_word_by_word(tmp_path: Path) -> None:
-    """A new file, and the settings in force as the page shows them."""
+    """The commands of docs/configuration.md print what the page shows."""
     commands = tmp_path / "bin"
     commands.mkdir()
     write_script(commands / "segment-fullstory", f"env PYTHONPATH='{ROOT}' '{sys.executable}' -m processor \"$@\"")
@@ -35,7 +35,7 @@ def test_the_page_works_word_by_word(tmp_path: Path) -> None:
 
 
 def test_settings_and_run_report_the_same_errors() -> None:
-    """With the same exit code, on standard error; `run` just has no table before them."""
+    """`settings` and `run` report the same errors on standard error with the same exit code."""
     wrong = {**ENVIRONMENT, "PROCESSOR_HTTP__PORT": "x", "PROCESSOR_KAFKA__TOPICS": "", "PROCESSOR_LOG__LEVEL": "loud"}
 
     shown, ran = run("settings", environment=wrong), run("run", environment=wrong)
@@ -48,7 +48,7 @@ def test_settings_and_run_report_the_same_errors() -> None:
 
 @pytest.mark.parametrize("form", ["text", "json", "toml"])
 def test_a_reader_that_stops_early_is_no_error(form: str) -> None:
-    """`settings | head -1` ends without a traceback, and without colours."""
+    """A closed pipe, as after `settings | head -1`, ends the program without a traceback."""
     command = f"set -o pipefail; '{sys.executable}' -m processor settings --format {form} | head -c 1"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PROCESSOR_")}
 
@@ -62,7 +62,7 @@ def test_a_reader_that_stops_early_is_no_error(form: str) -> None:
 
 
 def test_help_lists_every_command_with_a_whole_sentence() -> None:
-    """No summary is cut off."""
+    """The help shows no command's summary cut off."""
     shown = run("--help").out
 
     assert "..." not in shown.partition("Commands:")[2]

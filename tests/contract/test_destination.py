@@ -216,7 +216,7 @@ def status_of(answer: Answer | NoAnswer) -> int:
 
 @over_both
 async def test_a_single_item_has_taken_effect_when_it_is_answered(stage: Stage) -> None:
-    """Both kinds; the answer is what the verdict calls delivered."""
+    """A single user or event has taken effect when its delivered answer arrives."""
     for number, (kind, item) in enumerate(ITEMS.items()):
         answer = await post(stage, kind, item, f"k{number}")
 
@@ -253,7 +253,7 @@ async def test_a_job_takes_effect_when_it_completes(stage: Stage) -> None:
 
 @over_both
 async def test_a_job_with_bad_items_fails_in_part(stage: Stage) -> None:
-    """The others take effect; the failed are counted and echoed with a code."""
+    """In a failed job the good items take effect, and the bad ones are echoed with a code."""
     job_id = await accepted(stage, Kind.EVENT, EVENT, NAMELESS)
     stage.clock.time += JOB_S
 
@@ -285,7 +285,7 @@ async def test_pages_of_failed_items_end_and_hold_each_once(stage: Stage) -> Non
 
 @over_both
 async def test_errors_of_a_running_job_are_not_there_yet(stage: Stage) -> None:
-    """They are answered 202."""
+    """The errors of a running job are answered 202."""
     job_id = await accepted(stage, Kind.EVENT, NAMELESS)
 
     assert of_errors(await stage.destination.errors(Kind.EVENT, job_id, "")) == Running()
@@ -314,7 +314,7 @@ async def test_a_job_of_the_other_kind_or_none_is_unknown(stage: Stage) -> None:
 
 @over_both
 async def test_a_forgotten_job_is_unknown(stage: Stage) -> None:
-    """It is answered 404 by state and errors alike."""
+    """State and errors of a forgotten job are answered 404."""
     job_id = await accepted(stage, Kind.USER, USER)
     stage.forget_jobs()
 
@@ -324,7 +324,7 @@ async def test_a_forgotten_job_is_unknown(stage: Stage) -> None:
 
 @over_both
 async def test_me_tells_organisation_and_role(stage: Stage) -> None:
-    """What `check` and `auto` mode need to know of a key."""
+    """`/me` tells a key's organisation and role."""
     for role in ("ARCHITECT", "USER"):
         stage.grant(role)
 
@@ -367,13 +367,13 @@ async def test_a_repeat_under_the_same_key_is_replayed(stage: Stage) -> None:
 
 @over_both
 async def test_a_rejection_is_replayed_too(stage: Stage) -> None:
-    """A 400 is an answer like any other."""
+    """A 400 is replayed under its key like any other answer."""
     assert await post(stage, Kind.EVENT, NAMELESS) == await post(stage, Kind.EVENT, NAMELESS)
 
 
 @over_both
 async def test_a_key_used_with_another_body_conflicts(stage: Stage) -> None:
-    """It is answered 409 and has no effect."""
+    """A key used with another body is answered 409 and has no effect."""
     await post(stage, Kind.EVENT, EVENT)
 
     assert status_of(await post(stage, Kind.EVENT, {**EVENT, "name": "Other"})) == 409
@@ -393,7 +393,7 @@ async def test_a_key_at_work_conflicts(stage: Stage) -> None:
 
 @over_both
 async def test_a_request_lost_on_its_way_has_no_effect_until_it_is_repeated(stage: Stage) -> None:
-    """The loss is a value; the repeat is carried out."""
+    """A request that is lost on its way is returned as a value, and its repeat is carried out."""
     with stage.meeting(Lost(took_effect=False)):
         assert await post(stage, Kind.EVENT, EVENT) == NoAnswer(RetryReason.CONNECTION)
     assert stage.effects(Kind.EVENT) == []
@@ -404,7 +404,7 @@ async def test_a_request_lost_on_its_way_has_no_effect_until_it_is_repeated(stag
 
 @over_both
 async def test_a_lost_answer_comes_back_with_the_repeat(stage: Stage) -> None:
-    """The request took effect although nobody heard of it; its repeat takes no effect again."""
+    """If only the answer was lost, the repeat returns it and has no second effect."""
     with stage.meeting(Lost(took_effect=True)):
         assert await post(stage, Kind.EVENT, EVENT) == NoAnswer(RetryReason.CONNECTION)
     assert stage.effects(Kind.EVENT) == [EVENT]
@@ -451,7 +451,7 @@ async def test_an_unavailable_server_leaves_the_key_free(stage: Stage) -> None:
 
 @over_both
 async def test_a_literal_500_is_replayed_under_its_key(stage: Stage) -> None:
-    """Only a new key leads on from it."""
+    """A literal 500 is replayed under its key, so that only a new key leads on."""
     with stage.meeting(Refused(500)):
         assert status_of(await post(stage, Kind.EVENT, EVENT)) == 500
 
@@ -461,7 +461,7 @@ async def test_a_literal_500_is_replayed_under_its_key(stage: Stage) -> None:
 
 @over_both
 async def test_a_body_beyond_the_limit_is_too_large(stage: Stage) -> None:
-    """It is answered 413, without effect."""
+    """A body beyond the limit is answered 413 without effect."""
     large = {**EVENT, "properties": {"text": "x" * MAX_BODY_BYTES}}
 
     assert status_of(await post(stage, Kind.EVENT, large)) == 413
@@ -470,7 +470,7 @@ async def test_a_body_beyond_the_limit_is_too_large(stage: Stage) -> None:
 
 @over_both
 async def test_a_batch_without_items_is_refused(stage: Stage) -> None:
-    """It is answered 400."""
+    """A batch without items is answered 400."""
     assert status_of(await stage.destination.post(Kind.USER, batch_of(), "k1", batch=True)) == 400
 
 

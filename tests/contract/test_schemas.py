@@ -72,7 +72,7 @@ over_all = pytest.mark.parametrize("open_schemas", [fake, local, registry, cache
 
 @over_all
 def test_a_known_id_gives_the_text_each_time(open_schemas: Open, tmp_path: Path) -> None:
-    """Asked again, or twice at once, the same text is returned."""
+    """A known id gives the same text when it is asked for again, or twice at once."""
 
     async def run() -> list[str | None]:
         async with open_schemas(tmp_path) as schemas:
@@ -84,7 +84,7 @@ def test_a_known_id_gives_the_text_each_time(open_schemas: Open, tmp_path: Path)
 @over_all
 @pytest.mark.parametrize("schema_id", [0, 8, 2**32 - 1])
 def test_an_unknown_id_gives_none(open_schemas: Open, tmp_path: Path, schema_id: int) -> None:
-    """There being no such schema is an answer, not a failure."""
+    """An unknown id gives None and no error."""
 
     async def run() -> str | None:
         async with open_schemas(tmp_path) as schemas:
@@ -165,7 +165,7 @@ def test_the_error_says_what_to_check(status: int, hint: str) -> None:
 
 
 def test_a_strange_success_is_not_remembered() -> None:
-    """When a proxy's page has gone, the registry's answer counts."""
+    """A proxy's page with status 200 is not cached as a schema."""
 
     async def run() -> str | None:
         async with FakeRegistry() as server, RegistrySchemas(server.url, {}) as schemas:
@@ -189,7 +189,7 @@ def test_a_registry_that_hangs_is_given_up() -> None:
 
 
 def test_a_registry_that_refuses_connections_is_unavailable() -> None:
-    """Nothing listens there any more."""
+    """A refused connection means that the registry is unavailable."""
 
     async def run() -> None:
         async with FakeRegistry() as server:
@@ -235,7 +235,7 @@ def test_credentials_are_sent_and_never_shown() -> None:
 
 
 def test_credentials_may_be_renewed() -> None:
-    """The next question is asked with the new ones; those that make no sense change nothing."""
+    """Renewed credentials are used for the next question, and invalid ones change nothing."""
 
     async def run() -> None:
         async with FakeRegistry() as server:
@@ -254,7 +254,7 @@ def test_credentials_may_be_renewed() -> None:
 
 
 def test_the_second_address_answers_when_the_first_is_down() -> None:
-    """Several addresses may be given, separated by commas."""
+    """Of several addresses, the second is asked if the first is down."""
 
     async def run() -> str | None:
         async with FakeRegistry() as gone:
@@ -281,7 +281,7 @@ def test_a_guid_is_asked_for_as_such() -> None:
 
 
 def test_a_registry_knows_no_fingerprints() -> None:
-    """It is not asked for what it cannot know."""
+    """A registry is not asked for a fingerprint."""
     text, server = ask(lambda _: None, schema_id=Fingerprint(bytes(8)))
 
     assert text is None
@@ -290,7 +290,7 @@ def test_a_registry_knows_no_fingerprints() -> None:
 
 @pytest.mark.parametrize("more", [{}, {"bearer.auth.logical.cluster": "lsrc-1"}])
 def test_a_bearer_token_is_sent_and_never_shown(more: dict[str, str]) -> None:
-    """A registry outside of Confluent's cloud has no cluster to name."""
+    """A bearer token reaches the registry with or without a logical cluster, and no message shows it."""
     properties = {"bearer.auth.credentials.source": "STATIC_TOKEN", "bearer.auth.token": SECRET, **more}
 
     def prepare(server: FakeRegistry) -> None:
@@ -330,13 +330,13 @@ def test_a_client_certificate_is_shown_to_the_registry(tmp_path: Path) -> None:
 
 
 def test_without_its_certificate_a_client_is_refused(tmp_path: Path) -> None:
-    """That is an outage to the worker, and no word against a schema."""
+    """A client without its certificate reports an outage, not an absent schema."""
     with pytest.raises(RegistryUnavailableError, match=r"https://127\.0\.0\.1:"):
         over_tls(tmp_path)
 
 
 def test_a_registry_of_an_unknown_authority_is_not_asked(tmp_path: Path) -> None:
-    """Nobody else's answers are believed."""
+    """A registry whose certificate is not trusted counts as unavailable."""
     (tmp_path / "other").mkdir()
     other = Certificates.make(tmp_path / "other")
 
@@ -345,7 +345,7 @@ def test_a_registry_of_an_unknown_authority_is_not_asked(tmp_path: Path) -> None
 
 
 def test_a_key_that_cannot_be_opened_is_a_configuration_error(tmp_path: Path) -> None:
-    """Found before anything is asked, and told without the password."""
+    """A private key that cannot be opened is reported before anything is asked, without its password."""
     made = Certificates.make(tmp_path)
     own = {"ssl.certificate.location": str(made.client), "ssl.key.location": str(made.client_key)}
 
@@ -407,7 +407,7 @@ def test_a_schema_that_is_no_record_may_refer_too() -> None:
 
 
 def test_a_reference_that_is_not_found_is_an_outage() -> None:
-    """The schema itself exists: its records are no fault."""
+    """A missing reference is an outage and not a fault of the records."""
 
     def prepare(server: FakeRegistry) -> None:
         server.schemas[7] = {"schema": record("T", a="com.x.Place"), "references": [reference("com.x.Place")]}
@@ -416,7 +416,7 @@ def test_a_reference_that_is_not_found_is_an_outage() -> None:
 
 
 def test_references_that_do_not_help_leave_the_text_to_its_reader() -> None:
-    """A type that nobody defines is found where the schema is parsed."""
+    """If references define no missing type, the text is returned as it is."""
     text = record("T", a="com.x.Elsewhere")
 
     def prepare(server: FakeRegistry) -> None:
@@ -430,7 +430,7 @@ def test_references_that_do_not_help_leave_the_text_to_its_reader() -> None:
     "url", ["", "registry:8081", "mock://x", "ftp://registry", "http://", "http://a,", "http://a:x"]
 )
 def test_an_address_that_is_no_url_is_a_configuration_error(url: str) -> None:
-    """It is found before anything is asked."""
+    """An address that is no URL is an error before anything is asked."""
     with pytest.raises(ConfigurationError, match="PROCESSOR_SCHEMA_REGISTRY__URL"):
         RegistrySchemas(url, {})
 
@@ -457,7 +457,7 @@ def test_properties_that_make_no_sense_are_a_configuration_error(properties: dic
 
 
 def test_a_folder_knows_every_schema_by_its_fingerprint(tmp_path: Path) -> None:
-    """Those without an id as well; ids are not needed at all."""
+    """A folder finds every schema by its fingerprint, also one without an id."""
     (tmp_path / "ids.json").write_text("{}")
     (tmp_path / "track.avsc").write_text(TEXT)
     schemas = LocalSchemas(tmp_path)
@@ -468,7 +468,7 @@ def test_a_folder_knows_every_schema_by_its_fingerprint(tmp_path: Path) -> None:
 
 
 def test_fingerprints_are_the_folders_and_ids_the_registrys() -> None:
-    """Each is asked for what it alone can know."""
+    """The folder is asked for fingerprints and the registry for ids."""
     registry, folder = FakeSchemas({7: "registry", GUID: "registry"}), FakeSchemas({7: "folder", PRINT: "folder"})
     both = RegistryAndFolder(registry, folder)
 
@@ -479,7 +479,7 @@ PRINT = fingerprint_of(TEXT)
 
 
 def test_the_shipped_schemas_are_found() -> None:
-    """Without a registry the worker reads what comes with it."""
+    """Without a registry, the shipped schemas are found by their ids."""
     schemas = LocalSchemas(shipped_folder())
 
     assert all(asyncio.run(schemas.fetch(schema_id)) for schema_id in range(1, 7))

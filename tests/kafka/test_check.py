@@ -72,7 +72,7 @@ def records(*values: bytes) -> list[Record]:
 
 
 def test_where_nothing_is_wrong_the_exit_code_is_0(kafka: Cluster, names: Names) -> None:
-    """Except that one broker cannot have two replicas in sync."""
+    """With nothing wrong the exit code is 0, apart from the replicas that one broker cannot have."""
     kafka.create_topic(names.topic, 3)
     kafka.create_topic(names.dead_letters, 1, LASTING)
     append(kafka, names.topic, 1, records(TRACK, TRACK))
@@ -82,7 +82,7 @@ def test_where_nothing_is_wrong_the_exit_code_is_0(kafka: Cluster, names: Names)
 
 
 def test_settings_of_the_dead_letter_topic_are_read(kafka: Cluster, names: Names) -> None:
-    """Retention, size, policy and replicas are the topic's own."""
+    """The dead-letter topic's own retention, size, policy and replicas are checked."""
     kafka.create_topic(names.topic, 1, {"max.message.bytes": "2000000"})
     kafka.create_topic(
         names.dead_letters,
@@ -101,14 +101,14 @@ def test_settings_of_the_dead_letter_topic_are_read(kafka: Cluster, names: Names
 
 
 def test_topics_that_are_missing_are_errors_and_stay_missing(kafka: Cluster, names: Names) -> None:
-    """Asking creates nothing."""
+    """A missing topic is an error, and asking does not create it."""
     for _ in range(2):
         assert findings(kafka, names).keys() == {"topic.missing", "dead_letters.missing"}
     assert check(kafka, names).code == 2
 
 
 def test_a_missing_topic_names_the_one_that_was_meant(kafka: Cluster, names: Names) -> None:
-    """Kafka's own topics, and those that are configured already, are not proposed."""
+    """For a missing topic, neither Kafka's own topics nor configured ones are proposed."""
     kafka.create_topic(names.dead_letters, 1, LASTING)
     kafka.create_topic(f"{names.topic}s")
 
@@ -118,7 +118,7 @@ def test_a_missing_topic_names_the_one_that_was_meant(kafka: Cluster, names: Nam
 
 
 def test_a_gap_is_told_with_what_the_topic_holds(kafka: Cluster, names: Names) -> None:
-    """The committed offset was deleted before it was read."""
+    """If the committed offset was deleted unread, the gap is reported with the offsets that exist."""
     kafka.create_topic(names.topic)
     kafka.create_topic(names.dead_letters, 1, LASTING)
     append(kafka, names.topic, 0, records(TRACK, TRACK, TRACK))
@@ -129,7 +129,7 @@ def test_a_gap_is_told_with_what_the_topic_holds(kafka: Cluster, names: Names) -
 
 
 def test_offsets_without_records_are_told_apart(kafka: Cluster, names: Names) -> None:
-    """The end of a transaction takes an offset that no consumer is given."""
+    """Offsets of transaction markers are not counted as records."""
     kafka.create_topic(names.topic)
     append_transaction(kafka, names.topic, 0, records(TRACK))
     append(kafka, names.topic, 0, records(TRACK))
@@ -167,7 +167,7 @@ def deny(cluster: Cluster, kind: ResourceType, name: str, *operations: AclOperat
 
 
 def test_rights_that_are_missing_are_errors(guarded: KafkaCluster, names: Names) -> None:
-    """To read the topic, to write dead letters, to join the group; the broker's small metadata is told, too."""
+    """Missing rights to the topic, the dead letters or the group are errors, and small metadata is reported."""
     guarded.create_topic(names.topic)
     guarded.create_topic(names.dead_letters, 1, LASTING)
     append(guarded, names.topic, 0, records(TRACK))
@@ -182,7 +182,7 @@ def test_rights_that_are_missing_are_errors(guarded: KafkaCluster, names: Names)
 
 
 def test_what_may_not_be_seen_counts_as_missing(guarded: KafkaCluster, names: Names) -> None:
-    """Kafka does not tell the one from the other."""
+    """A topic that may not be seen is reported as missing, because Kafka does not tell them apart."""
     guarded.create_topic(names.topic)
     guarded.create_topic(names.dead_letters, 1, LASTING)
     deny(guarded, ResourceType.TOPIC, names.dead_letters, AclOperation.DESCRIBE)
@@ -191,7 +191,7 @@ def test_what_may_not_be_seen_counts_as_missing(guarded: KafkaCluster, names: Na
 
 
 def test_settings_that_may_not_be_read_are_said_to_be_unknown(guarded: KafkaCluster, names: Names) -> None:
-    """No check is left out in silence."""
+    """A check whose settings may not be read is reported as unknown, not left out."""
     guarded.create_topic(names.topic)
     guarded.create_topic(names.dead_letters, 1, LASTING)
     deny(guarded, ResourceType.TOPIC, names.dead_letters, AclOperation.DESCRIBE_CONFIGS)
@@ -203,7 +203,7 @@ def test_settings_that_may_not_be_read_are_said_to_be_unknown(guarded: KafkaClus
 
 
 def test_a_record_that_may_not_be_read_is_not_explained(guarded: KafkaCluster, names: Names) -> None:
-    """The reason is told in a line."""
+    """`explain` reports in one line that the record may not be read."""
     guarded.create_topic(names.topic)
     append(guarded, names.topic, 0, records(TRACK))
     deny(guarded, ResourceType.TOPIC, names.topic, AclOperation.READ)
@@ -215,7 +215,7 @@ def test_a_record_that_may_not_be_read_is_not_explained(guarded: KafkaCluster, n
 
 
 def test_a_folder_is_no_configuration(kafka: Cluster, names: Names, tmp_path: Path) -> None:
-    """A wrong file is named by both commands."""
+    """Both commands name a configuration file that is a folder."""
     for command in (["check"], ["explain", "-"]):
         done = run(*command, "--config", str(tmp_path), environment=environment(kafka, names))
         assert done.code == 2

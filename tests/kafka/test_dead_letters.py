@@ -47,7 +47,7 @@ async def written_at_last(letters: KafkaDeadLetters, written: DeadLetter) -> Non
 
 @on_a_loop
 async def test_an_acknowledged_letter_is_on_the_topic_byte_for_byte(kafka: Cluster, names: Names) -> None:
-    """Null keys, values and header values included, in the moment in which `write` returns."""
+    """When `write` returns, the letter is on the topic byte for byte, null keys and values included."""
     kafka.create_topic(names.dead_letters)
     blob = random.Random(SEED).randbytes(1_000)
     headers: Headers = [("x", None), ("x", b""), ("\u00fc", b"\xff\x00"), ("traceparent", blob)]
@@ -65,7 +65,7 @@ async def test_an_acknowledged_letter_is_on_the_topic_byte_for_byte(kafka: Clust
 
 @on_a_loop
 async def test_letters_of_one_key_stay_together(kafka: Cluster, names: Names) -> None:
-    """Many writes at once are all acknowledged, each key in one partition."""
+    """All of many concurrent letters are acknowledged, each key in one partition."""
     kafka.create_topic(names.dead_letters, 4)
     written = [letter(b"%d" % each, b"key-%d" % (each % 20)) for each in range(2_000)]
 
@@ -80,7 +80,7 @@ async def test_letters_of_one_key_stay_together(kafka: Cluster, names: Names) ->
 
 @on_a_loop
 async def test_a_missing_topic_refuses_until_it_is_there(kafka: Cluster, names: Names) -> None:
-    """The refusal comes before the message times out, and needs no new producer."""
+    """A missing topic refuses letters before they time out, and accepts them once it exists."""
     async with letters_of(kafka, names) as letters:
         faults = [await fault_of(letters, letter()) for _ in range(2)]
         kafka.create_topic(names.dead_letters)
@@ -92,7 +92,7 @@ async def test_a_missing_topic_refuses_until_it_is_there(kafka: Cluster, names: 
 
 @on_a_loop
 async def test_only_the_letter_that_is_too_large_is_refused_for_it(kafka: Cluster, names: Names) -> None:
-    """Letters beside it in the same moment are written."""
+    """A letter that is too large is refused, and those written at the same moment are not."""
     kafka.create_topic(names.dead_letters, config={"max.message.bytes": "10000"})
     chance = random.Random(SEED)
     sizes = [20_000 if each % 10 == 0 else 200 for each in range(50)]
@@ -108,7 +108,7 @@ async def test_only_the_letter_that_is_too_large_is_refused_for_it(kafka: Cluste
 async def test_letters_that_find_no_room_are_to_be_written_again(
     kafka: Cluster, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is on its way is bounded in bytes, and a letter beyond the bound goes when it is alone."""
+    """Letters beyond the bound of bytes on their way are to be written again; a large one goes when it is alone."""
     monkeypatch.setattr(module, "ON_THEIR_WAY_BYTES", 1_000)
     kafka.create_topic(names.dead_letters)
 
@@ -122,7 +122,7 @@ async def test_letters_that_find_no_room_are_to_be_written_again(
 
 @on_a_loop
 async def test_a_full_queue_is_to_be_tried_again(kafka: Cluster, names: Names) -> None:
-    """The client's own bound, which an operator may have lowered."""
+    """If the client's own queue is full, the letter is to be written again."""
     kafka.create_topic(names.dead_letters)
 
     async with letters_of(kafka, names, queue_buffering_max_messages=2) as letters:
@@ -133,7 +133,7 @@ async def test_a_full_queue_is_to_be_tried_again(kafka: Cluster, names: Names) -
 
 @on_a_loop
 async def test_a_broken_producer_is_replaced(kafka: Cluster, names: Names) -> None:
-    """Letters go to the next one."""
+    """After a fatal error, letters go to a new producer."""
     kafka.create_topic(names.dead_letters)
 
     async with letters_of(kafka, names) as letters:
@@ -147,7 +147,7 @@ async def test_a_broken_producer_is_replaced(kafka: Cluster, names: Names) -> No
 
 @on_a_loop
 async def test_what_a_broken_producer_held_is_to_be_written_again(names: Names) -> None:
-    """Nobody waits for a report that never comes."""
+    """Letters that a broken producer held fail at once and are to be written again."""
     nowhere = ExternalCluster(f"127.0.0.1:{free_port()}")
 
     async with letters_of(nowhere, names) as letters:
@@ -161,7 +161,7 @@ async def test_what_a_broken_producer_held_is_to_be_written_again(names: Names) 
 
 @on_a_loop
 async def test_leaving_writes_what_is_on_its_way(kafka: Cluster, names: Names) -> None:
-    """Letters without an answer are flushed, and the thread ends."""
+    """Closing flushes letters without an answer and ends the thread."""
     kafka.create_topic(names.dead_letters)
 
     async with letters_of(kafka, names) as letters:
@@ -174,7 +174,7 @@ async def test_leaving_writes_what_is_on_its_way(kafka: Cluster, names: Names) -
 
 
 def test_a_loop_that_has_closed_is_told_nothing(kafka: Cluster, names: Names) -> None:
-    """A report that comes too late harms nobody."""
+    """A delivery report that comes after the loop has closed does no harm."""
     kafka.create_topic(names.dead_letters)
     letters = letters_of(kafka, names)
 
@@ -195,7 +195,7 @@ def test_a_loop_that_has_closed_is_told_nothing(kafka: Cluster, names: Names) ->
 
 @on_a_loop
 async def test_an_absent_broker_is_a_passing_fault(own_kafka: Cluster, names: Names) -> None:
-    """The fault comes when the message times out; the same producer writes once the broker is back."""
+    """If the broker is away, a letter times out, and the same producer writes once it is back."""
     own_kafka.create_topic(names.dead_letters)
 
     async with letters_of(own_kafka, names, message_timeout_ms=2_000) as letters:

@@ -80,7 +80,7 @@ def put_own(page: str, kafka: Cluster) -> str:
 
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)
 def test_pages_work_word_by_word(way: list[str], own_kafka: Cluster, commands: Path, tmp_path: Path) -> None:
-    """Whoever follows them from top to end, one after the other on one Kafka, comes to where they say."""
+    """The commands of each page work when they are followed from top to end on one Kafka."""
     admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers})
     before = admin.list_topics().topics.keys()
     try:
@@ -135,7 +135,7 @@ def deployment(own_kafka: Cluster, tmp_path: Path) -> Iterator[dict[str, str]]:
 def test_commands_for_a_deployment_work(
     name: str, own_kafka: Cluster, deployment: dict[str, str], commands: Path, tmp_path: Path
 ) -> None:
-    """With one broker, `check` has warnings and ends with 1."""
+    """The commands for a deployment work; with one broker, `check` has warnings and ends with 1."""
     need(None if shutil.which("kcat") else "kcat not found: on Debian a package has it")
     page = (ROOT / name).read_text(encoding="utf-8").replace("kafka-1:9092", own_kafka.bootstrap_servers)
     page = re.sub(r"(?m)^segment-fullstory check[^#\n]*", r"\g<0> || [ $? = 1 ] ", page)
@@ -144,7 +144,7 @@ def test_commands_for_a_deployment_work(
 
 
 def test_no_page_has_commands_that_nobody_runs() -> None:
-    """Each is run here, or the reason is known why it is not."""
+    """Every page with commands is run here, or has a reason why it is not."""
     pages = ["README.md", "schemas/README.md", *(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md"))]
     with_commands = [each for each in pages if SHELL.search((ROOT / each).read_text(encoding="utf-8"))]
 
@@ -153,7 +153,7 @@ def test_no_page_has_commands_that_nobody_runs() -> None:
 
 @pytest.mark.parametrize("name", ELSEWHERE)
 def test_commands_that_are_not_run_are_ones(name: str) -> None:
-    """The shell can read them, the program knows its own, and make has its targets."""
+    """Commands that are not run have valid syntax, and name commands and make targets that exist."""
     commands = "\n".join(each.commands for each in blocks((ROOT / name).read_text(encoding="utf-8")))
     assert subprocess.run(["bash", "-n"], input=commands, text=True, check=False).returncode == 0
     for line in commands.splitlines():
@@ -172,7 +172,7 @@ def test_commands_that_are_not_run_are_ones(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_what_is_not_run_says_why(name: str) -> None:
-    """Most of a page is run, and a block that is not has a reason."""
+    """Most blocks of a page are run, and each that is not has a reason."""
     page = (ROOT / name).read_text(encoding="utf-8")
     found = list(blocks(page))
     reasons = [each.commands.partition("\n")[0].removeprefix(NOT_RUN) for each in found if not each.is_run]
@@ -189,7 +189,7 @@ def test_a_command_that_fails_fails_its_page(tmp_path: Path) -> None:
 
 
 def test_output_that_differs_fails_its_page(tmp_path: Path) -> None:
-    """What a page shows below its commands is what they say."""
+    """A page fails if a command's output differs from what the page shows."""
     with Reader(tmp_path, {}) as reader:
         reader.follow("```sh\nexport A=1\n```\n\n```sh\necho one $A; echo two\n```\n\n```text\none…\ntwo\n```\n")
         with pytest.raises(AssertionError, match="echo one"):
@@ -197,7 +197,7 @@ def test_output_that_differs_fails_its_page(tmp_path: Path) -> None:
 
 
 def test_what_ends_badly_in_another_terminal_fails_its_page(tmp_path: Path) -> None:
-    """Ctrl-C has to end a program well. This one ends badly, also where whoever started the tests ignores Ctrl-C."""
+    """A page fails if Ctrl-C does not end its program well."""
     program = (
         "import signal, time; signal.signal(signal.SIGINT, lambda *_: exit(3)); open('ready', 'w'); time.sleep(300)"
     )
@@ -209,7 +209,7 @@ def test_what_ends_badly_in_another_terminal_fails_its_page(tmp_path: Path) -> N
 
 
 def test_lines_are_expected_in_their_order() -> None:
-    """Other lines may stand between those that a page shows, and none may be missing."""
+    """Lines that a page shows must come in their order, with any others between them."""
     assert shows("a 1\nb\nc 2\n", "a …\nc 2\n")
     assert not shows("a 1\nb\n", "b\na…\n")
     assert not shows("aa\n", "a\n")

@@ -99,7 +99,7 @@ def environment(traffic: Traffic, server: SandboxProgram, **settings: object) ->
 
 
 def test_every_record_ends_where_it_belongs(kafka: Cluster, names: Names, tmp_path: Path) -> None:
-    """Of 100,000 records every good one arrives once, every bad one is a dead letter, and the rest has a rule."""
+    """Of 100,000 records, each good one arrives once, each bad one is a dead letter, and the rest has a rule."""
     traffic = produce(kafka, names, generate(SEED, 100_000, SMALL))
     options = ("--max-body-bytes", str(SANDBOX_BODY_BYTES), "--job-seconds", "0.5", "3", "--failing-items", "0.01")
 
@@ -189,7 +189,7 @@ def kill_in_flight(program: WorkerProgram, server: SandboxProgram) -> None:
 
 @pytest.mark.timeout(420)
 def test_an_outage_loses_nothing_and_retry_after_is_obeyed(kafka: Cluster, names: Names, tmp_path: Path) -> None:
-    """503 for 30 s, then 429 with Retry-After: all is kept within the budget, the partitions too, and none is early."""
+    """Through 30 s of 503 and then 429, nothing is lost, memory stays bounded, and no request is early."""
     traffic = produce(kafka, names, generate(SEED + 2, 60_000, SMALL))
     budget = 16 * 1024 * 1024
     held: list[float] = []
@@ -236,7 +236,7 @@ def _is_out(server: SandboxProgram) -> bool:
 
 
 def test_a_revoked_key_halts_and_a_working_one_goes_on(kafka: Cluster, names: Names, tmp_path: Path) -> None:
-    """401 in the middle: delivery stands still, the probe, the log and a metric say so, and nothing is lost."""
+    """A revoked key halts delivery, as probe, log and metric say, and nothing is lost."""
     traffic = produce(kafka, names, generate(SEED + 3, 20_000, SMALL))
 
     with sandbox("--max-body-bytes", str(SANDBOX_BODY_BYTES), "--latency", "0.05") as server:
@@ -266,7 +266,7 @@ def test_a_revoked_key_halts_and_a_working_one_goes_on(kafka: Cluster, names: Na
 def test_a_key_file_that_is_renewed_ends_the_halt_without_a_restart(
     kafka: Cluster, names: Names, tmp_path: Path
 ) -> None:
-    """The old key is revoked; a wrong new one changes nothing; with one that works delivery goes on."""
+    """After a revocation, a wrong new key changes nothing, and a working one ends the halt."""
     traffic = produce(kafka, names, generate(SEED + 6, 2_000, SMALL))
     file = tmp_path / "key"
     file.write_text("na1.architect\n", encoding="utf-8")
@@ -297,7 +297,7 @@ def _key_from(file: Path) -> dict[str, str]:
 
 
 def test_a_stopped_worker_leaves_nothing_settled_to_be_repeated(kafka: Cluster, names: Names, tmp_path: Path) -> None:
-    """SIGTERM under load: it exits 0 within its grace time, and its successor goes on with what was under way."""
+    """On SIGTERM under load the worker exits 0 in time, and its successor repeats nothing that settled."""
     traffic = produce(kafka, names, generate(SEED + 4, 60_000, SMALL))
     options = ("--max-body-bytes", str(SANDBOX_BODY_BYTES), "--job-seconds", "0.3", "1", "--latency", "0.05")
 
@@ -321,7 +321,7 @@ def test_a_stopped_worker_leaves_nothing_settled_to_be_repeated(kafka: Cluster, 
 def test_missing_records_halt_their_partition_until_told_otherwise(
     kafka: Cluster, names: Names, tmp_path: Path
 ) -> None:
-    """Records that retention deleted before they were consumed are named; with ON_GAP=continue they are counted."""
+    """Records that retention deleted unread halt their partition; with ON_GAP=continue they are counted."""
     traffic = produce(kafka, names, generate(SEED + 5, 2_000, SMALL), partitions=1)
     with sandbox("--max-body-bytes", str(SANDBOX_BODY_BYTES)) as server:
         kafka.commit(names.group, names.topic, 0, 100)

@@ -15,7 +15,7 @@ SESSION_S = 6
 
 
 def test_a_suspended_worker_posts_nothing_when_it_wakes_up(kafka: Cluster, names: Names, tmp_path: Path) -> None:
-    """Its retries are due at once, and its lease is over: no POST, no commit of what it lost; then it rejoins.
+    """A worker that wakes up after its lease POSTs nothing, commits nothing that it lost, and rejoins.
 
     Each worker has a FullStory of its own, so that it can be told who sent what; with one partition the first gets none
     back.

@@ -45,7 +45,7 @@ async def until_answered(one: Member, calls: int) -> None:
 @protocols
 @on_a_loop
 async def test_metadata_changes_at_an_unchanged_offset(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """Each commit replaces the one before, and the next member is given the last one, with its offset."""
+    """A commit at the same offset replaces the metadata, and the next member is given the last one."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
 
@@ -70,7 +70,7 @@ async def test_metadata_changes_at_an_unchanged_offset(kafka: Cluster, names: Na
 @protocols
 @on_a_loop
 async def test_the_last_commit_carries_metadata(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """Also where the offset is the one that the group has already."""
+    """The last commit of a member carries its metadata, even at the offset that the group has."""
     kafka.create_topic(names.topic, 2)
     partitions = [TopicPartition(names.topic, each) for each in range(2)]
     for each in partitions:
@@ -90,7 +90,7 @@ async def test_the_last_commit_carries_metadata(kafka: Cluster, names: Names, pr
 async def test_metadata_that_is_too_large_is_its_own_partitions_fault(
     kafka: Cluster, names: Names, protocol: Protocol
 ) -> None:
-    """What the same call commits elsewhere has taken effect, and is said to have."""
+    """If one partition's metadata is too large, the other partitions of the same call are committed."""
     kafka.create_topic(names.topic, 3)
     small, large, full = (TopicPartition(names.topic, each) for each in range(3))
 
@@ -120,7 +120,7 @@ async def test_metadata_that_is_too_large_is_its_own_partitions_fault(
 @pytest.mark.parametrize("metadata", BYTES)
 @on_a_loop
 async def test_metadata_of_others_does_no_harm(kafka: Cluster, names: Names, metadata: bytes) -> None:
-    """The offset is taken, the metadata is some text, and the next commit replaces it."""
+    """Metadata of another tool is given as text with its offset, and the next commit replaces it."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
     append(kafka, *partition, numbered(3))
@@ -154,7 +154,7 @@ def any_commit(_source: KafkaSource, commits: Mapping[TopicPartition, Commit]) -
 async def test_a_commit_of_an_ended_epoch_is_left_out_and_answered(
     kafka: Cluster, names: Names, monkeypatch: pytest.MonkeyPatch, protocol: Protocol, *, is_filtered: bool
 ) -> None:
-    """A member that goes on may still want to commit what another one owns by now. Kafka would let it."""
+    """A commit for an ended epoch is left out and answered, although Kafka would accept it."""
     kafka.create_topic(names.topic, 2)
     partitions = [TopicPartition(names.topic, each) for each in range(2)]
     if not is_filtered:
@@ -182,7 +182,7 @@ async def test_a_commit_of_an_ended_epoch_is_left_out_and_answered(
 @protocols
 @on_a_loop
 async def test_what_is_assigned_waits_until_it_is_resumed(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """Not a record comes before, and the first one is exactly at the start."""
+    """An assigned partition gives no record until it is resumed, and then begins exactly at its start."""
     kafka.create_topic(names.topic, 3)
     within, beginning, empty = (TopicPartition(names.topic, each) for each in range(3))
     for each in (within, beginning):
@@ -207,7 +207,7 @@ async def test_what_is_assigned_waits_until_it_is_resumed(kafka: Cluster, names:
 @protocols
 @on_a_loop
 async def test_a_new_epoch_waits_whatever_the_one_before_did(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """Where a rebalance begins a new epoch, also of a partition that stays or comes back, it begins with a pause."""
+    """Each new epoch begins paused, also that of a partition that stays or comes back."""
     kafka.create_topic(names.topic, 2)
     partitions = [TopicPartition(names.topic, each) for each in range(2)]
     for each in partitions:
@@ -241,7 +241,7 @@ async def test_a_new_epoch_waits_whatever_the_one_before_did(kafka: Cluster, nam
 @protocols
 @on_a_loop
 async def test_the_end_is_told_after_everything_before_it(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """Of partitions with records, without any, and with none after the commit; the offset is the next record's."""
+    """The end of a partition is reported after all its records, with the next offset, even if it has none."""
     kafka.create_topic(names.topic, 3)
     whole, empty, done = (TopicPartition(names.topic, each) for each in range(3))
     for each in (whole, done):
@@ -265,7 +265,7 @@ async def test_the_end_is_told_after_everything_before_it(kafka: Cluster, names:
 @protocols
 @on_a_loop
 async def test_the_end_is_told_again_after_each_pause(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """With and without records in the meantime: who missed it, or had it dropped, need not wait for a record."""
+    """After each pause the end is reported again, with and without records in between."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
     append(kafka, *partition, numbered(10))
@@ -287,7 +287,7 @@ async def test_the_end_is_told_again_after_each_pause(kafka: Cluster, names: Nam
 async def test_the_end_lies_behind_offsets_that_are_no_records(
     kafka: Cluster, names: Names, protocol: Protocol
 ) -> None:
-    """A transaction ends with a mark, which has an offset and is never consumed: the end lies behind it."""
+    """The end lies behind the mark of a transaction, which is never consumed."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
     append_transaction(kafka, *partition, numbered(5))
@@ -307,7 +307,7 @@ async def test_the_end_lies_behind_offsets_that_are_no_records(
 async def test_a_place_is_one_partition_of_one_topic_and_group(
     kafka: Cluster, names: Names, protocol: Protocol
 ) -> None:
-    """It stays the same from member to member; a topic that was deleted and created anew is another place."""
+    """A partition's place is the same for every member, and another once its topic was created anew."""
     partitions = [TopicPartition(names.topic, each) for each in range(2)]
     other = Names(names.topic, names.dead_letters, f"{names.group}-2")
 
@@ -339,7 +339,7 @@ def mock(names: Names) -> Iterator[Cluster]:
 
 @on_a_loop
 async def test_the_embedded_kafka_has_places_too(mock: Cluster, names: Names) -> None:
-    """Without asking for ids, which would be waited for in vain; and metadata is kept."""
+    """The embedded Kafka gives places without topic ids, and keeps metadata."""
     async with member(mock, names) as one:
         await until(lambda: one.owned != {}, "partitions are owned")
         places = {assignment.place for assignment in one.owned.values()}
@@ -354,7 +354,7 @@ async def test_the_embedded_kafka_has_places_too(mock: Cluster, names: Names) ->
 @pytest.mark.parametrize("metadata", BYTES)
 @on_a_loop
 async def test_a_broker_that_keeps_any_bytes_does_no_harm(mock: Cluster, names: Names, metadata: bytes) -> None:
-    """Apache's broker makes text of them, others hand them on."""
+    """Metadata bytes that are no text are read without an exception."""
     commit_bytes(mock, names.group, names.topic, metadata)
 
     async with member(mock, names) as one:

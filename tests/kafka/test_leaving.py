@@ -85,7 +85,7 @@ class Listener:
 def test_members_that_stop_one_after_another_leave_no_ghost(
     kafka: Cluster, names: Names, properties: dict[str, str]
 ) -> None:
-    """The group is empty when the last one has stopped, and not only when a session of one has ended."""
+    """The group is empty as soon as its last member has stopped, without waiting for a session to end."""
     kafka.create_topic(names.topic, MEMBERS)
     settings = KafkaSettings(
         kafka.bootstrap_servers, (names.topic,), names.group, names.dead_letters, properties=properties

@@ -60,7 +60,7 @@ def fill(kafka: Cluster, names: Names, partitions: int, records: int = RECORDS) 
 @protocols
 @on_a_loop
 async def test_a_partition_goes_on_where_it_was_left(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """The first member is asked, its offsets are committed, and only then the second one begins, exactly there."""
+    """A revoked partition's offsets are committed before the next member begins, exactly there."""
     partitions = fill(kafka, names, 4)
     asked_at_takeover: list[bool] = []
 
@@ -92,7 +92,7 @@ async def test_a_partition_goes_on_where_it_was_left(kafka: Cluster, names: Name
 @protocols
 @on_a_loop
 async def test_no_epoch_has_records_of_another(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """While members come and go under load, each epoch reads on from its start to its end without hole or repeat."""
+    """While members come and go under load, each epoch reads its records without hole or repeat."""
     partitions = fill(kafka, names, 3, records=60_000)
     members: list[Member] = []
 
@@ -120,7 +120,7 @@ async def test_no_epoch_has_records_of_another(kafka: Cluster, names: Names, pro
 @protocols
 @on_a_loop
 async def test_a_pause_ends_with_its_epoch(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """A partition that was paused, given away and regained is read again; one that stayed is still paused."""
+    """A paused partition that was given away and regained is read again; one that stayed is still paused."""
     partitions = fill(kafka, names, 2)
 
     async with member(kafka, names, protocol) as first:
@@ -151,7 +151,7 @@ async def test_a_pause_ends_with_its_epoch(kafka: Cluster, names: Names, protoco
 async def test_a_member_that_does_not_poll_loses_its_partitions(
     kafka: Cluster, names: Names, protocol: Protocol
 ) -> None:
-    """It is told of the loss, commits nothing of what it had, and joins again."""
+    """A member that does not poll is told of the loss, commits nothing of it, and joins again."""
     partitions = fill(kafka, names, 2)
 
     async with member(kafka, names, protocol, IMPATIENT[protocol]) as one:
@@ -178,7 +178,7 @@ async def test_a_member_that_does_not_poll_loses_its_partitions(
 @protocols
 @on_a_loop
 async def test_what_another_member_has_taken_is_not_committed(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """A member that was given up may be asked to let go long after; what it would commit then is refused."""
+    """A member that was given up commits nothing of what another one has taken."""
     partitions = fill(kafka, names, 2)
 
     async with member(kafka, names, protocol, IMPATIENT[protocol]) as first:
@@ -200,7 +200,7 @@ async def test_what_another_member_has_taken_is_not_committed(kafka: Cluster, na
 @protocols
 @on_a_loop
 async def test_a_surplus_member_is_told_that_it_has_nothing(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """It has joined, knows how many partitions there are, and leaves no ghost when it goes."""
+    """A member without partitions has joined, knows their number, and leaves no ghost."""
     (partition,) = fill(kafka, names, 1)
 
     async with member(kafka, names, protocol) as first:
@@ -219,7 +219,7 @@ async def test_a_surplus_member_is_told_that_it_has_nothing(kafka: Cluster, name
 
 @on_a_loop
 async def test_a_member_that_stops_while_it_joins_leaves_no_ghost(kafka: Cluster, names: Names) -> None:
-    """Its join is answered only when the other one has drained; it waits so long, and is gone then."""
+    """A member that stops while it joins waits for the join's answer, and is gone then."""
     (partition,) = fill(kafka, names, 1)
     is_stopping = asyncio.Event()
 
@@ -244,7 +244,7 @@ async def test_a_member_that_stops_while_it_joins_leaves_no_ghost(kafka: Cluster
 async def test_a_member_that_drains_too_long_goes_without_its_word(
     kafka: Cluster, names: Names, protocol: Protocol
 ) -> None:
-    """The group does not wait forever: the listener is told of a loss, and nothing is committed."""
+    """A member that drains too long is told of a loss, and nothing of it is committed."""
     partitions = fill(kafka, names, 2)
 
     async with member(kafka, names, protocol) as first:

@@ -193,7 +193,7 @@ def deliver(guarded: Guarded, names: Names, seed: int, program: WorkerProgram) -
 def test_every_login_delivers_dead_letters_and_commits(
     guarded: Guarded, names: Names, kind: str, tmp_path: Path
 ) -> None:
-    """With the documented rights and no other, by TLS; and the log holds no password."""
+    """With each login, TLS and the documented rights alone, the worker does its work and logs no password."""
     guarded.cluster.create_topic(names.topic, 2)
     guarded.cluster.create_topic(names.dead_letters)
     grant(guarded, names)
@@ -209,7 +209,7 @@ def test_every_login_delivers_dead_letters_and_commits(
 
 
 def test_a_renewed_password_is_used_without_a_restart(guarded: Guarded, names: Names, tmp_path: Path) -> None:
-    """Also by the producer of dead letters, and after the old one was refused: the broker asks again every 3 s."""
+    """A renewed password is used by consumer and producer, even after the old one was refused."""
     guarded.cluster.create_topic(names.topic, 2)
     guarded.cluster.create_topic(names.dead_letters)
     user, file = names.group, tmp_path / "login.json"
@@ -241,7 +241,7 @@ def test_a_renewed_password_is_used_without_a_restart(guarded: Guarded, names: N
 
 
 def test_a_renewed_certificate_is_used_without_a_restart(guarded: Guarded, names: Names, tmp_path: Path) -> None:
-    """One that no broker takes changes nothing; for one that is taken the worker begins anew, and repeats nothing."""
+    """A renewed certificate is used without repeating anything; one that no broker takes changes nothing."""
     guarded.cluster.create_topic(names.topic, 2)
     guarded.cluster.create_topic(names.dead_letters)
     grant(guarded, names)
@@ -277,7 +277,7 @@ def test_a_renewed_certificate_is_used_without_a_restart(guarded: Guarded, names
 def test_a_login_that_fails_is_told_in_words(
     guarded: Guarded, names: Names, kind: str, changes: dict[str, str], words: str
 ) -> None:
-    """By `check`, as an error about Kafka, without the password."""
+    """`check` reports a refused login as an error about Kafka, without the password."""
     properties = {name: value for name, value in (guarded.properties(kind) | changes).items() if value}
     with sandbox() as server:
         settings = environment(guarded, names, kind, server.url)
@@ -289,7 +289,7 @@ def test_a_login_that_fails_is_told_in_words(
 
 
 def test_a_worker_without_a_right_says_which(guarded: Guarded, names: Names, tmp_path: Path) -> None:
-    """Nothing was granted: it waits and names the topic, and ends when told to."""
+    """Without any right, the worker waits, names the topic, and ends when told to."""
     guarded.cluster.create_topic(names.topic)
     with sandbox() as server, worker(environment(guarded, names, "PLAIN", server.url), tmp_path / "log") as program:
         wait_until(lambda: "uthorization failed" in program.said(), "the missing right is told")

@@ -50,7 +50,7 @@ def wild(count: int) -> list[Record]:
 
 @on_a_loop
 async def test_records_arrive_untouched_and_in_order(kafka: Cluster, names: Names) -> None:
-    """Key, value, headers and timestamp are those that were produced; offsets follow each other."""
+    """Records arrive in order with the key, value, headers and timestamp that were produced."""
     kafka.create_topic(names.topic, 2)
     produced = {TopicPartition(names.topic, each): wild(2_500) for each in range(2)}
     for (topic, partition), records in produced.items():
@@ -75,7 +75,7 @@ async def test_records_arrive_untouched_and_in_order(kafka: Cluster, names: Name
 async def test_a_group_without_a_commit_starts_where_the_settings_say(
     kafka: Cluster, names: Names, protocol: Protocol, start: Literal["earliest", "latest"], offset: int
 ) -> None:
-    """The start is an offset, chosen once, and marked as new so that it is committed."""
+    """A new group starts where the settings say, once, and marks that start to be committed."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
     append(kafka, *partition, numbered(100))
@@ -95,7 +95,7 @@ async def test_a_group_without_a_commit_starts_where_the_settings_say(
 @protocols
 @on_a_loop
 async def test_a_group_starts_at_its_commit(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """Whatever the settings say, the committed offset is the start, also where it is the end of the partition."""
+    """The committed offset is the start, whatever the settings say, even at the end of the partition."""
     kafka.create_topic(names.topic, 2)
     within, end = (TopicPartition(names.topic, each) for each in range(2))
     for each, offset in ((within, 40), (end, 60)):
@@ -117,7 +117,7 @@ async def test_a_group_starts_at_its_commit(kafka: Cluster, names: Names, protoc
 @protocols
 @on_a_loop
 async def test_a_commit_is_answered_when_the_group_has_it(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """The answer names the offsets; the group has them."""
+    """A commit is answered with its offsets once the group has them."""
     kafka.create_topic(names.topic, 2)
     first, second = (TopicPartition(names.topic, each) for each in range(2))
 
@@ -137,7 +137,7 @@ async def test_a_commit_is_answered_when_the_group_has_it(kafka: Cluster, names:
 async def test_the_last_commit_is_made_before_the_group_is_left(
     kafka: Cluster, names: Names, protocol: Protocol
 ) -> None:
-    """What the listener returns when the source stops is what the group has, and nothing is said of it."""
+    """The offsets that the listener returns on stopping are committed before the group is left."""
     kafka.create_topic(names.topic, 2)
     partitions = [TopicPartition(names.topic, each) for each in range(2)]
 
@@ -153,7 +153,7 @@ async def test_the_last_commit_is_made_before_the_group_is_left(
 
 @on_a_loop
 async def test_a_command_of_another_epoch_is_left_out(kafka: Cluster, names: Names) -> None:
-    """A stale commit is answered with nothing, and neither pause nor seek has an effect."""
+    """Commits, pauses and seeks of an ended epoch have no effect."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
     append(kafka, *partition, numbered(10))
@@ -178,7 +178,7 @@ async def test_a_command_of_another_epoch_is_left_out(kafka: Cluster, names: Nam
 @protocols
 @on_a_loop
 async def test_a_commit_that_the_broker_refuses_is_told(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """Nothing can be committed of a topic that was deleted."""
+    """A commit to a deleted topic is reported as refused."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
 
@@ -198,7 +198,7 @@ async def test_a_commit_that_the_broker_refuses_is_told(kafka: Cluster, names: N
 async def test_a_late_answer_is_not_taken_for_the_next_commits(
     kafka: Cluster, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A commit that was given up is answered once, and the next one, at the same offset, by its own answer."""
+    """The late answer of a commit that was given up is not taken for the next one's."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
 
@@ -230,7 +230,7 @@ async def test_a_late_answer_is_not_taken_for_the_next_commits(
 @protocols
 @on_a_loop
 async def test_a_paused_partition_is_silent_and_loses_nothing(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """Polling goes on, the log's end is told, and resuming goes on where it stopped."""
+    """A paused partition gives no records while polling goes on, and resumes where it stopped."""
     kafka.create_topic(names.topic, 2)
     paused, other = (TopicPartition(names.topic, each) for each in range(2))
     append(kafka, *paused, numbered(30_000))
@@ -256,7 +256,7 @@ async def test_a_paused_partition_is_silent_and_loses_nothing(kafka: Cluster, na
 
 @on_a_loop
 async def test_the_thread_waits_for_a_busy_loop(kafka: Cluster, names: Names) -> None:
-    """While the loop is blocked, what is handed over stays below the limit plus one chunk."""
+    """While the loop is blocked, no more than the limit and one chunk is handed over."""
     limit = 200_000
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
@@ -288,7 +288,7 @@ async def test_the_thread_waits_for_a_busy_loop(kafka: Cluster, names: Names) ->
 
 @on_a_loop
 async def test_the_client_tells_what_it_holds(kafka: Cluster, names: Names) -> None:
-    """Bytes that wait to be consumed, and how far away the brokers are."""
+    """The client reports the bytes that wait to be consumed and the round trip to the brokers."""
     kafka.create_topic(names.topic)
     async with member(kafka, names, properties={"statistics.interval.ms": 50}) as one:
         await until(lambda: (one.source.figures.round_trip_s or 0) > 0, "a round trip was measured")
@@ -302,7 +302,7 @@ async def test_the_client_tells_what_it_holds(kafka: Cluster, names: Names) -> N
 @protocols
 @on_a_loop
 async def test_records_that_were_deleted_are_a_gap(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """The gap has the right numbers, a seek goes on, and no other partition is disturbed."""
+    """Deleted records are reported as a gap with its offsets; a seek goes on, and other partitions are left alone."""
     kafka.create_topic(names.topic, 2)
     cut, whole = (TopicPartition(names.topic, each) for each in range(2))
     for each in (cut, whole):
@@ -328,7 +328,7 @@ async def test_records_that_were_deleted_are_a_gap(kafka: Cluster, names: Names,
 @protocols
 @on_a_loop
 async def test_a_gap_may_open_while_the_partition_is_read(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """The position is that of the next record to consume."""
+    """A gap that opens while reading is reported from the position of the next record."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
     append(kafka, *partition, numbered(20))
@@ -349,7 +349,7 @@ async def test_a_gap_may_open_while_the_partition_is_read(kafka: Cluster, names:
 @protocols
 @on_a_loop
 async def test_a_commit_beyond_the_end_is_a_gap(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """So a topic looks that was deleted and created anew: nothing is skipped in silence."""
+    """A commit beyond the end, as after a topic was created anew, is reported as a gap."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
     append(kafka, *partition, numbered(10))
@@ -367,7 +367,7 @@ async def test_a_commit_beyond_the_end_is_a_gap(kafka: Cluster, names: Names, pr
 @protocols
 @on_a_loop
 async def test_a_missing_topic_is_told_until_it_is_created(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """The source waits for the topic, and names the cause meanwhile; then it reads it without a restart."""
+    """A missing topic is named as the cause, and read without a restart once it is created."""
     async with member(kafka, names, protocol) as one:
         await until(lambda: one.source_faults != [], "it is told")
         assert one.owned == {}
@@ -382,7 +382,7 @@ async def test_a_missing_topic_is_told_until_it_is_created(kafka: Cluster, names
 
 @on_a_loop
 async def test_an_absent_broker_is_told(names: Names) -> None:
-    """The source goes on trying, and can be stopped."""
+    """While the broker is away, the source reports it, goes on trying, and can be stopped."""
     nowhere = ExternalCluster(f"127.0.0.1:{free_port()}")
 
     async with member(nowhere, names) as one:
@@ -397,7 +397,7 @@ async def test_an_absent_broker_is_told(names: Names) -> None:
 
 @on_a_loop
 async def test_a_refused_login_is_told(kafka: Cluster, names: Names) -> None:
-    """The source goes on trying, and can be stopped."""
+    """While its login is refused, the source reports it, goes on trying, and can be stopped."""
     login = {
         "security.protocol": "SASL_PLAINTEXT",
         "sasl.mechanism": "PLAIN",
@@ -414,7 +414,7 @@ async def test_a_refused_login_is_told(kafka: Cluster, names: Names) -> None:
 
 @on_a_loop
 async def test_a_fatal_error_is_a_failure(kafka: Cluster, names: Names) -> None:
-    """A member whose name another one took can never go on."""
+    """A fatal error, as when another member took this one's name, ends the source."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
     static = {"group.instance.id": "the-only-one"}
@@ -433,7 +433,7 @@ async def test_a_fatal_error_is_a_failure(kafka: Cluster, names: Names) -> None:
 @protocols
 @on_a_loop
 async def test_a_listener_that_raises_ends_the_source(kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """An exception inside of a callback is not swallowed."""
+    """An exception of the listener inside a callback ends the source and is raised."""
     kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
 
@@ -449,7 +449,7 @@ async def test_a_listener_that_raises_ends_the_source(kafka: Cluster, names: Nam
 
 
 def test_a_loop_that_has_closed_is_told_nothing(kafka: Cluster, names: Names) -> None:
-    """The thread ends without a sound when there is nobody to listen."""
+    """The thread ends quietly if the loop has closed."""
     kafka.create_topic(names.topic)
     one = Listener()
     source = KafkaSource(settings_of(kafka, names, {}), DRAIN_S)
@@ -470,7 +470,7 @@ def test_a_loop_that_has_closed_is_told_nothing(kafka: Cluster, names: Names) ->
 @protocols
 @on_a_loop
 async def test_a_broker_that_dies_is_waited_for(own_kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """The fault is told, a commit meanwhile is answered, and reading goes on when the broker is back."""
+    """After the broker dies, a commit is answered as failed, and reading goes on when it is back."""
     own_kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
     append(own_kafka, *partition, numbered(100))
@@ -495,7 +495,7 @@ async def test_a_broker_that_dies_is_waited_for(own_kafka: Cluster, names: Names
 @protocols
 @on_a_loop
 async def test_a_member_can_be_stopped_without_its_broker(own_kafka: Cluster, names: Names, protocol: Protocol) -> None:
-    """Its last commit is given up, and so is leaving the group; the listener has let go of everything."""
+    """A member stops without its broker; its last commit is given up and every partition is let go."""
     own_kafka.create_topic(names.topic)
     partition = TopicPartition(names.topic, 0)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from processor.model.records import Record
-from tests.kafka.cluster import KafkaCluster, free_port
+from tests.kafka.cluster import Cluster, KafkaCluster, free_port
 from tests.kafka.conftest import Names
 from tests.kafka.programs import ROOT, SandboxProgram, WorkerProgram, environment_of, sandbox, wait_until, worker
 from tests.kafka.topics import append
@@ -57,7 +57,7 @@ def _names() -> Names:
 class Stage:
     """A worker between a real Kafka and the sandbox, while one thing is wrong."""
 
-    kafka: KafkaCluster
+    kafka: Cluster
     server: SandboxProgram
     folder: Path
     names: Names = field(default_factory=_names)
@@ -175,6 +175,10 @@ FAULTS: dict[str, Fault] = {
 }
 
 
+KILLS_KAFKA = {"Kafka's broker is killed"}
+"""Faults for which Kafka is started anew; the others share one, each with topics and a group of its own."""
+
+
 def _faulty(stage: Stage, **faults: object) -> tuple[WorkerProgram, Callable[[], None]]:
     stage.create_topics()
     program = stage.start()
@@ -195,18 +199,33 @@ def documented() -> dict[str, Shown]:
     return {fault: Shown(state.strip("*"), line) for fault, state, line in rows}
 
 
-def shown_by(fault: str, kafka: KafkaCluster, folder: Path, is_enough: Callable[[Shown], bool]) -> tuple[Shown, float]:
+def shown_by(fault: str, shared: Cluster, folder: Path, is_enough: Callable[[Shown], bool]) -> tuple[Shown, float]:
     """Stage the fault and look at the page until it shows enough; return what it shows, and after how many seconds.
 
     What it shows in the end is returned, too, where that is never enough.
     """
-    with sandbox("--job-seconds", "0.1", "0.2") as server, _stage(kafka, server, folder) as stage:
+    with (
+        _kafka(fault, shared, folder) as kafka,
+        sandbox("--job-seconds", "0.1", "0.2") as server,
+        _stage(kafka, server, folder) as stage,
+    ):
         program, again = FAULTS[fault](stage)
         return asyncio.run(_look(f"http://{program.address}/", stage.names, folder, again, is_enough))
 
 
 @contextmanager
-def _stage(kafka: KafkaCluster, server: SandboxProgram, folder: Path) -> Iterator[Stage]:
+def _kafka(fault: str, shared: Cluster, folder: Path) -> Iterator[Cluster]:
+    if fault not in KILLS_KAFKA:
+        yield shared
+        return
+    own = folder / "kafka"
+    own.mkdir()
+    with KafkaCluster(own) as cluster:
+        yield cluster
+
+
+@contextmanager
+def _stage(kafka: Cluster, server: SandboxProgram, folder: Path) -> Iterator[Stage]:
     stage = Stage(kafka, server, folder)
     try:
         yield stage
@@ -267,12 +286,11 @@ def _is_steady() -> Callable[[Shown], bool]:
 def main() -> None:
     """Stage every fault, show what the page says and after how many seconds, and write the table."""
     rows = []
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, KafkaCluster(Path(scratch)) as kafka:
         for number, fault in enumerate(sys.argv[1:] or FAULTS):
             folder = Path(scratch) / str(number)
-            (folder / "kafka").mkdir(parents=True)
-            with KafkaCluster(folder / "kafka") as kafka:
-                shown, seconds = shown_by(fault, kafka, folder, _is_steady())
+            folder.mkdir()
+            shown, seconds = shown_by(fault, kafka, folder, _is_steady())
             print(f"{seconds:4.1f} s  {fault}: {shown.state}: {shown.line}", flush=True)  # noqa: T201
             rows.append((fault, shown))
     if len(rows) == len(FAULTS):

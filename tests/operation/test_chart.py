@@ -82,7 +82,7 @@ COMBINATIONS = dict(combinations())
 
 @pytest.mark.parametrize("values", list(COMBINATIONS.values()), ids=list(COMBINATIONS))
 def test_kubernetes_and_its_operators_take_what_is_made(values: dict[str, Any], tmp_path: Path) -> None:
-    """For the oldest version that is supported and for the newest; no field is unknown to them."""
+    """What the chart makes is valid for the oldest and the newest Kubernetes, without unknown fields."""
     for version in (OLDEST, NEWEST):
         for manifest in rendered(values, tmp_path, version):
             if manifest["kind"] in DEFINITIONS:
@@ -92,7 +92,7 @@ def test_kubernetes_and_its_operators_take_what_is_made(values: dict[str, Any], 
 
 
 def test_helm_has_nothing_to_complain_about(tmp_path: Path) -> None:
-    """`helm lint --strict`, and a package that holds what the links lead to."""
+    """`helm lint --strict` passes, and the package holds what the chart's links lead to."""
     file = tmp_path / "values.yaml"
     file.write_text(yaml.safe_dump(_with(*SWITCHES)), encoding="utf-8")
     linted = helm("lint", "--strict", str(CHART), "-f", str(file))
@@ -123,7 +123,7 @@ def test_helm_has_nothing_to_complain_about(tmp_path: Path) -> None:
 def test_what_cannot_work_is_refused_before_it_is_installed(
     changes: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
-    """And the message says what."""
+    """Values that cannot work are refused with a message that says what is wrong."""
     file = tmp_path / "values.yaml"
     file.write_text(yaml.safe_dump({**LEAST, **changes}), encoding="utf-8")
     done = helm("template", "r", str(CHART), "--kube-version", NEWEST, "-f", str(file))
@@ -132,7 +132,7 @@ def test_what_cannot_work_is_refused_before_it_is_installed(
 
 
 def test_the_documented_values_are_taken(tmp_path: Path) -> None:
-    """Those of docs/kubernetes.md, together: a worker and what scales it."""
+    """The values of docs/kubernetes.md, together, make a worker and what scales it."""
     page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
     [begun] = re.findall(r"(?ms)^cat > values.yaml <<END\n(.+?)^END$", page)
     values = yaml.safe_load(begun)
@@ -149,7 +149,7 @@ def deployment(tmp_path: Path, *names: str) -> dict[str, Any]:
 
 
 def test_the_worker_takes_the_settings_that_the_chart_gives_it(tmp_path: Path) -> None:
-    """Its own check of the configuration passes, with the key from the file; numbers stay as they were written."""
+    """The worker's settings accept the chart's environment and key file, numbers as they were written."""
     numbers = {"BATCH__MAX_BYTES": 4_194_304, "DELIVERY__ORG_SHARE": 0.25, "READY__FAIL_ON_HALT": True}
     values = {**LEAST, "config": {**LEAST["config"], **numbers}}
     made = next(each for each in rendered(values, tmp_path, NEWEST) if each["kind"] == "Deployment")
@@ -166,14 +166,14 @@ def test_the_worker_takes_the_settings_that_the_chart_gives_it(tmp_path: Path) -
 
 
 def test_a_pod_is_given_more_time_than_the_worker_takes(tmp_path: Path) -> None:
-    """Else it would be killed while it leaves."""
+    """The pod's grace period is longer than the worker's own."""
     pod = deployment(tmp_path)["spec"]["template"]["spec"]
     environment = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
     assert pod["terminationGracePeriodSeconds"] >= float(environment["PROCESSOR_SHUTDOWN__GRACE_S"]) + 10
 
 
 def test_a_pod_may_do_nothing_that_it_does_not_need(tmp_path: Path) -> None:
-    """Kubernetes' restricted profile, no token, and a root that nobody writes to."""
+    """A pod meets Kubernetes' restricted profile, without a token, on a read-only root."""
     pod = deployment(tmp_path, *SWITCHES)["spec"]["template"]["spec"]
     own = pod["containers"][0]["securityContext"]
     assert pod["automountServiceAccountToken"] is False
@@ -201,7 +201,7 @@ def test_a_pod_may_do_nothing_that_it_does_not_need(tmp_path: Path) -> None:
 def test_autoscaling_asks_for_workers_only_where_they_would_help(
     held_back: tuple[str, str], value: int, tmp_path: Path, promtool: str
 ) -> None:
-    """Else for as many as there are, although a rollout has one more; by the query, in Prometheus' own hands."""
+    """The query asks for more workers only if they would help, else for as many as there are."""
     metadata = scaled(tmp_path, lagPerWorker=2_000_000)["triggers"][0]["metadata"]
     assert metadata["threshold"] == "2000000"
     names = 'namespace="there", job="release-segment-fullstory"'
@@ -219,7 +219,7 @@ def test_autoscaling_asks_for_workers_only_where_they_would_help(
 
 
 def test_autoscaling_ends_no_worker_where_prometheus_knows_nothing(tmp_path: Path, promtool: str) -> None:
-    """No series is no lag of 0: KEDA takes it for a fault, and a fault leaves as many as there are."""
+    """Without data in Prometheus, the number of workers stays as it is."""
     spec = scaled(tmp_path, minReplicas=3)
     metadata = spec["triggers"][0]["metadata"]
     _expect(metadata["query"], {'segment_fullstory_build_info{job="another"}': "1x10"}, [], tmp_path, promtool)
@@ -252,7 +252,7 @@ def _expect(query: str, series: dict[str, str], samples: list[dict[str, Any]], t
 
 
 def test_the_chart_goes_with_the_worker() -> None:
-    """Its version, and the names of the settings: `python -m docs.generate` writes them."""
+    """The chart's version and its schema of values are those of the worker."""
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     assert chart["appVersion"] == __version__
     assert VALUES_SCHEMA.read_text(encoding="utf-8") == values_schema()

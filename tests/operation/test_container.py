@@ -102,7 +102,7 @@ def environment(app: Path, settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def test_the_built_image_runs_as_nobody_is_healthy_and_leaves_when_told_to(image: Path) -> None:
-    """Its ENTRYPOINT and CMD, as the USER, with nothing writable; its HEALTHCHECK; SIGTERM."""
+    """The image runs without root or a writable folder, passes its health check, and ends on SIGTERM."""
     assert of("USER") == f"{NOBODY}:{NOBODY}"
     entry, command = json.loads(of("ENTRYPOINT")), json.loads(of("CMD"))
     check = json.loads(of("HEALTHCHECK").split("CMD", 1)[1])
@@ -137,7 +137,7 @@ def test_the_built_image_runs_as_nobody_is_healthy_and_leaves_when_told_to(image
 
 
 def test_what_is_sent_to_the_build_is_what_it_copies() -> None:
-    """No more: neither secrets nor a virtual environment that lie about."""
+    """The build's context holds what the Dockerfile copies and nothing else."""
     copied = {
         name for word, rest in instructions() if word == "COPY" and "--from" not in rest for name in rest.split()[:-1]
     }
@@ -147,7 +147,7 @@ def test_what_is_sent_to_the_build_is_what_it_copies() -> None:
 
 
 def test_compose_names_settings_and_commands_that_there_are() -> None:
-    """Every variable of ours is one, and what is mounted exists."""
+    """Every variable in compose.yaml is a setting, and every mounted file exists."""
     named = {
         name for each in services().values() for name in each.get("environment", {}) if name.startswith("PROCESSOR_")
     }
@@ -164,13 +164,13 @@ def _has_go() -> None:
 
 @pytest.mark.usefixtures("_has_go")
 def test_compose_takes_its_file() -> None:
-    """By Compose's own schema, which knows every key."""
+    """compose.yaml is valid by Compose's own schema."""
     schema = helm.module_file("github.com/compose-spec/compose-go/v2@v2.4.9", "schema/compose-spec.json")
     jsonschema.Draft7Validator(json.loads(schema)).validate(yaml.safe_load(COMPOSE.read_text(encoding="utf-8")))
 
 
 def test_one_service_builds_the_image_and_each_is_asked_what_it_can_answer() -> None:
-    """Builds of one name at a time fail; and the image's own health check asks a worker, which the others are not."""
+    """One service builds the image, and each that is no worker has a health check of its own."""
     own = {name: each for name, each in services().items() if each["image"] == "segment-fullstory"}
     assert [name for name, each in own.items() if "build" in each] == ["worker"]
     assert [name for name, each in own.items() if "healthcheck" not in each] == ["worker"]
@@ -180,7 +180,7 @@ def test_one_service_builds_the_image_and_each_is_asked_what_it_can_answer() -> 
 
 @pytest.mark.kafka
 def test_the_commands_of_compose_make_a_system_that_delivers(kafka: Cluster, names: Names, tmp_path: Path) -> None:
-    """In the order of their dependencies, on a real Kafka and registry: records arrive, bad ones are put aside."""
+    """The services' commands, in order, make a system that delivers records and dead-letters bad ones."""
     parts = services()
     (tmp_path / "registry").mkdir()
     with Apicurio(tmp_path / "registry") as registry, sandbox(*_options(parts["sandbox"]["command"])) as server:

@@ -59,7 +59,7 @@ def bin_(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_alone_brings_every_command(bin_: Path, tmp_path: Path) -> None:
-    """It is imported from where it was installed, and knows version, help and the schemas that come with it."""
+    """The installed wheel has its version, its help and the shipped schemas."""
     program = bin_ / "segment-fullstory"
     where = run(bin_ / "python", "-I", "-c", "import processor; print(processor.__file__)", folder=tmp_path)
 
@@ -72,14 +72,14 @@ def test_the_wheel_alone_brings_every_command(bin_: Path, tmp_path: Path) -> Non
 
 
 def test_the_wheel_alone_plays_the_demo(bin_: Path, tmp_path: Path) -> None:
-    """Kafka, FullStory and the worker, all of the wheel; the account balances."""
+    """The installed wheel plays the demo, and the account balances."""
     said = run(bin_ / "segment-fullstory", "demo", "--duration", "1", "--rate", "100", folder=tmp_path)
 
     assert re.search(r"lost:? +0\b", said)
 
 
 def test_the_wheel_alone_says_which_settings_are_missing(bin_: Path, tmp_path: Path) -> None:
-    """Each is named, and nothing else happens."""
+    """The installed wheel's `check` names each missing setting, without a traceback."""
     command = [str(bin_ / "segment-fullstory"), "check"]
     done = subprocess.run(command, cwd=tmp_path, env=BARE, capture_output=True, text=True, check=False)
 
@@ -90,7 +90,7 @@ def test_the_wheel_alone_says_which_settings_are_missing(bin_: Path, tmp_path: P
 
 
 def test_the_wheel_alone_serves_both_pages(bin_: Path, tmp_path: Path) -> None:
-    """The sandbox's and the worker's, with their styles and scripts."""
+    """The installed wheel serves the worker's and the sandbox's page with styles and scripts."""
     program = [str(bin_ / "segment-fullstory")]
     with MockCluster("segment", "letters") as kafka, sandbox(program=program, root=tmp_path) as server:
         settings = {
@@ -112,7 +112,7 @@ def test_the_wheel_alone_serves_both_pages(bin_: Path, tmp_path: Path) -> None:
 
 
 def test_the_sdist_builds_the_same_wheel(packages: Path, tmp_path: Path) -> None:
-    """Byte for byte: what it lacks would be missing there."""
+    """The sdist builds the same wheel, byte for byte."""
     (wheel,), (sdist,) = packages.glob("*.whl"), packages.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
@@ -124,7 +124,7 @@ def test_the_sdist_builds_the_same_wheel(packages: Path, tmp_path: Path) -> None
 
 
 def test_the_packed_chart_makes_what_the_chart_makes(tmp_path: Path) -> None:
-    """Its rules and dashboards, which are links in the repository, are in it."""
+    """The packed chart renders the same as the chart, linked rules and dashboards included."""
     need(missing())
     make("dist-chart", tmp_path)
     values = {**LEAST, "dashboards": {"enabled": True}, "prometheusRule": {"enabled": True}}
@@ -171,7 +171,7 @@ def base(store: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.timeout(900)
 def test_the_image_is_built_and_runs(store: Mapping[str, str], base: str) -> None:
-    """By buildah, from the Dockerfile as it is; the archive holds what docker needs, and its program runs as nobody."""
+    """The Dockerfile is built by buildah into an archive for docker, and its program runs as nobody."""
     folder = Path(store["CONTAINERS_STORAGE_CONF"]).parent
     make("dist-image", folder, environment=store, BUILDER="buildah", PYTHON_IMAGE=base)
     archive = folder / "segment-fullstory-image.tar"

@@ -4,25 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.kafka.cluster import KafkaCluster
+from tests.kafka.cluster import Cluster
 from tests.operation.conftest import demand
 from tests.operation.faults import FAULTS, documented, shown_by
 
 
 def test_every_fault_is_documented() -> None:
-    """The table has a row for each, in their order."""
+    """docs/status-page.md has a row for each staged fault, in their order."""
     assert list(documented()) == list(FAULTS)
 
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_first_line_names_cause_time_and_action(fault: str, tmp_path: Path) -> None:
-    """Word by word what the documentation says, but for names and numbers."""
+def test_the_first_line_names_cause_time_and_action(fault: str, kafka: Cluster, tmp_path: Path) -> None:
+    """For each fault, the page shows what docs/status-page.md says, but for names and numbers."""
     demand("chromium")
     expected = documented()[fault]
-    folder = tmp_path / "kafka"
-    folder.mkdir()
-    with KafkaCluster(folder) as kafka:
-        shown, _ = shown_by(fault, kafka, tmp_path, lambda seen: seen == expected)
+    shown, _ = shown_by(fault, kafka, tmp_path, lambda seen: seen == expected)
 
     assert shown == expected

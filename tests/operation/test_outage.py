@@ -40,7 +40,7 @@ def queries() -> Iterator[tuple[str, str]]:
 def test_an_outage_raises_the_right_alerts_and_only_these(
     kafka: Cluster, names: Names, prometheus: Prometheus, tmp_path: Path
 ) -> None:
-    """First all is well; then FullStory fails; then it is back and what was late is told; then the key is revoked.
+    """Each stage, from health over an outage to a revoked key, raises the expected alerts and no others.
 
     In the end every query of every dashboard gives data.
     """
@@ -93,7 +93,7 @@ def test_an_outage_raises_the_right_alerts_and_only_these(
 def test_brokers_that_are_gone_are_told_although_the_lag_says_nothing(
     prometheus: Prometheus, tmp_path: Path, names: Names
 ) -> None:
-    """And only that; when they are back the worker goes on by itself."""
+    """Brokers that are gone raise their alert alone, and the worker goes on when they are back."""
     folder = tmp_path / "kafka"
     folder.mkdir()
     with KafkaCluster(folder) as kafka, sandbox() as server:

@@ -37,7 +37,7 @@ async def relay(url: str, flows: asyncio.Event) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
 def test_the_worker_fits_every_screen_and_the_browser_has_nothing_to_complain(tmp_path: Path, *, is_dark: bool) -> None:
-    """Nothing sticks out, nothing is blocked, nothing fails; and the colours are those that the reader prefers."""
+    """The page fits each screen, in the preferred colours, without an error in the console."""
 
     async def use(page: Page) -> tuple[list[int], list[str], str]:
         overflow = []
@@ -56,7 +56,7 @@ def test_the_worker_fits_every_screen_and_the_browser_has_nothing_to_complain(tm
 
 
 def test_the_workers_page_goes_with_the_time(tmp_path: Path) -> None:
-    """What changes in the worker changes in the page, and nothing else; what the reader unfolded stays unfolded."""
+    """The page updates what changed in the worker, and keeps what the reader unfolded."""
 
     async def use(page: Page) -> tuple[str, bool, bool]:
         world = WorkerWorld(BUSY)
@@ -80,7 +80,7 @@ def test_the_workers_page_goes_with_the_time(tmp_path: Path) -> None:
 
 
 def test_the_keyboard_stays_where_it_is_while_the_page_goes_with_the_time(tmp_path: Path) -> None:
-    """What has the focus keeps it, though the numbers around it change."""
+    """An element keeps the focus while the numbers around it change."""
 
     async def use(page: Page) -> str:
         world = WorkerWorld(BUSY)
@@ -96,7 +96,7 @@ def test_the_keyboard_stays_where_it_is_while_the_page_goes_with_the_time(tmp_pa
 
 
 def test_a_worker_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
-    """Old numbers must not look like new ones."""
+    """If the worker is gone the page says so, instead of showing old numbers."""
 
     async def use(page: Page) -> None:
         async with WorkerWorld(BUSY).serve() as url:
@@ -107,7 +107,7 @@ def test_a_worker_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_hangs_is_said_to_be_gone(tmp_path: Path) -> None:
-    """A connection that is taken and never answered is no answer either; when it goes on, so does the page."""
+    """If the worker accepts connections without answering, the page says so until it answers."""
 
     async def use(page: Page) -> None:
         flows = asyncio.Event()

@@ -44,7 +44,7 @@ def test_prometheus_accepts_them(promtool: str, command: list[str]) -> None:
 
 
 def test_each_alert_is_tested_both_ways_and_has_its_section() -> None:
-    """A case in which it fires, one in which it does not; a section of its name in the runbook, which it names."""
+    """Each alert has a case in which it fires, one in which it does not, and its section of the runbook."""
     cases, runbook, rules = text(FOLDER / "tests.yaml"), text(ROOT / "docs" / "runbook.md"), text(RULES)
     sections = re.findall(r"(?m)^## (\w+)$", runbook)
 
@@ -56,7 +56,7 @@ def test_each_alert_is_tested_both_ways_and_has_its_section() -> None:
 
 
 def test_each_says_what_is_wrong() -> None:
-    """A severity, a summary and a description."""
+    """Each alert has a severity, a summary and a description."""
     found = text(RULES)
     for word in ("severity:", "summary:", "description:"):
         assert found.count(f"  {word}") == len(alerts())
@@ -64,12 +64,12 @@ def test_each_says_what_is_wrong() -> None:
 
 @pytest.mark.parametrize("file", [RULES, *DASHBOARDS], ids=lambda file: file.name)
 def test_the_worker_has_every_metric_that_is_asked_for(file: Path) -> None:
-    """No query asks for a name that was changed or never was."""
+    """Rules and dashboards query only metrics that exist."""
     assert unknown(text(file)) == set()
 
 
 def test_the_dashboards_are_what_their_source_makes() -> None:
-    """`make dashboards` was run after the last change."""
+    """The dashboards are what `make dashboards` writes now."""
     source = runpy.run_path(str(ROOT / "deploy" / "grafana" / "build.py"))
     made = {name: source["text_of"](name) for name in sorted(source["DASHBOARDS"])}
 

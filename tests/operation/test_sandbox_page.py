@@ -53,7 +53,7 @@ def visited(folder: Path, use: Callable[[Page, Sandbox], Awaitable[Any]], **opti
 def test_it_fits_every_screen_and_the_browser_has_nothing_to_complain(
     tmp_path: Path, width: int, *, is_dark: bool
 ) -> None:
-    """Nothing sticks out, nothing is blocked, no two figures touch, and a thumb hits each button."""
+    """The page fits each screen without errors, figures that touch, or buttons too small for a thumb."""
     gaps = """[...document.querySelectorAll('.answers, dl, .buttons')].flatMap((group) => {
       const boxes = [...group.children].map((each) => each.getBoundingClientRect());
       return boxes.slice(1).map((box, at) => {
@@ -80,7 +80,7 @@ def test_it_fits_every_screen_and_the_browser_has_nothing_to_complain(
 
 
 def test_without_faults_it_says_so(tmp_path: Path) -> None:
-    """The page is green and lists nothing."""
+    """Without faults the page is green and lists nothing."""
 
     async def use(page: Page, _server: Sandbox) -> list[Any]:
         return [await page.value(MOOD), await page.value(CONDITIONS)]
@@ -89,7 +89,7 @@ def test_without_faults_it_says_so(tmp_path: Path) -> None:
 
 
 def test_it_says_whatever_the_sandbox_says_of_itself(tmp_path: Path) -> None:
-    """Faults of options, the limit of requests and other limits stand there in words, each with its time."""
+    """The page lists faults of options, the rate limit and other limits in words, each with its time."""
 
     async def use(page: Page, server: Sandbox) -> list[Any]:
         times = "[...document.querySelectorAll('.weather li span')].map((each) => each.textContent)"
@@ -106,7 +106,7 @@ def test_it_says_whatever_the_sandbox_says_of_itself(tmp_path: Path) -> None:
 
 
 def test_an_outage_with_an_end_shows_the_end(tmp_path: Path) -> None:
-    """Also when it was begun elsewhere; when it is over, so is the warning."""
+    """The page shows the end of an outage, also of one begun elsewhere, and drops it then."""
 
     async def use(page: Page, server: Sandbox) -> str:
         async with aiohttp.ClientSession() as client:
@@ -131,7 +131,7 @@ BUTTONS = [
 
 
 def test_every_button_lets_one_thing_go_wrong_and_ends_it(tmp_path: Path) -> None:
-    """A click is in force at once and said in words; another one brings the sandbox back to where it was."""
+    """One click on a button starts its fault at once, and another ends it."""
 
     async def use(page: Page, server: Sandbox) -> list[str]:
         untouched = server.faults.as_json()
@@ -150,7 +150,7 @@ def test_every_button_lets_one_thing_go_wrong_and_ends_it(tmp_path: Path) -> Non
 
 
 def test_a_button_is_pressed_for_its_fault_however_strong_and_ends_it(tmp_path: Path) -> None:
-    """What an option switched on is switched off by the button, too."""
+    """A button also ends a fault that an option switched on."""
 
     async def use(page: Page, server: Sandbox) -> list[Any]:
         pressed = "[...document.querySelectorAll('[aria-pressed=true]')].map((each) => each.textContent)"
@@ -168,7 +168,7 @@ def test_a_button_is_pressed_for_its_fault_however_strong_and_ends_it(tmp_path: 
 
 
 def test_the_key_is_revoked_and_given_back(tmp_path: Path) -> None:
-    """Its name says which way it goes, its role comes back, and a page that was loaded in between knows both."""
+    """One click revokes the key, another restores it with its role, also after the page was loaded anew."""
 
     async def use(page: Page, server: Sandbox) -> list[Any]:
         await page.value(f"{button('Revoke the key')}.click()")
@@ -189,7 +189,7 @@ def test_the_key_is_revoked_and_given_back(tmp_path: Path) -> None:
 
 
 def test_each_of_several_keys_has_its_button(tmp_path: Path) -> None:
-    """The others stay in force, and so does the traffic of whoever uses them."""
+    """Revoking one of several keys leaves the others in force."""
 
     async def use(page: Page, server: Sandbox) -> list[Any]:
         await page.value(f"{button('Revoke the key na1.architect')}.click()")
@@ -200,7 +200,7 @@ def test_each_of_several_keys_has_its_button(tmp_path: Path) -> None:
 
 
 def test_the_empty_page_has_the_settings_to_paste_until_a_request_arrives(tmp_path: Path) -> None:
-    """A shell reads them as the base URL and a key that may do most, whatever is in the key."""
+    """Until a request arrives, the page shows the base URL and a key as a shell reads them."""
     key = "it's $(odd) é"
 
     async def use(page: Page, server: Sandbox) -> list[Any]:
@@ -218,7 +218,7 @@ def test_the_empty_page_has_the_settings_to_paste_until_a_request_arrives(tmp_pa
 
 
 def test_what_is_selected_to_be_copied_stays_selected(tmp_path: Path) -> None:
-    """The page renews itself every second, and the selection outlives it."""
+    """A selection outlives the page's renewal every second."""
 
     async def use(page: Page, _server: Sandbox) -> str:
         await page.value("getSelection().selectAllChildren(document.querySelector('#settings'))")
@@ -231,7 +231,7 @@ def test_what_is_selected_to_be_copied_stays_selected(tmp_path: Path) -> None:
 
 
 def test_a_sandbox_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
-    """Old numbers must not look like new ones, and a click says that nothing happened."""
+    """If the sandbox is gone the page says so, and a click says that nothing happened."""
 
     async def use(page: Page) -> str:
         async with sandbox() as (_, url):
@@ -247,7 +247,7 @@ def test_a_sandbox_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
 
 
 def test_users_events_and_jobs_are_shown(tmp_path: Path) -> None:
-    """The newest come first."""
+    """The page lists users, events and jobs, the newest first."""
 
     async def use(page: Page) -> list[str]:
         async with busy_sandbox() as url:

@@ -137,13 +137,13 @@ def check(value: bytes) -> None:
 
 @given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda tail: b"\0\0\0\0\2" + tail))
 def test_any_bytes_have_an_outcome(value: bytes) -> None:
-    """Nothing in a topic can stop the worker."""
+    """Any bytes decode or are rejected, so that nothing in a topic can stop the worker."""
     check(value)
 
 
 @given(messages(), st.sampled_from([as_avro, as_json]), st.data())
 def test_any_damage_to_a_good_value_has_an_outcome(message: Any, write: Any, data: st.DataObject) -> None:
-    """Bytes that are changed, cut out or put in anywhere, in either shape."""
+    """A value with bytes changed, removed or added anywhere decodes or is rejected."""
     value = bytearray(write(message))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(value)))
@@ -157,7 +157,7 @@ def test_any_damage_to_a_good_value_has_an_outcome(message: Any, write: Any, dat
 @example("\ud800", "\udfff\ud800")
 @example("\ud83d", "\ude00")
 def test_any_escape_in_json_can_be_written_again(name: str, text: str) -> None:
-    """JSON may escape half a surrogate pair, which no UTF-8 holds."""
+    """Whatever JSON escapes, such as half a surrogate pair, the event can be written as UTF-8."""
     identify = {"type": "identify", "userId": "u" + text, "traits": {"t" + name: text, "list": [{name: text}]}}
     check(json.dumps(identify).encode())
     check(json.dumps({"type": "track", "userId": text, "event": "e" + text, "properties": {name: [text]}}).encode())
@@ -165,7 +165,7 @@ def test_any_escape_in_json_can_be_written_again(name: str, text: str) -> None:
 
 @given(st.recursive(st.none() | st.booleans() | LONGS | st.floats() | st.text(), st.lists))
 def test_json_is_read_as_it_was_written(value: Any) -> None:
-    """Through either parser: the strict one and the one for what it refuses."""
+    """Both JSON parsers, the strict one and the lenient one, return what was written."""
     text = json.dumps(value)
     again = parse_json(text)
 
@@ -175,7 +175,7 @@ def test_json_is_read_as_it_was_written(value: Any) -> None:
 
 @given(st.floats())
 def test_numbers_survive_text(number: float) -> None:
-    """Both parsers give the very same real."""
+    """Both JSON parsers return exactly the number that was written."""
     read = parse_json(json.dumps([number]))[0]
 
     assert read == number or (math.isnan(read) and math.isnan(number))

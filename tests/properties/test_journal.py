@@ -64,7 +64,7 @@ def journals(draw: st.DrawFn, base: int) -> list[Range]:
 
 @given(owner=owners, base=bases, limit=st.integers(100, METADATA_BYTES), data=st.data())
 def test_a_journal_fits_and_is_read_as_it_was_written(owner: Owner, base: int, limit: int, data: st.DataObject) -> None:
-    """Up to where it ends, and but for the job ids that did not fit; what Kafka holds is never left out."""
+    """A journal fits its limit and reads back as written up to where it ends, but for job ids without room."""
     ranges = data.draw(journals(base))
     written = encode(owner, base, ranges, limit)
     assume(written is not None)
@@ -88,7 +88,7 @@ def test_a_journal_fits_and_is_read_as_it_was_written(owner: Owner, base: int, l
 
 @given(owner=owners, base=bases, data=st.data())
 def test_damage_is_named_and_never_raises(owner: Owner, base: int, data: st.DataObject) -> None:
-    """A letter more, less or another anywhere in the text; what is still read has ranges that go on."""
+    """A journal with one character added, removed or changed is read in part or named as damaged."""
     written = encode(owner, base, data.draw(journals(base)), METADATA_BYTES)
     assume(written is not None and written.text)
     assert written is not None
@@ -102,6 +102,6 @@ def test_damage_is_named_and_never_raises(owner: Owner, base: int, data: st.Data
 
 @given(text=st.text(), owner=owners, base=bases)
 def test_any_text_is_read_or_named(text: str, owner: Owner, base: int) -> None:
-    """Other tools commit whatever they like."""
+    """Any text that another tool commits is read or named as a fault."""
     found = decode(text, owner, base)
     assert isinstance(found, str) or not text

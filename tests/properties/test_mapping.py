@@ -32,7 +32,7 @@ def mapped(mapping: Mapping, event: dict[str, Any]) -> tuple[Outcome, Counter[Pr
 
 @given(strange_messages() | st.dictionaries(st.text(), JSON))
 def test_any_event_has_an_outcome_within_every_limit(event: dict[str, Any]) -> None:
-    """An item that FullStory takes, a filter or a rejection; the event stays as it was."""
+    """Any event gives an item within FullStory's limits, a filter or a rejection, and is not changed."""
     before = json.dumps(event)
 
     outcome, _ = mapped(WARM, event)
@@ -51,7 +51,7 @@ def test_any_event_has_an_outcome_within_every_limit(event: dict[str, Any]) -> N
 
 @given(RULES, strange_messages())
 def test_so_it_has_under_any_settings(rules: MappingRules, event: dict[str, Any]) -> None:
-    """What they ask for, and nothing beyond; a body can always be written."""
+    """Under any rules, an event's outcome is what they ask for, and its body can be written."""
     asked = {"nulls": rules.nulls == "send", "nobody": rules.anonymous == "property", "session": True}
     allows = [name for name, is_asked in asked.items() if is_asked]
     before = json.dumps(event)
@@ -70,7 +70,7 @@ def test_so_it_has_under_any_settings(rules: MappingRules, event: dict[str, Any]
 
 @given(RULES, strange_messages())
 def test_the_same_event_gives_the_same_bytes(rules: MappingRules, event: dict[str, Any]) -> None:
-    """Whatever a process has seen before, and however often it maps the event."""
+    """An event gives the same bytes whatever the process has mapped before."""
     fresh, seasoned = Mapping(rules), Mapping(rules)
     outcomes = [mapped(mapping, event) for mapping in (fresh, seasoned, seasoned)]
     outcomes += [mapped(mapping, event) for mapping in (WARM, Mapping(MappingRules()))]
@@ -83,7 +83,7 @@ def test_the_same_event_gives_the_same_bytes(rules: MappingRules, event: dict[st
 
 @given(typed_messages())
 def test_every_shape_of_a_message_gives_the_same_bytes(message: dict[str, Any]) -> None:
-    """As JSON and in Avro, by whatever schema; and the same rules are counted."""
+    """A message gives the same bytes and counts as JSON and in Avro of every shape."""
     outcomes = []
     for write in WRITERS.values():
         value, readers = write(message)
@@ -98,7 +98,7 @@ def test_every_shape_of_a_message_gives_the_same_bytes(message: dict[str, Any]) 
 
 @given(strange_messages(), st.sampled_from(["plan", "email", "name", "displayName", "a b"]))
 def test_what_is_denied_or_hashed_is_nowhere_in_the_item(event: dict[str, Any], name: str) -> None:
-    """Under no name, and in no field of its own."""
+    """A denied or hashed value is in no field of the item."""
     secret = "S3CR3T"
     event = {**event, "type": "identify", "userId": "u", "integrations": None}
     others = event["traits"] if isinstance(event.get("traits"), dict) else {}
@@ -117,7 +117,7 @@ def test_what_is_denied_or_hashed_is_nowhere_in_the_item(event: dict[str, Any], 
 
 @given(OBJECTS)
 def test_no_property_changes_in_silence(properties: dict[str, Any]) -> None:
-    """Without a note, what is sent is what was given, apart from whole numbers that become reals."""
+    """Without a note, each property is sent as it was given, apart from whole numbers that become reals."""
     notes: list[PropertyRule] = []
     cleaned = PropertyCleaner().clean(properties, lambda rule, _path: notes.append(rule))
 
@@ -129,7 +129,7 @@ def test_no_property_changes_in_silence(properties: dict[str, Any]) -> None:
 
 @given(OBJECTS, st.integers())
 def test_the_order_of_properties_changes_no_name_and_no_value(properties: dict[str, Any], seed: int) -> None:
-    """Except for the limit of 500, which is applied in order."""
+    """The order of properties decides nothing but which of them exceed the limit of 500."""
     shuffled = list(properties.items())
     random.Random(seed).shuffle(shuffled)
     notes: list[Counter[PropertyRule]] = [Counter(), Counter()]
@@ -145,7 +145,7 @@ def test_the_order_of_properties_changes_no_name_and_no_value(properties: dict[s
 
 @given(st.dictionaries(NAMES, st.integers(0, 9), max_size=8))
 def test_no_property_is_lost_to_another(properties: dict[str, Any]) -> None:
-    """However similar the names, each keeps a value of its own."""
+    """Properties with similar names each keep a value of their own."""
     cleaned = PropertyCleaner().clean(properties, lambda _rule, _path: None)
 
     assert list(cleaned.values()) == list(properties.values())
@@ -153,7 +153,7 @@ def test_no_property_is_lost_to_another(properties: dict[str, Any]) -> None:
 
 @given(OBJECTS)
 def test_cleaning_what_is_clean_changes_nothing(properties: dict[str, Any]) -> None:
-    """What FullStory takes needs no rule."""
+    """Properties that FullStory takes pass through cleaning unchanged."""
     notes: list[PropertyRule] = []
     once = PropertyCleaner().clean(properties, lambda _rule, _path: None)
 

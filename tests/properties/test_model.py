@@ -13,7 +13,7 @@ BYTES = st.none() | st.binary(max_size=9)
 def test_a_record_is_held_with_everything_it_brought(
     key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]] | None
 ) -> None:
-    """Key, value and headers count against the memory budget, and so does the record itself."""
+    """A record's size counts its key, value and headers, and the record itself."""
     parts = [key, value, *[part for name, content in headers or [] for part in (name.encode(), content)]]
 
     held = held_bytes(Record(0, 0, key, value, headers))
@@ -22,13 +22,13 @@ def test_a_record_is_held_with_everything_it_brought(
 
 
 def test_coordinates_read_as_people_write_them() -> None:
-    """In logs and messages."""
+    """Logs and messages show a partition as `topic[partition]` and a range as `[start, end)`."""
     assert str(TopicPartition("segment.track", 7)) == "segment.track[7]"
     assert str(OffsetRange(3, 9)) == "[3, 9)"
 
 
 def test_a_configuration_error_says_everything_at_once() -> None:
-    """All problems stand in its text, one a line."""
+    """A configuration error's text has all problems, one a line."""
     error = ConfigurationError(["one", "two"])
 
     assert (str(error), error.problems) == ("one\ntwo", ["one", "two"])

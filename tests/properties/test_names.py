@@ -33,5 +33,5 @@ def test_a_name_depends_on_its_siblings_only_when_they_collide(others: list[str]
 
 @given(ANY_NAME, st.sampled_from(["", "_"]))
 def test_a_legal_form_stays_as_it_is(name: str, replacement: str) -> None:
-    """Cleaning twice is cleaning once."""
+    """Cleaning a name twice gives what cleaning it once gives."""
     assert clean(clean(name, replacement), replacement) == clean(name, replacement)

@@ -107,7 +107,7 @@ def replace(users: dict[str, Json], body: Json) -> None:
 
 @given(partitions(), LIMITS)
 def test_each_record_is_in_one_batch_once(records: list[Record], limits: PayloadLimits) -> None:
-    """Ranges are contiguous, and a record is an item, part of an item, rejected or filtered."""
+    """Batches cover the records without gap or overlap, and each record becomes an item, a rejection or a filter."""
     found: list[int] = []
     filtered = 0
     end = records[0].offset if records else 0
@@ -130,7 +130,7 @@ def test_each_record_is_in_one_batch_once(records: list[Record], limits: Payload
 def test_a_batch_that_grows_becomes_what_it_would_have_been(
     records: list[Record], limits: PayloadLimits, chance: random.Random
 ) -> None:
-    """Whether its records come at once or bit by bit."""
+    """A batch is the same whether its records come at once or bit by bit."""
     if not records:
         return
     mapping = Mapping(MappingRules())
@@ -145,7 +145,7 @@ def test_a_batch_that_grows_becomes_what_it_would_have_been(
 
 @given(partitions(), LIMITS)
 def test_no_request_breaks_a_limit(records: list[Record], limits: PayloadLimits) -> None:
-    """Records and bytes of a batch, one item a user, and every limit of FullStory after merging."""
+    """No request exceeds its records, its bytes, one item a user, or any limit of FullStory after merging."""
     for payload in batches(records, limits):
         taken = [record for record in records if payload.range.start <= record.offset < payload.range.end]
         assert len(taken) <= limits.max_records
@@ -164,7 +164,7 @@ def test_no_request_breaks_a_limit(records: list[Record], limits: PayloadLimits)
 
 @given(partitions(), LIMITS)
 def test_the_same_records_give_the_same_batches(records: list[Record], limits: PayloadLimits) -> None:
-    """Byte for byte, from a new process or one that has seen everything, so that a batch can be formed again."""
+    """The same records form the same batches, byte for byte, in a new process and in one that has seen others."""
     seasoned = Mapping(MappingRules())
     first = batches(records, limits, seasoned)
 
@@ -173,7 +173,7 @@ def test_the_same_records_give_the_same_batches(records: list[Record], limits: P
 
 @given(partitions(), LIMITS)
 def test_merged_upserts_have_the_effect_of_all_in_order(records: list[Record], limits: PayloadLimits) -> None:
-    """By either reading of how FullStory merges nested objects, values and types alike."""
+    """A merged upsert has the effect of its identifies in order, by either reading of nested objects."""
     by_offset = {record.offset: record for record in records}
     for apply in (upsert, replace):
         merged: dict[str, Json] = {}
@@ -192,7 +192,7 @@ def _canonical(users: dict[str, Json]) -> bytes:
 
 @given(partitions(), LIMITS)
 def test_an_item_of_one_record_is_what_the_record_is_alone(records: list[Record], limits: PayloadLimits) -> None:
-    """What is sent again record by record has the bytes that a batch of one would have had."""
+    """An item that is sent again record by record has the bytes of a batch of that record alone."""
     by_offset = {record.offset: record for record in records}
     for payload in batches(records, limits):
         for item in payload.users:

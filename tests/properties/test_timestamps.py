@@ -10,7 +10,7 @@ FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
 
 @given(st.integers(FIRST_MS, LAST_MS))
 def test_the_form_is_its_own_form(milliseconds: int) -> None:
-    """Formatting twice changes nothing, and text sorts as time does."""
+    """Formatting a time twice changes nothing, and the texts sort as the times do."""
     written = iso_of_ms(milliseconds)
 
     assert written is not None
@@ -21,5 +21,5 @@ def test_the_form_is_its_own_form(milliseconds: int) -> None:
 
 @given(st.integers(FIRST_MS, LAST_MS))
 def test_what_was_written_can_be_read(milliseconds: int) -> None:
-    """To the millisecond."""
+    """A written time reads back to the millisecond."""
     assert round(seconds_of(str(iso_of_ms(milliseconds))) * 1_000) == milliseconds

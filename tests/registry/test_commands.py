@@ -48,7 +48,7 @@ def topic_of(subject: str) -> str:
 
 
 def test_a_schema_is_registered_once(registry: Apicurio, subject: str) -> None:
-    """It is new, then it is there under its id; a dry run changes nothing."""
+    """A schema is registered once and then reported under its id; a dry run changes nothing."""
     wanted = f"track={topic_of(subject)}"
     new = f"{subject}: new: the registry has no such subject\n"
 
@@ -64,7 +64,7 @@ def test_a_schema_is_registered_once(registry: Apicurio, subject: str) -> None:
 
 
 def test_an_incompatible_schema_keeps_all_from_being_registered(registry: Apicurio, subject: str) -> None:
-    """The one that would fit is not registered either; the exit code says so before a deployment does."""
+    """If one schema is incompatible, none is registered, and the exit code says so."""
     registry.register(
         subject,
         {"type": "record", "name": "Page", "namespace": "com.segment", "fields": [{"name": "type", "type": "int"}]},
@@ -81,7 +81,7 @@ def test_an_incompatible_schema_keeps_all_from_being_registered(registry: Apicur
 
 
 def test_a_compatible_schema_becomes_the_next_version(registry: Apicurio, subject: str) -> None:
-    """What has fewer fields can be read with what is shipped."""
+    """A shipped schema is registered as the next version of one with fewer fields."""
     fields = [{"name": name, "type": "string"} for name in ("type", "messageId", "event")]
     registry.register(subject, {"type": "record", "name": "Track", "namespace": "com.segment", "fields": fields})
     registry.keep(subject, "BACKWARD")
@@ -93,7 +93,7 @@ def test_a_compatible_schema_becomes_the_next_version(registry: Apicurio, subjec
 
 
 def test_a_version_before_the_latest_may_keep_a_schema_out(registry: Apicurio, subject: str) -> None:
-    """Where the registry's rule is transitive; it alone can tell."""
+    """With a transitive rule, a conflict with an older version is reported."""
     for kind in ("int", "string"):
         fields = [{"name": "type", "type": kind}, {"name": "messageId", "type": "string"}]
         registry.register(subject, {"type": "record", "name": "Page", "namespace": "com.segment", "fields": fields})
@@ -106,7 +106,7 @@ def test_a_version_before_the_latest_may_keep_a_schema_out(registry: Apicurio, s
 
 
 def test_a_wrong_path_is_named(registry: Apicurio) -> None:
-    """Apicurio has several APIs, and only one of them is Confluent's."""
+    """If the address leads to another API than Confluent's, the message names the setting to check."""
     away = {"PROCESSOR_SCHEMA_REGISTRY__URL": registry.url.removesuffix("/apis/ccompat/v7")}
     done = run("schemas", "compatibility", environment=away)
 
@@ -115,7 +115,7 @@ def test_a_wrong_path_is_named(registry: Apicurio) -> None:
 
 
 def test_each_framing_is_explained(registry: Apicurio, subject: str) -> None:
-    """By a prefix with the registry's id, by a header with it, and by a fingerprint of the shipped schemas."""
+    """`explain` decodes a prefix or header with the registry's id and a shipped schema's fingerprint."""
     text = (shipped_folder() / "track.avsc").read_text(encoding="utf-8")
     schema_id = registry.register(subject, json.loads(text))
     names = [field["name"] for field in json.loads(text)["fields"]]
@@ -155,7 +155,7 @@ def test_each_framing_is_explained(registry: Apicurio, subject: str) -> None:
 
 
 def test_check_asks_the_registry_and_not_the_cache(registry: Apicurio, subject: str, tmp_path: Path) -> None:
-    """A schema on disk says nothing of the registry."""
+    """`check` reports a registry that is away, even if the schema is on disk."""
     schema_id = registry.register(subject, "string")
     assert schema_id
     with MockCluster("segment", "letters") as kafka:
@@ -181,7 +181,7 @@ def test_check_asks_the_registry_and_not_the_cache(registry: Apicurio, subject: 
 
 
 def test_the_documented_commands_work(registry: Apicurio, tmp_path: Path) -> None:
-    """Those of schemas/README.md, from the top to the end: the schemas are new, then they are there."""
+    """The commands of schemas/README.md work from top to end, the first time and again."""
     write_script(tmp_path / "segment-fullstory", f"env PYTHONPATH='{ROOT}' '{sys.executable}' -m processor \"$@\"")
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PROCESSOR_SCHEMA_REGISTRY__URL": registry.url}
     with Reader(tmp_path, environment) as reader:

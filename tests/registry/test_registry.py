@@ -49,7 +49,7 @@ def record(name: str, **fields: Any) -> dict[str, Any]:
     ids=["open", "basic", "bearer"],
 )
 def test_a_registered_schema_is_found_by_its_id(registry: Apicurio, subject: str, properties: dict[str, Any]) -> None:
-    """With and without credentials, which this registry does not want but takes."""
+    """A schema is found by its id, with each kind of credentials and without."""
     schema = record(own(subject), type="string", userId="string")
     text = ask(registry, registry.register(subject, schema), properties)
 
@@ -58,18 +58,18 @@ def test_a_registered_schema_is_found_by_its_id(registry: Apicurio, subject: str
 
 
 def test_an_id_that_was_never_given_is_absent(registry: Apicurio) -> None:
-    """The registry's own words for it are understood."""
+    """The registry's answer for an unknown id is understood as absent."""
     assert ask(registry, 2**31 - 1) is None
 
 
 def test_a_registry_that_knows_no_guids_says_nothing_about_a_schema(registry: Apicurio) -> None:
-    """Records that are framed so wait, and the halt says what to look at."""
+    """If the registry knows no guids, records framed by guid wait, and the halt says what to look at."""
     with pytest.raises(RegistryUnavailableError, match=r"answers 404.*; .* that the registry knows guids"):
         ask(registry, Guid(bytes(16)))
 
 
 def test_referenced_schemas_are_written_out(registry: Apicurio, subject: str) -> None:
-    """A schema that refers to a type of another subject stands alone."""
+    """A schema with references to other subjects is returned as one text that stands alone."""
     registry.register(f"place-{subject}", PLACE)
     schema = record("com.acme.Track", type="string", userId="string", sent="com.acme.Place", got="com.acme.Place")
     reference = {"name": "com.acme.Place", "subject": f"place-{subject}", "version": 1}
@@ -80,7 +80,7 @@ def test_referenced_schemas_are_written_out(registry: Apicurio, subject: str) ->
 
 
 def test_a_union_of_referenced_types_may_share_a_topic(registry: Apicurio, subject: str) -> None:
-    """Several types of event on one topic, as Confluent's serializers register them."""
+    """A union of referenced types, as Confluent's serializers register it, decodes each of them."""
     kinds = {
         "com.acme.Track": record("com.acme.Track", type="string", userId="string", event="string"),
         "com.acme.Identify": record("com.acme.Identify", type="string", userId="string", traits="string"),
@@ -97,7 +97,7 @@ def test_a_union_of_referenced_types_may_share_a_topic(registry: Apicurio, subje
 
 
 def test_what_is_on_disk_needs_no_registry(registry: Apicurio, subject: str, cache: Path) -> None:
-    """It is asked once; then it may be away."""
+    """A schema that was fetched once is found while the registry is away."""
     schema = record(own(subject), type="string", userId="string")
     schema_id = registry.register(subject, schema)
     told: list[str] = []

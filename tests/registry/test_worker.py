@@ -54,7 +54,7 @@ def assert_nothing_was_lost(scene: Scene, program: WorkerProgram) -> None:
 
 
 def test_a_registry_that_stops_under_load_costs_nothing(registry: Apicurio, subject: str, tmp_path: Path) -> None:
-    """Partitions whose schemas are known go on, the others wait; nothing is dead-lettered, and all arrives."""
+    """If the registry stops, partitions with known schemas go on, the others wait, and all records arrive."""
     name = f"T{subject.split('-')[1]}"
     known, new = track(name, number=NUMBER), track(f"{name}New", number=NUMBER)
     known_id, new_id = registry.register(subject, known), registry.register(f"new-{subject}", new)
@@ -90,7 +90,7 @@ def test_a_registry_that_stops_under_load_costs_nothing(registry: Apicurio, subj
 def test_a_worker_with_a_warm_cache_needs_no_registry(
     registry: Apicurio, subject: str, cache: Path, tmp_path: Path
 ) -> None:
-    """It starts while the registry is away; only a schema that nobody has fetched yet waits for it."""
+    """A worker with cached schemas starts without the registry; only a new schema waits for it."""
     name = f"T{subject.split('-')[1]}"
     known, new = track(name, number=NUMBER), track(f"{name}New", number=NUMBER)
     known_id, new_id = registry.register(subject, known), registry.register(f"new-{subject}", new)
@@ -119,7 +119,7 @@ def test_a_worker_with_a_warm_cache_needs_no_registry(
 
 
 def test_schemas_evolve_while_the_worker_runs(registry: Apicurio, subject: str, tmp_path: Path) -> None:
-    """A field is added, removed, renamed, promoted: each record is read as it was written, old ones too."""
+    """Records are read as written while fields are added, removed, renamed and promoted."""
     name = f"T{subject.split('-')[1]}"
     plan, color = {"type": "string"}, {"type": ["null", "string"], "default": None}
     versions = [
@@ -163,7 +163,7 @@ def test_schemas_evolve_while_the_worker_runs(registry: Apicurio, subject: str, 
 
 
 def test_a_schema_may_be_registered_after_its_records(registry: Apicurio, subject: str, tmp_path: Path) -> None:
-    """Its partition waits and says what for; then everything arrives."""
+    """Records of a schema that is not registered yet wait, and arrive once it is."""
     name = f"T{subject.split('-')[1]}"
     schema = track(name, number=NUMBER)
     coming_id = registry.register(f"before-{subject}", track(f"{name}Before", number=NUMBER)) + 1
@@ -180,7 +180,7 @@ def test_a_schema_may_be_registered_after_its_records(registry: Apicurio, subjec
 
 
 def test_a_schema_that_stays_unknown_dead_letters_after_the_time(registry: Apicurio, tmp_path: Path) -> None:
-    """The limit is the operator's; what comes behind goes on then."""
+    """After the operator's time limit, records of an unknown schema are dead-lettered and the partition goes on."""
     schema = track("Never", number=NUMBER)
 
     with scene(registry, tmp_path, SCHEMA_REGISTRY__UNKNOWN_AFTER_S=1.5) as here, here.worker() as program:

@@ -18,7 +18,7 @@ async def truth(api: Api, query: str = "") -> list[Json]:
 
 @on_sandbox()
 async def test_the_truth_tells_each_effect_with_its_origin(api: Api) -> None:
-    """One line per effect in order: when, what, by which request, job and key."""
+    """The truth has one line per effect, in order, with its time, request, job and key."""
     await api.post("/users", USER, Idempotency_Key="k")
     path = await api.job("events", [EVENT])
     api.clock.time += JOB_S
@@ -53,7 +53,7 @@ async def test_a_long_truth_is_read_whole(api: Api) -> None:
 
 @on_sandbox()
 async def test_users_are_shown_as_they_are_now(api: Api) -> None:
-    """By uid, or the newest so many; schema included."""
+    """Users are shown by uid, or the newest so many, with their schema."""
     for n in range(4):
         await api.post("/users", {"uid": f"u{n}"})
     for query, expected in (("", "u0 u1 u2 u3"), ("?limit=2", "u2 u3"), ("?uid=u1", "u1"), ("?uid=u9", "")):
@@ -102,7 +102,7 @@ async def test_the_last_requests_are_remembered_and_all_are_counted(api: Api) ->
 
 @on_sandbox()
 async def test_the_limit_of_requests_changes_at_run_time(api: Api) -> None:
-    """From none to one with a burst, which is empty at first as far as nothing was saved up, and back."""
+    """A rate limit that is set at run time holds at once, and can be lifted again."""
     none = {"requests_per_s": None, "burst": 10}
     assert (await api.call("GET", "/sandbox/limit", key=None)).body == none
     one = {"requests_per_s": 0.001, "burst": 2}
@@ -115,7 +115,7 @@ async def test_the_limit_of_requests_changes_at_run_time(api: Api) -> None:
 @pytest.mark.parametrize("wanted", [{}, {"requests_per_s": 0, "burst": 1}, {"requests_per_s": 1, "burst": True}, b"{"])
 @on_sandbox()
 async def test_a_limit_that_is_none_is_refused(api: Api, wanted: Any) -> None:
-    """And nothing changes."""
+    """A limit that makes no sense is refused and changes nothing."""
     before = (await api.call("GET", "/sandbox/limit", key=None)).body
     assert (await api.call("POST", "/sandbox/limit", wanted, key=None)).status == 400
     assert (await api.call("GET", "/sandbox/limit", key=None)).body == before

@@ -46,7 +46,7 @@ async def test_an_event_takes_effect_at_once_and_as_sent(api: Api) -> None:
 )
 @on_sandbox()
 async def test_one_form_of_identification_or_none_is_accepted(api: Api, who: dict[str, Any]) -> None:
-    """Nobody, a user, a session, or the most recent session of a user."""
+    """An event may name nobody, a user, a session, or a user's most recent session."""
     assert (await api.post("/events", {"name": "n", **who})).status == 200
 
 
@@ -131,7 +131,7 @@ async def test_an_event_that_breaks_a_rule_is_refused_without_effect(
 
 @on_sandbox()
 async def test_an_event_needs_a_name(api: Api) -> None:
-    """A missing name has a code of its own."""
+    """An event without a name is refused with a code of its own."""
     reply = await api.post("/events", {"user": {"uid": "u1"}})
     assert (reply.status, reply.code) == (400, "required_field")
 
@@ -197,5 +197,5 @@ async def test_an_item_of_any_json_type_fails_alone(api: Api, item: Any) -> None
 
 @on_sandbox()
 async def test_users_share_nothing(api: Api) -> None:
-    """`shared` is a field of event batches only."""
+    """A users batch with `shared` is refused, because only event batches have that field."""
     assert (await api.post("/users/batch", {"requests": [{"uid": "u1"}], "shared": {}})).status == 400

@@ -43,7 +43,7 @@ async def test_effects_carry_their_key(api: Api) -> None:
 
 @on_sandbox()
 async def test_without_a_key_or_with_an_empty_one_every_request_counts(api: Api) -> None:
-    """No key, no memory."""
+    """Without a key, or with an empty one, each request takes effect."""
     for _ in range(2):
         await api.post("/events", EVENT)
         await api.post("/events", EVENT, Idempotency_Key="")
@@ -52,7 +52,7 @@ async def test_without_a_key_or_with_an_empty_one_every_request_counts(api: Api)
 
 @on_sandbox()
 async def test_an_update_by_id_honours_no_key(api: Api) -> None:
-    """The header is not documented there, so repeating it repeats the effect."""
+    """An update by id ignores the key, as no documentation mentions it there."""
     user_id = (await api.post("/users", USER)).body["id"]
     for _ in range(2):
         await api.post(f"/users/{user_id}", {"email": "e@example.com"}, Idempotency_Key="k")
@@ -76,7 +76,7 @@ async def test_a_key_is_bound_to_its_request(api: Api, path: str, body: Any) -> 
 
 @on_sandbox()
 async def test_a_key_belongs_to_its_api_key(api: Api) -> None:
-    """Two API keys never meet."""
+    """The same idempotency key under two API keys is two keys."""
     await api.post("/events", EVENT, Idempotency_Key="k")
     await api.post("/events", EVENT, key=STANDARD, Idempotency_Key="k")
     assert len(api.items("event")) == 2
@@ -84,7 +84,7 @@ async def test_a_key_belongs_to_its_api_key(api: Api) -> None:
 
 @on_sandbox()
 async def test_both_prefixes_are_one_endpoint(api: Api) -> None:
-    """/v2beta is another name, not another API."""
+    """A key used under /v2beta is known under /v2."""
     await api.call("POST", "/v2/events", EVENT, Idempotency_Key="k")
     await api.call("POST", "/v2beta/events", EVENT, Idempotency_Key="k")
     assert len(api.items("event")) == 1
@@ -103,7 +103,7 @@ async def test_a_copy_of_a_request_in_progress_is_a_conflict(api: Api) -> None:
 
 @on_sandbox()
 async def test_a_key_lives_for_a_day(api: Api) -> None:
-    """Up to the last moment it repeats the answer; then the request is a new one."""
+    """A key repeats its answer for 24 hours; then the request is a new one."""
     await api.post("/events", EVENT, Idempotency_Key="k")
     api.clock.time += DAY_S - 0.001
     await api.post("/events", EVENT, Idempotency_Key="k")

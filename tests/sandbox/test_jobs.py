@@ -31,7 +31,7 @@ async def pages(api: Api, path: str) -> list[Any]:
 
 @on_sandbox()
 async def test_a_job_takes_effect_at_its_end_and_not_before(api: Api) -> None:
-    """PROCESSING with nothing imported, until its time has come; then COMPLETED with everything."""
+    """A job is PROCESSING without effect until its time has come, and then COMPLETED with all of it."""
     path = await api.job("events", events(3))
     api.clock.time += JOB_S - 0.001
     running = (await api.get(path)).body
@@ -99,7 +99,7 @@ async def test_imports_show_the_schema_on_request(api: Api) -> None:
 
 @on_sandbox(echo_style=EchoStyle.REORDERED)
 async def test_an_echo_may_be_written_differently(api: Api) -> None:
-    """The same content with keys in reverse and numbers in another form, for clients that compare bytes."""
+    """On request, echoes have their keys reversed and numbers in another form, to catch clients that compare bytes."""
     item = {"name": "", "properties": {"a": 1, "b": 2.0, "c": [3, True, None, 0.5], "d": 2**63 - 1}}
     path = await api.finished_job("events", [item])
     (failure,) = (await api.get(f"{path}/errors")).body["results"]
@@ -116,7 +116,7 @@ async def test_an_echo_may_be_written_differently(api: Api) -> None:
 
 @on_sandbox()
 async def test_the_order_inside_a_job_is_not_that_of_its_items(api: Api) -> None:
-    """Nobody may rely on an order that is not promised."""
+    """Items of a job take effect in another order than they were sent."""
     await api.finished_job("events", events(50))
     names = [item["name"] for item in api.items("event")]
     assert sorted(names) == sorted(f"e{n}" for n in range(50))

@@ -34,7 +34,7 @@ async def test_the_hard_stop_counts_running_and_queued_jobs_of_both_kinds(api: A
 
 @on_sandbox(max_operations=10)
 async def test_the_hard_stop_counts_single_operations_of_jobs_in_progress(api: Api) -> None:
-    """Items count, not requests: what fits is taken, what does not is 429 until a job ends."""
+    """The hard stop counts items: what fits is accepted, and the rest is 429 until a job ends."""
     await api.job("events", [EVENT] * 6)
     assert_throttled(await api.post("/users/batch", {"requests": [{}] * 5}), 1)
     await api.job("users", [{}] * 4)
@@ -82,7 +82,7 @@ async def test_retry_after_may_be_a_date(api: Api) -> None:
 
 @on_sandbox(early_grace_s=0.25)
 async def test_posts_before_the_end_of_a_retry_after_are_counted(api: Api) -> None:
-    """On its way already: forgiven; after that: early, by so much; at the announced end: on time."""
+    """A POST before the announced end is counted as early, unless it was on its way already."""
     await api.faults(throttle_ratio=1, retry_after_s=10)
     await api.post("/events", EVENT)
     await api.faults(throttle_ratio=0)

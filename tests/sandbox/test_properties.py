@@ -29,7 +29,7 @@ def nested(depth: int, leaf: Any) -> Any:
 )
 @on_sandbox()
 async def test_legal_properties_pass(api: Api, field: str, properties: dict[str, Any]) -> None:
-    """Every documented type, and names and counts up to their limits."""
+    """Every documented type passes, and names and counts up to their limits."""
     assert (await api.post("/events", {"name": "n", field: properties})).status == 200
 
 
@@ -59,7 +59,7 @@ async def test_legal_properties_pass(api: Api, field: str, properties: dict[str,
 )
 @on_sandbox()
 async def test_illegal_properties_are_refused(api: Api, properties: Any) -> None:
-    """Names, their full paths, their number and arrays of containers: for users and events alike."""
+    """Illegal names, paths, counts and arrays of containers are refused for users and events alike."""
     for path, item in (("/users", {"uid": "u1"}), ("/events", {"name": "n"})):
         reply = await api.post(path, {**item, "properties": properties})
         assert (reply.status, reply.code) == (400, "invalid_argument")

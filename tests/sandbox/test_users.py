@@ -96,7 +96,7 @@ async def test_an_anonymous_user_is_deleted_by_its_id(api: Api) -> None:
 
 @on_sandbox()
 async def test_deletion_needs_a_uid(api: Api) -> None:
-    """DELETE without a uid deletes nobody."""
+    """A DELETE without a uid deletes nobody."""
     reply = await api.call("DELETE", "/v2/users")
     assert (reply.status, reply.code) == (400, "required_field")
 

@@ -82,7 +82,7 @@ def texts(conditions: list[Condition]) -> list[str]:
 
 
 def test_a_sandbox_without_faults_does_nothing_on_purpose() -> None:
-    """With the defaults there is nothing to say."""
+    """With the defaults the weather has nothing to say."""
     assert weather() == []
 
 
@@ -96,7 +96,7 @@ def test_every_fault_is_said(name: str) -> None:
 
 @pytest.mark.parametrize("name", [each.name for each in fields(SandboxOptions) if each.name not in WITHOUT_EFFECT])
 def test_every_option_that_a_client_can_notice_is_said(name: str) -> None:
-    """Other limits than FullStory's are no surprise."""
+    """Limits other than FullStory's are said, so that they are no surprise."""
     value, text = OPTIONS[name]
 
     assert texts(weather(**{name: value})) == [text]
@@ -114,14 +114,14 @@ def test_all_faults_at_once_are_all_said_and_what_stops_everything_comes_first()
 
 
 def test_a_fault_that_hits_every_request_is_total() -> None:
-    """Nothing can be delivered while it lasts."""
+    """A fault that hits every request is said to stop everything."""
     for name in ("throttle_ratio", "error_ratio", "drop_before_ratio"):
         assert [condition.is_total for condition in weather(faults=faults_of({name: 1}))] == [True]
 
 
 @on_plain_sandbox(faults=Faults(error_ratio=0.3))
 async def test_a_change_says_since_when(api: Api) -> None:
-    """What was there from the start keeps its time, what is new has its own, and what ended is remembered."""
+    """Each fault keeps the time at which it began, and ended ones are remembered."""
     api.clock.time += 5
     await api.faults(throttle_ratio=0.1)
     api.clock.time += 5
@@ -143,7 +143,7 @@ async def test_a_change_says_since_when(api: Api) -> None:
 
 @on_plain_sandbox()
 async def test_an_outage_with_an_end_says_when_and_is_over_then(api: Api) -> None:
-    """It ends at its time, whenever somebody looks."""
+    """An outage with an end says when, and is over then, whenever somebody looks."""
     await api.faults(outage_status=503, outage_s=30)
     (outage,) = api.sandbox.weather()
     api.clock.time += 100
@@ -178,7 +178,7 @@ async def test_a_revoked_key_is_said_and_can_be_given_back(api: Api) -> None:
 
 @on_plain_sandbox(keys={"k": Role.ADMIN})
 async def test_a_key_with_another_role_is_said(api: Api) -> None:
-    """A key that lost rights, and one that is new."""
+    """A key whose role changed is said, and so is a new key."""
     await api.call("POST", "/sandbox/keys", {"k": "USER", "new": "VIEW_ONLY"}, key=None)
 
     assert texts(api.sandbox.weather()) == [
@@ -189,7 +189,7 @@ async def test_a_key_with_another_role_is_said(api: Api) -> None:
 
 @on_plain_sandbox()
 async def test_a_limit_that_is_set_and_lifted_is_said(api: Api) -> None:
-    """As soon as it is in force, and no longer."""
+    """A rate limit is said while it is in force, and no longer."""
     await api.call("POST", "/sandbox/limit", {"requests_per_s": 10, "burst": 20}, key=None)
     limited = texts(api.sandbox.weather())
     await api.call("POST", "/sandbox/limit", {"requests_per_s": None, "burst": 20}, key=None)
@@ -200,7 +200,7 @@ async def test_a_limit_that_is_set_and_lifted_is_said(api: Api) -> None:
 
 @on_plain_sandbox(faults=Faults(error_ratio=0.3))
 async def test_a_reset_begins_the_weather_anew(api: Api) -> None:
-    """The past is forgotten with everything else."""
+    """After a reset the weather has no past."""
     await api.faults(error_ratio=0)
     api.clock.time += 9
     await api.call("POST", "/sandbox/reset", key=None)

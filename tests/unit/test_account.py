@@ -54,7 +54,7 @@ def test_records_that_ended_where_they_had_to_balance() -> None:
 
 
 def test_an_account_without_records_balances() -> None:
-    """Nothing produced, nothing lost."""
+    """If nothing was produced, the account balances and nothing is lost."""
     assert Account().balance([], []) == Balance()
 
 
@@ -68,7 +68,7 @@ def test_a_record_that_never_arrived_is_lost() -> None:
 
 
 def test_an_identify_that_merging_swallowed_is_lost() -> None:
-    """The user is there, but not what one of its identifies said."""
+    """An identify is lost if its user arrived without what this identify said."""
     balance = judged(arrivals=[Arrival("user", {"uid": "user-1", "properties": {"u7_1": True}}), EVENT_ARRIVED])
 
     assert balance.lost == 1
@@ -76,7 +76,7 @@ def test_an_identify_that_merging_swallowed_is_lost() -> None:
 
 
 def test_of_a_run_that_was_cut_short_what_is_not_committed_is_undelivered() -> None:
-    """It is still in Kafka; what is committed and nowhere is lost all the same, and what arrived counts."""
+    """A record that is not committed is undelivered; one that is committed and is nowhere is lost all the same."""
     account = account_of(USER, LATER_USER, EVENT, POISON, TOMBSTONE)
 
     balance = account.balance([USERS_ARRIVED], [], committed={0: 2})
@@ -88,7 +88,7 @@ def test_of_a_run_that_was_cut_short_what_is_not_committed_is_undelivered() -> N
 
 
 def test_of_a_run_that_was_cut_short_what_arrived_is_delivered() -> None:
-    """Whether or not it is committed."""
+    """A record that arrived counts as delivered whether or not its offset is committed."""
     account = account_of(USER, LATER_USER, EVENT, POISON, TOMBSTONE)
 
     balance = account.balance(GOOD_ARRIVALS, GOOD_LETTERS, committed={0: 0})
@@ -99,7 +99,7 @@ def test_of_a_run_that_was_cut_short_what_arrived_is_delivered() -> None:
 
 
 def test_a_dead_letter_that_was_never_written_is_a_lost_record() -> None:
-    """What can't be delivered must be on the dead-letter topic."""
+    """A record that cannot be delivered is lost unless it is on the dead-letter topic."""
     balance = judged(letters=[])
 
     assert balance.lost == 1
@@ -107,7 +107,7 @@ def test_a_dead_letter_that_was_never_written_is_a_lost_record() -> None:
 
 
 def test_a_repeated_arrival_is_counted_and_no_fault() -> None:
-    """Delivery may be at least once: whoever asks for the balance judges how often."""
+    """A second arrival is counted and is no fault: whoever asks for the balance judges how often it may happen."""
     balance = judged(arrivals=[*GOOD_ARRIVALS, EVENT_ARRIVED, EVENT_ARRIVED])
 
     assert (balance.repeated, balance.lost, balance.faults) == (2, 0, [])
@@ -115,7 +115,7 @@ def test_a_repeated_arrival_is_counted_and_no_fault() -> None:
 
 
 def test_a_wrong_reason_is_a_fault_and_no_loss() -> None:
-    """The record is kept, but whoever looks for it is misled."""
+    """A dead letter with the wrong reason is a fault, but no loss: the record is kept."""
     balance = judged(letters=[FoundLetter(0, 3, "unknown_schema")])
 
     assert balance.lost == 0
@@ -136,7 +136,7 @@ def test_a_good_record_may_be_rejected_only_where_the_sandbox_does_so_on_purpose
 
 @pytest.mark.parametrize("reason", ["rejected", "too_large"])
 def test_a_record_in_two_places_is_a_fault(reason: str) -> None:
-    """Delivered and dead-lettered: a redrive would send it twice."""
+    """A record both delivered and dead-lettered is a fault: a redrive would send it twice."""
     balance = judged(letters=[*GOOD_LETTERS, FoundLetter(0, 2, reason)], may_reject=True)
 
     assert balance.lost == 0
@@ -165,7 +165,7 @@ def test_an_arrival_of_no_record_is_a_fault(arrival: Arrival) -> None:
 
 
 def test_a_record_that_arrived_for_another_user_is_lost_and_misplaced() -> None:
-    """The string alone is not enough: it has to be the right user's."""
+    """A record whose string arrives under another user's uid counts as lost and as misplaced."""
     misplaced = Arrival("event", {"name": "x", "user": {"uid": "user-2"}, "properties": {"unique": "e-7-2"}})
 
     balance = judged([USERS_ARRIVED, misplaced])
@@ -175,21 +175,21 @@ def test_a_record_that_arrived_for_another_user_is_lost_and_misplaced() -> None:
 
 
 def test_a_filtered_record_that_was_dead_lettered_is_a_fault() -> None:
-    """A tombstone is nobody's fault."""
+    """A dead letter for a tombstone is a fault: a filtered record has done nothing wrong."""
     balance = judged(letters=[*GOOD_LETTERS, FoundLetter(0, 4, "malformed")])
 
     assert balance.faults == ["(0, 4) had to be filtered by tombstone, was dead-lettered as malformed"]
 
 
 def test_a_letter_of_no_record_is_a_fault() -> None:
-    """Coordinates that nothing was produced to lead a redrive astray."""
+    """A dead letter whose coordinates no record has is a fault: it would lead a redrive astray."""
     balance = judged(letters=[*GOOD_LETTERS, FoundLetter(3, 0, "malformed")])
 
     assert balance.faults == ["a dead letter names (3, 0), which was never produced"]
 
 
 def test_a_letter_may_be_there_twice_if_it_says_the_same() -> None:
-    """Dead letters are written at least once, with one reason."""
+    """Two letters of one record are allowed if their reasons agree, since letters are written at least once."""
     assert judged(letters=[POISON_LETTER, POISON_LETTER]).faults == []
     assert judged(letters=[POISON_LETTER, FoundLetter(0, 3, "too_large")]).faults == [
         "(0, 3) was dead-lettered as malformed and as too_large"
@@ -197,7 +197,7 @@ def test_a_letter_may_be_there_twice_if_it_says_the_same() -> None:
 
 
 def test_faults_stay_few_and_losses_are_all_counted() -> None:
-    """A run that lost everything is told in a few lines."""
+    """Of a run that lost everything, a few faults are named and all losses are counted."""
     account = account_of(*(ExpectDelivered(Kind.EVENT, "user-1", f"e-7-{n}") for n in range(100)))
 
     balance = account.balance([], [])
@@ -207,7 +207,7 @@ def test_faults_stay_few_and_losses_are_all_counted() -> None:
 
 
 def test_a_letter_is_read_from_the_last_headers_of_their_names() -> None:
-    """A record that was redriven and failed again has the headers of both times."""
+    """If a redriven record failed again, the account reads the headers of the last failure."""
     first = [("__dlq.errors.partition", b"1"), ("__dlq.errors.offset", b"17"), ("fullstory.dlq.reason", b"malformed")]
     second = [("__dlq.errors.partition", b"2"), ("__dlq.errors.offset", b"5"), ("fullstory.dlq.reason", b"rejected")]
 
@@ -216,7 +216,7 @@ def test_a_letter_is_read_from_the_last_headers_of_their_names() -> None:
 
 @pytest.mark.parametrize("text", [None, b"", b"-3", b"\xff", b"7.0"])
 def test_a_letter_without_readable_coordinates_is_of_no_record(text: bytes | None) -> None:
-    """Whatever stands there, the account can be made, and finds the letter unknown."""
+    """A letter with unreadable coordinates counts as unknown and does not break the account."""
     letter = letter_of([("__dlq.errors.partition", text), ("fullstory.dlq.reason", b"\xff")])
 
     assert (letter.partition, letter.offset) == (-1, -1)

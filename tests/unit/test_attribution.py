@@ -43,7 +43,7 @@ def echoed(body: Any, code: Any = "invalid_argument") -> dict[str, Any]:
     ],
 )
 def test_content_counts_and_its_form_does_not(sent: Any, echo: Any) -> None:
-    """Key order and the form of numbers may change on the way."""
+    """A failure matches an item whose key order and form of numbers differ from its echo."""
     assert attribute(Kind.EVENT, items_of({"other": 0}, sent), [echoed(echo)]) == ({1: "invalid_argument"}, 0)
 
 
@@ -61,12 +61,12 @@ def test_content_counts_and_its_form_does_not(sent: Any, echo: Any) -> None:
     ],
 )
 def test_what_looks_alike_is_not_equal(sent: Any, echo: Any) -> None:
-    """A number is no boolean, a text is no number, an empty list is no empty object."""
+    """Items match by type, too: a number is no boolean, a text is no number, an empty list is no empty object."""
     assert attribute(Kind.EVENT, items_of(sent), [echoed(echo)]) == ({}, 1)
 
 
 def test_equal_items_are_interchangeable_and_each_fails_once() -> None:
-    """Two of three equal items failed: the first two are taken, and one failure too many matches nothing."""
+    """Two failures of three equal items take the first two; a failure too many matches nothing."""
     items = items_of(*[{"a": 1}] * 3)
     assert attribute(Kind.EVENT, items, [echoed({"a": 1})] * 2) == (dict.fromkeys([0, 1], "invalid_argument"), 0)
     assert attribute(Kind.EVENT, items, [echoed({"a": 1})] * 4)[1] == 1
@@ -74,13 +74,13 @@ def test_equal_items_are_interchangeable_and_each_fails_once() -> None:
 
 @pytest.mark.parametrize("failure", [{}, {"code": "x"}, {"user": {"a": 1}}, {"event": None}, {"event": [1]}])
 def test_a_failure_that_echoes_nothing_of_ours_matches_nothing(failure: dict[str, Any]) -> None:
-    """The other kind's echo is none either."""
+    """A failure that echoes an unknown item, or one of the other kind, matches nothing."""
     assert attribute(Kind.EVENT, items_of({"a": 1}), [failure]) == ({}, 1)
 
 
 @pytest.mark.parametrize(("code", "expected"), [(None, "None"), (13, "13")])
 def test_a_code_is_text_whatever_it_was(code: Any, expected: str) -> None:
-    """A failure without a sensible code is a failure all the same."""
+    """A failure counts even if its code is no text."""
     assert attribute(Kind.EVENT, items_of({"a": 1}), [echoed({"a": 1}, code)]) == ({0: expected}, 0)
 
 
@@ -97,5 +97,5 @@ def test_every_failed_item_is_found(bodies: list[Any], data: st.DataObject) -> N
 
 @given(JSON)
 def test_a_canonical_value_is_hashable(value: Any) -> None:
-    """Whatever JSON there is."""
+    """The canonical form of any JSON value can be hashed."""
     assert hash(canonical(value)) == hash(canonical(orjson.loads(orjson.dumps(value))))

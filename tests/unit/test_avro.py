@@ -80,12 +80,12 @@ def test_json_may_begin_with_white_space(white_space: bytes) -> None:
 
 
 def test_a_record_without_a_value_is_a_tombstone() -> None:
-    """It is filtered, and not dead-lettered."""
+    """A record without a value is filtered, not dead-lettered."""
     assert decode(record(None), {}) == Filtered(FilterReason.TOMBSTONE)
 
 
 def test_an_unknown_schema_id_is_named() -> None:
-    """The dead letter says which id nobody knows."""
+    """The rejection of an unknown schema id names that id."""
     assert "999" in rejected(b"\0\0\0\x03\xe7...", DeadLetterReason.UNKNOWN_SCHEMA)
 
 
@@ -127,7 +127,7 @@ def test_a_value_that_is_cut_anywhere_is_malformed() -> None:
 
 
 def test_empty_text_is_an_absent_part() -> None:
-    """A schema whose free-form fields are plain strings has no other way to say so."""
+    """Empty text in a free-form field means that the part is absent."""
     schema = schema_with({"name": "properties", "type": "string"})
     event = every_field(schema)(framed(schema, {"type": "track", "userId": "u", "properties": ""}))
 
@@ -135,7 +135,7 @@ def test_empty_text_is_an_absent_part() -> None:
 
 
 def test_json_that_is_common_but_not_strict_is_read() -> None:
-    """NaN and lone surrogates come from real producers; a surrogate alone is replaced, a pair is a character."""
+    """JSON with NaN or lone surrogates is read; a lone surrogate is replaced, and a pair becomes its character."""
     value = rb'{"a": NaN, "b": -Infinity, "\ud800k": "x\udc00", "c": ["\ud83d\ude00", "\ud83dx\ud83d"], "d": {"e": 1}}'
     event = decode(record(value), {})
 
@@ -184,7 +184,7 @@ def test_json_that_is_common_but_not_strict_is_read() -> None:
     ],
 )
 def test_every_type_becomes_what_json_has_for_it(kind: Any, value: Any, expected: Any) -> None:
-    """A reader of events knows no Avro; an event's own timestamps are milliseconds."""
+    """Each Avro type becomes a JSON type; the timestamps of the event itself become milliseconds."""
     wanted = value if expected is None else expected
 
     assert read_extra(kind, value) == wanted
@@ -192,7 +192,7 @@ def test_every_type_becomes_what_json_has_for_it(kind: Any, value: Any, expected
 
 
 def test_a_timestamp_inside_a_record_is_iso_8601() -> None:
-    """As a property it is a date for FullStory; one that has no form is absent."""
+    """A timestamp among the properties becomes ISO 8601 text, or nothing if it has no such form."""
     moment = {"type": "long", "logicalType": "timestamp-millis"}
     kind = {"type": "record", "name": "R", "fields": [{"name": "at", "type": ["null", moment]}]}
 
@@ -201,7 +201,7 @@ def test_a_timestamp_inside_a_record_is_iso_8601() -> None:
 
 
 def test_a_uuid_may_be_16_bytes() -> None:
-    """Avro 1.12 writes it so; a fixed of another size is plain bytes."""
+    """A UUID of 16 bytes becomes text as in Avro 1.12; a fixed of another size stays bytes."""
     uuid = UUID("8d4f0c3e-0000-4000-8000-000000000000")
     value = b"\x0atrack\2u"
 
@@ -213,7 +213,7 @@ def test_a_uuid_may_be_16_bytes() -> None:
 
 
 def test_a_named_type_is_known_wherever_it_is_named_again() -> None:
-    """By its short and by its full name, and inside of itself."""
+    """A named type is found by its short name, by its full name and inside of itself."""
     node: dict[str, Any] = {"type": "record", "name": "Node", "namespace": "a.b", "fields": []}
     node["fields"] = [{"name": "next", "type": ["null", "Node"]}]
     schema = schema_with(
@@ -240,7 +240,7 @@ def test_a_named_type_is_known_wherever_it_is_named_again() -> None:
 
 @pytest.mark.parametrize("kind", [["null", "string"], {"type": "enum", "name": "T", "symbols": ["identify", "track"]}])
 def test_the_type_may_be_nullable_or_an_enum(kind: Any) -> None:
-    """The field that tells the message's type is text in whatever schema."""
+    """The message's type is read as text from a field that is nullable or an enum."""
     schema = json.dumps(
         {
             "type": "record",
@@ -254,7 +254,7 @@ def test_the_type_may_be_nullable_or_an_enum(kind: Any) -> None:
 
 
 def test_a_timestamp_may_be_one_of_several_types() -> None:
-    """Of a union, only the branch that is a logical timestamp is divided."""
+    """In a union, only the branch with a logical timestamp type is converted to milliseconds."""
     moment = {"type": "long", "logicalType": "timestamp-micros"}
     schema = schema_with({"name": "timestamp", "type": ["null", moment, "string"]})
 
@@ -265,7 +265,7 @@ def test_a_timestamp_may_be_one_of_several_types() -> None:
 
 
 def test_free_form_parts_may_be_maps_and_records() -> None:
-    """Typed maps, maps of strings and nested records are what JSON text would have said."""
+    """Typed maps, maps of strings and nested records give the same event as JSON text."""
     values = ["null", "boolean", "long", "double", "string", {"type": "array", "items": ["long", "string"]}]
     seats = {"type": "record", "name": "Seats", "fields": [{"name": "seats", "type": "int"}]}
     schema = schema_with(
@@ -332,7 +332,7 @@ def test_bytes_that_would_mislead_a_trusting_reader_are_malformed(kind: Any, val
 
 
 def test_a_contradiction_is_told_without_the_value() -> None:
-    """The detail is for people, and goes into headers: it may not quote what the record holds."""
+    """The detail of a rejection quotes nothing of the record, because it goes into headers."""
     read = every_field(extra("string"))
 
     assert read(PREFIX + b"\x0atrack\2u" + b"\x08abc") == Rejected(
@@ -344,7 +344,7 @@ def test_a_contradiction_is_told_without_the_value() -> None:
 
 
 def test_blocks_may_say_their_size() -> None:
-    """A writer may count a block negatively and add its bytes, and split an array into blocks."""
+    """Arrays and maps are read if they come in several blocks, or in blocks that state their size."""
     value = PREFIX + b"\x0atrack\2u" + b"\x01\x02\x02" + b"\x02\x04" + b"\0"
 
     assert every_field(extra({"type": "array", "items": "int"}))(value) == {
@@ -355,7 +355,7 @@ def test_blocks_may_say_their_size() -> None:
 
 
 def test_a_union_may_have_more_branches_than_fit_a_byte() -> None:
-    """The branch's number is a number of any length."""
+    """A union's branch is found even if its number takes more than one byte."""
     branches = [{"type": "fixed", "name": f"F{number}", "size": 1} for number in range(70)]
     value = PREFIX + b"\x0atrack\2u" + b"\x88\x01" + b"a"
 
@@ -392,7 +392,7 @@ def test_a_union_may_have_more_branches_than_fit_a_byte() -> None:
     ],
 )
 def test_a_schema_of_something_else_rejects_every_record(schema: str) -> None:
-    """It is found unsuitable once, when it is fetched, and its records say so."""
+    """A schema of no Segment message is found unsuitable once, and each of its records is rejected with that."""
     outcome = every_field(schema)(PREFIX + b"\x0atrack\2u")
 
     assert isinstance(outcome, Rejected)
@@ -400,21 +400,21 @@ def test_a_schema_of_something_else_rejects_every_record(schema: str) -> None:
 
 
 def test_a_schema_without_text_for_a_name_is_replaced_like_other_text() -> None:
-    """A lone surrogate in a field's name would make every event unwritable."""
+    """A lone surrogate in a field's name is replaced, so that its events can be written."""
     event = every_field(schema_with({"name": "\ud800", "type": "null"}))(PREFIX + b"\x0atrack\2u")
 
     assert event == {"type": "track", "userId": "u", "\ufffd": None}
 
 
 def test_the_ids_of_records_are_those_that_decoding_looks_up() -> None:
-    """Each id once; JSON, tombstones and cut prefixes have none."""
+    """Each schema id is listed once; JSON, tombstones and cut prefixes have none."""
     values = [b"\0\0\0\0\7x", b"\0\0\0\0\7y", b"\0\0\0\1\0", b"\0\0\0\0", b"{}", b"", None]
 
     assert schema_ids([record(value) for value in values]) == {7, 256}
 
 
 def test_the_shipped_schemas_are_suitable() -> None:
-    """Except where one has no user, each reads what it was made for."""
+    """Each shipped schema that has a user decodes the message it was made for."""
     for name in ("identify", "track", "page", "screen"):
         event = every_field(shipped(name))(framed(shipped(name), {"type": name, "messageId": "m", "event": "e"}))
         assert isinstance(event, dict)
@@ -422,7 +422,7 @@ def test_the_shipped_schemas_are_suitable() -> None:
 
 
 def test_fields_that_nobody_reads_are_passed_over() -> None:
-    """Whatever their type, they are left out, and what follows them is read."""
+    """Fields that mapping does not use are skipped, whatever their type, and those behind them are read."""
     passed: list[dict[str, Any]] = [
         {"name": "ordinal", "type": "long"},
         {"name": "storedAt", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]},
@@ -439,7 +439,7 @@ def test_fields_that_nobody_reads_are_passed_over() -> None:
 
 
 def test_a_number_without_an_end_is_malformed_also_where_it_is_passed_over() -> None:
-    """Passing over looks at as many bytes as a number may have."""
+    """Skipping a field reads no more bytes of a number than a number may have."""
     schema = schema_with({"name": "ordinal", "type": "long"})
 
     outcome = reader_of(schema)(PREFIX + b"\x0atrack\2u" + b"\xff" * 11)
@@ -448,7 +448,7 @@ def test_a_number_without_an_end_is_malformed_also_where_it_is_passed_over() -> 
 
 
 def test_a_field_may_have_any_name() -> None:
-    """Names are never taken for anything but names, whatever they hold."""
+    """A field's name is never taken for code, whatever it holds."""
     names = ["a'b", 'a"b', "a\nb", "{a}", "\\", "'''", "decoded"]
     schema = schema_with(*({"name": name, "type": ["null", "string"]} for name in names))
     given = {"type": "track", "userId": "u"} | {name: f"value of {name}" for name in names}
@@ -469,7 +469,7 @@ def test_a_field_may_have_any_name() -> None:
     ],
 )
 def test_the_clients_clock_is_read_where_there_is_no_time(timestamp: Any, is_timed: bool) -> None:  # noqa: FBT001
-    """Three fields that almost no event needs, decoded for one that does."""
+    """The three fields of the client's clock are decoded for an event that has no timestamp."""
     clocks: dict[str, Any] = {"originalTimestamp": 5, "sentAt": 6, "receivedAt": None}
     schema = schema_with(
         {"name": "timestamp", "type": ["null", "string", "long"]},

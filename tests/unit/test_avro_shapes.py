@@ -34,14 +34,14 @@ def test_each_shape_gives_the_same_event(schema: Any, written: Any) -> None:
 
 
 def test_a_map_of_strings_holds_texts() -> None:
-    """It has no other type, and none is guessed."""
+    """Every value of a map of strings stays text; no type is guessed."""
     texts = {"plan": "premium", "seats": "5"}
 
     assert read(message_schema({"type": "map", "values": "string"}), with_properties(texts)) == with_properties(texts)
 
 
 def test_json_behind_a_framing_is_read() -> None:
-    """Confluent's serializer for JSON Schema writes the prefix and then JSON."""
+    """JSON behind a framing prefix is read, as Confluent's serializer for JSON Schema writes it."""
     value = b"\0\0\0\0\1" + as_json(MESSAGE)
 
     for schema in ({"type": "object"}, {"$schema": "http://json-schema.org/draft-07/schema#", "oneOf": []}):
@@ -49,7 +49,7 @@ def test_json_behind_a_framing_is_read() -> None:
 
 
 def test_a_recursive_record_that_is_no_json_stays_a_record() -> None:
-    """A list of nodes has one field too, but that is a name somebody chose."""
+    """A recursive record that does not wrap JSON values keeps the names of its fields."""
     node = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}
     tree: Json = {"type": "record", "name": "Tree", "fields": []}
     tree["fields"] = [{"name": "size", "type": "int"}, {"name": "parts", "type": {"type": "array", "items": "Tree"}}]
@@ -60,7 +60,7 @@ def test_a_recursive_record_that_is_no_json_stays_a_record() -> None:
 
 
 def test_logical_types_inside_of_properties() -> None:
-    """Times are ISO 8601, decimals numbers, ids and symbols text, raw bytes base64."""
+    """Among the properties, times become ISO 8601, decimals numbers, ids and symbols text, and bytes base64."""
     kinds = {
         "at": ({"type": "long", "logicalType": "timestamp-millis"}, 1_424_730_535_111, "2015-02-23T22:28:55.111Z"),
         "micros": ({"type": "long", "logicalType": "timestamp-micros"}, 1_424_730_535_111_999, None),
@@ -98,7 +98,7 @@ def test_logical_types_inside_of_properties() -> None:
     ],
 )
 def test_fields_may_be_written_in_another_case(user: str, anonymous: str, moment: str) -> None:
-    """In Avro and in JSON, Segment's fields are known with or without underscores."""
+    """Segment's fields are known with and without underscores, in Avro and in JSON."""
     fields = {"type": "string", user: "string", anonymous: "string", moment: "string", "event": "string"}
     schema = {"type": "record", "name": "T", "fields": [{"name": name, "type": kind} for name, kind in fields.items()]}
     written = {"type": "track", user: "u", anonymous: "a", moment: "2015-02-23", "event": "E"}
@@ -109,7 +109,7 @@ def test_fields_may_be_written_in_another_case(user: str, anonymous: str, moment
 
 
 def test_names_inside_of_properties_are_the_senders() -> None:
-    """Only a message's own fields have Segment's names."""
+    """Names inside of traits and properties stay as the sender wrote them."""
     written = {"user_id": "other"}
 
     for schema, given in ((message_schema({"type": "map", "values": "string"}), written), ({"type": "object"}, None)):
@@ -123,7 +123,7 @@ def test_names_inside_of_properties_are_the_senders() -> None:
 
 
 def test_an_exact_name_comes_before_others_and_those_before_an_alias() -> None:
-    """A field that only resembles one of Segment's never takes its place."""
+    """An exact field name wins over one in another case, and that one over an alias."""
     both = message_schema("string", user_id="string")
     aliased = message_schema("string", customer="string")
     aliased["fields"][-1]["aliases"] = ["userId"]
@@ -141,7 +141,7 @@ def test_an_exact_name_comes_before_others_and_those_before_an_alias() -> None:
 
 @pytest.mark.parametrize("alias", ["userId", "user_id", "com.acme.userId"])
 def test_a_renamed_field_is_known_by_its_alias(alias: str) -> None:
-    """The writer's schema says what the field was called before."""
+    """A field is found by the alias that the writer's schema gives it."""
     schema = message_schema("string")
     schema["fields"][1] = {"name": "customer", "type": "string", "aliases": [alias]}
     written = {"type": "track", "customer": "u", "event": "Signed Up", "properties": json.dumps(PROPERTIES)}
@@ -150,7 +150,7 @@ def test_a_renamed_field_is_known_by_its_alias(alias: str) -> None:
 
 
 def test_several_types_of_event_may_share_a_topic() -> None:
-    """A union of records is read by its branch; a branch that is no message is named."""
+    """A union of records is read by its branch, and a branch that is no message is named."""
     track = framed(json.dumps(UNION), ("com.acme.Track", with_properties("{}")))
     identify = framed(
         json.dumps(UNION), ("com.acme.Identify", {"type": "identify", "anonymousId": "a", "traits": "{}"})
@@ -166,7 +166,7 @@ def test_several_types_of_event_may_share_a_topic() -> None:
 
 @pytest.mark.parametrize("tail", [b"", b"\x08", b"\x01", b"\xff" * 11])
 def test_a_branch_that_there_is_not_is_malformed(tail: bytes) -> None:
-    """The bytes contradict the union."""
+    """A branch number that the union does not have makes the value malformed."""
     outcome = reader_of(json.dumps(UNION))(b"\0\0\0\0\1" + tail)
 
     assert isinstance(outcome, Rejected)
@@ -208,7 +208,7 @@ def without(*names: str, **others: Any) -> Json:
     ],
 )
 def test_an_unsuitable_schema_is_told_by_name_with_what_it_lacks(schema: Any, told: str) -> None:
-    """Once for the schema, before any bytes are looked at."""
+    """An unsuitable schema is named with what it lacks before any of its bytes are read."""
     assert told in unsuitable(reader_of(json.dumps(schema))(b""))
 
 
@@ -222,7 +222,7 @@ def test_an_unsuitable_schema_is_told_by_name_with_what_it_lacks(schema: Any, to
     ],
 )
 def test_an_id_may_be_of_any_type_that_names_someone(kind: Any) -> None:
-    """A schema is not refused for a type that mapping can use."""
+    """A schema is suitable with any type of id that mapping can use."""
     outcome = reader_of(json.dumps(without("userId", userId=kind)))(b"\0\0\0\0\1")
 
     assert isinstance(outcome, Rejected)
@@ -238,7 +238,7 @@ def test_an_id_may_be_of_any_type_that_names_someone(kind: Any) -> None:
     ],
 )
 def test_a_schema_that_would_harm_is_not_used(schema: Json) -> None:
-    """Sizes and scales are checked with the schema, not with each record."""
+    """A schema with harmful sizes or scales is refused as a whole."""
     outcome = reader_of(json.dumps(schema))(b"\0\0\0\0\1\x0atrack\2u\2e\4{}" + b"\0" * 20)
 
     assert isinstance(outcome, Rejected)

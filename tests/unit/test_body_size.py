@@ -4,7 +4,7 @@ from processor.engine.body_size import LEAST_BYTES, BodySize
 
 
 def test_a_refusal_halves_it() -> None:
-    """And it is kept: what is taken afterwards does not bring the old one back."""
+    """A refused size halves the limit, which later successes do not raise again."""
     size = BodySize(1_000_000)
     size.refused(800_000)
     assert size.max_bytes == 400_000
@@ -13,7 +13,7 @@ def test_a_refusal_halves_it() -> None:
 
 
 def test_what_was_taken_is_no_less_than_the_limit() -> None:
-    """A refusal of a little more says nothing about half of it."""
+    """The limit does not fall below a size that was accepted since."""
     size = BodySize(1_000_000)
     size.taken(700_000)
     size.refused(800_000)
@@ -21,7 +21,7 @@ def test_what_was_taken_is_no_less_than_the_limit() -> None:
 
 
 def test_a_refusal_of_what_was_taken_before_counts() -> None:
-    """FullStory's limit may shrink."""
+    """A refusal of a size that was accepted before lowers the limit: FullStory's may have shrunk."""
     size = BodySize(1_000_000)
     size.taken(900_000)
     size.refused(800_000)
@@ -29,7 +29,7 @@ def test_a_refusal_of_what_was_taken_before_counts() -> None:
 
 
 def test_it_has_a_floor_and_never_grows_beyond_the_setting() -> None:
-    """A lone record that is larger makes a request all the same."""
+    """The limit stays between its floor and the setting."""
     size = BodySize(5_000)
     size.refused(100_000)
     assert size.max_bytes == 5_000
@@ -39,7 +39,7 @@ def test_it_has_a_floor_and_never_grows_beyond_the_setting() -> None:
 
 
 def test_what_was_refused_is_remembered() -> None:
-    """As much or more needs no further try."""
+    """A body of at least the size that was refused is not tried again."""
     size = BodySize(100_000)
     assert not size.is_refused(10**9)
     size.refused(50_000)

@@ -35,13 +35,13 @@ def judge(*halts: HaltReason, **facts: Any) -> Bottleneck:
     ],
 )
 def test_the_more_particular_cause_goes_first(facts: dict[str, bool], expected: Bottleneck) -> None:
-    """FullStory is what is left when records wait and nothing else explains it."""
+    """Of several causes the most particular is told; FullStory remains if nothing else explains the wait."""
     assert judge(**facts) is expected
 
 
 @pytest.mark.parametrize("reason", HaltReason)
 def test_every_halt_holds_something_back(reason: HaltReason) -> None:
-    """And has a cause that is told."""
+    """Each reason of a halt leads to a bottleneck that is told."""
     assert judge(reason) is {
         HaltReason.SCHEMA_REGISTRY: Bottleneck.REGISTRY,
         HaltReason.DEAD_LETTER_TOPIC: Bottleneck.DEAD_LETTERS,
@@ -55,7 +55,7 @@ def test_every_halt_holds_something_back(reason: HaltReason) -> None:
 
 
 def test_most_of_the_last_samples_decide() -> None:
-    """A moment's wait is none; what lasts is told, and forgotten when it is over."""
+    """A cause counts once most of the last samples have it, and is forgotten when it is over."""
     majority = Majority()
     verdicts = [majority.verdict]
     for sample, count in ((Bottleneck.NONE, 15), (Bottleneck.DESTINATION, 7), (Bottleneck.DESTINATION, 1)):
@@ -66,7 +66,7 @@ def test_most_of_the_last_samples_decide() -> None:
 
 
 def test_a_thread_without_a_pause_is_the_bottleneck_whatever_waits() -> None:
-    """Everything waits for it."""
+    """If the event loop never pauses, the CPU is the bottleneck, whatever else waits."""
     majority = Majority()
     majority.add(Bottleneck.DESTINATION, 0.9)
     assert majority.verdict is Bottleneck.CPU

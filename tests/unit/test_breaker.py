@@ -15,18 +15,18 @@ def breaker_after(answers: str) -> Breaker:
 
 @pytest.mark.parametrize("answers", ["F" * 9, "." * 20, ".F.." * 10, "F" * 9 + "." * 11, "." * 20 + "F" * 9])
 def test_some_failures_are_no_outage(answers: str) -> None:
-    """Nine in all, or fewer than half of the last twenty."""
+    """Nine failures in all, or fewer than half of the last twenty answers, are no outage."""
     assert breaker_after(answers).probe_at is None
 
 
 @pytest.mark.parametrize("answers", ["F" * 10, ".F" * 5, "." * 20 + "F" * 10])
 def test_half_of_the_last_answers_are(answers: str) -> None:
-    """The first probe comes soon; part of the wait is left to chance."""
+    """An outage begins when half of the last answers are failures, and its first probe comes soon."""
     assert breaker_after(answers).probe_at == pytest.approx(100.75)
 
 
 def test_probes_become_rarer_up_to_ten_seconds() -> None:
-    """Each after the failure of the one before."""
+    """After each failed probe the next one waits longer, up to ten seconds."""
     breaker = breaker_after("F" * 10)
     waits = []
     for _ in range(6):
@@ -39,13 +39,13 @@ def test_probes_become_rarer_up_to_ten_seconds() -> None:
 
 
 def test_a_failure_of_a_request_sent_before_puts_off_no_probe() -> None:
-    """Many end at once when an outage begins."""
+    """A request that was sent before the outage and fails now does not put off the next probe."""
     breaker = breaker_after("F" * 30)
     assert breaker.probe_at == pytest.approx(100.75)
 
 
 def test_any_answer_closes_it() -> None:
-    """And what was before is forgotten."""
+    """Any good answer ends the outage and clears the failures before it."""
     breaker = breaker_after("F" * 10 + ".")
     assert breaker.probe_at is None
     breaker = breaker_after("F" * 10 + "." + "F" * 9)

@@ -96,12 +96,12 @@ def test_the_dead_letter_topic_keeps_what_it_is_given(letters: Topic | None, exp
     ],
 )
 def test_the_cluster_can_serve_the_worker(known: dict[str, Any], expected: set[str]) -> None:
-    """What is missing, forbidden or too small is told."""
+    """Whatever the cluster lacks, forbids or limits too much becomes a finding."""
     assert ids(list(of_cluster(KAFKA, cluster(**known)))) == expected
 
 
 def test_a_topic_that_another_setting_names_is_not_what_was_meant() -> None:
-    """Neither a topic that is read already, nor the dead-letter topic; only what is left."""
+    """Neither a topic that is read already nor the dead-letter topic is proposed for a missing one."""
     kafka = KAFKA.model_copy(update={"topics": ("segment", "segments")})
     topics = {"segment": topic(), "letters": topic()}
 
@@ -133,7 +133,7 @@ def test_the_group_can_go_on_where_it_stands(committed: int, expected: set[str],
 
 
 def test_a_new_group_that_begins_at_the_end_is_not_behind() -> None:
-    """It never reads what is there already; Kafka's word for the state of such a group, dead, would only alarm."""
+    """A new group that begins at the end has no lag, and Kafka's word for its state, dead, is not shown."""
     latest = KAFKA.model_copy(update={"start": "latest"})
     new = cluster(group=Group("dead", 0, is_allowed=True))
     found = of_group(latest, new, {PARTITION: Stored(-1001, "")}, {PARTITION: OffsetRange(10, 20)})
@@ -144,7 +144,7 @@ def test_a_new_group_that_begins_at_the_end_is_not_behind() -> None:
 
 
 def test_a_group_at_work_tells_its_members() -> None:
-    """State and number of members are Kafka's."""
+    """A group at work is shown with the state and number of members that Kafka gives."""
     working = cluster(group=Group("stable", 2, is_allowed=True))
     found = of_group(KAFKA, working, {PARTITION: Stored(12, "")}, {PARTITION: OffsetRange(10, 20)})
 
@@ -154,7 +154,7 @@ def test_a_group_at_work_tells_its_members() -> None:
 
 
 def test_a_gap_that_the_settings_pass_is_a_warning() -> None:
-    """The operator has decided."""
+    """A gap is only a warning if the operator chose to pass gaps over."""
     going_on = KAFKA.model_copy(update={"on_gap": "continue"})
     found = of_group(going_on, cluster(), {PARTITION: Stored(1, "")}, {PARTITION: OffsetRange(10, 20)})
 
@@ -162,7 +162,7 @@ def test_a_gap_that_the_settings_pass_is_a_warning() -> None:
 
 
 def test_a_group_that_may_not_be_joined_is_an_error() -> None:
-    """By its rights; where they are not told, its commits were read, and that is enough."""
+    """A group without the right to join is an error; where Kafka tells no rights, readable commits suffice."""
     forbidden = cluster(group=Group("empty", 0, is_allowed=False))
 
     assert ids(list(of_group(KAFKA, forbidden, {}, {}))) == {"group.forbidden"}
@@ -170,7 +170,7 @@ def test_a_group_that_may_not_be_joined_is_an_error() -> None:
 
 
 def test_a_cluster_that_tells_no_rights_forbids_nothing() -> None:
-    """Managed clusters and old brokers answer with an empty list."""
+    """An empty list of rights, as managed clusters and old brokers answer, is no error."""
     assert allows([AclOperation.DESCRIBE], AclOperation.WRITE) is False
     assert allows([AclOperation.DESCRIBE, AclOperation.WRITE], AclOperation.WRITE) is True
     assert allows([], AclOperation.WRITE) is None
@@ -189,7 +189,7 @@ def test_a_cluster_that_tells_no_rights_forbids_nothing() -> None:
     ],
 )
 def test_a_sample_takes_evenly_from_partitions(sizes: list[int], count: int, expected: list[int]) -> None:
-    """Of each the latest, no more than `count` in all, and what one lacks the others give."""
+    """A sample takes the latest records evenly, no more than `count`, and makes up for short partitions."""
     held = {TopicPartition("t", number): OffsetRange(7, 7 + size) for number, size in enumerate(sizes)}
     taken = latest(held, count)
 

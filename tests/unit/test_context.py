@@ -25,7 +25,7 @@ def taken(context: Json) -> tuple[Json, list[str]]:
 
 
 def test_everything_that_both_know_is_taken() -> None:
-    """Each field from its place, in FullStory's order of groups whatever Segment's is."""
+    """Every field that both sides know is taken, in FullStory's order of groups."""
     context = {
         "screen": {"height": 844, "width": 390, "density": 3},
         "ip": "192.0.2.7",
@@ -90,7 +90,7 @@ def test_everything_that_both_know_is_taken() -> None:
     ],
 )
 def test_a_field_is_taken_in_its_form(context: Json, expected: Json) -> None:
-    """What is absent or empty is nothing to speak of."""
+    """A field is taken if it has the right form; an absent or empty one is left out without a note."""
     found, places = taken(context)
 
     assert repr(found) == repr(expected), "types included"
@@ -132,7 +132,7 @@ def test_a_field_is_taken_in_its_form(context: Json, expected: Json) -> None:
     ],
 )
 def test_what_has_another_form_is_left_out(context: Json, place: str) -> None:
-    """FullStory might refuse the event for it; the place is noted, the value is not."""
+    """A field of another form is left out, and the note names its place, not its value."""
     assert taken(context) == ({}, [place])
 
 
@@ -151,7 +151,7 @@ def test_what_has_another_form_is_left_out(context: Json, place: str) -> None:
 )
 @pytest.mark.parametrize("write", [dict, json.dumps], ids=["object", "text"])
 def test_what_is_denied_is_not_sent_and_noted(write: Any, deny: tuple[str, ...], left: Json, denied: list[str]) -> None:
-    """A field alone or all that belongs to a part; what is not there is no change."""
+    """A denied field, or a whole part, is left out and noted; one that is not there is no change."""
     given = {"page": {"url": "u"}, "userAgent": "a", "location": {"city": "c"}, "ip": "192.0.2.7"}
     notes: list[tuple[PropertyRule, str]] = []
     contexts = EventContexts(deny)
@@ -162,7 +162,7 @@ def test_what_is_denied_is_not_sent_and_noted(write: Any, deny: tuple[str, ...],
 
 
 def test_a_context_that_repeats_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is remembered says the same, notes included, and neither many nor long texts are kept."""
+    """A remembered context gives the same result, notes included; few are kept, and no long ones."""
     monkeypatch.setattr(context_module, "_REMEMBERED_TEXTS", 3)
     contexts = EventContexts()
     texts = [json.dumps({"ip": f"192.0.2.{number}", "page": 5}) for number in range(10)]

@@ -32,7 +32,7 @@ def headers(
 
 
 def test_a_dead_letter_says_where_it_came_from_and_why() -> None:
-    """Every header, with the form of its value."""
+    """A dead letter has every header, each with a value of its form."""
     assert headers() == [
         ("__dlq.errors.topic", "segment.track"),
         ("__dlq.errors.partition", "7"),
@@ -55,14 +55,14 @@ def test_a_dead_letter_says_where_it_came_from_and_why() -> None:
 
 
 def test_a_record_that_was_never_posted_counts_as_one_delivery() -> None:
-    """Kafka's own dead letters begin to count at 1; our attempts tell the truth."""
+    """The delivery count begins at 1, as in Kafka's own dead letters; the attempts header has the true number."""
     found = dict(headers(UNTRIED, attempts=Attempts(0, 0.0, 0.0)))
 
     assert (found["__dlq.errors.delivery.count"], found["fullstory.dlq.attempts"]) == ("1", "0")
 
 
 def test_a_records_own_headers_stay_in_front() -> None:
-    """Byte for byte, null values and repeated names included."""
+    """The record's own headers come first, byte for byte, with null values and repeated names."""
     own: Headers = [("traceparent", b"00-\xff"), ("x", None), ("x", b"")]
 
     found = dead_letter_headers(STAMP, SOURCE, record(own), REJECTED, Attempts(1, 0.0, 0.0))
@@ -96,14 +96,14 @@ def test_the_last_headers_tell_nothing_of_an_earlier_dead_letter() -> None:
     ],
 )
 def test_the_redrive_count_is_what_the_last_good_header_says(values: list[bytes | None], expected: str) -> None:
-    """Nonsense in a header, or more digits than any count has, is no count."""
+    """The redrive count is read from the last valid header; nonsense counts as no redrive."""
     own: Headers = [(REDRIVE_COUNT, value) for value in values]
 
     assert headers(own=own)[-1] == (REDRIVE_COUNT, expected)
 
 
 def test_texts_are_bounded_and_always_encodable() -> None:
-    """A detail may quote what FullStory answered as its code."""
+    """Header texts are cut to a bound and can always be encoded, whatever FullStory answered."""
     found = dict(headers(Rejected(DeadLetterReason.REJECTED, "\ud800" + "x" * 5_000)))
 
     assert found["fullstory.dlq.detail"] == "?" + "x" * 511
@@ -117,10 +117,10 @@ def rows(heading: str) -> list[str]:
 
 
 def test_every_header_is_documented() -> None:
-    """In the order in which they are written."""
+    """docs/dead-letters.md lists every header in the order in which they are written."""
     assert rows("Headers") == [name for name, _ in headers()]
 
 
 def test_every_reason_is_documented() -> None:
-    """With what is wrong and what to do."""
+    """docs/dead-letters.md has every reason, with what is wrong and what to do."""
     assert rows("Reasons") == list(DeadLetterReason)

@@ -53,12 +53,12 @@ def declare(properties: dict[str, Any]) -> dict[str, str]:
     ],
 )
 def test_whole_numbers_and_times_are_declared(value: Any, declared: str | None) -> None:
-    """And nothing else: of the rest, inference is right."""
+    """Only whole numbers and times are declared, because FullStory infers all else correctly."""
     assert declare({"p": value}) == ({} if declared is None else {"p": declared})
 
 
 def test_paths_are_dotted_and_in_order() -> None:
-    """Each level of a nested object adds its name, as it is sent."""
+    """The path of a nested property joins the names of its levels with dots, as they are sent."""
     assert list(declare({"z": 1, "a b": {"b": {"c": [1, None]}, "d": 2}, "e": {"f": "x"}}).items()) == [
         ("z", "int"),
         ("ab.b.c", "ints"),
@@ -70,12 +70,12 @@ def test_paths_are_dotted_and_in_order() -> None:
     "value", ["x" * 8_193, [1, "a"], [[1]], [{"a": 1}], None, [None], {}, float("nan"), ["2015-02-23T22:28:55Z", 1]]
 )
 def test_what_is_not_sent_as_it_is_is_not_declared(value: Any) -> None:
-    """Neither what is dropped, nor an array that is sent as text."""
+    """A property that is dropped, or an array sent as text, is not declared."""
     assert declare({"p": value}) == {}
 
 
 def test_what_is_beyond_the_limit_of_names_is_not_declared() -> None:
-    """At any level."""
+    """Names beyond the limit are not declared, at any level."""
     within = declare({**{f"n{number}": 1 for number in range(498)}, "a": {"b": 1, "c": 2}, "d": 3, "e": {"f": 1}})
 
     assert list(within)[-2:] == ["n497", "a.b"]

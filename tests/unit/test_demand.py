@@ -24,18 +24,18 @@ A, B, C = (TopicPartition("t", number) for number in range(3))
 def test_a_partition_pauses_at_its_share_and_resumes_at_half(
     held: tuple[int, int], paused: tuple[bool, bool], expected: dict[TopicPartition, bool]
 ) -> None:
-    """All pause while the budget of 100 is used up, even those that hold little."""
+    """A partition pauses at its share; with the budget used up all pause, even those that hold little."""
     demands = {each: Demand(*of) for each, of in zip((A, B), zip(held, paused, strict=True), strict=True)}
     assert balance(demands, 100, None) == expected
 
 
 def test_one_may_be_exempt() -> None:
-    """It is resumed when it is paused, and never paused."""
+    """An exempt partition is never paused, and is resumed if it was."""
     demands = {A: Demand(500, is_paused=True), B: Demand(500, is_paused=False)}
     assert balance(demands, 100, A) == {A: False, B: True}
     assert balance(demands, 100, B) == {}
 
 
 def test_nothing_is_owned() -> None:
-    """And nothing is to be done."""
+    """Without partitions there is nothing to pause or resume."""
     assert balance({}, 100, None) == {}

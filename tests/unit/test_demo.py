@@ -63,7 +63,7 @@ def good_closing() -> Closing:
 
 
 def test_what_does_not_balance_ends_the_program_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The faults are named, the end of the log is shown, and no script takes it for a success."""
+    """If the account does not balance, the faults and the end of the log are shown, and the exit code is 1."""
 
     async def lossy(_script: Script, log: structlog.typing.FilteringBoundLogger, audience: play.Audience) -> Closing:
         log.warning("something happened")
@@ -82,7 +82,7 @@ def test_what_does_not_balance_ends_the_program_with_1(monkeypatch: pytest.Monke
 
 
 def test_a_fault_of_the_embedded_kafka_is_said_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no account then, and the exit code says so."""
+    """A fault of the embedded Kafka ends the program with a message and its exit code, without an account."""
 
     async def broken(*_: object) -> NoReturn:
         raise SourceError("the embedded Kafka did not take a record")
@@ -96,7 +96,7 @@ def test_a_fault_of_the_embedded_kafka_is_said_without_a_traceback(monkeypatch: 
 
 @pytest.mark.parametrize("options", [["--duration", "0"], ["--rate", "0"], ["--seed", "-1"], ["--faults", "all"]])
 def test_options_that_make_no_sense_are_refused(options: list[str]) -> None:
-    """They end in click's message, before anything is started."""
+    """Contradictory options end in click's message before anything is started."""
     assert CliRunner().invoke(demo, options).exit_code == 2
 
 
@@ -169,7 +169,7 @@ def play_with(
 
 
 def test_a_worker_that_crashes_ends_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said why, and the account does not balance even if nothing was produced."""
+    """If the worker crashes, the demo says why and does not balance, even if nothing was produced."""
     closing = play_with(StubWorker(SourceError("the broker is gone")), monkeypatch)
 
     assert not closing.is_balanced
@@ -177,7 +177,7 @@ def test_a_worker_that_crashes_ends_the_demo(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_demo_in_which_nothing_moves_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that never joins and never consumes can't keep it going; all that was produced is lost."""
+    """A worker that never consumes does not keep the demo going; all that was produced counts as lost."""
     monkeypatch.setattr(play, "PATIENCE_S", 0.1)
 
     closing = play_with(StubWorker(), monkeypatch)
@@ -190,7 +190,7 @@ def test_a_demo_in_which_nothing_moves_is_given_up(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("severity", Severity)
 def test_a_storm_has_an_outage(severity: Severity, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nothing else has; the faults of each go with it from the beginning."""
+    """Only a storm has an outage; the other faults of each scenario act from the beginning."""
     monkeypatch.setattr(play, "PATIENCE_S", 0.1)
 
     closing = play_with(StubWorker(state=IDLE), monkeypatch, script=replace(SCRIPT, severity=severity))
@@ -215,7 +215,7 @@ class Impatient(NoDisplay):
 
 
 def test_what_stands_still_on_purpose_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A total outage, or a revoked key, may last for as long as the user likes."""
+    """The demo waits as long as an outage or a revoked key lasts."""
     monkeypatch.setattr(play, "PATIENCE_S", 0.0)
     out = replace(sandbox_options(SCRIPT), faults=Faults(outage_status=503))
     monkeypatch.setattr(play, "sandbox_options", lambda _: out)
@@ -230,13 +230,13 @@ def test_what_stands_still_on_purpose_is_not_given_up(monkeypatch: pytest.Monkey
 
 
 def test_a_run_in_which_everything_adds_up_balances() -> None:
-    """There is nothing to name."""
+    """A run whose counters and arrivals agree has no faults."""
     assert list(good_closing().faults()) == []
     assert good_closing().is_balanced
 
 
 def test_what_the_account_found_is_named() -> None:
-    """Faults of single records and the number of the lost."""
+    """The faults of single records and the number of lost ones are named."""
     closing = good_closing()
     lossy = replace(closing, balance=replace(closing.balance, lost=2, faults=["(0, 3) is nowhere"]))
 
@@ -244,7 +244,7 @@ def test_what_the_account_found_is_named() -> None:
 
 
 def test_counters_that_do_not_balance_are_named() -> None:
-    """A record that was consumed and has no end is a fault even if it was found."""
+    """A consumed record without an end in the counters is a fault, even if it arrived."""
     closing = good_closing()
     unequal = replace(closing, tally=replace(closing.tally, consumed=11))
 
@@ -252,7 +252,7 @@ def test_counters_that_do_not_balance_are_named() -> None:
 
 
 def test_counters_that_differ_from_what_was_found_are_named() -> None:
-    """Counting one record as filtered by another rule is a fault that no sum shows."""
+    """A record that is counted under another filter rule than its own is a fault."""
     closing = good_closing()
     wrong = replace(closing.tally, filtered=Counter({FilterReason.INTEGRATIONS: 1}))
 
@@ -263,7 +263,7 @@ def test_counters_that_differ_from_what_was_found_are_named() -> None:
 
 @pytest.mark.parametrize(("announced", "is_balanced"), [(0, False), (2, False), (3, True)])
 def test_only_repeats_that_the_worker_announced_are_accepted(announced: int, *, is_balanced: bool) -> None:
-    """Whatever is sent again has the same key, or is counted as redelivered."""
+    """A repeated effect is a fault unless the worker counted it as redelivered."""
     closing = good_closing()
     repeated = replace(
         closing,
@@ -285,7 +285,7 @@ def test_after_the_loss_of_partitions_records_may_come_twice_and_none_may_be_los
 
 
 def test_an_offset_that_was_not_committed_is_named() -> None:
-    """Every partition has to be committed to its end, and no further."""
+    """A partition that is committed short of its end, or beyond it, is a fault."""
     assert list(replace(good_closing(), committed={0: 5, 1: 4}).faults()) == [
         "partition 0 ends at 6 and is committed to 5"
     ]
@@ -295,7 +295,7 @@ def test_an_offset_that_was_not_committed_is_named() -> None:
 
 
 def test_traffic_keeps_its_rate_and_waits_for_the_consumer() -> None:
-    """What is due is produced a little at a time, and never more than the embedded Kafka can keep."""
+    """Traffic keeps its rate in small portions, and never exceeds what the embedded Kafka can keep."""
     with MockCluster(TOPIC) as cluster:
         traffic = Traffic(cluster, replace(SCRIPT, rate=1_000))
         traffic.advance(0.1, 0)
@@ -322,7 +322,7 @@ def _serve(cluster: MockCluster, traffic: Traffic) -> None:
 
 
 def test_the_embedded_kafka_gives_back_what_it_took() -> None:
-    """Key, value and headers come back byte for byte; a group that never committed stands at the beginning."""
+    """Key, value and headers come back byte for byte, and a new group stands at the beginning."""
     headers = [("source", b"web"), ("empty", b""), ("absent", None)]
     taken: list[tuple[int, int]] = []
     with MockCluster("letters") as cluster:
@@ -343,7 +343,7 @@ def test_the_embedded_kafka_gives_back_what_it_took() -> None:
 
 
 def test_records_that_the_embedded_kafka_deleted_unread_are_no_silent_gap() -> None:
-    """It keeps some megabytes of a partition: a reader that is too slow is told."""
+    """A reader that is too slow for the embedded Kafka is told that records were deleted."""
     acknowledged: list[int] = []
     with MockCluster("letters") as cluster:
         for _ in range(40):
@@ -360,7 +360,7 @@ def _read_on(tail: Tail) -> NoReturn:
 
 
 def test_the_tally_adds_up_what_the_worker_tells() -> None:
-    """Each notice that counts is counted, and freshness is how old records were when they settled."""
+    """The tally counts each notice, and takes freshness from the age of records as they settle."""
     tally = WorkerTally(wall=lambda: 100.0)
     settled = Settled(
         Counter({Kind.EVENT: 3}),
@@ -390,7 +390,7 @@ def test_the_tally_adds_up_what_the_worker_tells() -> None:
 
 
 def test_the_worker_is_set_up_for_the_sandbox_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a registry nor a key of the user's environment gets in."""
+    """The demo's worker uses neither a registry nor a key of the user's environment."""
     monkeypatch.setenv("PROCESSOR_SCHEMA_REGISTRY__URL", "http://registry:8081")
     monkeypatch.setenv("PROCESSOR_FULLSTORY__API_KEY", "na1.theirs")
 
@@ -427,7 +427,7 @@ PROGRESS = Progress(
 
 
 def test_outside_of_a_terminal_a_moment_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Everything stands in one line of plain text, halts included; the weather has its own when it changes."""
+    """Without a terminal, each moment is one line of plain text, and the weather has a line when it changes."""
     lines = Lines()
     for progress in (PROGRESS, PROGRESS, replace(PROGRESS, weather=[])):
         lines.show(progress)
@@ -448,7 +448,7 @@ def test_outside_of_a_terminal_a_moment_is_a_line(capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize(("width", "height"), [(120, 40), (30, 5), (1, 1)])
 def test_in_a_terminal_a_moment_is_a_table_whatever_its_size(width: int, height: int) -> None:
-    """It is drawn, drawn again and taken away, also where it does not fit."""
+    """In a terminal of any size, the table is drawn, drawn again and removed."""
     file = io.StringIO()
     with LiveTable(Console(file=file, force_terminal=True, width=width, height=height)) as table:
         table.show(PROGRESS)
@@ -468,7 +468,7 @@ def test_in_a_terminal_a_moment_is_a_table_whatever_its_size(width: int, height:
     ],
 )
 def test_the_weather_has_the_colour_of_its_severity(weather: list[Condition], said: str) -> None:
-    """Green where all is well, yellow where some goes wrong, red where nothing can be delivered."""
+    """The weather is green if all is well, yellow if some goes wrong, and red if nothing can be delivered."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, color_system="standard", width=100, height=40, no_color=False)
     with LiveTable(console) as table:
@@ -478,7 +478,7 @@ def test_the_weather_has_the_colour_of_its_severity(weather: list[Condition], sa
 
 
 def test_a_file_is_no_terminal_even_if_colours_are_forced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Colours in a log are one thing, a table that moves another."""
+    """Forced colours do not make a moving table of a log file."""
     monkeypatch.setenv("FORCE_COLOR", "1")
 
     assert isinstance(display_for(Console(file=io.StringIO())), Lines)

@@ -23,7 +23,7 @@ DEADLINE_S = 120.0
 
 @pytest.mark.parametrize("faults", ["none", "storm"])
 def test_the_program_accounts_for_every_record(faults: str) -> None:
-    """Whatever goes wrong at FullStory nothing is lost; the environment has no say and standard error stays clean."""
+    """Whatever goes wrong at FullStory, nothing is lost; the environment has no effect, and standard error is empty."""
     environment = {**os.environ, "PROCESSOR_KAFKA__TOPICS": "theirs", "PROCESSOR_HTTP__PORT": "1", "PROCESSOR_X": "y"}
 
     ended = subprocess.run(
@@ -43,7 +43,7 @@ def test_the_program_accounts_for_every_record(faults: str) -> None:
 
 
 def test_the_program_ends_early_with_the_account_of_what_there_was(tmp_path: Path) -> None:
-    """SIGINT while records are produced: no more of them, the rest is delivered, and the log is where it was wanted."""
+    """SIGINT ends production; what was produced is delivered and accounted for, and the log is kept."""
     log = tmp_path / "log"
     options = ["--duration", "600", "--rate", "200", "--log", str(log)]
     with subprocess.Popen([*PROGRAM, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
@@ -60,7 +60,7 @@ def test_the_program_ends_early_with_the_account_of_what_there_was(tmp_path: Pat
 
 
 def test_the_program_stays_up_until_it_is_told_to_end() -> None:
-    """With --keep the addresses hold after the account, for a browser; then one signal ends everything."""
+    """With --keep, the pages stay up after the account until one signal ends everything."""
     with conversation("--duration", "1", "--rate", "100", "--faults", "none", "--keep") as (program, said):
         addresses = page_addresses(said)
         before = until(said, "Everything stays up until you press Ctrl-C:")
@@ -78,7 +78,7 @@ def test_the_program_stays_up_until_it_is_told_to_end() -> None:
 
 
 def test_a_second_signal_leaves_the_rest_in_kafka_and_accounts_for_it() -> None:
-    """While FullStory is out nothing can be delivered; who does not wait for it has lost nothing."""
+    """A second signal does not wait for FullStory: the undelivered records are accounted for, and none is lost."""
     with conversation("--duration", "600", "--rate", "200", "--faults", "none") as (program, said):
         _, fullstory = page_addresses(said)
         fetched(f"{fullstory}sandbox/faults", b'{"outage_status": 503}')
@@ -94,7 +94,7 @@ def test_a_second_signal_leaves_the_rest_in_kafka_and_accounts_for_it() -> None:
 
 
 def test_faults_that_the_user_switches_on_are_in_the_account() -> None:
-    """Items that FullStory refuses at a click are neither lost nor a surprise."""
+    """Items that a fault of the user's makes FullStory refuse are accounted for as rejected."""
     with conversation("--duration", "600", "--rate", "200", "--faults", "none") as (program, said):
         _, fullstory = page_addresses(said)
         fetched(f"{fullstory}sandbox/faults", b'{"item_failure_ratio": 0.05}')
@@ -109,7 +109,7 @@ def test_faults_that_the_user_switches_on_are_in_the_account() -> None:
 
 
 def test_a_reader_that_has_seen_enough_ends_the_program_without_a_traceback() -> None:
-    """As `demo | head` does."""
+    """A closed pipe, as after `demo | head`, ends the program without a traceback."""
     with subprocess.Popen(
         [*PROGRAM, "--rate", "50"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as program:
@@ -158,7 +158,7 @@ def fetched(url: str, data: bytes | None = None) -> str:
 
 @pytest.mark.parametrize(("no_color", "width"), [("", 60), ("1", 80)])
 def test_in_a_terminal_it_has_colours_and_keeps_within_its_columns(no_color: str, width: int) -> None:
-    """No line is longer than the terminal; NO_COLOR is respected, also while the table moves."""
+    """No line is longer than the terminal is wide, and NO_COLOR is respected."""
     own, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (40, width))
     environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": no_color, MAKE: "make"}

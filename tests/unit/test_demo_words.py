@@ -41,7 +41,7 @@ def plain(rows: list[Row], width: int | None) -> list[str]:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_rows_fit_the_terminal_and_no_word_breaks(width: int) -> None:
-    """A word stays whole, and a number stays with its name or unit."""
+    """Rows wrap between words, and a number stays with its name or unit."""
     lines = plain([Row("dead-lettered", "1,234", REASONS), Row("", "", "explained " * 20), Row("lost", "0")], width)
 
     assert max(map(len, lines)) <= width
@@ -53,7 +53,7 @@ def test_rows_fit_the_terminal_and_no_word_breaks(width: int) -> None:
 
 
 def test_numbers_stand_in_a_column_and_details_beside_them() -> None:
-    """The names decide where numbers stand, the numbers where details stand."""
+    """Numbers begin at the same column, and so do the details beside them."""
     assert plain([Row("produced", "3,600", "(so many)"), Row("lost", "0"), Row("weather", "", "fine")], 80) == [
         "produced  3,600  (so many)",
         "lost          0",
@@ -62,7 +62,7 @@ def test_numbers_stand_in_a_column_and_details_beside_them() -> None:
 
 
 def test_where_details_have_no_room_they_stand_below() -> None:
-    """In a very narrow terminal they begin under the name."""
+    """In a narrow terminal, details begin on a line of their own below the name."""
     assert plain([Row("make run", "", "a FullStory that stays")], 24) == [
         "make run",
         "    a FullStory that",
@@ -71,12 +71,12 @@ def test_where_details_have_no_room_they_stand_below() -> None:
 
 
 def test_outside_of_a_terminal_nothing_is_wrapped() -> None:
-    """A line is what a tool can search."""
+    """Without a terminal each row is one line, so that a tool can search it."""
     assert plain([Row("dead-lettered", "1,234", REASONS)], None) == [f"dead-lettered  1,234  {REASONS}"]
 
 
 def test_the_style_of_a_row_is_that_of_its_number_or_of_its_words() -> None:
-    """Names are bold."""
+    """A row takes the style of its number, or of its words if it has none; names are bold."""
     ((name, number, detail), (_, words)) = lay_out(
         [Row("lost", "1", "(so many)", BAD), Row("halted", "", "why", BAD)], 80
     )
@@ -86,7 +86,7 @@ def test_the_style_of_a_row_is_that_of_its_number_or_of_its_words() -> None:
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
-    """What was long ago does not count."""
+    """The rate counts the last seconds only."""
     rate = Rate()
 
     assert rate.see(0.0, 0) == 0.0
@@ -99,7 +99,7 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
 
 
 def test_rejected_records_are_explained_by_the_fault_in_force() -> None:
-    """The share is that of the sandbox; where nothing refuses items, nothing is explained."""
+    """Rejections are explained by the share that the sandbox refuses, or not at all if it refuses none."""
     dead_lettered = Counter({DeadLetterReason.REJECTED: 84})
 
     assert list(letters_explained(dead_lettered, conditions(Faults(item_failure_ratio=0.01)), 0.0)) == [
@@ -109,7 +109,7 @@ def test_rejected_records_are_explained_by_the_fault_in_force() -> None:
 
 
 def test_spoiled_and_large_records_are_explained() -> None:
-    """What the traffic spoils, and what the demo's FullStory finds too large."""
+    """Records that the traffic spoils or that are too large for the demo's FullStory are explained."""
     dead_lettered = Counter(
         {DeadLetterReason.TOO_LARGE: 2, DeadLetterReason.MALFORMED: 3, DeadLetterReason.UNKNOWN_TYPE: 1}
     )
@@ -132,7 +132,7 @@ def test_spoiled_and_large_records_are_explained() -> None:
     ],
 )
 def test_requests_that_were_sent_again_are_explained(reason: RetryReason, faults: Faults, said: str) -> None:
-    """Each reason by what causes it, and by nothing else."""
+    """Each reason for a retry is explained by the fault that causes it, and by no other."""
     retries = Counter({reason: 9})
 
     (found,) = retries_explained(retries, conditions(faults))
@@ -142,7 +142,7 @@ def test_requests_that_were_sent_again_are_explained(reason: RetryReason, faults
 
 
 def test_a_number_with_several_causes_names_them_all_once() -> None:
-    """Faults that came and went and came again are one cause."""
+    """A number names each of its causes once, even if a fault came and went."""
     limited = conditions(Faults(throttle_ratio=0.1), requests_per_s=10.0)
 
     (found,) = retries_explained(Counter({RetryReason.THROTTLED: 3}), [*limited, *limited])
@@ -152,7 +152,7 @@ def test_a_number_with_several_causes_names_them_all_once() -> None:
 
 
 def test_the_weather_is_what_acts_now() -> None:
-    """While an outage lasts nothing else acts; it says until when."""
+    """While an outage lasts, the weather shows it alone, with its end."""
     outage = replace(conditions(Faults(outage_status=503, error_ratio=0.1))[0], until=1_000_012.0)
     until = time.strftime("%H:%M:%S", time.localtime(1_000_012))
 
@@ -177,7 +177,7 @@ def test_a_storm_has_an_outage_in_the_middle() -> None:
 
 
 def test_started_by_make_the_next_commands_are_make_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a shell reads them."""
+    """Below `make`, the proposed commands are make's, quoted as a shell reads them."""
     monkeypatch.setenv(MAKE, "make")
 
     assert pasted("demo", "--faults storm") == 'make run ARGS="--faults storm"'
@@ -186,7 +186,7 @@ def test_started_by_make_the_next_commands_are_make_s(monkeypatch: pytest.Monkey
 
 
 def test_the_program_is_named_as_it_was_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """By its name where the shell finds it, else by the path that the user gave, quoted."""
+    """Proposed commands use the program's name if the shell finds it, else the path that the user gave, quoted."""
     monkeypatch.delenv(MAKE, raising=False)
     program = tmp_path / "a folder" / "segment-fullstory"
     program.parent.mkdir()
@@ -203,7 +203,7 @@ def test_the_program_is_named_as_it_was_started(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("folder", [ROOT, ROOT.parent])
 def test_make_says_how_it_was_called(folder: Path) -> None:
-    """In its own folder `make` is enough; from elsewhere the command names the folder."""
+    """In its own folder the command is `make`; from elsewhere it names the folder."""
     environment = {"PATH": os.environ["PATH"], "PWD": str(folder)}
 
     told = subprocess.run(

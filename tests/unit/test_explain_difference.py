@@ -50,7 +50,7 @@ USER = {"uid": "u", "properties": {"plan": "pro", "nested": {"deep": 1}, "empty"
     ],
 )
 def test_what_differs_is_named_by_field(after: Explanation, expected: list[str]) -> None:
-    """An outcome, an endpoint, or values of the body that came, went or changed; also the type of a number counts."""
+    """A difference names the outcome, the endpoint or the fields of the body that changed; types count."""
     assert [each.kind for each in differences(explained(USER), after)] == expected
 
 

@@ -32,7 +32,7 @@ def test_a_name_is_forwarded_when_it_is_allowed_and_not_denied(
     name: str,
     is_forwarded: bool,  # noqa: FBT001
 ) -> None:
-    """Globs match whole names, case included; what is denied is denied whatever allows it."""
+    """Globs match whole names with their case, and a denied name is denied whatever allows it."""
     decide = forwards(allow, deny)
 
     assert decide is not None
@@ -40,5 +40,5 @@ def test_a_name_is_forwarded_when_it_is_allowed_and_not_denied(
 
 
 def test_without_globs_there_is_nothing_to_decide() -> None:
-    """So nothing is asked."""
+    """Without globs there is no filter to ask."""
     assert forwards([], []) is None

@@ -53,12 +53,12 @@ def test_each_framing_gives_the_same_event(given: Record, ids: set[SchemaId]) ->
 
 
 def test_the_ids_of_many_records_are_those_that_decoding_looks_up() -> None:
-    """Each once, whatever framings a batch mixes."""
+    """Each schema of a batch is listed once, whatever framings the batch mixes."""
     assert schema_ids([given for given, _ in FRAMED.values()] * 2) == READERS.keys()
 
 
 def test_a_value_whose_header_names_the_schema_is_not_looked_at() -> None:
-    """Its content may begin like any framing: no other schema may be asked for."""
+    """If a header names the schema, the value's first bytes are not taken for a framing."""
     contents = [b"\0\0\0\0\1", b"\xc3\x01" + bytes(8), b"{}"]
 
     assert schema_ids([with_headers(each, (HEADER, b"\1" + GUID.bytes)) for each in contents]) == {Guid(GUID.bytes)}
@@ -66,7 +66,7 @@ def test_a_value_whose_header_names_the_schema_is_not_looked_at() -> None:
 
 @pytest.mark.parametrize("header", [None, b"", b"\1", b"\0\0\0\0", b"\0" + bytes(16), b"\1" + bytes(15), b"\2" * 17])
 def test_a_header_that_names_no_schema_is_malformed(header: bytes | None) -> None:
-    """The value has no framing of its own then, so nothing can be read."""
+    """A header with an unreadable schema makes the record malformed."""
     outcome = decode(with_headers(b"\0\0\0\0\7" + BODY, (HEADER, header)), READERS)
 
     assert isinstance(outcome, Rejected)
@@ -77,7 +77,7 @@ def test_a_header_that_names_no_schema_is_malformed(header: bytes | None) -> Non
 
 @pytest.mark.parametrize("value", [b"\xc3", b"\xc3\x01", b"\xc3\x01" + bytes(7), b"\xc3\x02" + bytes(9)])
 def test_a_cut_prefix_is_malformed(value: bytes) -> None:
-    """It names no schema."""
+    """A value that is shorter than its framing's prefix is malformed."""
     outcome = decode(record(value), READERS)
 
     assert isinstance(outcome, Rejected)
@@ -95,12 +95,12 @@ def test_a_cut_prefix_is_malformed(value: bytes) -> None:
     ],
 )
 def test_an_unknown_schema_is_named_as_the_record_names_it(given: Record, told: str) -> None:
-    """The dead letter says what was looked for."""
+    """The rejection names the unknown schema in the record's own form."""
     assert decode(given, {}) == Rejected(DeadLetterReason.UNKNOWN_SCHEMA, f"no schema has {told}")
 
 
 def test_a_tombstone_names_no_schema_even_where_its_header_does() -> None:
-    """There is nothing to decode, and nothing to wait for."""
+    """A tombstone asks for no schema, even if its header names one."""
     headers: Headers = [(HEADER, b"\1" + GUID.bytes)]
 
     assert not schema_ids([with_headers(None, *headers), with_headers(b"", *headers)])
@@ -118,7 +118,7 @@ def test_a_tombstone_names_no_schema_even_where_its_header_does() -> None:
     ],
 )
 def test_fingerprints_are_those_of_avros_own_implementation(schema: str, java: int) -> None:
-    """The numbers are of Avro's test data for schema normalisation; the encoding writes them little-endian."""
+    """Fingerprints agree with Avro's own test data, and are written little-endian."""
     assert fingerprint_of(schema) == java.to_bytes(8, "little", signed=True)
 
 
@@ -133,5 +133,5 @@ def test_a_fingerprint_is_of_what_matters_to_decoding() -> None:
 
 
 def test_kinds_are_told_in_words() -> None:
-    """Messages and file names are made of them."""
+    """Each kind of schema reference has words for messages and file names."""
     assert [kind_of(each) for each in (7, Guid(bytes(16)), Fingerprint(bytes(8)))] == ["id", "guid", "fingerprint"]

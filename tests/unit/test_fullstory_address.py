@@ -23,7 +23,7 @@ EU1 = "https://api.eu1.fullstory.com"
     ],
 )
 def test_the_key_names_the_data_centre(key: str, expected: str) -> None:
-    """Its prefix decides; North America's when there is none or an unknown one."""
+    """The key's prefix chooses the data centre, North America's if there is none or an unknown one."""
     assert base_url_of(ApiKey(key), None) == expected
     assert base_url_of(ApiKey(key), "") == expected
 
@@ -44,7 +44,7 @@ def test_the_key_names_the_data_centre(key: str, expected: str) -> None:
     ],
 )
 def test_a_configured_host_that_agrees_is_taken(key: str, configured: str, expected: str) -> None:
-    """Any https host but the FullStory of another data centre, and plain http on this computer."""
+    """Any https host is accepted except FullStory's other data centre, and plain http on this computer."""
     assert base_url_of(ApiKey(key), configured) == expected
 
 
@@ -89,7 +89,7 @@ def test_a_configured_host_that_cannot_be_right_is_refused(configured: str, prob
 
 @pytest.mark.parametrize("text", ["", "s3cret key", "s3cret\n", "\ts3cret", "s3cret\0", "s3crét", "Basic s3cret"])
 def test_a_key_that_cannot_be_one_is_refused_and_not_quoted(text: str) -> None:
-    """A line end would be an injected header; the message holds nothing of the key."""
+    """A key with a line end or other illegal text is refused, and the message quotes nothing of it."""
     with pytest.raises(ConfigurationError, match="PROCESSOR_FULLSTORY__API_KEY: ") as caught:
         ApiKey(text)
 
@@ -97,7 +97,7 @@ def test_a_key_that_cannot_be_one_is_refused_and_not_quoted(text: str) -> None:
 
 
 def test_a_key_is_never_shown() -> None:
-    """Whatever prints it shows asterisks; only the header holds it, as it is."""
+    """A key prints as asterisks; only the request header holds it."""
     key = ApiKey("na1.s3cret+/=")
 
     assert "s3cret" not in f"{key} {key!r} {[key]}"
@@ -108,7 +108,7 @@ def test_a_key_is_never_shown() -> None:
     "url", ["http://sandbox:8081", "https://10.1.2.3", "http://192.168.0.9:8081", "https://[fd00::1]"]
 )
 def test_a_private_network_is_for_those_who_allow_it(url: str) -> None:
-    """The message names the setting."""
+    """An address in a private network is refused unless a setting allows it, and the message names that setting."""
     with pytest.raises(ConfigurationError, match="PROCESSOR_FULLSTORY__ALLOW_PRIVATE=true"):
         base_url_of(ApiKey("na1.abc"), url)
     assert base_url_of(ApiKey("na1.abc"), url, allow_private=True) == url

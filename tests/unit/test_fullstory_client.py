@@ -149,7 +149,7 @@ def errors(client: FullStory) -> Awaitable[Any]:
 
 
 def test_a_post_is_what_the_contract_says() -> None:
-    """Path, key as it is, Idempotency-Key, JSON, body byte for byte."""
+    """A POST has the documented path, the key as it is, Idempotency-Key, content type and the exact body."""
     body = orjson.dumps({"name": "é", "n": 1})
 
     async def batch(client: FullStory) -> Any:
@@ -173,7 +173,7 @@ def test_a_post_is_what_the_contract_says() -> None:
 
 
 def test_job_ids_and_page_tokens_are_escaped_whole() -> None:
-    """Characters that mean something in a URL arrive as part of the id or the token."""
+    """Characters with a meaning in URLs arrive as part of the job id or page token."""
 
     async def job(client: FullStory) -> Any:
         return await client.job(Kind.USER, "a/b+c==?#%20 é/..")
@@ -192,7 +192,7 @@ def test_job_ids_and_page_tokens_are_escaped_whole() -> None:
 
 
 def test_a_base_url_may_have_a_path() -> None:
-    """A gateway may offer the API below a path of its own."""
+    """A base URL with a path is a prefix of every request's path."""
 
     async def run() -> str:
         async with RawServer(answering()) as server:
@@ -204,7 +204,7 @@ def test_a_base_url_may_have_a_path() -> None:
 
 
 def test_a_large_body_is_sent_whole() -> None:
-    """Several megabytes arrive as they are, without a warning of the library."""
+    """A body of several megabytes arrives complete, without a warning of the library."""
     body = orjson.dumps(["x" * 1000] * 4000)
 
     async def send(client: FullStory) -> Any:
@@ -218,7 +218,7 @@ def test_a_large_body_is_sent_whole() -> None:
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
 def test_a_redirect_is_not_followed(status: str) -> None:
-    """It is an answer; the key goes nowhere else."""
+    """A redirect is returned as an answer, and the key goes nowhere else."""
     answers, server = talk(answering(status=status, Location="/elsewhere"), me, post)
 
     assert [answer.status for answer in answers] == [int(status[:3])] * 2
@@ -227,12 +227,12 @@ def test_a_redirect_is_not_followed(status: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe", b"[" * 100_000, b"NaN", b'{"a":1} x'])
 def test_a_body_that_is_not_json_is_none(body: bytes) -> None:
-    """The status still counts."""
+    """An answer that is no JSON has a status and no body."""
     assert talk(answering(body, "503 Unavailable"), me)[0] == [Answer(503, None)]
 
 
 def test_an_empty_success_is_none() -> None:
-    """204 has no body."""
+    """A 204 has no body."""
     assert talk(answering(b"", "204 No Content"), post)[0] == [Answer(204, None)]
 
 
@@ -243,7 +243,7 @@ def padded(size: int) -> bytes:
 
 @pytest.mark.parametrize(("call", "bound"), [(post, MAX_ANSWER_BYTES), (errors, MAX_ERRORS_PAGE_BYTES)])
 def test_a_body_is_read_up_to_its_bound(call: Callable[[FullStory], Awaitable[Any]], bound: int) -> None:
-    """What fits is read whole, errors of a job in far larger pages; what does not is None, and the client goes on."""
+    """A body within its bound is read whole; a larger one is None, and the client goes on."""
     [fits] = talk(answering(padded(bound)), call)[0]
     assert (fits.status, len(fits.body)) == (200, bound - 2)
 
@@ -251,7 +251,7 @@ def test_a_body_is_read_up_to_its_bound(call: Callable[[FullStory], Awaitable[An
 
 
 def test_an_endless_body_is_not_read_for_ever() -> None:
-    """A stream without a length ends at the bound."""
+    """A stream without a length is given up at the bound."""
 
     async def play(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -267,7 +267,7 @@ def test_an_endless_body_is_not_read_for_ever() -> None:
     [("gzip", gzip.compress), ("x-gzip", gzip.compress), ("GZIP", gzip.compress), ("deflate", zlib.compress)],
 )
 def test_a_zipped_body_is_unzipped(encoding: str, zipped: Callable[[bytes], bytes]) -> None:
-    """Pages of errors are worth it."""
+    """An answer compressed with gzip or deflate is read."""
     assert talk(answering(zipped(b'{"a":1}'), Content_Encoding=encoding), me)[0] == [Answer(200, {"a": 1})]
 
 
@@ -277,7 +277,7 @@ def test_a_zipped_body_is_unzipped(encoding: str, zipped: Callable[[bytes], byte
     ids=["too large", "bomb", "not gzip", "cut"],
 )
 def test_a_zipped_body_costs_no_more_than_its_bound(body: bytes) -> None:
-    """Unzipping stops at the bound, and what cannot be unzipped is no JSON."""
+    """Unzipping stops at the bound, and a damaged archive counts as no JSON."""
     assert talk(answering(body, Content_Encoding="gzip"), me)[0] == [Answer(200, None)]
 
     tracemalloc.start()
@@ -289,7 +289,7 @@ def test_a_zipped_body_costs_no_more_than_its_bound(body: bytes) -> None:
 
 
 def test_an_encoding_nobody_asked_for_is_no_json() -> None:
-    """Its bytes are not JSON, and that is all there is to know."""
+    """A body in an encoding that was not asked for counts as no JSON."""
     assert talk(answering(b"\x1b\x00\xf8", Content_Encoding="br"), me)[0] == [Answer(200, None)]
 
 
@@ -298,7 +298,7 @@ def test_an_encoding_nobody_asked_for_is_no_json() -> None:
     [("7", 7.0), ("Thu, 01 Jan 2026 00:00:30 GMT", 30.0), ("Wed, 31 Dec 2025 00:00:00 GMT", 0.0), ("soon", None)],
 )
 def test_retry_after_counts_from_the_arrival(value: str, expected: float | None) -> None:
-    """Seconds, or a date by the wall clock."""
+    """Retry-After is read as seconds or as a date by the wall clock, and counts from the answer's arrival."""
     answers, _ = talk(answering(status="429 Too Many Requests", Retry_After=value), post)
 
     assert answers == [Answer(429, {}, expected)]
@@ -320,12 +320,12 @@ def test_retry_after_counts_from_the_arrival(value: str, expected: float | None)
     ids=["closed", "in a header", "in the body", "in a chunk", "bad chunk", "not HTTP", "status", "length", "header"],
 )
 def test_an_answer_that_is_not_whole_is_no_answer(data: bytes) -> None:
-    """Whether FullStory took the request is not known, whatever the beginning said."""
+    """An answer that breaks off counts as no answer, whatever its beginning said."""
     assert talk(writing(data, close=True), post)[0] == [LOST]
 
 
 def test_a_post_is_never_repeated_by_itself() -> None:
-    """Each call that was lost arrived once: repeating is the caller's decision."""
+    """Each lost call arrived exactly once: only the caller repeats."""
     answers, server = talk(writing(b"", close=True), post, post)
 
     assert (answers, len(server.requests)) == ([LOST, LOST], 2)
@@ -337,12 +337,12 @@ def test_a_post_is_never_repeated_by_itself() -> None:
     ids=["no answer", "slow body"],
 )
 def test_silence_is_a_timeout(data: bytes) -> None:
-    """Before the answer and within its body alike."""
+    """Silence before the answer, or within its body, is a timeout."""
     assert talk(writing(data, close=False), post, timeouts=Timeouts(read_s=0.05))[0] == [TIMEOUT]
 
 
 def test_a_body_that_trickles_is_a_timeout() -> None:
-    """Bytes that never stop coming do not put off the end of the whole call."""
+    """Bytes that keep trickling in do not extend the deadline of the call."""
 
     async def play(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
@@ -355,7 +355,7 @@ def test_a_body_that_trickles_is_a_timeout() -> None:
 
 
 def test_waiting_for_a_connection_counts() -> None:
-    """With the only connection taken, the second call ends with its own time."""
+    """Waiting for a free connection counts towards the deadline of the call."""
 
     async def run() -> list[Any]:
         async with RawServer(writing(b"", close=False)) as server:
@@ -369,7 +369,7 @@ def test_waiting_for_a_connection_counts() -> None:
 
 
 def test_nobody_listening_is_no_answer() -> None:
-    """A refused connection is a value."""
+    """A refused connection is returned as a value, not raised."""
 
     async def run() -> Any:
         async with RawServer(answering()) as server:
@@ -401,7 +401,7 @@ def self_signed(folder: Path) -> ssl.SSLContext:
 
 
 def test_tls_is_verified(tmp_path: Path) -> None:
-    """A server that does not prove who it is gets no request, and so no key."""
+    """A server with an untrusted certificate receives no request, and so no key."""
 
     async def run() -> tuple[Any, int]:
         async with RawServer(answering(), self_signed(tmp_path)) as server:
@@ -413,7 +413,7 @@ def test_tls_is_verified(tmp_path: Path) -> None:
 
 
 def test_connections_are_kept_and_those_closed_meanwhile_are_survived() -> None:
-    """A connection serves several calls; one that the server closed while idle is at worst a lost answer."""
+    """A connection serves several calls, and one that the server closed while idle is at worst a lost answer."""
     answers, server = talk(answering(), post, post)
     assert (answers, server.connections) == ([Answer(200, {})] * 2, 1)
 
@@ -428,7 +428,7 @@ def test_connections_are_kept_and_those_closed_meanwhile_are_survived() -> None:
 
 
 def test_cookies_are_not_kept() -> None:
-    """Nothing that a server sets follows the next request."""
+    """A cookie that a server sets is not sent with the next request."""
 
     async def run() -> list[str | None]:
         async with RawServer(answering(Set_Cookie="session=1")) as server:
@@ -442,7 +442,7 @@ def test_cookies_are_not_kept() -> None:
 
 
 def test_a_netrc_neither_replaces_the_key_nor_ends_the_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The operator's login for other programs is not the worker's, wherever the environment names proxies."""
+    """The worker ignores .netrc, even if the environment names proxies."""
     (tmp_path / "netrc").write_text("default login someone password other\n", encoding="ascii")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("no_proxy", "")
@@ -463,7 +463,7 @@ def test_a_netrc_neither_replaces_the_key_nor_ends_the_worker(monkeypatch: pytes
 
 
 def test_proxies_of_the_environment_never_see_a_loopback_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain http through a proxy would hand the key to it."""
+    """A plain http request to this computer bypasses the proxies of the environment, which would see the key."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
@@ -472,7 +472,7 @@ def test_proxies_of_the_environment_never_see_a_loopback_key(monkeypatch: pytest
 
 
 def test_the_password_of_a_proxy_that_is_no_url_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A forgotten `http://` must not bring the rest of it into logs."""
+    """If a proxy lacks its `http://`, the message does not show its password."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("http_proxy", "someone:hidden@proxy.example.com:3128")
@@ -489,7 +489,7 @@ def test_the_password_of_a_proxy_that_is_no_url_is_not_told(monkeypatch: pytest.
 
 
 def test_a_new_key_is_used_from_the_next_request_on() -> None:
-    """Keys can be replaced while the worker runs."""
+    """After a replacement, the next request carries the new key."""
 
     async def run() -> list[str]:
         async with RawServer(answering()) as server:
@@ -503,7 +503,7 @@ def test_a_new_key_is_used_from_the_next_request_on() -> None:
 
 
 def test_a_new_key_of_another_data_centre_is_refused() -> None:
-    """It belongs to another organisation's data, and the old key stays."""
+    """A new key of another data centre is refused, and the old one stays."""
 
     async def run() -> None:
         async with FullStory(ApiKey(KEY), FixedClock()) as client:
@@ -515,7 +515,7 @@ def test_a_new_key_of_another_data_centre_is_refused() -> None:
 
 
 def test_the_key_is_in_nothing_that_prints() -> None:
-    """Neither the client nor its answers show it."""
+    """Neither the client nor its answers show the key when they are printed."""
     answers, _ = talk(answering(), me)
 
     async def shown() -> str:

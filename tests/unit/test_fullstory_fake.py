@@ -18,7 +18,7 @@ async def send(fake: FakeFullStory, key: str, **properties: Any) -> Answer | NoA
 
 
 def test_one_seed_is_one_history() -> None:
-    """Answers, losses and effects repeat exactly; another seed gives others."""
+    """The same seed repeats answers, losses and effects exactly; another seed gives others."""
 
     async def history(seed: int) -> list[Any]:
         fake = FakeFullStory(seed, now=lambda: 0.0)
@@ -36,7 +36,7 @@ def test_one_seed_is_one_history() -> None:
 
 
 def test_a_request_that_has_arrived_is_carried_out_when_its_caller_has_gone() -> None:
-    """A worker that dies between POST and answer has still delivered."""
+    """A request that has arrived takes effect even if its caller ends before the answer."""
 
     async def run() -> int:
         fake = FakeFullStory(now=lambda: 0.0)
@@ -70,7 +70,7 @@ def test_a_timeout_takes_its_time() -> None:
 
 
 def test_what_is_in_progress_is_bounded_and_its_peak_known() -> None:
-    """Beyond the hard stop batches are throttled; the fake tells how far it came."""
+    """Beyond the hard stop batches are throttled, and the fake records the peak."""
 
     async def run() -> tuple[list[int], int, int]:
         fake = FakeFullStory(now=lambda: 0.0)

@@ -57,24 +57,24 @@ def addresses(host: str, *known: str) -> list[str]:
     ],
 )
 def test_a_private_address_is_refused_and_the_setting_named(address: str) -> None:
-    """A service of the cloud that holds credentials among them."""
+    """A private address, such as a cloud's metadata service, is refused, and the message names the setting."""
     with pytest.raises(OSError, match=f"{HOST} leads to the private address .*PROCESSOR_FULLSTORY__ALLOW_PRIVATE"):
         addresses(HOST, address)
 
 
 def test_of_several_addresses_the_public_ones_are_left() -> None:
-    """In their order."""
+    """Of several addresses only the public ones are used, in their order."""
     public = ["35.1.2.3", "2600:1901::1", "::ffff:35.1.2.3", "64:ff9b::35.1.2.3"]
     assert addresses(HOST, public[0], "10.0.0.7", *public[1:]) == public
 
 
 def test_a_proxy_may_be_private() -> None:
-    """It is another name."""
+    """A proxy may have a private address."""
     assert addresses("proxy.internal", "10.0.0.7") == ["10.0.0.7"]
 
 
 def test_what_resolves_is_closed_with_it() -> None:
-    """No thread and no socket is left behind."""
+    """Closing the resolver closes what it wraps, so that no thread or socket is left."""
     names = Names()
     asyncio.run(PublicResolver(names, HOST).close())
     assert names.is_closed

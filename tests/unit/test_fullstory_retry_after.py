@@ -35,7 +35,7 @@ NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
     ],
 )
 def test_seconds_and_dates_become_seconds_from_now(value: str | None, expected: float | None) -> None:
-    """Never negative, never beyond the bound, None when nothing can be read."""
+    """The wait is never negative or beyond the bound, and None if the header cannot be read."""
     assert retry_after_s(value, NOW) == expected
 
 
@@ -44,7 +44,7 @@ def test_seconds_and_dates_become_seconds_from_now(value: str | None, expected: 
     | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,3} [A-Z][a-z]{2} [0-9]{1,6} [0-9:]{0,9} [-+A-Z0-9]{0,6}")
 )
 def test_no_header_is_a_failure(value: str) -> None:
-    """Whatever the header holds, the wait is within its bounds or absent."""
+    """Any header gives a wait within the bounds, or none."""
     wait = retry_after_s(value, NOW)
 
     assert wait is None or 0.0 <= wait <= MAX_RETRY_AFTER_S

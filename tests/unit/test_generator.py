@@ -122,7 +122,7 @@ def test_every_expectation_occurs(records: list[GeneratedRecord]) -> None:
 
 
 def test_the_kinds_of_poison_are_even() -> None:
-    """Ten kinds take turns: three are malformed, two lack a user, the others have a reason of their own."""
+    """Ten kinds of poison take turns: three malformed, two without a user, the others each with its reason."""
     spoiled = generate(SEED, 100, Mix(poison=1, oversize_bytes=1_000))
 
     reasons = Counter(r.expectation.reason for r in spoiled if isinstance(r.expectation, ExpectDeadLettered))
@@ -144,7 +144,7 @@ def test_delivered_records_hold_what_they_promise(records: list[GeneratedRecord]
 
 
 def test_no_unique_string_occurs_twice(records: list[GeneratedRecord]) -> None:
-    """An arrival can be told from every other one."""
+    """Each record has a unique string, so that its arrival can be told from every other."""
     uniques = [r.expectation.unique for r in records if isinstance(r.expectation, ExpectDelivered)]
 
     assert len(uniques) == len(set(uniques))
@@ -168,7 +168,7 @@ def test_a_user_has_a_bounded_number_of_records() -> None:
 
 
 def test_skew_makes_a_few_users_busy() -> None:
-    """With skew, one active user has many times an even share of a short stretch."""
+    """With skew, one user has many times an even share of a short stretch."""
     even, skewed = (
         Counter(r.key for r in generate(SEED, 1_000, Mix(users=500, skew=skew, events_per_user=1_000_000)) if r.key)
         for skew in (1.0, 4.0)

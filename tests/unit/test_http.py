@@ -73,7 +73,7 @@ def partition(number: int) -> PartitionState:
 
 
 def test_a_worker_that_polls_is_alive() -> None:
-    """Up to the limit and not beyond it."""
+    """/livez is good while the last poll is within its limit, and fails beyond it."""
     world = World(now=POLL_LIMIT_S)
     assert world.ask("/livez") == (
         200,
@@ -97,17 +97,17 @@ def test_a_worker_that_polls_is_alive() -> None:
     ],
 )
 def test_nothing_but_polling_decides_about_life(state: WorkerState) -> None:
-    """A pod is not restarted because the group, FullStory or the dead-letter topic is not there."""
+    """/livez stays good if the group, FullStory or the dead-letter topic is away."""
     assert World(state).ask("/livez", fail_on_halt=True)[0] == 200
 
 
 def test_a_worker_without_partitions_is_ready() -> None:
-    """More pods than partitions is how spare pods and rollouts look."""
+    """A worker that joined without partitions is ready: spare pods and rollouts look like that."""
     assert World().ask("/readyz") == (200, {"status": "ready", "joined": True, "partitions": 0, "halts": {}})
 
 
 def test_a_worker_with_partitions_says_how_many() -> None:
-    """The body is for people."""
+    """The body of /readyz says how many partitions the worker owns."""
     assert World(replace(IDLE, partitions=(partition(0), partition(1)))).ask("/readyz")[1]["partitions"] == 2
 
 
@@ -120,14 +120,14 @@ def test_a_worker_with_partitions_says_how_many() -> None:
     ],
 )
 def test_a_worker_is_not_ready_before_it_joins_and_when_it_leaves(changes: dict[str, bool], status: str) -> None:
-    """A rollout waits for the first, and the second takes the pod out."""
+    """/readyz fails before the worker has joined the group and once it leaves."""
     code, body = World(replace(IDLE, **changes)).ask("/readyz")  # type: ignore[arg-type]
 
     assert (code, body["status"]) == (503, status)
 
 
 def test_a_halt_stands_in_the_body_of_a_ready_worker() -> None:
-    """Another pod would halt as well, so the status stays 200 unless it is wanted otherwise."""
+    """A halt is named in the body of /readyz, whose status stays 200 unless the settings say otherwise."""
     world = World(replace(IDLE, halts=HALTS))
 
     halt = {
@@ -142,7 +142,7 @@ def test_a_halt_stands_in_the_body_of_a_ready_worker() -> None:
 
 
 def test_metrics_come_in_the_format_that_is_asked_for() -> None:
-    """The content type says which; a scrape shows the state of the moment."""
+    """The Accept header chooses the format of the metrics, which show the moment of the scrape."""
     world = World(replace(IDLE, bytes_held=77))
     Metrics(world.registry, lambda: world.state, world, FACTS)
 
@@ -161,7 +161,7 @@ def test_metrics_come_in_the_format_that_is_asked_for() -> None:
 
 
 def test_a_scrape_is_compressed_when_it_may_be() -> None:
-    """Hundreds of series are mostly the same text."""
+    """A scrape is compressed if the client accepts that."""
     world = World()
     Metrics(world.registry, lambda: world.state, world, FACTS)
 
@@ -174,7 +174,7 @@ def test_a_scrape_is_compressed_when_it_may_be() -> None:
 
 
 def test_the_front_page_says_what_there_is() -> None:
-    """Somebody who opens the port in a browser is shown it, and nothing that is not its own runs there."""
+    """A browser is shown the status page, whose policy allows nothing from elsewhere."""
 
     async def visit(get: Get) -> tuple[str, str, str, int]:
         front, elsewhere = await get("/"), await get("/elsewhere")
@@ -203,7 +203,7 @@ def problem_of(server: TelemetryServer) -> str:
 
 
 def test_a_port_in_use_names_its_variable() -> None:
-    """It is the operator's to choose another."""
+    """If the port is in use, the error names the setting that chooses it."""
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -214,12 +214,12 @@ def test_a_port_in_use_names_its_variable() -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "256.256.256.256"])
 def test_an_address_of_somewhere_else_names_its_variable(host: str) -> None:
-    """Neither a foreign address nor a name that is none can be listened on."""
+    """An address that is not this computer's, or no address, is an error that names the setting."""
     assert problem_of(World().server(host)).startswith(f"PROCESSOR_HTTP__HOST: cannot listen on {host}: ")
 
 
 def test_a_port_that_needs_a_privilege_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests may run with every privilege, so the system's refusal is played."""
+    """If the system refuses the port, the error names the setting."""
 
     def refuse(_socket: socket.socket, _address: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -232,7 +232,7 @@ def test_a_port_that_needs_a_privilege_names_its_variable(monkeypatch: pytest.Mo
 
 
 def test_a_port_is_free_again_afterwards() -> None:
-    """Connections that a client keeps open do not hold the server up."""
+    """The port is free once the server has stopped, even if a client kept its connection open."""
 
     async def twice() -> None:
         world = World()

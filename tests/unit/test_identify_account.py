@@ -50,14 +50,14 @@ def identify(*answers: Answer | NoAnswer, org_id: str | None = None) -> tuple[Ac
 
 @pytest.mark.parametrize("org_id", [None, "ORG"])
 def test_a_good_answer_is_taken_at_once(org_id: str | None) -> None:
-    """With or without an organisation to compare with."""
+    """A good answer is accepted at once, with or without a configured organisation."""
     account, fullstory, observer = identify(ME, org_id=org_id)
     assert account == Account("ORG", "ARCHITECT")
     assert (fullstory.asked_at, observer.notices) == ([0.0], [])
 
 
 def test_another_organisations_key_halts_until_it_is_changed() -> None:
-    """Both organisations are named, and the next question waits for the probe interval."""
+    """The halt for another organisation's key names both, and the next question waits for the probe interval."""
     other = Answer(200, {"orgId": "OTHER", "role": "USER"})
     _, fullstory, observer = identify(other, other, ME, org_id="ORG")
     assert fullstory.asked_at == [0.0, 15.0, 30.0]
@@ -69,7 +69,7 @@ def test_another_organisations_key_halts_until_it_is_changed() -> None:
 
 
 def test_a_passing_fault_is_waited_for() -> None:
-    """As long as FullStory says, or ever longer; no halt is made of it."""
+    """A passing fault is retried as FullStory says, or ever less often, without a halt."""
     throttled = [Answer(429, None, retry_after_s) for retry_after_s in (60.0, 0.0)]
     answers: list[Answer | NoAnswer] = [NoAnswer(RetryReason.CONNECTION, "refused"), Answer(503), *throttled]
     _, fullstory, observer = identify(*answers, ME)
@@ -94,7 +94,7 @@ def test_a_passing_fault_is_waited_for() -> None:
     ],
 )
 def test_an_answer_that_speaks_of_the_set_up_halts(answer: Answer, reason: HaltReason) -> None:
-    """Until there is a good one."""
+    """An answer about key or address halts until a good one arrives."""
     _, fullstory, observer = identify(answer, ME)
     assert fullstory.asked_at == [0.0, 15.0]
     assert [notice.reason for notice in observer.of(Halted)] == [reason]
@@ -113,12 +113,12 @@ def test_an_answer_that_speaks_of_the_set_up_halts(answer: Answer, reason: HaltR
     ],
 )
 def test_batches_are_used_where_their_failures_can_be_read(mode: Mode, role: str, *, expected: bool) -> None:
-    """Unless the operator decides."""
+    """Batches are used if the key may read job errors, unless the operator decides otherwise."""
     assert Account("ORG", role).uses_batches(mode) is expected
 
 
 def test_the_halt_is_seen_while_it_lasts() -> None:
-    """The gate shows it to whoever asks why nothing is sent."""
+    """The gate shows the halt while it lasts, and no longer."""
 
     async def story() -> Any:
         observer = RecordingObserver()

@@ -35,7 +35,7 @@ RESTS_ON: dict[str, Any] = {
 
 
 def test_an_operators_property_overrides_a_default() -> None:
-    """For the consumer and the producer, each as far as it knows the property."""
+    """An operator's property overrides a default of the consumer and of the producer, if that client knows it."""
     own = settings(properties={"client.id": "mine", "linger.ms": 7, "fetch.queue.backoff.ms": 50})
 
     consumer, producer = consumer_config(own), producer_config(own)
@@ -46,13 +46,13 @@ def test_an_operators_property_overrides_a_default() -> None:
 
 @pytest.mark.parametrize("name", list(RESTS_ON))
 def test_no_property_changes_what_the_consumer_rests_on(name: str) -> None:
-    """Settled records alone are committed, nothing is skipped, and the settings name the cluster and the group."""
+    """No property overrides how the consumer commits, starts, or finds its cluster and group."""
     assert consumer_config(settings(properties={name: "wrong"}))[name] == RESTS_ON[name]
 
 
 @pytest.mark.parametrize("name", ["bootstrap.servers", "enable.idempotence", "acks"])
 def test_no_property_changes_what_the_producer_rests_on(name: str) -> None:
-    """A letter is acknowledged by every replica in sync, and written once."""
+    """No property overrides that a letter is acknowledged by all replicas in sync and written once."""
     expected = {"bootstrap.servers": "broker:9092", "enable.idempotence": True, "acks": "all"}
 
     assert producer_config(settings(properties={name: "wrong"}))[name] == expected[name]
@@ -60,7 +60,7 @@ def test_no_property_changes_what_the_producer_rests_on(name: str) -> None:
 
 @pytest.mark.parametrize("config", [producer_config, admin_config])
 def test_what_only_consumers_know_does_not_reach_other_clients(config: Callable[..., dict[str, Any]]) -> None:
-    """What all know, such as the login, reaches all."""
+    """A consumer's own properties go to the consumer alone; shared ones, such as the login, to every client."""
     own = settings(properties={**dict.fromkeys(CONSUMER_ONLY, "1"), "sasl.username": "me", "ssl.ca.location": "ca.pem"})
 
     found = config(own)
@@ -84,7 +84,7 @@ def test_what_only_consumers_know_does_not_reach_other_clients(config: Callable[
 def test_how_a_group_assigns_follows_from_its_properties(
     properties: dict[str, str], *, is_classic: bool, is_incremental: bool
 ) -> None:
-    """The protocol may be written in any case."""
+    """The group protocol in the properties, in any case, decides how the group assigns."""
     own = settings(properties=properties)
 
     assert (own.is_classic, own.is_incremental) == (is_classic, is_incremental)
@@ -92,7 +92,7 @@ def test_how_a_group_assigns_follows_from_its_properties(
 
 @pytest.mark.parametrize("protocol", ["consumer", "Consumer"])
 def test_a_group_that_the_broker_assigns_has_no_assignor_of_its_own(protocol: str) -> None:
-    """There the property is refused, even with its default."""
+    """With the broker's assignment, the property for an assignor is refused, even with its default."""
     own = settings(properties={"group.protocol": protocol})
 
     assert "partition.assignment.strategy" not in consumer_config(own)
@@ -101,7 +101,7 @@ def test_a_group_that_the_broker_assigns_has_no_assignor_of_its_own(protocol: st
 @pytest.mark.parametrize("properties", [{}, {"group.protocol": "consumer"}, {"partition.assignment.strategy": "range"}])
 @pytest.mark.parametrize("size", [1_000, 100_000, 16 * 1024 * 1024, 256 * 1024 * 1024])
 def test_librdkafka_takes_whatever_memory_the_settings_give(properties: dict[str, str], size: int) -> None:
-    """From the smallest budget to a large one, in every kind of group."""
+    """The consumer's configuration is valid for librdkafka with every budget and kind of group."""
     own = settings(properties=properties, queue_bytes=size, fetch_bytes=size, partition_fetch_bytes=size)
 
     consumer = Consumer(consumer_config(own))
@@ -109,7 +109,7 @@ def test_librdkafka_takes_whatever_memory_the_settings_give(properties: dict[str
 
 
 def test_librdkafka_takes_the_producers_configuration() -> None:
-    """Also beside every property that only a consumer knows."""
+    """The producer's configuration is valid beside every property that only a consumer knows."""
     own = settings(properties={"group.protocol": "consumer", "session.timeout.ms": 6_000})
 
     with refusals():  # which it raises
@@ -117,7 +117,7 @@ def test_librdkafka_takes_the_producers_configuration() -> None:
 
 
 def test_librdkafka_takes_the_configuration_of_a_client_that_asks() -> None:
-    """Also beside every property that only a consumer or a producer knows."""
+    """The admin client's configuration is valid beside the properties of the other two."""
     own = settings(properties={"group.protocol": "consumer", "session.timeout.ms": 6_000, "linger.ms": 7})
 
     with refusals():  # which it raises
@@ -133,7 +133,7 @@ def test_librdkafka_takes_the_configuration_of_a_client_that_asks() -> None:
     ],
 )
 def test_a_property_that_librdkafka_refuses_is_a_configuration_error(properties: dict[str, Any], said: str) -> None:
-    """The error names the setting and says what librdkafka says."""
+    """If librdkafka refuses a property, the error names the setting and librdkafka's reason."""
     with pytest.raises(ConfigurationError) as caught, refusals():
         Consumer(consumer_config(settings(properties=properties)))
 
@@ -144,6 +144,6 @@ def test_a_property_that_librdkafka_refuses_is_a_configuration_error(properties:
 
 @pytest.mark.parametrize("cause", ["text", KafkaError(KafkaError._INVALID_ARG, "text")])
 def test_a_refusal_is_told_in_words(cause: Any) -> None:
-    """Whether librdkafka gives a text or an error of its own."""
+    """A refusal reads well whether librdkafka gives a text or an error of its own."""
     with pytest.raises(ConfigurationError, match=r"PROPERTIES: text$"), refusals():
         raise KafkaException(cause)

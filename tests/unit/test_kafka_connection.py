@@ -18,7 +18,7 @@ def cause(connection: Connection) -> str:
 
 
 def test_brokers_that_are_down_are_a_fault_once_a_question_had_no_answer() -> None:
-    """Librdkafka may be wrong for a moment, while connections are made anew."""
+    """Brokers that librdkafka calls down are a fault only once a question had no answer."""
     connection = Connection("k:9092")
     connection.answered()
     connection.report(REFUSED)
@@ -33,7 +33,7 @@ def test_brokers_that_are_down_are_a_fault_once_a_question_had_no_answer() -> No
 
 
 def test_silence_is_a_fault_after_some_looks() -> None:
-    """One question may have met the one broker that is away; before any answer there is less to go by."""
+    """Unanswered questions become a fault after some in a row, sooner if none was ever answered."""
     first, later = Connection("k:9092"), Connection("k:9092")
     later.answered()
     for connection, looks in ((first, FIRST_LOOKS), (later, SILENT_LOOKS)):
@@ -45,7 +45,7 @@ def test_silence_is_a_fault_after_some_looks() -> None:
 
 
 def test_a_refusal_of_the_group_lasts_until_the_group_answers_or_is_joined() -> None:
-    """Brokers that answer are no sign of it."""
+    """Brokers that answer do not end the group's refusal; the group's own answer, or joining, does."""
     for ends in (Connection.group_answered, Connection.joined):
         connection = Connection("k:9092")
         connection.answered()
@@ -59,7 +59,7 @@ def test_a_refusal_of_the_group_lasts_until_the_group_answers_or_is_joined() -> 
 
 
 def test_a_login_that_is_refused_names_the_properties() -> None:
-    """The address is right, so it is not what to check."""
+    """For a refused login, the advice names the properties and not the address."""
     connection = Connection("k:9092")
     connection.report(KafkaError(KafkaError._AUTHENTICATION, "sasl_plaintext://k:9092: SASL authentication error: no"))
     connection.report(ALL_DOWN)

@@ -9,7 +9,7 @@ NONE = ClientFigures()
 
 
 def test_what_waits_is_summed_and_the_slowest_broker_counts() -> None:
-    """Over all partitions, and over all brokers; microseconds become seconds."""
+    """Waiting bytes are summed over partitions, and the round trip is that of the slowest broker, in seconds."""
     report = {
         "brokers": {"a": {"rtt": {"min": 300}}, "b": {"rtt": {"min": 2_500}}, "bootstrap": {}},
         "topics": {
@@ -21,7 +21,7 @@ def test_what_waits_is_summed_and_the_slowest_broker_counts() -> None:
 
 
 def test_the_last_word_of_any_broker_counts() -> None:
-    """Those that never said anything, and those that are gone, are -1 or have no such number."""
+    """Silence counts from the last answer of any broker; those that never answered are left out."""
 
     def read(before: ClientFigures, **idle_us: int) -> ClientFigures:
         brokers = {name: {"rxidle": each} for name, each in idle_us.items()}
@@ -34,5 +34,5 @@ def test_the_last_word_of_any_broker_counts() -> None:
 
 
 def test_a_report_without_brokers_and_topics_says_nothing() -> None:
-    """As the first ones are."""
+    """A report without brokers and topics, as the first ones are, gives no figures."""
     assert figures("{}", NONE) == ClientFigures(0, None)

@@ -39,7 +39,7 @@ def send(limits: Limits, count: int = 1, operations: int = 1) -> None:
 def test_a_process_has_its_part_of_the_organisations_allowance(
     org_share: float, owned: int, partitions: int, jobs: int
 ) -> None:
-    """By the partitions that it owns, and one request is always allowed."""
+    """A process may use the share of the allowance that its partitions have, and at least one request."""
     limits = limits_of(org_share=org_share, initial_concurrency=64)
     limits.share(owned, partitions)
     for _ in range(jobs):
@@ -61,14 +61,14 @@ def test_operations_are_counted_as_jobs_are() -> None:
 
 
 def test_one_request_is_always_allowed() -> None:
-    """Even one that is larger than the whole allowance, when nothing else is in flight."""
+    """With nothing else in flight, a request larger than the whole allowance is admitted."""
     limits = limits_of(org_share=0.0)
     send(limits, 1, 50_000)
     assert not limits.admits(0.0, Cost.of_job(1))
 
 
 def test_a_retry_after_blocks_everything_until_then() -> None:
-    """The latest of several holds; each tells by how much it made the wait longer."""
+    """The latest Retry-After holds, and each returns by how much it extended the wait."""
     limits = limits_of()
     assert limits.block(30.0, 10.0) == 20.0
     assert limits.block(25.0, 10.0) == 0.0
@@ -80,7 +80,7 @@ def test_a_retry_after_blocks_everything_until_then() -> None:
 
 
 def test_concurrency_grows_with_evidence() -> None:
-    """One more for each limit's worth of good answers that were given while the limit was in use."""
+    """The limit grows by one for each limit's worth of good answers given while it was in use."""
     limits = limits_of(initial_concurrency=2, max_concurrency=3)
     for expected in (2, 3, 3, 3, 3, 3):
         send(limits, limits.room(0.0))
@@ -99,7 +99,7 @@ def test_concurrency_does_not_grow_while_it_is_not_used() -> None:
 
 
 def test_concurrency_shrinks_by_a_fifth_at_most_once_a_second() -> None:
-    """A burst of overloaded answers is one piece of evidence; the floor is one."""
+    """A burst of overloaded answers shrinks the limit once, and never below one."""
     limits = limits_of(initial_concurrency=10)
     seen = []
     for now in (0.0, 0.5, 1.0, 1.5, *range(2, 30)):
@@ -111,7 +111,7 @@ def test_concurrency_shrinks_by_a_fifth_at_most_once_a_second() -> None:
 
 
 def test_an_answer_that_says_nothing_of_load_changes_no_concurrency() -> None:
-    """Neither way, and the evidence gathered stays."""
+    """An answer without word of load leaves both the limit and the gathered evidence."""
     limits = limits_of(initial_concurrency=2)
     send(limits, 2)
     limits.answered(0.0, 0.0, Load.FINE)
@@ -123,12 +123,12 @@ def test_an_answer_that_says_nothing_of_load_changes_no_concurrency() -> None:
 
 
 def test_more_than_the_highest_concurrency_is_never_begun_with() -> None:
-    """An operator who allows one request gets one."""
+    """The initial limit never exceeds the highest that the operator allows."""
     assert limits_of(initial_concurrency=4, max_concurrency=1).concurrency == 1
 
 
 def test_a_halt_lets_one_probe_through_each_interval() -> None:
-    """Whatever a probe is answered, the next one waits; what is answered well ends it all by `resume`."""
+    """A halt admits one request each interval, whatever it is answered, until `resume`."""
     limits = limits_of(probe_interval_s=15.0)
     limits.halt(100.0)
     assert (limits.is_halted, limits.probe_interval_s) == (True, 15.0)
@@ -144,7 +144,7 @@ def test_a_halt_lets_one_probe_through_each_interval() -> None:
 
 
 def test_a_block_holds_for_probes_too() -> None:
-    """The later of both decides."""
+    """A probe waits for a block as well as for its interval."""
     limits = limits_of(probe_interval_s=15.0)
     limits.halt(0.0)
     limits.block(100.0, 0.0)
@@ -262,7 +262,7 @@ TestLimitsMachine.settings = settings(max_examples=80, stateful_step_count=40, d
 
 
 def test_a_request_of_one_item_is_no_job() -> None:
-    """It counts as an operation; jobs in progress keep nobody from sending it."""
+    """A request of one item counts as an operation and not as a job, so that jobs in progress do not stop it."""
     limits = limits_of(org_share=0.01, initial_concurrency=8)
     send(limits, 1)
     limits.answered(0.0, 0.0, Load.UNKNOWN)

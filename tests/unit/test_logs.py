@@ -192,7 +192,7 @@ ORDINARY: list[Notice] = [
 
 @pytest.mark.parametrize(("notice", "line"), TOLD, ids=[f"{type(notice).__name__}" for notice, _ in TOLD])
 def test_a_change_of_state_is_one_line(notice: Notice, line: dict[str, Any]) -> None:
-    """Each says what happened in fields that a machine can read."""
+    """Each change of state is one line with fields for machines."""
     with capture() as lines:
         lines.observe(notice)
 
@@ -201,7 +201,7 @@ def test_a_change_of_state_is_one_line(notice: Notice, line: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("notice", ORDINARY, ids=lambda notice: type(notice).__name__)
 def test_the_ordinary_course_of_things_is_not_told(notice: Notice) -> None:
-    """What happens all the time is counted, not written."""
+    """Notices of the ordinary course write no line."""
     with capture() as lines:
         lines.observe(notice)
 
@@ -209,7 +209,7 @@ def test_the_ordinary_course_of_things_is_not_told(notice: Notice) -> None:
 
 
 def test_every_notice_is_told_or_silent_on_purpose() -> None:
-    """A new notice cannot be forgotten."""
+    """Every type of notice has a line or stands in the list of silent ones."""
     with capture() as lines:
         told = set(lines.observe._on)
 
@@ -218,7 +218,7 @@ def test_every_notice_is_told_or_silent_on_purpose() -> None:
 
 
 def test_repeats_wait_and_come_as_one_line_that_counts_them() -> None:
-    """The first is written at once; the next after the quiet time, with the sum of the records held back."""
+    """The first of several notices is written at once, the others as one line with their sum."""
     with capture() as lines:
         for records in (1, 2, 3, 4):
             lines.observe(dead_lettered(rejected=records))
@@ -232,7 +232,7 @@ def test_repeats_wait_and_come_as_one_line_that_counts_them() -> None:
 
 
 def test_the_quiet_time_begins_anew_with_each_line() -> None:
-    """A trouble that goes on is a line each time it is over, not one at first and then all of them."""
+    """While a trouble goes on, each quiet time ends with one line."""
     with capture() as lines:
         for second in range(int(3 * QUIET_S) + 1):
             lines.clock.now = 100.0 + second
@@ -244,7 +244,7 @@ def test_the_quiet_time_begins_anew_with_each_line() -> None:
 
 
 def test_after_a_quiet_time_without_repeats_the_next_is_told_at_once() -> None:
-    """And nothing is remembered of what is over."""
+    """After a quiet time without repeats, the next notice is written at once and counts itself alone."""
     with capture() as lines:
         lines.observe(Retried(RetryReason.TIMEOUT))
         lines.clock.now += QUIET_S
@@ -257,7 +257,7 @@ def test_after_a_quiet_time_without_repeats_the_next_is_told_at_once() -> None:
 
 
 def test_reasons_do_not_hold_each_other_back() -> None:
-    """Each event and reason has its own quiet time."""
+    """Each pair of event and reason has a quiet time of its own."""
     with capture() as lines:
         lines.observe(dead_lettered(rejected=1, malformed=2))
         lines.observe(Retried(RetryReason.TIMEOUT))
@@ -267,7 +267,7 @@ def test_reasons_do_not_hold_each_other_back() -> None:
 
 
 def test_changes_of_state_are_never_held_back() -> None:
-    """A halt that comes and goes is told each time."""
+    """A halt that comes and goes writes a line each time."""
     with capture() as lines:
         for _ in range(3):
             lines.observe(Halted(HaltReason.GAP, "why", "do"))
@@ -277,7 +277,7 @@ def test_changes_of_state_are_never_held_back() -> None:
 
 
 def test_what_is_below_the_level_is_not_written() -> None:
-    """Neither of the worker's own lines nor of a library's."""
+    """Lines below the level are not written, neither the worker's nor a library's."""
     with capture("warning") as lines:
         lines.observe(Resumed(HaltReason.GAP, 1.0, is_cured=True))
         lines.observe(Halted(HaltReason.GAP, "why", "do"))
@@ -287,7 +287,7 @@ def test_what_is_below_the_level_is_not_written() -> None:
 
 
 def test_lines_of_libraries_have_the_same_form() -> None:
-    """What librdkafka and aiohttp write through `logging`, and warnings, are JSON as well."""
+    """What librdkafka and aiohttp log, and warnings, become JSON like the worker's own lines."""
     stream = io.StringIO()
     with logging_to(stream, "info", "json"):
         logging.getLogger("librdkafka").warning("broker %s is down", "a:9092")
@@ -308,7 +308,7 @@ def test_lines_of_libraries_have_the_same_form() -> None:
 
 @pytest.mark.parametrize("format_", get_args(Format))
 def test_a_traceback_has_no_local_variables(format_: Format) -> None:
-    """They would hold the event that was being worked on."""
+    """A logged traceback holds no local variables, which would show an event."""
     stream = io.StringIO()
     with logging_to(stream, "info", format_) as log:
         try:
@@ -329,7 +329,7 @@ def _fail(email: str) -> None:
 
 
 def test_an_exception_of_json_is_one_line() -> None:
-    """A collector reads line by line."""
+    """In JSON, an exception stays within one line."""
     stream = io.StringIO()
     with logging_to(stream, "info", "json") as log:
         try:
@@ -342,7 +342,7 @@ def test_an_exception_of_json_is_one_line() -> None:
 
 
 def test_the_console_shows_text() -> None:
-    """For eyes: the event and its fields in a line, without colours that a file would keep."""
+    """The console format is one line of text without colours."""
     stream = io.StringIO()
     with logging_to(stream, "info", "console") as log:
         LogObserver(log, Clock())(Halted(HaltReason.GAP, "why", "do"))
@@ -354,7 +354,7 @@ def test_the_console_shows_text() -> None:
 
 
 def test_logging_is_as_before_afterwards() -> None:
-    """Handlers and levels are given back, so that two workers in one process, one after the other, do not meet."""
+    """Afterwards, handlers and levels are those from before."""
     root = logging.getLogger()
     before = (root.level, list(root.handlers))
 
@@ -365,7 +365,7 @@ def test_logging_is_as_before_afterwards() -> None:
 
 
 def test_every_line_is_documented() -> None:
-    """docs/logs.md has each event that the program writes, and no other."""
+    """docs/logs.md lists every event that the program writes, and no other."""
     root = Path(__file__).parents[2]
     sources = "\n".join(
         (root / "processor" / file).read_text(encoding="utf-8")

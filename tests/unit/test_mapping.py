@@ -61,19 +61,19 @@ def rejection(**fields: Any) -> DeadLetterReason:
 
 @pytest.mark.parametrize("kind", ["track", "Track", "TRACK"])
 def test_the_type_is_read_in_any_case(kind: str) -> None:
-    """Producers differ in it."""
+    """The message's type is recognised in any case."""
     assert isinstance(mapped({"type": kind, "userId": "u", "event": "E"})[0], Mapped)
 
 
 @pytest.mark.parametrize("kind", ["page", "screen", "group", "alias", "delete", "Page"])
 def test_other_segment_types_are_filtered(kind: str) -> None:
-    """They are Segment's, so they are no fault; identify and track are forwarded."""
+    """Segment's types other than identify and track are filtered, not rejected."""
     assert mapped({"type": kind, "userId": "u"}) == (Filtered(FilterReason.MESSAGE_TYPE), Counter())
 
 
 @pytest.mark.parametrize("kind", [None, "", "sneeze", " track", 5, True, ["track"], {}])
 def test_any_other_type_is_rejected(kind: Any) -> None:
-    """A message of no known type is no Segment message."""
+    """A message of an unknown type is rejected."""
     assert rejection(type=kind) is DeadLetterReason.UNKNOWN_TYPE
     outcome, _ = mapped({})
     assert isinstance(outcome, Rejected)
@@ -100,7 +100,7 @@ def test_any_other_type_is_rejected(kind: Any) -> None:
     ],
 )
 def test_the_uid_is_the_user_id_else_the_anonymous_id(user_id: Any, anonymous_id: Any, uid: str) -> None:
-    """Text that is not blank and whole numbers are ids; both kinds of message find the same one."""
+    """The uid is a userId, else an anonymousId, that is a text that is not blank or a whole number."""
     ids = {"userId": user_id, "anonymousId": anonymous_id}
 
     assert user(**ids)[0]["uid"] == uid
@@ -109,12 +109,12 @@ def test_the_uid_is_the_user_id_else_the_anonymous_id(user_id: Any, anonymous_id
 
 @pytest.mark.parametrize("nobody", [None, "", " ", True, 1.5, [], {}])
 def test_a_message_of_nobody_is_rejected(nobody: Any) -> None:
-    """FullStory would make a new anonymous user of each such message."""
+    """A message without any id is rejected, because FullStory would make an anonymous user of each."""
     assert rejection(userId=nobody, anonymousId=nobody) is DeadLetterReason.MISSING_USER
 
 
 def test_an_id_is_never_cut() -> None:
-    """A cut id would be another user's; the detail says which field it was and shows none of it."""
+    """An id that is too long is rejected, not cut, and the detail names its field without quoting it."""
     for ids in ({"userId": "u" * 257, "anonymousId": "a"}, {"userId": None, "anonymousId": "u" * 257}):
         outcome, _ = mapped({"type": "identify", **ids})
         assert isinstance(outcome, Rejected)
@@ -124,7 +124,7 @@ def test_an_id_is_never_cut() -> None:
 
 
 def test_an_anonymous_id_beside_a_user_id_becomes_a_property() -> None:
-    """Of the user, named as Segment's cloud destination names it; an event has no use for it."""
+    """An anonymousId beside a userId becomes `segmentAnonymousId` of the user, and is dropped from an event."""
     assert user({"plan": "free"}, anonymousId="a")[0]["properties"] == {"plan": "free", "segmentAnonymousId": "a"}
     assert user(userId=None, anonymousId="a")[0]["properties"] == {}
     assert event(anonymousId="a")[0]["properties"] == {}
@@ -164,12 +164,12 @@ def test_an_anonymous_id_beside_a_user_id_becomes_a_property() -> None:
     ],
 )
 def test_special_traits(traits: Json, body: Json) -> None:
-    """`email` and `displayName` leave the properties; what only supplies a display name stays; others are ordinary."""
+    """`email` and `displayName` leave the properties; traits that only supply a display name stay in them."""
     assert user(traits) == ({"uid": "u", **body}, Counter())
 
 
 def test_a_display_name_that_is_null_is_none() -> None:
-    """The name supplies it, and the null is counted as any other."""
+    """With a null display name, the name supplies it, and the null is counted like any other."""
     body, changes = user({"displayName": None, "name": "K"})
 
     assert body == {"uid": "u", "display_name": "K", "properties": {"name": "K"}}
@@ -177,7 +177,7 @@ def test_a_display_name_that_is_null_is_none() -> None:
 
 
 def test_specials_keep_fullstorys_limits() -> None:
-    """A long display name is cut, a long address is dropped: what is left of it would be another's."""
+    """A display name that is too long is cut, an e-mail address that is too long is dropped."""
     body, changes = user({"displayName": "d" * 257, "email": "e" * 129})
     exact, no_changes = user({"displayName": "d" * 256, "email": "e" * 128})
 
@@ -189,12 +189,12 @@ def test_specials_keep_fullstorys_limits() -> None:
 
 @pytest.mark.parametrize("name", [None, "", " \n", 5, [], {}])
 def test_a_track_without_a_name_is_rejected(name: Any) -> None:
-    """FullStory answers 400 to it."""
+    """A track without an event name is rejected, because FullStory answers 400 to it."""
     assert rejection(event=name) is DeadLetterReason.MISSING_EVENT_NAME
 
 
 def test_a_long_event_name_is_cut() -> None:
-    """At 250 characters, and counted."""
+    """An event name is cut at 250 characters, and the cut is counted."""
     assert event(event="é" * 250, timestamp=KAFKA_TIMESTAMP)[1] == {}
     body, changes = event(event="é" * 251, timestamp=KAFKA_TIMESTAMP)
 
@@ -239,7 +239,7 @@ def test_a_long_event_name_is_cut() -> None:
     ],
 )
 def test_when_an_event_happened(times: Json, sent: str, rules: list[PropertyRule]) -> None:
-    """Its timestamp, else the client's clock corrected, else Kafka's: never the current time, which would differ."""
+    """An event's time is its timestamp, else the client's corrected clock, else Kafka's, never the current time."""
     body, changes = event(**times)
 
     assert body["timestamp"] == sent
@@ -248,7 +248,7 @@ def test_when_an_event_happened(times: Json, sent: str, rules: list[PropertyRule
 
 @pytest.mark.parametrize("kafka_ms", [-1, 2**62])
 def test_without_any_time_an_event_is_at_the_epoch(kafka_ms: int) -> None:
-    """Kafka says -1 for a record without a timestamp; the result is the same each time."""
+    """An event without any time, even Kafka's, gets the epoch, so that its bytes never change."""
     outcome = Mapping(MappingRules()).map(
         {"type": "track", "userId": "u", "event": "E"}, kafka_ms, lambda _rule, _path: None
     )
@@ -259,14 +259,14 @@ def test_without_any_time_an_event_is_at_the_epoch(kafka_ms: int) -> None:
 
 @pytest.mark.parametrize("absent", [None, {}, []])
 def test_an_absent_free_form_part_is_empty(absent: Any) -> None:
-    """PHP writes an empty array for an empty object."""
+    """An absent part counts as empty, and so does the empty array that PHP writes for an empty object."""
     assert user(absent, integrations=absent)[0] == {"uid": "u", "properties": {}}
     assert event(absent, integrations=absent)[0]["properties"] == {}
 
 
 @pytest.mark.parametrize("other", ["text", "", 0, False, True, 1.5, [1], [None]])
 def test_a_free_form_part_that_is_no_object_is_rejected(other: Any) -> None:
-    """To forward the rest would be to lose a part in silence, or to ignore who it is for."""
+    """A message whose traits, properties or integrations are no object is rejected."""
     assert rejection(properties=other) is DeadLetterReason.MALFORMED
     assert rejection(integrations=other) is DeadLetterReason.MALFORMED
     assert rejection(type="identify", traits=other) is DeadLetterReason.MALFORMED
@@ -296,7 +296,7 @@ def test_a_free_form_part_that_is_no_object_is_rejected(other: Any) -> None:
     ],
 )
 def test_integrations_route_as_segment_does(integrations: Json, is_delivered: bool) -> None:  # noqa: FBT001
-    """The destination's own entry decides, else `All`; names are case-sensitive; options count as yes."""
+    """The destination's own entry in `integrations` decides, else `All`; options count as yes."""
     outcome, _ = mapped({"type": "identify", "userId": "u", "integrations": integrations})
 
     assert isinstance(outcome, Mapped) == is_delivered
@@ -304,7 +304,7 @@ def test_integrations_route_as_segment_does(integrations: Json, is_delivered: bo
 
 
 def test_the_names_of_the_destination_are_a_setting() -> None:
-    """Whoever named it otherwise in Segment says so."""
+    """`integrations` is read under the names that the setting lists."""
     rules = MappingRules(integration_names=("Our FullStory",))
 
     outcome, _ = mapped({"type": "identify", "userId": "u", "integrations": {"Our FullStory": False}}, rules)
@@ -315,7 +315,7 @@ def test_the_names_of_the_destination_are_a_setting() -> None:
 
 
 def test_integrations_may_be_ignored() -> None:
-    """Except for what they say of the session; an object they must be all the same."""
+    """With the setting `ignore`, `integrations` routes nothing; its session options still count."""
     given = {"type": "track", "userId": "u", "event": "E", "integrations": {"All": False, "FullStory": False}}
     rules = MappingRules(integrations="ignore")
 
@@ -337,7 +337,7 @@ def test_integrations_may_be_ignored() -> None:
     ],
 )
 def test_options_stand_under_any_name_of_the_destination(integrations: Json, options: bool) -> None:  # noqa: FBT001
-    """The first one that holds an object; an identify has no use for them."""
+    """Session options are read from the first name of the destination that holds an object."""
     body, _ = event(integrations=integrations, timestamp=KAFKA_TIMESTAMP)
 
     assert body.get("session") == ({"id": "1:2"} if options else None)
@@ -358,7 +358,7 @@ def test_options_stand_under_any_name_of_the_destination(integrations: Json, opt
     ],
 )
 def test_pages_and_screens_may_be_events(kind: str, fields: Json, name: str, properties: Json) -> None:
-    """Named as Segment's own destinations name them; what the message calls itself is a property too."""
+    """Page and screen become events if the setting lists them, named as Segment's destinations name them."""
     rules = MappingRules(message_types=("page", "screen"))
     message = {"type": kind, "userId": "u", "timestamp": KAFKA_TIMESTAMP, **fields}
 
@@ -386,7 +386,7 @@ def test_pages_and_screens_may_be_events(kind: str, fields: Json, name: str, pro
     ],
 )
 def test_what_a_visitors_id_becomes(ids: Json, anonymous: Any, uid: str | None) -> None:
-    """The user's id or a property; order is kept by it in either case."""
+    """A setting decides whether an anonymousId is the uid or a property; either way it keeps the order."""
     rules = MappingRules(anonymous=anonymous)
     kept = {"segmentAnonymousId": str(ids["anonymousId"])}
     who, _ = mapped({"type": "identify", **ids}, rules)
@@ -402,7 +402,7 @@ def test_what_a_visitors_id_becomes(ids: Json, anonymous: Any, uid: str | None) 
 
 
 def test_visitors_may_be_filtered() -> None:
-    """A message of nobody is a fault all the same."""
+    """With the setting `filter`, anonymous messages are filtered, and those without any id still rejected."""
     rules = MappingRules(anonymous="filter")
 
     for kind in ("identify", "track"):
@@ -412,7 +412,7 @@ def test_visitors_may_be_filtered() -> None:
 
 
 def test_a_long_anonymous_id_that_is_no_uid_is_no_fault() -> None:
-    """It is a property like others."""
+    """An anonymousId that is only a property may be longer than a uid."""
     outcome, _ = mapped({"type": "identify", "anonymousId": "a" * 300}, MappingRules(anonymous="property"))
 
     assert isinstance(outcome, Mapped)
@@ -434,7 +434,7 @@ def test_a_long_anonymous_id_that_is_no_uid_is_no_fault() -> None:
     ],
 )
 def test_an_identify_without_traits_has_those_of_its_context(fields: Json, traits: Json, is_from_context: bool) -> None:  # noqa: FBT001
-    """Libraries that keep a user's traits put them there; a track has no use for them."""
+    """An identify without traits takes those of its context; a track does not."""
     body, changes = user(**fields)
 
     assert body["properties"] == traits
@@ -444,7 +444,7 @@ def test_an_identify_without_traits_has_those_of_its_context(fields: Json, trait
 
 @pytest.mark.parametrize("context", ["no JSON", '"text"', 5, [1], True])
 def test_a_context_that_is_no_object_is_left_out(context: Any) -> None:
-    """The event itself is sound; the loss is counted."""
+    """A context that is no object is left out and counted, and the event is sent."""
     body, changes = event(context=context, timestamp=KAFKA_TIMESTAMP)
 
     assert "context" not in body
@@ -452,7 +452,7 @@ def test_a_context_that_is_no_object_is_left_out(context: Any) -> None:
 
 
 def test_context_may_be_left_out() -> None:
-    """By a setting; then nobody looks at it, so nothing is counted either."""
+    """With the setting `false`, context is neither sent nor counted."""
     given = {"type": "track", "userId": "u", "event": "E", "timestamp": KAFKA_TIMESTAMP}
 
     for context in ({"ip": "192.0.2.7"}, "no JSON"):
@@ -476,7 +476,7 @@ def test_context_may_be_left_out() -> None:
     ],
 )
 def test_messages_may_be_filtered_by_their_library(context: Any, is_forwarded: bool) -> None:  # noqa: FBT001
-    """Where some are allowed, a message without one is not among them."""
+    """A list of allowed libraries filters messages of others, and those that name none."""
     rules = MappingRules(libraries_allow=("analytics-*",))
 
     outcome, _ = mapped({"type": "identify", "userId": "u", "context": context}, rules)
@@ -486,7 +486,7 @@ def test_messages_may_be_filtered_by_their_library(context: Any, is_forwarded: b
 
 
 def test_events_may_be_filtered_by_their_name() -> None:
-    """By the whole name; identifies have none."""
+    """Lists of event names match whole names, and do not touch identifies."""
     rules = MappingRules(message_types=("identify", "track", "page"), events_deny=("Debug*", "Viewed * Page"))
     common = {"userId": "u", "timestamp": KAFKA_TIMESTAMP}
 
@@ -519,7 +519,7 @@ def test_events_may_be_filtered_by_their_name() -> None:
     ],
 )
 def test_what_is_kept_back_names_nobody(lists: PropertyLists, traits: Json, body: Json) -> None:
-    """What the lists drop, hash or cut is no email and no display name."""
+    """An e-mail address or display name that is denied, hashed or cut is not sent as a special."""
     outcome, _ = mapped({"type": "identify", "userId": "u", "traits": traits}, MappingRules(traits=lists))
 
     assert isinstance(outcome, Mapped)
@@ -527,7 +527,7 @@ def test_what_is_kept_back_names_nobody(lists: PropertyLists, traits: Json, body
 
 
 def test_hashed_specials_stay_properties() -> None:
-    """A hash is nobody's address, and no name."""
+    """Hashed specials are sent as properties."""
     rules = MappingRules(traits=PropertyLists(hash=("email", "displayName")))
     outcome, changes = mapped(
         {"type": "identify", "userId": "u", "traits": {"email": "e@x", "displayName": "D", "name": "N"}}, rules
@@ -540,7 +540,7 @@ def test_hashed_specials_stay_properties() -> None:
 
 
 def test_the_lists_reach_what_mapping_adds() -> None:
-    """The anonymousId that is kept is a trait of a user, and a property of an event that names none."""
+    """The lists of denied and hashed paths apply to the anonymousId that mapping adds."""
     lists = PropertyLists(deny=("segmentAnonymousId",))
     rules = MappingRules(anonymous="property", traits=lists, properties=lists)
 
@@ -552,14 +552,14 @@ def test_the_lists_reach_what_mapping_adds() -> None:
 
 
 def test_who_may_not_be_forwarded_is_filtered_before_faults_are_looked_for() -> None:
-    """A message for another destination may be as it likes."""
+    """A message for another destination is filtered, even if it is faulty."""
     outcome, _ = mapped({"type": "track", "integrations": {"All": False}, "properties": 5})
 
     assert outcome == Filtered(FilterReason.INTEGRATIONS)
 
 
 def test_mapping_leaves_the_event_as_it_was() -> None:
-    """It may be explained afterwards, or mapped again."""
+    """Mapping does not change the event, which may be explained or mapped again."""
     given = {
         "type": "identify",
         "userId": "u",
@@ -573,7 +573,7 @@ def test_mapping_leaves_the_event_as_it_was() -> None:
 
 
 def test_every_rule_of_mapping_is_documented() -> None:
-    """A label of a metric leads to its rule on the page."""
+    """docs/mapping.md describes every rule that a metric counts."""
     text = PAGE.read_text(encoding="utf-8")
 
     assert [label for label in (*PropertyRule, *FilterReason) if f"`{label}`" not in text] == []

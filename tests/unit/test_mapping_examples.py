@@ -59,7 +59,7 @@ def rules_of(settings: str | None) -> MappingRules:
 def test_the_documented_examples_are_true(
     shape: str, settings: MappingRules, message: str, kind: str, expected: str, counted: str | None
 ) -> None:
-    """Each message of docs/mapping.md, in each shape, has the outcome that stands below it."""
+    """Each message of docs/mapping.md, in each shape, has the outcome that the page shows."""
     value, readers = WRITERS[shape](json.loads(message))
     decoded = decode(record(value), readers)
     if isinstance(decoded, Rejected):
@@ -94,7 +94,7 @@ SPECIAL = {"email": "john.doe@example.com", "displayName": "John Doe"}
 
 
 def test_every_example_of_the_product_text_is_among_them() -> None:
-    """As the calls of Segment's library give them: identify without a user, with one, and with traits; and a track."""
+    """The page has the product text's examples: identify without a user, with one, with traits; and a track."""
     known = [json.loads(each.values[1]) for each in examples() if each.values[0] == MappingRules()]
 
     for call in (
@@ -135,7 +135,7 @@ def test_every_example_of_the_product_text_is_among_them() -> None:
     ],
 )
 def test_maps_of_strings_give_the_same_in_texts(message: Json, expected: Json) -> None:
-    """Nothing else fits into them, and no type is guessed."""
+    """As maps of strings, the examples give the same items with texts for values."""
     value, readers = written_by(string_maps(message), message)
     decoded = decode(record(value), readers)
     assert isinstance(decoded, dict)

@@ -137,7 +137,7 @@ def settled(
 
 
 def test_every_series_that_can_be_known_begins_at_zero() -> None:
-    """A rate over a counter that appears with its first increment misses that increment."""
+    """Every series with closed labels starts at zero, so that a rate sees its first increment."""
     samples = World().scrape()
 
     for definition in CATALOGUE:
@@ -151,7 +151,7 @@ def test_every_series_that_can_be_known_begins_at_zero() -> None:
 
 
 def test_the_number_of_series_is_bounded() -> None:
-    """Labels are closed lists; the sum of all series of a process is known, besides its partitions."""
+    """The number of series of a process is bounded, apart from those of its partitions."""
     series = sum(len(each) for each in World().scrape().values())
 
     assert series < 800
@@ -204,7 +204,7 @@ EVERY_NOTICE: list[tuple[Notice, dict[tuple[str, ...], float]]] = [
     ("notice", "expected"), EVERY_NOTICE, ids=[type(notice).__name__ for notice, _ in EVERY_NOTICE]
 )
 def test_a_notice_is_counted_and_changes_nothing_else(notice: Notice, expected: dict[tuple[str, ...], float]) -> None:
-    """What is not expected stays as it was, histograms aside, whose buckets go with their counts."""
+    """A notice changes the series it belongs to, and no other."""
     world = World()
     before = world.scrape()
 
@@ -222,7 +222,7 @@ def test_a_notice_is_counted_and_changes_nothing_else(notice: Notice, expected: 
 
 
 def test_every_notice_is_counted_or_left_to_the_logs_on_purpose() -> None:
-    """A new notice cannot be forgotten."""
+    """Every type of notice is counted or stands in the list of those left to the logs."""
     counted = set(World().metrics._on)
 
     assert counted | set(UNCOUNTED) == set(get_args(Notice)) == {type(notice) for notice, _ in EVERY_NOTICE}
@@ -231,7 +231,7 @@ def test_every_notice_is_counted_or_left_to_the_logs_on_purpose() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_consumed_is_what_became_of_it_in_every_scrape(seed: int) -> None:
-    """Conservation (law 12) within one scrape, whatever happened before."""
+    """Conservation (law 12) holds within each scrape, whatever happened before."""
     chance = random.Random(seed)
     world, in_flight = World(), 0
     for _ in range(40):
@@ -261,7 +261,7 @@ def test_consumed_is_what_became_of_it_in_every_scrape(seed: int) -> None:
 
 
 def test_the_state_is_read_when_scraped() -> None:
-    """Gauges show the moment of the scrape."""
+    """Gauges show the state at the moment of the scrape."""
     world = World()
     world.partitions = [partition(0, buffered=2, in_flight=3, oldest_unsettled_ms=1_500), partition(1, position=40)]
     world.halts = {HaltReason.FORBIDDEN: ActiveHalt("level too low", 0.0, "")}
@@ -284,7 +284,7 @@ def test_the_state_is_read_when_scraped() -> None:
 
 
 def test_series_of_a_partition_go_with_it() -> None:
-    """A partition that was revoked leaves no last reading behind, which would look like its lag."""
+    """When a partition is revoked its series are removed, so that no last lag remains."""
     world = World([partition(0, oldest_unsettled_ms=1), partition(1)])
     assert world.scrape()["consumer_lag_records"]
 
@@ -296,7 +296,7 @@ def test_series_of_a_partition_go_with_it() -> None:
 
 
 def test_what_is_not_known_of_a_partition_is_absent() -> None:
-    """Neither a lag before the end is known nor the year 1970 for a record without a timestamp."""
+    """A lag without a known end and a time without a timestamp are absent, not zero."""
     samples = World([partition(0, end=None, oldest_unsettled_ms=-1)]).scrape()
 
     assert "consumer_lag_records" not in samples
@@ -304,7 +304,7 @@ def test_what_is_not_known_of_a_partition_is_absent() -> None:
 
 
 def test_freshness_counts_every_delivered_record() -> None:
-    """Ages fall into buckets whose bounds include them; what comes from the future is fresh, no timestamp no age."""
+    """Each delivered record with a timestamp counts; a bound includes its own value, the future counts as 0."""
     world = World()
     now_ms = int(NOW_S * 1000)
 
@@ -318,7 +318,7 @@ def test_freshness_counts_every_delivered_record() -> None:
 
 
 def test_the_age_of_events_is_by_their_own_clocks() -> None:
-    """What comes from the future is of age 0."""
+    """An event's age is taken from its own timestamp, and one of the future has age 0."""
     world = World()
 
     world.metrics(replace(settled(), event_times_s=[NOW_S - 3.0, NOW_S - 90.0, NOW_S + 60.0]))
@@ -329,7 +329,7 @@ def test_the_age_of_events_is_by_their_own_clocks() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_distribution_agrees_with_counting_one_by_one(seed: int) -> None:
-    """Counting a batch by sorting it gives what observing each value would."""
+    """Counting a batch at once gives the same buckets as observing each value."""
     chance = random.Random(seed)
     definition = Definition("x", Type.HISTOGRAM, "", "x", buckets=(1, 2.5, 10))
     together, single = Distribution(definition), Distribution(definition)
@@ -345,7 +345,7 @@ def test_a_distribution_agrees_with_counting_one_by_one(seed: int) -> None:
 
 @pytest.mark.parametrize("definition", CATALOGUE, ids=lambda definition: definition.name)
 def test_names_follow_prometheus(definition: Definition) -> None:
-    """Counters end in `_total`, other metrics do not; bounds ascend; a sentence explains."""
+    """Counters end in `_total` and no other metric does; bounds ascend; each help text is a sentence."""
     assert definition.name.endswith("_total") == (definition.type is Type.COUNTER)
     assert bool(definition.buckets) == (definition.type is Type.HISTOGRAM)
     assert list(definition.buckets) == sorted(set(definition.buckets))
@@ -353,12 +353,12 @@ def test_names_follow_prometheus(definition: Definition) -> None:
 
 
 def test_names_are_unique() -> None:
-    """Two definitions of one name would show as one metric with two meanings."""
+    """No two definitions share a name."""
     assert len({definition.name for definition in CATALOGUE}) == len(CATALOGUE)
 
 
 def test_both_formats_of_a_scrape_can_be_read() -> None:
-    """Prometheus asks for OpenMetrics, people with a browser for neither."""
+    """Prometheus' own parsers read a scrape in both formats."""
     world = World([partition(0, oldest_unsettled_ms=1)])
     for notice, _ in EVERY_NOTICE:
         world.metrics(notice)
@@ -375,7 +375,7 @@ def test_both_formats_of_a_scrape_can_be_read() -> None:
 
 
 def test_a_new_registry_knows_the_process() -> None:
-    """Memory and CPU time are there without the worker's doing; two registries share nothing."""
+    """A new registry has memory and CPU time, and shares nothing with another one."""
     registry = new_registry()
     World(registry=registry)
     World(registry=new_registry())
@@ -391,7 +391,7 @@ def test_the_documentation_is_what_the_definitions_say() -> None:
 
 
 def test_a_round_trip_that_is_not_known_is_no_number() -> None:
-    """Zero would be the best of all."""
+    """An unknown round trip is absent, because zero would be the best of all."""
     (unknown,) = World(client=ClientFigures()).scrape()["kafka_broker_round_trip_seconds"].values()
     (known,) = World().scrape()["kafka_broker_round_trip_seconds"].values()
 

@@ -34,7 +34,7 @@ def checksum(original: str) -> str:
     ],
 )
 def test_a_name_gets_its_legal_form(original: str, expected: str) -> None:
-    """Illegal characters go, and a letter comes in front where there is none."""
+    """Illegal characters are removed, and a name without a letter in front gets one."""
     assert clean(original) == expected
 
 
@@ -53,7 +53,7 @@ def test_a_name_gets_its_legal_form(original: str, expected: str) -> None:
     ],
 )
 def test_underscores_may_keep_words_apart(original: str, expected: str) -> None:
-    """One for each character; a name of nothing else is known by its checksum as ever."""
+    """With `underscore`, each illegal character becomes one; a name of nothing else is its checksum."""
     assert clean(original, "_") == expected
     assert NameCache("_")[original] == expected
 
@@ -77,7 +77,7 @@ def test_on_a_collision_the_legal_name_keeps_its_form(originals: list[str], expe
 
 
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ever new names and long names cost no memory, and are cleaned all the same."""
+    """Neither many names nor long ones grow the cache, and all are cleaned."""
     monkeypatch.setattr(names, "_CACHED_NAMES", 3)
     cache = NameCache()
     long = "x" * MAX_CACHED_CHARACTERS + "-"

@@ -25,17 +25,17 @@ TOPICS = ["segment.track", "segment.identify", "segment.dead-letters", "orders"]
     ],
 )
 def test_a_slip_is_told_from_another_name(name: str, expected: str | None) -> None:
-    """A few characters are a slip; what only shares a prefix is another name."""
+    """A name that differs in a few characters is near; one that only shares a prefix is not."""
     assert nearest(name, TOPICS) == expected
 
 
 def test_the_most_similar_name_is_the_nearest() -> None:
-    """Whatever the order of the names."""
+    """The most similar name is proposed, whatever the order of the names."""
     names = ["segment.track.v1", "segment.track", "segment.tracks"]
 
     assert nearest("segment.trck", names) == nearest("segment.trck", names[::-1]) == "segment.track"
 
 
 def test_nothing_is_near_where_nothing_is() -> None:
-    """No names, no suggestion."""
+    """Without names there is no suggestion."""
     assert nearest("segment.track", []) is None

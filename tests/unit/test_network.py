@@ -27,20 +27,20 @@ def wrapped(error: BaseException) -> Exception:
     ],
 )
 def test_the_reason_is_what_the_system_said(error: BaseException, reason: str | None) -> None:
-    """OpenSSL's numbers are none of the system's, though its errors look as if they were."""
+    """The reason is the system's message; OpenSSL's numbers are not taken for the system's."""
     assert reason_of(error) == reason
     assert reason_of(wrapped(error)) == reason
 
 
 def test_a_chain_that_leads_back_to_itself_ends() -> None:
-    """Nobody waits for ever for a reason."""
+    """The search for a reason ends if a chain of exceptions contains itself."""
     one, other = RuntimeError("one"), RuntimeError("other")
     one.__context__, other.__context__ = other, one
     assert reason_of(one) is None
 
 
 def test_a_real_handshake_with_a_server_without_tls_says_so() -> None:
-    """A plain HTTP server behind an https address."""
+    """For https to a plain HTTP server, the reason is that TLS fails with a wrong version number."""
     here, there = socket.socketpair()
     there.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     with here, there, pytest.raises(ssl.SSLError) as caught:

@@ -51,7 +51,7 @@ class Server:
 
 
 def test_there_is_no_rate_before_the_first_refusal() -> None:
-    """Nobody told of any."""
+    """Before the first refusal the rate is unlimited."""
     pace = Pace(lambda: 0.5)
     assert (pace.rate, pace.room(0.0), pace.next_chance(0.0)) == (math.inf, math.inf, None)
     for second in range(100):
@@ -62,7 +62,7 @@ def test_there_is_no_rate_before_the_first_refusal() -> None:
 
 @pytest.mark.parametrize("rate", [5.0, 20.0, 100.0, 500.0])
 def test_the_allowance_is_used_and_refusals_are_rare(rate: float) -> None:
-    """At least 95 % of it, with less than one refusal in a hundred requests, once the rate is known."""
+    """Once the rate is known, 95 % of the allowance is used, with less than one refusal in a hundred requests."""
     server = Server(rate)
     server.live(30.0)
     since, refused = server.now, len(server.refused)
@@ -72,7 +72,7 @@ def test_the_allowance_is_used_and_refusals_are_rare(rate: float) -> None:
 
 
 def test_a_limit_that_halves_is_found_at_once() -> None:
-    """And costs few refusals."""
+    """A limit that halves is found at the cost of few refusals."""
     server = Server(100.0)
     server.live(60.0)
     server.rate /= 2
@@ -83,7 +83,7 @@ def test_a_limit_that_halves_is_found_at_once() -> None:
 
 
 def test_a_limit_that_doubles_is_used_within_half_a_minute() -> None:
-    """The growth is slow near what is known, and ever faster beyond it."""
+    """The rate grows slowly near what is known and ever faster beyond, so that a doubled limit is soon used."""
     server = Server(100.0)
     server.live(60.0)
     server.rate *= 2
@@ -94,7 +94,7 @@ def test_a_limit_that_doubles_is_used_within_half_a_minute() -> None:
 
 
 def test_idle_time_tells_nothing() -> None:
-    """A process that wants little keeps the rate that it has learned, and neither raises nor lowers it."""
+    """Idle time neither raises nor lowers the learned rate."""
     server = Server(100.0)
     server.live(60.0)
     server.wanted = 5.0
@@ -106,7 +106,7 @@ def test_idle_time_tells_nothing() -> None:
 
 
 def test_two_early_refusals_in_a_row_hold_nobody_up() -> None:
-    """They came too soon to tell a rate: what they leave behind is gone within half a minute."""
+    """Two refusals that come too soon to tell a rate are forgotten within half a minute."""
     server = Server(1e6, wanted=3.0)
     server.live(2.0)
     for _ in range(2):
@@ -119,7 +119,7 @@ def test_two_early_refusals_in_a_row_hold_nobody_up() -> None:
 
 
 def test_refusals_of_requests_that_were_on_their_way_count_once() -> None:
-    """All that was sent before the wait was announced belongs together."""
+    """Refusals of requests sent before the wait was announced count as one."""
     pace = Pace(lambda: 0.5)
     for _ in range(10):
         pace.sent(100.0)
@@ -133,7 +133,7 @@ def test_refusals_of_requests_that_were_on_their_way_count_once() -> None:
 
 
 def test_refusals_alone_say_nothing_about_the_rate() -> None:
-    """FullStory refuses everything while too much is in progress: the rate outlives that."""
+    """Refusals without any success, as at the hard stop, leave the learned rate."""
     server = Server(100.0)
     server.live(60.0)
     tokens = server._tokens
@@ -149,7 +149,7 @@ def test_refusals_alone_say_nothing_about_the_rate() -> None:
 
 
 def test_next_chance_is_when_there_is_room() -> None:
-    """Not after, and hardly before: the rate grows meanwhile, so who looks again finds it."""
+    """The time of the next chance is when there is room, and hardly earlier."""
     pace = Pace(lambda: 0.0)
     for second in range(100, 110):
         for _ in range(10):
@@ -169,7 +169,7 @@ def test_next_chance_is_when_there_is_room() -> None:
 
 
 def test_what_was_not_sent_after_all_costs_nothing() -> None:
-    """The right is given back."""
+    """A right that is given back can be used again at once."""
     pace = Pace(lambda: 0.5)
     pace.sent(100.0)
     pace.taken(105.0)
@@ -181,7 +181,7 @@ def test_what_was_not_sent_after_all_costs_nothing() -> None:
 
 
 def test_a_quiet_night_does_not_lower_the_rate_of_the_morning() -> None:
-    """What was taken while little was wanted tells nothing when the limit is met again."""
+    """Successes while little was wanted do not lower the rate at the next refusal."""
     server = Server(100.0)
     server.live(60.0)
     server.wanted = 1.0
@@ -194,7 +194,7 @@ def test_a_quiet_night_does_not_lower_the_rate_of_the_morning() -> None:
 
 
 def test_a_refusal_after_an_outage_tells_no_rate_below_what_was_taken_before() -> None:
-    """Little was asked for meanwhile, and that is no measure of what FullStory takes."""
+    """A refusal after an outage does not lower the rate below what FullStory took before."""
     pace = Pace(lambda: 0.5)
     for moment in range(200):  # 20 a second, for ten seconds
         pace.sent(moment / 20)
@@ -207,7 +207,7 @@ def test_a_refusal_after_an_outage_tells_no_rate_below_what_was_taken_before() -
 
 
 def test_a_first_refusal_holds_nobody_up_for_long() -> None:
-    """It may have had another cause than the rate: what FullStory takes besides is found out soon."""
+    """After a first refusal, the rate soon grows to what FullStory takes."""
     server = Server(rate=100.0)
     server.pace.sent(server.now)
     server.pace.taken(server.now)

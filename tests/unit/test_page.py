@@ -120,14 +120,14 @@ def first_line(text: str) -> str:
     ids=lambda value: value if isinstance(value, str) and len(value) < 20 else "",
 )
 def test_the_first_line_says_what_is_wrong_since_when_and_what_to_do(state: WorkerState, title: str, line: str) -> None:
-    """Or that all is well."""
+    """The first line names cause, time and action, or says that all is well."""
     text = unescape(shown(state))
     assert f"<h2>{title}</h2>" in text
     assert line in first_line(text)
 
 
 def test_what_is_away_goes_before_what_waits_for_an_operator() -> None:
-    """Each halt has its line, with its section of the runbook."""
+    """Halts are listed with what is away first, each with its section of the runbook."""
     both = {
         **halts(HaltReason.GAP, "t[3] lacks records", Time.now),
         **halts(HaltReason.KAFKA_UNAVAILABLE, "Kafka does not answer", Time.now),
@@ -142,7 +142,7 @@ def test_what_is_away_goes_before_what_waits_for_an_operator() -> None:
 
 @pytest.mark.parametrize("reason", list(HaltReason))
 def test_each_halt_has_its_action_and_its_place_in_the_runbook(reason: HaltReason) -> None:
-    """The link on the page leads somewhere, and says the same."""
+    """Each halt's action on the page is that of the runbook section it links to."""
     action = ACTIONS[reason]
     row = re.search(rf'<td><a id="halt-{reason.value}">.*', RUNBOOK_PAGE)
 
@@ -153,7 +153,7 @@ def test_each_halt_has_its_action_and_its_place_in_the_runbook(reason: HaltReaso
 
 
 def test_what_is_wrong_and_stops_nothing_is_named_while_all_else_is_well() -> None:
-    """A full disk: the first line says so, until the cache can be written again."""
+    """A full disk is named in the first line until the cache can be written again."""
     history = History(Time())
     history(SchemaCacheTrouble("/c/id-7.json cannot be written: No space left on device"))
     text = shown(IDLE, history)
@@ -170,7 +170,7 @@ def test_what_is_wrong_and_stops_nothing_is_named_while_all_else_is_well() -> No
 
 
 def test_a_figure_that_is_not_known_is_a_dash() -> None:
-    """Nor is one that was known before Kafka went away."""
+    """An unknown figure is a dash, also one that was known before Kafka went away."""
     assert "Round trip to Kafka</dt><dd>&ndash;" in shown(IDLE)
     connected = replace(IDLE, client=ClientFigures(0, 0.004), partitions=[partition(0, lag=5)])
     assert "Round trip to Kafka</dt><dd>4<small> ms" in shown(connected)
@@ -181,7 +181,7 @@ def test_a_figure_that_is_not_known_is_a_dash() -> None:
 
 
 def test_the_account_of_all_records_is_shown() -> None:
-    """What was consumed is delivered, filtered, dead-lettered, released or in flight."""
+    """The page shows consumed, and what became of it, as one equation."""
     history = History(Time())
     history(Consumed("t", 1_020))
     history(
@@ -199,7 +199,7 @@ def test_the_account_of_all_records_is_shown() -> None:
 
 
 def test_the_page_says_whose_worker_this_is() -> None:
-    """Group, instance, start, FullStory's host, and whose key it uses."""
+    """The page shows group, instance, start, FullStory's host and the organisation of the key."""
     history = History(Time())
     for known in (
         "segment-fullstory",
@@ -215,7 +215,7 @@ def test_the_page_says_whose_worker_this_is() -> None:
 
 
 def test_errors_are_counted_by_kind_with_the_last_one_in_words() -> None:
-    """What was retried is no secret."""
+    """Errors are counted by kind, and the last one is shown in words."""
     history = History(Time())
     history(Retried(RetryReason.SERVER_ERROR, status=503))
     history(Retried(RetryReason.SERVER_ERROR, status=503))
@@ -240,7 +240,7 @@ def test_errors_are_counted_by_kind_with_the_last_one_in_words() -> None:
 
 @pytest.mark.parametrize("bottleneck", [each for each in Bottleneck if each is not Bottleneck.NONE])
 def test_every_bottleneck_is_said_in_words(bottleneck: Bottleneck) -> None:
-    """None is left out."""
+    """The page has words for every bottleneck."""
     assert "limits throughput" in shown(replace(IDLE, bottleneck=bottleneck))
 
 
@@ -256,19 +256,19 @@ def test_every_bottleneck_is_said_in_words(bottleneck: Bottleneck) -> None:
     ],
 )
 def test_a_duration_has_the_two_units_that_matter(seconds: float, words: str) -> None:
-    """A clock that went back makes no negative one."""
+    """A duration shows its two largest units and is never negative."""
     assert duration(seconds) == words
 
 
 def test_what_is_shown_is_escaped() -> None:
-    """A detail may hold anything, so may a topic's name."""
+    """Details and names of topics are escaped in the page."""
     text = shown(replace(IDLE, halts=halts(HaltReason.FORBIDDEN, '<img src=x onerror="alert(1)">')))
     assert "<img" not in text
     assert "&lt;img" in text
 
 
 def test_the_most_interesting_partitions_are_first_and_the_others_folded() -> None:
-    """What is held up, then what is paused, then what lags most."""
+    """Held-up partitions come first, then paused ones, then those that lag most; the rest is folded."""
     blocked = Blocked(7, 90.0, "FullStory's job j-1")
     partitions = [*(partition(number, lag=number) for number in range(30)), partition(40, blocked=blocked)]
     partitions.append(partition(41, paused=True))
@@ -281,7 +281,7 @@ def test_the_most_interesting_partitions_are_first_and_the_others_folded() -> No
 
 
 def test_the_last_quarter_of_an_hour_is_remembered_and_no_more() -> None:
-    """Steps in which nothing happened are there, those that are too old are not."""
+    """The history has every step of the last quarter of an hour, empty ones included, and no older one."""
     time = Time()
     history = History(time)
     for _ in range(STEPS + 20):
@@ -298,7 +298,7 @@ def test_the_last_quarter_of_an_hour_is_remembered_and_no_more() -> None:
 
 
 def test_dead_letters_are_counted_by_reason_the_latest_first() -> None:
-    """Without a word of whose they are."""
+    """Dead letters are listed by reason, the latest first, without their users."""
     time = Time()
     history = History(time)
     for reason in (DeadLetterReason.MALFORMED, DeadLetterReason.REJECTED, DeadLetterReason.MALFORMED):

@@ -55,7 +55,7 @@ def merged(*messages: Json) -> Json:
 
 
 def test_each_record_has_its_place() -> None:
-    """Users and events in order, rejections with their offsets, filters and changes counted."""
+    """Users and events keep their order, rejections have their offsets, filters and changes are counted."""
     built = payload(
         identify("a", plan="free"),
         track("a", "First"),
@@ -85,14 +85,14 @@ def test_each_record_has_its_place() -> None:
 
 
 def test_nothing_makes_an_empty_payload() -> None:
-    """A batch of no records ends where it begins."""
+    """A payload of no records is empty and ends where it begins."""
     built = payload()
 
     assert built == Payload(OffsetRange(START, START))
 
 
 def test_the_range_spans_offsets_that_kafka_never_delivers() -> None:
-    """Compaction and transactions leave gaps; the end is one past the last record taken."""
+    """The range ends one past the last record taken, across gaps of compaction and transactions."""
     sparse = [
         record._replace(offset=offset) for record, offset in zip(records([track("a")] * 3), (41, 47, 90), strict=True)
     ]
@@ -102,7 +102,7 @@ def test_the_range_spans_offsets_that_kafka_never_delivers() -> None:
 
 
 def test_identifies_of_one_user_become_one_item() -> None:
-    """Of each property, email and display name, the latest that was sent wins; what is not sent stays."""
+    """Merged identifies keep the latest value of each property, e-mail address and display name that was sent."""
     body = merged(
         identify("a", plan="free", seats=1, email="old@b.c", displayName="Old"),
         identify("a", plan="premium", email="new@b.c"),
@@ -120,7 +120,7 @@ def test_identifies_of_one_user_become_one_item() -> None:
 
 
 def test_a_merged_item_has_the_key_order_of_a_single_one() -> None:
-    """Whichever identify brought a field first."""
+    """A merged item's keys have their fixed order, whichever identify brought them first."""
     body = merged(identify("a", email="a@b.c", n=1), identify("a", displayName="J"), identify("a", plan="free"))
 
     assert list(body) == ["uid", "display_name", "email", "properties", "schema"]
@@ -140,14 +140,14 @@ def test_a_merged_item_has_the_key_order_of_a_single_one() -> None:
     ],
 )
 def test_a_declared_type_goes_with_the_value_that_won(traits: list[Json], declared: Json | None) -> None:
-    """The merged item declares of each property what the identify declared that gave it."""
+    """A merged item declares each property's type as the identify did whose value won."""
     body = merged(*(identify("a", **each) for each in traits))
 
     assert body.get("schema") == (None if declared is None else {"properties": declared})
 
 
 def test_a_null_that_is_sent_is_merged_with_no_value() -> None:
-    """Whether it clears is not documented, so the batch closes before it; a null for a null changes nothing."""
+    """A batch closes where a null would meet a value, because its effect is not documented."""
     mapping = Mapping(MappingRules(nulls="send"))
 
     def taken(*traits: Json) -> int:
@@ -160,7 +160,7 @@ def test_a_null_that_is_sent_is_merged_with_no_value() -> None:
 
 
 def test_visitors_without_a_uid_are_merged_only_with_themselves() -> None:
-    """Not with a user whose id is the same text, nor with another visitor."""
+    """A visitor is merged neither with a user of the same id nor with another visitor."""
     mapping = Mapping(MappingRules(anonymous="property"))
     visits = [{"type": "identify", "anonymousId": each, "traits": {"t": each}} for each in ("a", "b", "a")]
 
@@ -174,7 +174,7 @@ def test_visitors_without_a_uid_are_merged_only_with_themselves() -> None:
 
 
 def test_users_are_merged_by_uid_wherever_it_came_from() -> None:
-    """A visitor's anonymousId and the same text as a userId are one uid for FullStory."""
+    """A visitor's anonymousId and an equal userId are one uid, and are merged."""
     assert merged({"type": "identify", "anonymousId": "a"}, identify("a", plan="free")) == {
         "uid": "a",
         "properties": {"plan": "free"},
@@ -196,14 +196,14 @@ def test_users_are_merged_by_uid_wherever_it_came_from() -> None:
     ],
 )
 def test_a_batch_closes_before_a_clash_inside_a_nested_object(first: Json, second: Json, are_merged: bool) -> None:  # noqa: FBT001
-    """How FullStory merges a nested object with the one it holds is not documented, so two that differ never meet."""
+    """Two different values inside of a nested object never meet in one item."""
     assert taken(identify("a", **first), identify("b"), identify("a", **second), identify("c")) == (
         4 if are_merged else 2
     )
 
 
 def test_a_batch_closes_before_more_names_than_a_user_may_have() -> None:
-    """500 names together are merged, nested ones included; 501 are not."""
+    """Identifies are merged up to 500 names, nested ones included, and not beyond."""
     first = identify("a", **{f"n{number}": 1 for number in range(496)})
 
     assert taken(first, identify("a", n0=2, x={"y": {"z": 1}})) == 2
@@ -212,7 +212,7 @@ def test_a_batch_closes_before_more_names_than_a_user_may_have() -> None:
 
 
 def test_a_record_that_is_left_to_the_next_batch_leaves_no_trace() -> None:
-    """Nothing of it is merged or counted, and the next batch begins with it."""
+    """A record left to the next batch is neither merged nor counted in this one."""
     built = payload(identify("a", x={"y": "1"}), identify("a", x={"y": "2"}, **{"a b": None}))
 
     assert built.users == [Item(b'{"uid":"a","properties":{"x":{"y":"1"}}}', (START,), "a")]
@@ -220,7 +220,7 @@ def test_a_record_that_is_left_to_the_next_batch_leaves_no_trace() -> None:
 
 
 def test_a_batch_closes_at_the_most_records() -> None:
-    """Records count, whatever becomes of them, and no more are looked at."""
+    """A batch has at most its number of records, whatever becomes of them."""
     source = iter(records([track("a"), None, track("a"), track("a")]))
     built = PayloadBuilder(START, Mapping(MappingRules()), {}, PayloadLimits(3, 10**6)).build(source)
 
@@ -230,7 +230,7 @@ def test_a_batch_closes_at_the_most_records() -> None:
 
 @pytest.mark.parametrize("message", [track, identify])
 def test_no_body_grows_beyond_the_most_bytes(message: Any) -> None:
-    """A batch is filled to the last byte and closes before the next item, for either part on its own."""
+    """Either part fills to its last byte, and the batch closes before an item too many."""
     size = len(
         request_body(payload(message("a"), message("b")).items(Kind.USER if message is identify else Kind.EVENT))
     )
@@ -240,7 +240,7 @@ def test_no_body_grows_beyond_the_most_bytes(message: Any) -> None:
 
 
 def test_the_parts_fill_up_on_their_own() -> None:
-    """They are separate requests, so a full one leaves room in the other."""
+    """The users part and the events part have room of their own, because they are separate requests."""
     size = len(request_body(payload(track("a")).events))
 
     assert taken(track("a"), identify("a"), identify("b"), track("c"), limits=PayloadLimits(10, size)) == 3
@@ -248,12 +248,12 @@ def test_the_parts_fill_up_on_their_own() -> None:
 
 @pytest.mark.parametrize("message", [track, identify])
 def test_a_lone_record_is_taken_however_large_it_is(message: Any) -> None:
-    """Otherwise its partition would stand still."""
+    """A lone record is taken whatever its size, so that its partition does not stand still."""
     assert taken(message("a"), message("b"), limits=PayloadLimits(10, 1)) == 1
 
 
 def test_a_request_is_the_items_in_an_envelope() -> None:
-    """Without a space, in the order of the items."""
+    """A request's body is its items in their order, in an envelope without spaces."""
     items = [Item(b'{"uid":"a"}', (1,), "a"), Item(b'{"uid":"b"}', (2,), "b")]
 
     assert request_body(items) == b'{"requests":[{"uid":"a"},{"uid":"b"}]}'

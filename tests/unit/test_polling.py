@@ -10,7 +10,7 @@ from processor.model.reasons import Kind
     ("age_s", "expected"), [(0.0, 0.25), (1.0, 0.25), (2.0, 0.5), (20.0, 5.0), (40.0, 10.0), (1e6, 10.0)]
 )
 def test_a_job_is_asked_for_after_a_share_of_its_age(age_s: float, expected: float) -> None:
-    """Often at first, then ever less, and never less than once in ten seconds."""
+    """A job is asked for ever less often as it ages, but at least every ten seconds."""
     assert PollSchedule().wait_s(Kind.USER, age_s) == pytest.approx(expected)
 
 
@@ -25,7 +25,7 @@ def questions(schedule: PollSchedule, duration_s: float) -> tuple[int, float]:
 
 
 def test_questions_are_few() -> None:
-    """A job of half an hour is asked for less than two hundred times, and known to be complete ten seconds late."""
+    """A job of half an hour takes fewer than 200 questions, and its end is known within ten seconds."""
     count, known_at = questions(PollSchedule(), 1_800.0)
     assert count < 200
     assert known_at <= 1_810.0
@@ -33,7 +33,7 @@ def test_questions_are_few() -> None:
 
 @pytest.mark.parametrize("duration_s", [0.3, 1.0, 2.0, 5.0, 9.0])
 def test_the_schedule_learns_how_long_jobs_take(duration_s: float) -> None:
-    """After some that took as long, at most three questions are asked, and the end is known within a quarter."""
+    """For jobs of a usual length, three questions suffice to know the end within a quarter."""
     schedule = PollSchedule()
     for _ in range(20):
         count, known_at = questions(schedule, duration_s)
@@ -42,7 +42,7 @@ def test_the_schedule_learns_how_long_jobs_take(duration_s: float) -> None:
 
 
 def test_the_schedule_finds_out_that_jobs_have_become_faster() -> None:
-    """By asking a little before the usual end."""
+    """The first question comes a little before the usual end, so that faster jobs are noticed."""
     schedule = PollSchedule()
     for _ in range(10):
         questions(schedule, 8.0)
@@ -52,7 +52,7 @@ def test_the_schedule_finds_out_that_jobs_have_become_faster() -> None:
 
 
 def test_each_kind_has_durations_of_its_own() -> None:
-    """Users and events are different work."""
+    """The usual duration is learned apart for users and for events."""
     schedule = PollSchedule()
     schedule.ended(Kind.USER, 8.0)
     assert schedule.wait_s(Kind.EVENT, 0.0) == 0.25

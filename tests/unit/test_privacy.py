@@ -45,7 +45,7 @@ def applied(lists: PropertyLists, properties: Json, salt: str = "") -> tuple[Jso
     ],
 )
 def test_what_is_denied_is_not_sent(deny: tuple[str, ...], given: Json, sent: Json, denied: list[str]) -> None:
-    """A path holds for all below it, reaches into arrays, and knows names that hold a dot."""
+    """A denied path covers all below it, reaches into arrays, and matches names that hold a dot."""
     assert applied(PropertyLists(deny=deny), given) == (sent, [(DENIED, path) for path in denied])
 
 
@@ -62,12 +62,12 @@ def test_what_is_denied_is_not_sent(deny: tuple[str, ...], given: Json, sent: Js
     ],
 )
 def test_only_what_is_allowed_is_sent(allow: tuple[str, ...], given: Json, sent: Json, denied: list[str]) -> None:
-    """What lies above an allowed path is sent as far as it leads there."""
+    """With allowed paths, only they and the objects that lead to them are sent."""
     assert applied(PropertyLists(allow=allow), given) == (sent, [(DENIED, path) for path in denied])
 
 
 def test_what_is_allowed_may_be_narrowed() -> None:
-    """A denied path below an allowed one is not sent, a hashed one only as its hash."""
+    """Below an allowed path, a denied one is not sent and a hashed one only as its hash."""
     lists = PropertyLists(allow=("a", "d"), deny=("a.b",), hash=("a.c", "e"), truncate=(("d", 1),))
 
     assert applied(lists, {"a": {"b": 1, "c": "x", "f": 2}, "d": "xyz", "e": "y"}) == (
@@ -93,12 +93,12 @@ def test_what_is_allowed_may_be_narrowed() -> None:
     ],
 )
 def test_a_hash_is_of_each_value_below_the_path(value: Any, hashed: Any) -> None:
-    """Names and the shape stay; a number that JSON cannot hold is nothing."""
+    """Each value below a hashed path is hashed, its name stays; a number that JSON cannot hold is dropped."""
     assert applied(PropertyLists(hash=("a",)), {"a": value, "b": "b"}) == ({"a": hashed, "b": "b"}, [(HASHED, "a")])
 
 
 def test_a_salt_keys_the_hash() -> None:
-    """With HMAC, so that who lacks the salt cannot try all phone numbers."""
+    """With a salt the hash is an HMAC."""
     sent, _ = applied(PropertyLists(hash=("a",)), {"a": "x"}, SALT)
 
     assert sent == {"a": hmac.new(SALT.encode(), b"x", "sha256").hexdigest()}
@@ -118,20 +118,20 @@ def test_a_salt_keys_the_hash() -> None:
     ],
 )
 def test_what_is_too_long_is_cut(value: Any, cut: Any) -> None:
-    """By characters; what is no text is cut as its JSON text, or it would be sent whole."""
+    """A value is cut by characters; one that is no text is cut as its JSON text."""
     assert applied(PropertyLists(truncate=(("a", 3),)), {"a": value}) == ({"a": cut}, [(TRUNCATED, "a")])
 
 
 @pytest.mark.parametrize("value", ["abc", "", 123, None, [], {}, ["a", {"b": "abc"}]])
 def test_what_is_short_enough_is_no_change(value: Any) -> None:
-    """It is sent as it is, type included, and not noted."""
+    """A value within the length is sent as it is, type included, without a note."""
     assert applied(PropertyLists(truncate=(("a", 3),)), {"a": value}) == ({"a": value}, [])
 
 
 @pytest.mark.parametrize("wrap", [lambda inner: {"a": inner}, lambda inner: [inner]])
 @pytest.mark.parametrize("lists", [PropertyLists(hash=("a",)), PropertyLists(deny=("a" + 99 * ".a",))])
 def test_no_nesting_is_too_deep_to_be_looked_at(wrap: Any, lists: PropertyLists) -> None:
-    """What cannot be followed is not sent."""
+    """A value nested too deeply to be checked is not sent."""
     deep: Any = "secret"
     for _ in range(500):
         deep = wrap(deep)

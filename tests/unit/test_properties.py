@@ -50,7 +50,7 @@ def clean(properties: dict[str, Any]) -> tuple[dict[str, Any], Notes]:
     ],
 )
 def test_what_fullstory_takes_is_sent_as_it_is(value: Any) -> None:
-    """A legal value under a legal name changes in nothing, type included."""
+    """A legal value under a legal name is sent unchanged, type included."""
     cleaned, notes = clean({"value": value})
 
     assert json.dumps(cleaned) == json.dumps({"value": value})
@@ -75,7 +75,7 @@ def test_what_fullstory_takes_is_sent_as_it_is(value: Any) -> None:
     ],
 )
 def test_what_fullstory_cannot_take_is_dropped_and_noted(value: Any, rule: PropertyRule) -> None:
-    """The other properties stay, and the note names the rule and the property."""
+    """An illegal value is dropped with a note of rule and property, and the others stay."""
     cleaned, notes = clean({"before": 1, "value": value, "after": 2})
 
     assert cleaned == {"before": 1, "after": 2}
@@ -108,7 +108,7 @@ def test_what_has_another_form_for_fullstory_gets_it(value: Any, expected: Any, 
 
 
 def test_an_object_that_loses_everything_is_not_sent() -> None:
-    """An empty object might erase what FullStory has."""
+    """An object that loses all its properties is not sent, because an empty one might erase FullStory's."""
     cleaned, notes = clean({"address": {"street": None, "geo": {"lat": NAN}}, "plan": "free"})
 
     assert cleaned == {"plan": "free"}
@@ -121,7 +121,7 @@ def test_an_object_that_loses_everything_is_not_sent() -> None:
 
 
 def test_names_are_cleaned_at_every_level() -> None:
-    """Each change is noted once, by its dotted path and by whether siblings met."""
+    """Each cleaned name is noted once, by its dotted path and whether it met a sibling."""
     cleaned, notes = clean({"Home Address": {"zip-code": 1, "zip.code": 2, "city": "x", "zipcode": 3}})
 
     assert cleaned == {"HomeAddress": {"zipcode_22be52f7": 1, "zipcode_651e2827": 2, "city": "x", "zipcode": 3}}
@@ -134,7 +134,7 @@ def test_names_are_cleaned_at_every_level() -> None:
 
 @pytest.mark.parametrize("properties", [{"a b": None, "a-b": 1}, {"a-b": 1, "a b": None}])
 def test_a_sibling_that_is_not_sent_collides_in_any_order(properties: dict[str, Any]) -> None:
-    """What a name becomes does not depend on which of its siblings came first, or on their values."""
+    """A name's legal form depends neither on the order of its siblings nor on their values."""
     cleaned, notes = clean(properties)
 
     assert list(cleaned) != ["ab"]
@@ -143,7 +143,7 @@ def test_a_sibling_that_is_not_sent_collides_in_any_order(properties: dict[str, 
 
 
 def test_a_name_that_is_clean_beside_others_that_collide_keeps_its_note() -> None:
-    """A collision elsewhere in the object changes nothing for a name, and is no reason to count twice."""
+    """A collision elsewhere in the object changes no other name and counts nothing twice."""
     _, notes = clean({"a b": 1, "a-b": 2, "c d": 3, "gone": None})
 
     assert Counter(rule for rule, _ in notes) == {
@@ -154,7 +154,7 @@ def test_a_name_that_is_clean_beside_others_that_collide_keeps_its_note() -> Non
 
 
 def test_a_name_may_have_512_characters_with_its_parents() -> None:
-    """One more and the property is dropped; the note shows no more than fits."""
+    """A dotted name beyond 512 characters is dropped, and its note is cut."""
     kept, no_notes = clean({LONGEST_NAME: 1, "p": {"q" * 510: 2}})
     cleaned, notes = clean({LONGEST_NAME + "n": 1, "p": {"q" * 511: 2, "r": 3}})
 
@@ -164,7 +164,7 @@ def test_a_name_may_have_512_characters_with_its_parents() -> None:
 
 
 def test_long_parents_leave_no_room_for_their_children() -> None:
-    """The limit holds for names that were seen before and are known to be legal."""
+    """The limit of a dotted name also holds for names that are known to be legal."""
     cleaner = PropertyCleaner()
     notes: Notes = []
 
@@ -176,7 +176,7 @@ def test_long_parents_leave_no_room_for_their_children() -> None:
 
 
 def test_500_names_are_sent_and_the_rest_is_dropped_in_order() -> None:
-    """Every name counts, those inside of objects and those of the objects."""
+    """The first 500 names are sent, those of objects and inside of objects included."""
     cleaned, notes = clean({f"n{number}": number for number in range(502)})
     nested, nested_notes = clean(
         {"first": {"a": 1, "b": {"c": 2}}, **{f"n{number}": number for number in range(495)}, "last": {"d": 3}, "e": 4}
@@ -190,7 +190,7 @@ def test_500_names_are_sent_and_the_rest_is_dropped_in_order() -> None:
 
 
 def test_an_object_keeps_as_many_names_as_there_is_room_for() -> None:
-    """The limit cuts through an object rather than dropping it."""
+    """The limit of names cuts an object's names and does not drop the whole object."""
     cleaned, notes = clean({"all": {f"n{number}": number for number in range(600)}, "rest": 1})
 
     assert count_names(cleaned) == 500
@@ -198,7 +198,7 @@ def test_an_object_keeps_as_many_names_as_there_is_room_for() -> None:
 
 
 def test_nesting_ends_at_a_fixed_depth() -> None:
-    """A value that is nested more deeply is dropped where the limit is, whatever the depth."""
+    """What is nested beyond the limit is dropped, however deep it goes."""
     deep: dict[str, Any] = {"leaf": 1}
     for _ in range(900):
         deep = {"leaf": 1, "n": deep}
@@ -213,7 +213,7 @@ def test_nesting_ends_at_a_fixed_depth() -> None:
 
 
 def test_an_array_too_deep_for_json_text_is_dropped() -> None:
-    """No nesting of arrays raises."""
+    """An array nested too deeply for JSON text is dropped without an exception."""
     deep: list[Any] = []
     for _ in range(900):
         deep = [deep]
@@ -222,7 +222,7 @@ def test_an_array_too_deep_for_json_text_is_dropped() -> None:
 
 
 def test_cleaning_leaves_what_it_was_given() -> None:
-    """The event may still be explained, or mapped again."""
+    """Cleaning does not change the properties it was given."""
     given = {"a b": {"c": None, "d": [1, None]}, **{f"n{number}": number for number in range(600)}}
     before = json.dumps(given)
 
@@ -232,7 +232,7 @@ def test_cleaning_leaves_what_it_was_given() -> None:
 
 
 def test_nulls_may_be_sent() -> None:
-    """Where they are asked for, but not in arrays, which FullStory knows of one type only."""
+    """With the setting `send`, nulls are sent, except inside of arrays."""
     notes: Notes = []
     cleaner = PropertyCleaner(sends_nulls=True)
     cleaned = cleaner.clean(

@@ -70,14 +70,14 @@ class World:
 
 
 def test_a_file_that_did_not_change_is_no_question(tmp_path: Path) -> None:
-    """FullStory is not asked for what is known."""
+    """While the key file stays the same, FullStory is not asked."""
     world = World(tmp_path, [])
     assert world.look(times=3) == []
     assert world.used == []
 
 
 def test_a_new_key_that_works_is_used_once(tmp_path: Path) -> None:
-    """And the file is left alone after it."""
+    """A new key that works is used, and tried only once."""
     world = World(tmp_path, [me(role="STANDARD")])
     world.write(NEW)
     assert world.look(times=3) == []
@@ -88,7 +88,7 @@ def test_a_new_key_that_works_is_used_once(tmp_path: Path) -> None:
     ("answer", "word"), [(Answer(401, {}), "401"), (me(org_id="ANOTHER"), "ANOTHER")], ids=["refused", "another's"]
 )
 def test_a_key_that_does_not_fit_is_told_of_once_and_not_used(tmp_path: Path, answer: Answer, word: str) -> None:
-    """The old one stays, and the new one is not tried again until it changes."""
+    """A key that does not fit is reported once and not tried again until the file changes."""
     world = World(tmp_path, [answer])
     world.write(NEW)
     complaints = world.look(times=3)
@@ -99,7 +99,7 @@ def test_a_key_that_does_not_fit_is_told_of_once_and_not_used(tmp_path: Path, an
 
 
 def test_a_key_that_cannot_be_tried_is_tried_again(tmp_path: Path) -> None:
-    """An outage is no reason to forget it."""
+    """A key that an outage kept from being tried is tried again."""
     world = World(tmp_path, [NoAnswer(RetryReason.TIMEOUT, "late"), NoAnswer(RetryReason.TIMEOUT, "late"), me()])
     world.write(NEW)
     assert len(world.look(times=3)) == 1
@@ -107,7 +107,7 @@ def test_a_key_that_cannot_be_tried_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_where_no_organisation_is_known_any_may_come(tmp_path: Path) -> None:
-    """The key was refused before anybody said whose it is."""
+    """If the organisation was never learned, a key of any organisation is used."""
     world = World(tmp_path, [me(org_id="WHOEVER")], org_id=None)
     world.write(NEW)
     assert world.look() == []
@@ -125,7 +125,7 @@ def test_a_key_that_the_client_refuses_is_told_of_once_and_the_worker_goes_on(tm
 
 @pytest.mark.parametrize("content", ["", "two words", "\N{SNOWMAN}"])
 def test_a_file_without_a_key_is_told_of_and_the_old_one_stays(tmp_path: Path, content: str) -> None:
-    """So is a file that is gone."""
+    """A file that is empty or gone is reported, and the old key stays."""
     world = World(tmp_path, [])
     world.write(content)
     assert len(world.look(times=2)) == 1
@@ -170,7 +170,7 @@ class Client:
 
 
 def test_properties_that_did_not_change_are_left_alone(tmp_path: Path) -> None:
-    """Nor is one missed that the file no longer holds."""
+    """Unchanged properties cause no update, and one that leaves the file stays in force."""
     client = Client(tmp_path)
 
     assert client.look('{"sasl.password": "na1.old"}') == []
@@ -179,7 +179,7 @@ def test_properties_that_did_not_change_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_new_password_is_used_once(tmp_path: Path) -> None:
-    """And told of by the name of its property alone."""
+    """A new password is used once, and the log names its property alone."""
     client = Client(tmp_path)
 
     assert client.look('{"sasl.password": "na1.new"}') == [("new properties are used", ["sasl.password"])]
@@ -187,7 +187,7 @@ def test_a_new_password_is_used_once(tmp_path: Path) -> None:
 
 
 def test_a_certificate_that_changes_in_its_place_is_used(tmp_path: Path) -> None:
-    """Once for each change, by the name of the property that names it; one that is gone for a moment is no change."""
+    """A certificate file that changes is used once for each change; one that is gone for a moment is no change."""
     client = Client(tmp_path)
     told = [("new properties are used", ["ssl.certificate.location"])]
 
@@ -209,7 +209,7 @@ def test_a_certificate_that_changes_in_its_place_is_used(tmp_path: Path) -> None
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_of_once(tmp_path: Path, text: str | None, detail: str) -> None:
-    """What there was before stays in use, until the file is right."""
+    """A file that cannot be used is reported once, and the properties from before stay in force."""
     client = Client(tmp_path)
 
     [(event, said)] = client.look(text)
@@ -221,7 +221,7 @@ def test_a_file_that_cannot_be_used_is_told_of_once(tmp_path: Path, text: str | 
 
 
 def test_properties_that_a_client_refuses_are_offered_again(tmp_path: Path) -> None:
-    """A key may be renewed after its certificate, and a broker may be away."""
+    """Refused properties are offered again, since a certificate may follow its key."""
     client = Client(tmp_path)
     client.refusal = "no broker takes the certificate"
 
@@ -242,7 +242,7 @@ class Member:
 
 
 def test_kafka_takes_a_login_at_once_and_begins_anew_for_all_else(tmp_path: Path) -> None:
-    """What it would begin with is tried before."""
+    """Kafka's clients take a new login in place; for all else they start anew with what was tried first."""
     path = tmp_path / "kafka.json"
     told: list[object] = []
     log = LogCapture()
@@ -263,7 +263,7 @@ def test_kafka_takes_a_login_at_once_and_begins_anew_for_all_else(tmp_path: Path
 
 
 def test_the_registry_is_asked_with_what_its_file_says_now(tmp_path: Path) -> None:
-    """The worker's own wiring, with a registry that hears it."""
+    """The worker asks the registry with the credentials that the file holds now."""
     path = tmp_path / "registry.json"
     path.write_text('{"basic.auth.user.info": "me:old"}')
 

@@ -51,7 +51,7 @@ class Service:
     ],
 )
 def test_failures_in_a_row_are_an_outage_that_began_with_the_first(answer: Answer | NoAnswer, cause: str) -> None:
-    """In the words of the last one."""
+    """Failures in a row are an outage since the first, told in the words of the last."""
     service = Service()
     service.answer(FINE, *[answer] * LEAST_FAILURES)
 
@@ -59,7 +59,7 @@ def test_failures_in_a_row_are_an_outage_that_began_with_the_first(answer: Answe
 
 
 def test_too_few_failures_or_too_soon_say_nothing() -> None:
-    """A hundred at one moment are one fault, and two are bad luck."""
+    """Neither a hundred failures at one moment nor two in a row are an outage."""
     service = Service()
     for _ in range(100):
         call = service.responses.asked(service.now, is_question=False)
@@ -74,7 +74,7 @@ def test_too_few_failures_or_too_soon_say_nothing() -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 409, 413, 422])
 def test_an_answer_that_speaks_of_the_request_ends_an_outage(status: int) -> None:
-    """It shows that the service works."""
+    """A refusal of the request itself ends an outage: the service works."""
     service = Service()
     service.answer(*[FAILED] * 10)
     assert service.finding is not None
@@ -84,7 +84,7 @@ def test_an_answer_that_speaks_of_the_request_ends_an_outage(status: int) -> Non
 
 
 def test_refusals_are_no_outage() -> None:
-    """Who refuses, works; two in a row are enough, as nothing is sent for a while after each."""
+    """Two answers of 429 in a row are a finding of their own, not an outage."""
     service = Service()
     service.answer(*[REFUSED] * LEAST_REFUSALS)
 
@@ -94,7 +94,7 @@ def test_refusals_are_no_outage() -> None:
 
 
 def test_one_refusal_hides_no_outage() -> None:
-    """Before it or in the middle of it; refusals alone for long show that the service works again."""
+    """A single refusal before or during an outage does not hide it; refusals alone for long end it."""
     service = Service()
     service.answer(REFUSED, *[FAILED] * LEAST_FAILURES)
     assert service.finding is not None
@@ -108,7 +108,7 @@ def test_one_refusal_hides_no_outage() -> None:
 
 
 def test_a_long_wait_outlasts_the_answer_to_an_earlier_request() -> None:
-    """It was sent before anybody knew. The answer to a later one ends the wait."""
+    """Only an answer to a request that was sent after the wait began ends it."""
     service = Service()
     early = service.responses.asked(service.now, is_question=False)
     service.answer(Answer(503, None, 3_600.0))
@@ -121,7 +121,7 @@ def test_a_long_wait_outlasts_the_answer_to_an_earlier_request() -> None:
 
 
 def test_questions_about_jobs_are_judged_apart() -> None:
-    """Requests that are taken do not hide that nobody says what becomes of them, and the other way round."""
+    """An outage of questions shows even if requests are accepted, and the other way round."""
     service = Service()
     for _ in range(5):
         service.answer(FINE)
@@ -132,7 +132,7 @@ def test_questions_about_jobs_are_judged_apart() -> None:
 
 
 def test_what_stops_delivery_goes_before_what_delays_it() -> None:
-    """An outage is named though answers are slow, too."""
+    """An outage is named before slow answers."""
     service = Service()
     service.answer(*[FAILED] * LEAST_FAILURES, took_s=SLOW_S)
 
@@ -141,7 +141,7 @@ def test_what_stops_delivery_goes_before_what_delays_it() -> None:
 
 
 def test_a_request_that_waits_for_long_is_told_of_before_its_answer() -> None:
-    """Since it was sent."""
+    """A request without an answer for long is a finding since it was sent."""
     service = Service()
     service.responses.asked(service.now, is_question=False)
     service.now += SLOW_S - 0.1
@@ -152,7 +152,7 @@ def test_a_request_that_waits_for_long_is_told_of_before_its_answer() -> None:
 
 
 def test_slow_answers_are_a_finding_until_a_fast_one() -> None:
-    """It began with the first slow one."""
+    """Slow answers are a finding from the first slow one to the next fast one."""
     service = Service()
     service.answer(FINE, took_s=SLOW_S + 1)
     service.answer(FINE, took_s=SLOW_S + 1)
@@ -162,7 +162,7 @@ def test_slow_answers_are_a_finding_until_a_fast_one() -> None:
 
 
 def test_questions_may_take_their_time_and_a_call_that_was_given_up_waits_no_more() -> None:
-    """A page of errors is large."""
+    """A slow question for a job and a call that was given up are no findings."""
     service = Service()
     service.responses.asked(service.now, is_question=True)
     service.responses.dropped(service.responses.asked(service.now, is_question=False))
@@ -172,7 +172,7 @@ def test_questions_may_take_their_time_and_a_call_that_was_given_up_waits_no_mor
 
 
 def test_what_was_long_ago_is_forgotten() -> None:
-    """A worker that lost its partitions during an outage learns no more of it; that is no good answer."""
+    """An outage without news is forgotten after a while, which is not a good answer."""
     service = Service()
     service.answer(*[FAILED] * 5)
     service.now += FORGET_AFTER_S + 1
@@ -183,7 +183,7 @@ def test_what_was_long_ago_is_forgotten() -> None:
 
 
 def test_slowness_is_forgotten_soon_where_nothing_is_sent_and_never_while_it_goes_on() -> None:
-    """It ages from the last slow answer."""
+    """Slowness is forgotten some time after the last slow answer."""
     service = Service()
     service.answer(*[FINE] * 100, took_s=SLOW_S + 1)
     assert service.finding is not None
@@ -193,7 +193,7 @@ def test_slowness_is_forgotten_soon_where_nothing_is_sent_and_never_while_it_goe
 
 @pytest.mark.parametrize(("status", "symptom"), [(429, Symptom.REFUSING), (503, Symptom.FAILING)])
 def test_one_answer_that_asks_for_a_long_wait_is_a_finding_at_once(status: int, symptom: Symptom) -> None:
-    """Nothing is sent for so long, so nobody would ever see a second one."""
+    """One long Retry-After is a finding at once, since nothing is sent that could show another."""
     service = Service()
     service.answer(Answer(status, None, 120.0))
     assert service.finding is not None

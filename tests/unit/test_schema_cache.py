@@ -38,7 +38,7 @@ def only_file(folder: Path) -> Path:
 
 @pytest.mark.parametrize("schema_id", [7, GUID])
 def test_a_schema_that_is_on_disk_needs_no_registry(tmp_path: Path, schema_id: SchemaId) -> None:
-    """Another process, or the next one, finds what one has fetched."""
+    """A schema that any process has fetched is read from disk without the registry."""
     assert Cache(tmp_path / "deep" / "cache").fetch(schema_id) == TEXT
 
     later = Cache(tmp_path / "deep" / "cache")
@@ -49,7 +49,7 @@ def test_a_schema_that_is_on_disk_needs_no_registry(tmp_path: Path, schema_id: S
 
 
 def test_an_outage_is_told_for_what_is_not_on_disk(tmp_path: Path) -> None:
-    """The cache hides none of the registry's faults."""
+    """For a schema that is not on disk, the registry's fault is reported."""
     cache = Cache(tmp_path)
     cache.registry.is_out = True
 
@@ -58,7 +58,7 @@ def test_an_outage_is_told_for_what_is_not_on_disk(tmp_path: Path) -> None:
 
 
 def test_absence_is_not_kept(tmp_path: Path) -> None:
-    """A schema may be registered at any time."""
+    """An absent schema is asked for each time, because it may be registered meanwhile."""
     cache = Cache(tmp_path, {})
     assert cache.fetch() is None
     cache.registry.texts[7] = TEXT
@@ -67,7 +67,7 @@ def test_absence_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_another_registry_has_other_ids(tmp_path: Path) -> None:
-    """What one calls 7 says nothing of another's 7."""
+    """Schemas of two registries with the same id are kept apart."""
     assert Cache(tmp_path, {7: "one"}).fetch() == "one"
     assert Cache(tmp_path, {7: "two"}, "http://other:8081").fetch() == "two"
     assert Cache(tmp_path, {}).fetch() == "one"
@@ -94,7 +94,7 @@ def damage(text: str) -> list[str]:
 
 @pytest.mark.parametrize("number", range(12))
 def test_a_damaged_file_is_told_and_fetched_anew(tmp_path: Path, number: int) -> None:
-    """It is never believed, and mended at once."""
+    """A damaged file is reported, fetched anew and replaced."""
     Cache(tmp_path).fetch()
     file = only_file(tmp_path)
     file.write_text(damage(file.read_text(encoding="utf-8"))[number], encoding="utf-8")
@@ -107,7 +107,7 @@ def test_a_damaged_file_is_told_and_fetched_anew(tmp_path: Path, number: int) ->
 
 
 def test_a_folder_that_cannot_be_used_is_told_and_does_no_harm(tmp_path: Path) -> None:
-    """A file is where the folder should be; the registry's answer counts."""
+    """If the folder cannot be used, that is reported and the registry's answer is used."""
     (tmp_path / "cache").write_text("no folder")
     cache = Cache(tmp_path / "cache")
 
@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_used_is_told_and_does_no_harm(tmp_path: Path) -
 
 
 def test_a_file_that_cannot_be_put_in_its_place_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A folder of that name is there."""
+    """If a file cannot be put in its place, no partial file remains."""
     Cache(tmp_path).fetch()
     file = only_file(tmp_path)
     file.unlink()
@@ -130,7 +130,7 @@ def test_a_file_that_cannot_be_put_in_its_place_leaves_nothing_behind(tmp_path: 
 
 
 def test_many_may_share_a_folder(tmp_path: Path) -> None:
-    """Whoever writes at the same moment, each finds a whole file afterwards."""
+    """Several writers at the same moment leave a whole file."""
     caches = [Cache(tmp_path) for _ in range(8)]
     barrier = Barrier(len(caches))
     found: list[str | None] = []

@@ -40,7 +40,7 @@ def named(options: dict[str, Any] | None, uid: str | None = "u", *, most_recent:
 @pytest.mark.parametrize("uid", ["u", None])
 @pytest.mark.parametrize("most_recent", [True, False])
 def test_a_session_outranks_the_user(options: dict[str, Any], uid: str | None, most_recent: bool) -> None:  # noqa: FBT001
-    """It is the one form of identification, whatever else could be said."""
+    """With a session, it is the only form of identification sent."""
     assert named(options, uid, most_recent=most_recent) == (SESSION, [])
 
 
@@ -50,7 +50,7 @@ def test_a_session_outranks_the_user(options: dict[str, Any], uid: str | None, m
 )
 @pytest.mark.parametrize("field", ["sessionId", "session_url"])
 def test_what_is_no_session_counts_as_absent(session: Any, field: str) -> None:
-    """FullStory would refuse the event; the field is noted, and the rest of the options holds."""
+    """An illegal session is noted and left out, and the other options hold."""
     assert named({field: session}) == (USER, [field])
     assert named({field: session, "useMostRecent": True}) == (RECENT, [field])
     assert named({field: session}, None) == ({}, [field])
@@ -71,10 +71,10 @@ def test_what_is_no_session_counts_as_absent(session: Any, field: str) -> None:
     ],
 )
 def test_the_message_outranks_the_setting(options: Any, by_setting: bool, expected: Any) -> None:  # noqa: FBT001
-    """`false` is never sent, since it has been taken for true."""
+    """The message's option outranks the setting, and `false` is never sent."""
     assert named(options, most_recent=by_setting) == (expected, [])
 
 
 def test_nobody_has_no_latest_session() -> None:
-    """FullStory finds it by the user."""
+    """Without a user the most recent session is not asked for."""
     assert named({"useMostRecent": True}, None, most_recent=True) == ({}, [])

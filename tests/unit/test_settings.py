@@ -82,7 +82,7 @@ def test_everything_that_is_missing_is_one_list_of_variables_with_examples() -> 
 
 @pytest.mark.parametrize("name", list(REQUIRED))
 def test_one_setting_that_is_missing_is_one_line(name: str) -> None:
-    """It names the variable and an example."""
+    """A single missing setting is one line with the variable and an example."""
     [found] = problems({each: value for each, value in REQUIRED.items() if each != name})
 
     assert found.startswith(f"{name}: is not set")
@@ -91,7 +91,7 @@ def test_one_setting_that_is_missing_is_one_line(name: str) -> None:
 
 
 def test_what_is_missing_does_not_hide_what_is_wrong() -> None:
-    """The list comes with every other problem."""
+    """Missing settings and wrong values are reported together."""
     found = problems({"PROCESSOR_HTTP__PORT": "x", "PROCESSOR_KAFKA__TOPIC": "x", "PROCESSOR_KAFKA__START": "x"})
 
     assert [each.partition(":")[0].partition(" required")[0] for each in found] == [
@@ -261,7 +261,7 @@ def test_every_example_is_valid(variable: Variable, tmp_path: Path) -> None:
     ],
 )
 def test_mapping_settings_that_contradict_each_other_are_refused(given: dict[str, str], expected: str) -> None:
-    """What can have no effect, or could have two, is not left to an order of precedence."""
+    """Mapping settings that would have no effect, or two, are refused."""
     [only] = problems(REQUIRED | {f"PROCESSOR_MAPPING__{name}": value for name, value in given.items()})
 
     assert expected in only
@@ -280,12 +280,12 @@ def test_mapping_settings_that_contradict_each_other_are_refused(given: dict[str
     ],
 )
 def test_lists_that_agree_are_accepted(given: dict[str, str]) -> None:
-    """A list may name what is below an entry of another one, where both have their effect."""
+    """Lists that do not contradict each other are accepted, such as a denied path below an allowed one."""
     load(REQUIRED | {f"PROCESSOR_MAPPING__{name}": value for name, value in given.items()})
 
 
 def test_the_salt_comes_from_one_place(tmp_path: Path) -> None:
-    """Directly or as a file; the environment outranks the file of settings in whichever form."""
+    """The salt comes from its variable or its file, and the environment outranks the file of settings."""
     file, salt = tmp_path / "settings.toml", tmp_path / "salt"
     salt.write_text(f"{SECRET}-and-longer\n")
     file.write_text('[mapping]\ntraits_hash = ["phone"]\nhash_salt = "the-salt-of-the-file"\n')
@@ -300,7 +300,7 @@ def test_the_salt_comes_from_one_place(tmp_path: Path) -> None:
 
 
 def test_mapping_settings_become_rules() -> None:
-    """Every setting reaches mapping under its own name, and the defaults are mapping's own."""
+    """Every mapping setting sets the rule of the same name, and both have the same default."""
     given = {
         "MESSAGE_TYPES": "Track, screen",
         "ANONYMOUS": "Filter",
@@ -353,7 +353,7 @@ def test_mapping_settings_become_rules() -> None:
     ids=lambda variable: variable.key,
 )
 def test_no_mapping_setting_is_without_effect(variable: Variable) -> None:
-    """Its example changes the rules that mapping has, and with them the fingerprint."""
+    """Each mapping setting's example changes the rules, and with them the fingerprint."""
     salted = {"PROCESSOR_MAPPING__TRAITS_HASH": "email"} if variable.field == "hash_salt" else {}
     before, after = load(REQUIRED | salted), load({**REQUIRED, **salted, variable.name: variable.about.example})
 
@@ -362,7 +362,7 @@ def test_no_mapping_setting_is_without_effect(variable: Variable) -> None:
 
 @pytest.mark.parametrize("variable", variables(), ids=lambda variable: variable.key)
 def test_every_setting_is_explained(variable: Variable) -> None:
-    """A setting has a meaning, and one with a default has a reason for it."""
+    """Every setting has a meaning, and each default has a reason."""
     about = variable.about
 
     assert about.meaning.endswith(".")
@@ -381,12 +381,12 @@ def test_every_setting_is_explained(variable: Variable) -> None:
     ],
 )
 def test_a_misspelt_variable_is_refused(name: str, suggestion: str) -> None:
-    """A name that nobody reads is a slip, and its value, which may be a secret, is not repeated."""
+    """An unknown variable with our prefix is refused, and its value is not repeated."""
     assert problems({**REQUIRED, name: SECRET}) == [f"{name}: no such setting{suggestion}"]
 
 
 def test_what_kubernetes_sets_for_a_service_is_left_alone() -> None:
-    """A service called `processor` puts variables with our prefix into every pod of its namespace."""
+    """The variables that Kubernetes sets for a service called `processor` are ignored."""
     kubernetes = {
         "PROCESSOR_SERVICE_HOST": "10.0.0.1",
         "PROCESSOR_SERVICE_PORT": "8080",
@@ -404,7 +404,7 @@ def test_what_kubernetes_sets_for_a_service_is_left_alone() -> None:
 
 
 def test_names_ignore_case_and_empty_values_count_as_absent() -> None:
-    """Shells and templates differ in both."""
+    """Variables are read in any case, and an empty value counts as not set."""
     environ = {**REQUIRED, "processor_http__port": "9090", "PROCESSOR_LOG__LEVEL": "", "OTHER": "x"}
 
     settings = load(environ)
@@ -414,14 +414,14 @@ def test_names_ignore_case_and_empty_values_count_as_absent() -> None:
 
 
 def test_urls_lose_the_slash_at_their_end() -> None:
-    """A path is appended to them."""
+    """A slash at the end of a URL is dropped, because paths are appended."""
     settings = load({**REQUIRED, "PROCESSOR_SCHEMA_REGISTRY__URL": "http://one:8081/, https://two/path/"})
 
     assert settings.schema_registry.url == "http://one:8081,https://two/path"
 
 
 def test_words_ignore_case_and_blanks() -> None:
-    """`INFO` is what other programs call it."""
+    """Words such as a log level are accepted in any case and with blanks around them."""
     settings = load({**REQUIRED, "PROCESSOR_LOG__LEVEL": " DEBUG ", "PROCESSOR_KAFKA__START": "Latest"})
 
     assert settings.log.level == "debug"
@@ -429,7 +429,7 @@ def test_words_ignore_case_and_blanks() -> None:
 
 
 def test_embedded_settings_do_not_meet_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever makes settings by hand, or from a mapping, gets these and nothing of the process's own."""
+    """Settings made from a mapping take nothing from the environment."""
     monkeypatch.setenv("PROCESSOR_HTTP__PORT", "1")
     monkeypatch.setenv("PROCESSOR_KAFKA__TOPICS", "production")
 
@@ -448,7 +448,7 @@ def test_embedded_settings_do_not_meet_the_environment(monkeypatch: pytest.Monke
 
 
 def test_a_key_file_is_read_and_trimmed(tmp_path: Path) -> None:
-    """A mounted secret often ends with a newline, which is no part of the key."""
+    """The key is read from its file without the newline at its end."""
     path = tmp_path / "key"
     path.write_text("eu1.abc\n")
     environ = {**REQUIRED, "PROCESSOR_FULLSTORY__API_KEY": "", "PROCESSOR_FULLSTORY__API_KEY_FILE": str(path)}
@@ -460,7 +460,7 @@ def test_a_key_file_is_read_and_trimmed(tmp_path: Path) -> None:
 
 
 def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
-    """Nobody could tell which of the two is in use."""
+    """A key given both directly and as a file is refused."""
     path = tmp_path / "key"
     path.write_text(SECRET)
 
@@ -480,7 +480,7 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
 def test_a_bad_key_file_is_one_problem_that_names_the_file_variable(
     tmp_path: Path, content: bytes | None, expected: str
 ) -> None:
-    """The missing key is not told a second time, and the path, which may be the key itself, is not repeated."""
+    """A bad key file is one problem that names its variable and not its path."""
     path = tmp_path / SECRET
     if content is not None:
         path.write_bytes(content)
@@ -493,7 +493,7 @@ def test_a_bad_key_file_is_one_problem_that_names_the_file_variable(
 
 
 def test_a_url_is_checked_although_the_key_is_wrong() -> None:
-    """Neither problem hides the other."""
+    """A wrong key and a wrong URL are both reported."""
     found = problems({**REQUIRED, "PROCESSOR_FULLSTORY__API_KEY": "a b", "PROCESSOR_FULLSTORY__BASE_URL": "ftp://x"})
 
     assert [each.partition(":")[0] for each in found] == [
@@ -537,14 +537,14 @@ def test_properties_keep_their_values_and_never_show_them() -> None:
     ],
 )
 def test_bad_properties_are_named_without_their_values(value: str, expected: str) -> None:
-    """The message speaks of names only."""
+    """Problems of properties name them without their values."""
     found = problem("KAFKA__PROPERTIES", value)
 
     assert expected in found
 
 
 def test_properties_may_stand_in_a_file_too(tmp_path: Path) -> None:
-    """What is secret in a mounted secret, and the rest in the variable, which the file outranks."""
+    """Properties come from a variable and a file, and the file outranks the variable."""
     kafka, registry = tmp_path / "kafka.json", tmp_path / "registry.json"
     kafka.write_text(f'{{"sasl.password": "{SECRET}", "socket.x": 5}}\n')
     registry.write_text(f'{{"basic.auth.user.info": "u:{SECRET}", "timeout": 3}}')
@@ -572,7 +572,7 @@ def test_properties_may_stand_in_a_file_too(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_of_properties_that_cannot_be_used_is_told(tmp_path: Path, content: str | None, expected: str) -> None:
-    """By the name of its variable; neither its path nor what it holds is shown."""
+    """An unusable file of properties is named by its variable, without its path or content."""
     path = tmp_path / SECRET
     if content is not None:
         path.write_text(content)
@@ -586,7 +586,7 @@ def test_a_file_of_properties_that_cannot_be_used_is_told(tmp_path: Path, conten
 
 @pytest.mark.parametrize("name", KAFKA_RESERVED)
 def test_what_correctness_rests_on_cannot_be_overridden(name: str) -> None:
-    """Each of these properties is refused with its reason."""
+    """Each property that correctness rests on is refused with its reason."""
     assert KAFKA_RESERVED[name] in problem("KAFKA__PROPERTIES", f'{{"{name}": "x"}}')
 
 
@@ -607,7 +607,7 @@ def test_what_the_adapter_insists_on_is_reserved() -> None:
 
 
 def test_the_registrys_url_is_no_property() -> None:
-    """It has a setting of its own."""
+    """The registry's URL is refused as a property, because it has a setting."""
     assert "PROCESSOR_SCHEMA_REGISTRY__URL" in problem("SCHEMA_REGISTRY__PROPERTIES", '{"url": "http://x"}')
 
 
@@ -634,7 +634,7 @@ integration_names = ["One, with a comma"]
 
 
 def test_a_file_alone_is_enough(file: Path) -> None:
-    """TOML has types, so lists and tables are written as such."""
+    """A TOML file alone, with lists and tables of its own, makes a complete configuration."""
     file.write_text(TOML)
 
     settings = load({}, file)
@@ -646,7 +646,7 @@ def test_a_file_alone_is_enough(file: Path) -> None:
 
 
 def test_the_environment_outranks_the_file(file: Path) -> None:
-    """Setting by setting; the rest of the group stays."""
+    """A variable outranks the file for its own setting, and the rest of the group stays."""
     file.write_text(TOML)
 
     settings = load({"PROCESSOR_KAFKA__GROUP_ID": "other", "PROCESSOR_HTTP__PORT": ""}, file)
@@ -657,7 +657,7 @@ def test_the_environment_outranks_the_file(file: Path) -> None:
 
 
 def test_a_key_of_the_environment_replaces_that_of_the_file_in_either_form(file: Path, tmp_path: Path) -> None:
-    """A key file in the environment is not a second key beside the file's."""
+    """A key of the environment replaces the file's, whichever of the two forms each has."""
     file.write_text(TOML)
     path = tmp_path / "key"
     path.write_text("na1.other")
@@ -668,7 +668,7 @@ def test_a_key_of_the_environment_replaces_that_of_the_file_in_either_form(file:
 
 
 def test_problems_of_a_file_name_its_keys(file: Path) -> None:
-    """Misspelt keys and tables, values in place of tables, and wrong values, all at once."""
+    """All problems of a file are reported at once by key: misspelt names, wrong types, wrong values."""
     file.write_text(TOML.replace("port = 9000", "prot = 1\nport = 99999") + 'log = "debug"\n[kafak]\nx = 1\n[batch]\n')
     text = file.read_text().replace('log = "debug"\n', "")
     file.write_text('log = "debug"\n' + text)
@@ -682,7 +682,7 @@ def test_problems_of_a_file_name_its_keys(file: Path) -> None:
 
 
 def test_a_list_with_several_faults_of_one_kind_is_one_problem(file: Path) -> None:
-    """The line would be the same for each element."""
+    """Several elements with the same fault make one line."""
     file.write_text(TOML.replace('["x", "y"]', "[1, 2]"))
 
     [found] = problems({}, file)
@@ -691,7 +691,7 @@ def test_a_list_with_several_faults_of_one_kind_is_one_problem(file: Path) -> No
 
 
 def test_a_wrong_value_of_the_environment_is_not_blamed_on_the_file(file: Path) -> None:
-    """The message names the place where the value stands."""
+    """The message names the place where the wrong value stands."""
     file.write_text(TOML)
 
     [found] = problems({"PROCESSOR_HTTP__PORT": "x"}, file)
@@ -709,7 +709,7 @@ def test_a_wrong_value_of_the_environment_is_not_blamed_on_the_file(file: Path) 
     ],
 )
 def test_an_unreadable_file_is_told_with_what_else_is_known(file: Path, content: bytes | None, expected: str) -> None:
-    """What cannot be judged without the file is left out."""
+    """With an unreadable file, the other problems are reported as far as they can be known."""
     if content is not None:
         file.write_bytes(content)
 
@@ -724,7 +724,7 @@ def test_an_unreadable_file_is_told_with_what_else_is_known(file: Path, content:
 
 
 def test_a_budget_too_small_for_a_batch_names_the_numbers_that_fit() -> None:
-    """Either of the two numbers of the message makes the configuration valid."""
+    """The message names a budget and a batch size, either of which makes the configuration valid."""
     small = {**REQUIRED, "PROCESSOR_MEMORY__BUDGET_BYTES": str(16 * MIB), "PROCESSOR_BATCH__MAX_BYTES": str(8 * MIB)}
 
     [found] = problems(small)
@@ -739,7 +739,7 @@ def test_a_budget_too_small_for_a_batch_names_the_numbers_that_fit() -> None:
 
 @given(budget=st.integers(16 * MIB, 1024 * 1024 * MIB))
 def test_the_split_is_whole_and_within_what_librdkafka_takes(budget: int) -> None:
-    """Nothing is given away twice, and each part is in its property's range."""
+    """The parts of the budget add up to it, and each is within its property's range."""
     split = MemorySplit.of(budget)
 
     assert split.queue_bytes + split.held_bytes == budget

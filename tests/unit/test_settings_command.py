@@ -79,7 +79,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_every_setting_is_shown_with_its_value_and_where_it_comes_from(file: Path, tmp_path: Path) -> None:
-    """Environment, file, default, and a file that holds a secret; the environment outranks the file."""
+    """Each setting is shown with its value and its source: environment, file, secret file or default."""
     (tmp_path / "key").write_text(KEY)
     file.write_text(
         f'[kafka]\ngroup_id = "of-the-file"\n[http]\nport = 1\n[fullstory]\napi_key_file = "{tmp_path}/key"'
@@ -102,7 +102,7 @@ def test_every_setting_is_shown_with_its_value_and_where_it_comes_from(file: Pat
 
 
 def test_each_property_has_its_own_place(tmp_path: Path) -> None:
-    """Properties of the variable and of the file are told apart, and harmless ones are shown."""
+    """Each property is shown with its own source, and harmless ones with their values."""
     path = tmp_path / "kafka.json"
     path.write_text(json.dumps({"sasl.password": "new", "ssl.ca.location": str(path)}))
     given = {"security.protocol": "SASL_SSL", "sasl.password": "old", "enable.ssl": True, "session.timeout.ms": 6000}
@@ -118,7 +118,7 @@ def test_each_property_has_its_own_place(tmp_path: Path) -> None:
 
 
 def test_only_what_differs_from_the_defaults_is_shown_on_request() -> None:
-    """A setting that is given with its default value does not differ from it."""
+    """On request, a setting that is given with its default value is left out."""
     same = {"PROCESSOR_LOG__LEVEL": "info", "PROCESSOR_MAPPING__MESSAGE_TYPES": "identify,track"}
 
     found = rows("--changed", environ={**REQUIRED, **same, "PROCESSOR_HTTP__PORT": "1"})
@@ -131,7 +131,7 @@ def test_only_what_differs_from_the_defaults_is_shown_on_request() -> None:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_table_fits_the_terminal(columns: int) -> None:
-    """Long values and long names of variables go on in lines of their own."""
+    """Long values and long names wrap within the terminal's width."""
     topics = ",".join(f"segment.topic-{number}" for number in range(30))
     lists = {each.name: "a" * 300 for each in variables() if each.field.startswith(("traits_allow", "events_"))}
     properties = {"PROCESSOR_KAFKA__PROPERTIES": json.dumps(dict.fromkeys(SECRET_PROPERTIES, "true"))}
@@ -150,7 +150,7 @@ def test_the_table_fits_the_terminal(columns: int) -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_what_is_known_is_shown_and_then_the_errors_that_run_reports(form: str) -> None:
-    """A wrong value is marked, not repeated; good ones beside it, also of the same group, are shown."""
+    """A wrong value is marked and not repeated, and the good ones beside it are shown."""
     environ = {**REQUIRED, "PROCESSOR_KAFKA__START": "newest", "PROCESSOR_HTTP__PRT": "1"}
     del environ["PROCESSOR_FULLSTORY__API_KEY"]
     with pytest.raises(ConfigurationError) as raised:
@@ -173,7 +173,7 @@ def test_what_is_known_is_shown_and_then_the_errors_that_run_reports(form: str) 
 
 
 def test_a_contradiction_marks_the_later_setting_only() -> None:
-    """The one that is refused is not shown; what it clashes with is."""
+    """Of two contradicting settings, the refused one is marked and the other shown."""
     found = rows(environ={**REQUIRED, "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "segment.track"})
 
     assert found["kafka.dead_letter_topic"]["state"] == "invalid"
@@ -181,7 +181,7 @@ def test_a_contradiction_marks_the_later_setting_only() -> None:
 
 
 def test_a_file_that_cannot_be_read_hides_nothing_of_the_environment(file: Path) -> None:
-    """The table comes from the rest, and the error follows."""
+    """With an unreadable file, the table shows the environment, and the error follows."""
     file.write_text("[kafka")
 
     done = run("--config", str(file), environ=REQUIRED)
@@ -203,7 +203,7 @@ def told(environ: dict[str, str], *arguments: str) -> str:
 @pytest.mark.parametrize("group", ["KAFKA", "SCHEMA_REGISTRY"])
 @pytest.mark.parametrize("place", ["environment", "file", "properties file"])
 def test_no_property_that_may_hold_a_secret_is_printed(name: str, group: str, place: str, tmp_path: Path) -> None:
-    """Wherever it stands, and also in a property that usually holds none."""
+    """No property that may hold a secret is printed, wherever it stands."""
     properties = json.dumps({name: SECRET_PROPERTIES[name]})
     environ, config = dict(REQUIRED), tmp_path / "settings.toml"
     config.write_text("")
@@ -231,7 +231,7 @@ def test_no_property_that_may_hold_a_secret_is_printed(name: str, group: str, pl
     ],
 )
 def test_neither_key_nor_salt_is_printed(secrets: dict[str, str], tmp_path: Path, *, wrong: bool) -> None:
-    """Given directly, as a file, or with a blank that makes them wrong; their places are."""
+    """Key and salt are shown by their source only, even if they are invalid."""
     environ = {name: value for name, value in REQUIRED.items() if value != KEY} | {
         "PROCESSOR_MAPPING__TRAITS_HASH": "a"
     }
@@ -251,14 +251,14 @@ def test_neither_key_nor_salt_is_printed(secrets: dict[str, str], tmp_path: Path
 
 @pytest.mark.parametrize("variable", variables(), ids=lambda variable: variable.key)
 def test_a_key_in_the_wrong_setting_is_not_printed(variable: Variable) -> None:
-    """Whatever setting somebody pastes it into, valid there or not."""
+    """A key in any other setting is not printed, valid there or not."""
     output = told({**REQUIRED, variable.name: KEY})
 
     assert SECRET not in output
 
 
 def test_a_key_under_a_wrong_name_is_not_printed() -> None:
-    """The value of a name that no setting has is never repeated."""
+    """The value of an unknown variable is never printed."""
     assert SECRET not in told({**REQUIRED, "PROCESSOR_FULLSTORY__APIKEY": SECRET})
 
 
@@ -270,7 +270,7 @@ def test_a_key_under_a_wrong_name_is_not_printed() -> None:
     )
 )
 def test_any_environment_is_shown(environ: dict[str, str]) -> None:
-    """Nothing breaks the command, and its TOML is TOML."""
+    """No environment breaks the command, and its TOML can be parsed."""
     environ = {**REQUIRED, **environ}
 
     text, report, table = (run("--format", form, environ=environ) for form in FORMATS)
@@ -291,7 +291,7 @@ def test_any_environment_is_shown(environ: dict[str, str]) -> None:
     st.recursive(st.text() | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False), st.lists)
 )
 def test_a_value_comes_back_from_toml(value: Any) -> None:
-    """Whatever is in a text, a list or a number; nothing in it could touch a terminal."""
+    """Any text, list or number written as TOML reads back equal, without control characters."""
     written = toml.literal(value)
 
     assert tomllib.loads(f"{toml.key('a.b')} = {written}") == {"a.b": value}
@@ -299,7 +299,7 @@ def test_a_value_comes_back_from_toml(value: Any) -> None:
 
 
 def test_settings_in_force_can_be_used_as_a_file_again(file: Path, tmp_path: Path) -> None:
-    """With the secrets, which are comments, where they were before, the settings are the same."""
+    """The output, with the secrets filled in where comments stand, gives the same settings."""
     (tmp_path / "kafka.json").write_text(json.dumps({"sasl.password": SECRET}))
     secrets = {"PROCESSOR_FULLSTORY__API_KEY": KEY, "PROCESSOR_MAPPING__HASH_SALT": SALT}
     environ = {
@@ -330,7 +330,7 @@ def new_file(folder: Path) -> Path:
 
 
 def test_a_new_file_explains_every_setting_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
-    """Each setting is there once, with its meaning, its default and an example."""
+    """A new file has each setting once, with meaning, default and example, and is readable by its owner only."""
     file = new_file(tmp_path)
     text = file.read_text(encoding="utf-8")
     prose = " ".join(line.removeprefix("# ") for line in text.splitlines())
@@ -362,7 +362,7 @@ def test_a_new_file_is_refused_until_it_is_filled_in(tmp_path: Path) -> None:
 
 
 def test_a_placeholder_left_in_one_setting_is_the_only_problem() -> None:
-    """Also in a setting that has a default, and in the environment."""
+    """A placeholder that is left anywhere, also in the environment, is the only problem reported."""
     with pytest.raises(ConfigurationError) as raised:
         load({**REQUIRED, "PROCESSOR_LOG__LEVEL": PLACEHOLDER})
 
@@ -372,7 +372,7 @@ def test_a_placeholder_left_in_one_setting_is_the_only_problem() -> None:
 
 
 def test_every_line_of_a_new_file_is_a_setting_with_its_default(tmp_path: Path) -> None:
-    """With every comment removed that hides a setting, the file says what the worker does without it."""
+    """With the comments before its settings removed, a new file says what the defaults say."""
     file = new_file(tmp_path)
     (tmp_path / "key").write_text(KEY)
     text = re.sub(r"(?m)^#(?=[a-z_]+ = )", "", file.read_text(encoding="utf-8"))
@@ -393,7 +393,7 @@ def test_every_line_of_a_new_file_is_a_setting_with_its_default(tmp_path: Path) 
 
 @pytest.mark.parametrize("variable", variables(), ids=lambda variable: variable.key)
 def test_every_example_of_a_new_file_says_what_that_of_the_environment_says(variable: Variable, file: Path) -> None:
-    """The same setting, as TOML has it, is accepted with the same value."""
+    """Each example of a new file gives the same value as that of the environment."""
     environ = {name: value for name, value in REQUIRED.items() if name != variable.name}
     file.write_text(f"[{variable.section}]\n{variable.field} = {toml.example(variable)}\n", encoding="utf-8")
     if variable.field.endswith("_file"):  # not there
@@ -406,7 +406,7 @@ def test_every_example_of_a_new_file_says_what_that_of_the_environment_says(vari
 
 
 def test_a_file_is_overwritten_on_request_only(tmp_path: Path) -> None:
-    """What is there stays, and with --force nobody else can read what takes its place."""
+    """An existing file stays unless --force is given, and only its owner can read the new one."""
     file = tmp_path / "new.toml"
     file.write_text("precious")
     file.chmod(0o644)
@@ -422,7 +422,7 @@ def test_a_file_is_overwritten_on_request_only(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """A folder, or one that is not there; without a traceback."""
+    """A folder, or a path in no folder, is named without a traceback."""
     for file in (tmp_path, tmp_path / "nowhere" / "new.toml"):
         done = run("init", "--force", str(file), environ={})
         assert done.exit_code == 2
@@ -430,12 +430,12 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_new_file_can_go_to_standard_output() -> None:
-    """For a pipe, or to be looked at."""
+    """With `-`, a new file goes to standard output."""
     assert tomllib.loads(run("init", "-", environ={}).stdout)["kafka"]["group_id"] == PLACEHOLDER
 
 
 def test_an_empty_value_of_a_file_counts_as_not_set(file: Path) -> None:
-    """As in the environment."""
+    """An empty value in a file counts as not set, as in the environment."""
     file.write_text('[log]\nlevel = ""\n[schema_registry]\nurl = ""\n')
 
     assert load(REQUIRED, file) == load(REQUIRED)

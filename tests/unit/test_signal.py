@@ -7,12 +7,12 @@ from tests.fakes.loop import run_virtually
 
 
 def test_a_condition_that_holds_is_not_waited_for() -> None:
-    """No notification is needed."""
+    """A waiter whose condition holds goes on without a notification."""
     run_virtually(Signal().until(lambda: True))
 
 
 def test_waiters_are_woken_in_the_order_of_their_arrival() -> None:
-    """Each looks at its own condition, and waits on when it does not hold."""
+    """Waiters are woken in order, and one whose condition does not hold waits on."""
 
     async def story() -> list[str]:
         signal, values, woken = Signal(), {"a": 2, "b": 1, "c": 2}, []
@@ -34,7 +34,7 @@ def test_waiters_are_woken_in_the_order_of_their_arrival() -> None:
 
 
 def test_a_waiter_that_has_given_up_disturbs_nobody() -> None:
-    """It is passed over at the next notification."""
+    """A notification passes over a waiter that has given up."""
 
     async def story() -> bool:
         signal, is_set = Signal(), False

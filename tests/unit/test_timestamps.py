@@ -46,7 +46,7 @@ def test_numbers_are_milliseconds_since_the_epoch(timestamp: int, expected: str 
     ],
 )
 def test_text_is_iso_8601_and_utc_unless_it_says_otherwise(timestamp: str, expected: str) -> None:
-    """Whatever form of ISO 8601 came, one form leaves."""
+    """Every form of ISO 8601 becomes one form, and text without an offset is UTC."""
     assert iso(timestamp) == expected
 
 
@@ -70,5 +70,5 @@ def test_text_is_iso_8601_and_utc_unless_it_says_otherwise(timestamp: str, expec
     ],
 )
 def test_anything_else_is_no_time(timestamp: Any) -> None:
-    """A fault is an answer, not an exception."""
+    """A text that is no time gives an answer and no exception."""
     assert iso(timestamp) is None

@@ -81,12 +81,12 @@ LISTENER = f"{SERVERS}, and security.protocol in PROCESSOR_KAFKA__PROPERTIES"
     ],
 )
 def test_a_report_is_told_in_a_few_words_with_the_setting(report: str, expected: str) -> None:
-    """The system's reason stays; librdkafka's own frame around it goes."""
+    """A report is reduced to the system's reason, with the setting to look at."""
     assert unreached("k:9092", [report]) == f"Kafka does not answer at k:9092 ({expected}"
 
 
 def test_of_each_server_the_latest_report_counts() -> None:
-    """In the order and the words of the setting; a server of which nothing is heard has timed out."""
+    """The latest report of each server counts, in the setting's order; silence is a timeout."""
     reports = [
         "[::1]:9092/bootstrap: Connect to ipv6#[::1]:9092 failed: No route to host (after 0ms in state CONNECT)",
         "b:1/bootstrap: Connect to ipv4#10.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
@@ -121,7 +121,7 @@ def closing() -> Iterator[str]:
 
 
 def test_a_server_that_closes_the_connection_is_told_from_a_silent_one(closing: str) -> None:
-    """The log of librdkafka alone says so."""
+    """A server that closes the connection is told from a silent one by librdkafka's log."""
     with pytest.raises(SourceError) as caught:
         ask(KafkaSettings(closing, ("segment",), "group", "letters"), 1.0)
 

@@ -62,13 +62,13 @@ JUDGES = [
 @pytest.mark.parametrize("judge", JUDGES)
 @pytest.mark.parametrize(("status", "reason"), TROUBLE)
 def test_what_passes_is_tried_again(judge: Any, status: int, reason: RetryReason) -> None:
-    """Whatever was asked; the time that FullStory named is kept."""
+    """A passing fault is retried, whatever was asked, at the time that FullStory named."""
     assert judge(Answer(status, None, 7.0)) == Retry(reason, status, 7.0)
 
 
 @pytest.mark.parametrize("judge", JUDGES)
 def test_no_answer_is_tried_again(judge: Any) -> None:
-    """A fault of the network says nothing, and what it said is kept for people."""
+    """A call without an answer is retried, and the network's reason is kept."""
     verdict = judge(LOST)
     assert verdict == Retry(RetryReason.CONNECTION, detail="reset by peer")
 
@@ -76,7 +76,7 @@ def test_no_answer_is_tried_again(judge: Any) -> None:
 @pytest.mark.parametrize("judge", JUDGES)
 @pytest.mark.parametrize(("status", "reason"), SET_UP)
 def test_what_speaks_of_the_set_up_halts(judge: Any, status: int, reason: HaltReason) -> None:
-    """Except where a 403 or a 404 answers a question for a job."""
+    """An answer about key or address halts, except for a 403 or 404 to a question about a job."""
     verdict = judge(Answer(status, {"code": "x"}))
     if (judge is of_job and status == 404) or (judge is of_errors and status in (403, 404)):
         assert verdict == (Unreadable() if status == 403 else Unknown())
@@ -105,13 +105,13 @@ def test_what_speaks_of_the_set_up_halts(judge: Any, status: int, reason: HaltRe
 def test_a_success_is_believed_when_it_speaks_fullstorys_json(
     status: int, body: Any, expected: Any, *, batch: bool
 ) -> None:
-    """A page of a proxy with status 200 has delivered nothing."""
+    """A success without FullStory's JSON, such as a proxy's page, delivers nothing."""
     verdict = of_post(Answer(status, body), batch=batch)
     assert verdict == expected or (isinstance(expected, type) and isinstance(verdict, expected))
 
 
 def test_an_empty_success_delivers_one_item_and_begins_no_job() -> None:
-    """204 is tolerated where nothing has to be said."""
+    """A 204 delivers a single item, and is not accepted for a batch."""
     assert of_post(Answer(204), batch=False) == Delivered()
     assert isinstance(of_post(Answer(204), batch=True), Halt)
 
@@ -119,7 +119,7 @@ def test_an_empty_success_delivers_one_item_and_begins_no_job() -> None:
 @pytest.mark.parametrize("status", [400, 413, 422])
 @pytest.mark.parametrize("body", [None, {"code": "invalid_argument"}])
 def test_a_batch_that_is_refused_is_split(status: int, body: Any) -> None:
-    """Only one of its items alone can be at fault."""
+    """A refused batch is split, because only an item alone can be at fault."""
     assert of_post(Answer(status, body), batch=True) == Split(status)
 
 
@@ -137,7 +137,7 @@ def test_a_batch_that_is_refused_is_split(status: int, body: Any) -> None:
     ],
 )
 def test_one_item_that_is_refused_is_at_fault(status: int, body: Any, reason: DeadLetterReason, word: str) -> None:
-    """The detail names the code and quotes nothing."""
+    """A refused single item is rejected, and the detail has FullStory's code and no content."""
     verdict = of_post(Answer(status, body), batch=False)
     assert isinstance(verdict, Rejected)
     assert (verdict.reason, verdict.http_status) == (reason, status)
@@ -148,7 +148,7 @@ def test_one_item_that_is_refused_is_at_fault(status: int, body: Any, reason: De
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize("body", [None, "<html>", [], {}, {"code": 3}, {"code": "two words"}, {"code": "x" * 65}])
 def test_a_refusal_that_is_not_fullstorys_halts(status: int, body: Any) -> None:
-    """Something in between that answers 400 must not empty a topic into the dead-letter topic."""
+    """A 400 that is not FullStory's halts, so that no proxy can dead-letter records."""
     verdict = of_post(Answer(status, body), batch=False)
     assert isinstance(verdict, Halt)
     assert verdict.reason is HaltReason.UNEXPECTED_ANSWER
@@ -165,7 +165,7 @@ def test_a_refusal_that_is_not_fullstorys_halts(status: int, body: Any) -> None:
     ],
 )
 def test_an_error_code_is_a_short_word(body: Any, expected: str | None) -> None:
-    """Nothing else can be told on without quoting what was sent."""
+    """An error code is taken only if it is a short word, because anything longer could quote an item."""
     assert error_code(body) == expected
 
 
@@ -174,7 +174,7 @@ def test_an_error_code_is_a_short_word(body: Any, expected: str | None) -> None:
     [("server_error", True), ("too_many_requests", True), ("invalid_argument", False), ("", False)],
 )
 def test_some_codes_of_items_speak_of_fullstory(code: str, *, expected: bool) -> None:
-    """Such an item is sent again."""
+    """An item that failed with a code of FullStory's own fault is sent again."""
     assert is_passing(code) is expected
 
 
@@ -193,13 +193,13 @@ def test_some_codes_of_items_speak_of_fullstory(code: str, *, expected: bool) ->
     ],
 )
 def test_a_jobs_state_is_told_by_its_status(answer: Answer, expected: Any) -> None:
-    """A status that nobody knows yet is no end."""
+    """A job's state follows its status, and an unknown status is not the end."""
     assert of_job(answer) == expected
 
 
 @pytest.mark.parametrize("body", [None, [], "x", {}, {"job": None}, {"job": "j1"}])
 def test_a_state_without_a_job_halts(body: Any) -> None:
-    """Something else than FullStory answers: a job is not to be followed for ever."""
+    """An answer that describes no job halts."""
     assert isinstance(of_job(Answer(200, body)), Halt)
 
 
@@ -216,7 +216,7 @@ def test_a_state_without_a_job_halts(body: Any) -> None:
     ],
 )
 def test_failed_items_are_read_page_by_page(answer: Answer, expected: Any) -> None:
-    """What cannot be read counts as such."""
+    """Each page of failed items gives its items and the next token; an unreadable one counts as such."""
     assert of_errors(answer) == expected
 
 
