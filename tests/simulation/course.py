@@ -1,6 +1,6 @@
 """What becomes of the records of one partition in one epoch, as far as it can be seen from outside of the worker."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -25,7 +25,7 @@ class Course:
     """Of those that have to be POSTed: the mapping may find fault with others."""
     sent_in: dict[int, Post] = field(default_factory=dict)
     """The first POST of each record."""
-    quiet: dict[int, None] = field(default_factory=dict)
+    quiet: dict[int, Record] = field(default_factory=dict)
     """Records of which no POST has to be seen: filtered, malformed, or perhaps sent by an earlier owner."""
     identifies: dict[int, Sent] = field(default_factory=dict)
     """Those that are not settled."""
@@ -48,7 +48,7 @@ class Course:
                 self.unsent[record.offset] = (now, each)
                 self.unsent_bytes += _must_be_sent(each) * held_bytes(record)
             else:
-                self.quiet[record.offset] = None
+                self.quiet[record.offset] = record
 
     def post(self, post: Post, offset: int) -> None:
         """A record is POSTed."""
@@ -76,6 +76,11 @@ class Course:
         """Give what may be in one batch with that."""
         return (sent for _, sent in islice(self.unsent.values(), most))
 
+    def needs_schema(self, batch: Sequence[Sent]) -> bool:
+        """Say whether that batch, or what a journal may tell of before it, holds a record that is not JSON."""
+        records = (*self.quiet.values(), *(sent.record for sent in batch))
+        return any(record.value is not None and not record.value.startswith(b"{") for record in records)
+
     def ranges_before(self, offset: int) -> int:
         """Return how many batches before this offset there are at most that are not settled, or wait for one before."""
         alone = sum(each < offset for each in (*self.quiet, *self.unsent))
@@ -88,12 +93,26 @@ class Course:
             return {sent.uid for offset, sent in self.identifies.items() if offset not in self.unsent}
         return set()
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether a planned identify may wait for one before it: what comes after it had better grow meanwhile."""
+        under_way: set[str | None] = set()
+        for offset, sent in self.identifies.items():
+            if offset in self.quiet and sent.uid in under_way:
+                return True
+            if offset not in self.complete:
+                under_way.add(sent.uid)
+        return False
+
     def overtaken(self, post: Post, uid: str, offset: int) -> list[int]:
-        """Return the identifies of this user that are before this one, under way, and not in the same POST."""
+        """Return the identifies of this user that are before this one, under way, and not in the same POST.
+
+        What an earlier owner sent is none of them: it sent the later one when the earlier one had taken effect.
+        """
         return [
             before
             for before, sent in self.identifies.items()
-            if before < offset and sent.uid == uid and _must_be_sent(sent)
+            if self.known_to <= before < offset and sent.uid == uid and _must_be_sent(sent)
             if before in self.sent_in and before not in self.complete
             if all(found[1] != before for found in post.marks)
         ]

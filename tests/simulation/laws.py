@@ -1,9 +1,17 @@
-"""The laws of the worker, checked while it runs and when it has ended.
+"""The laws of the worker, checked while it runs and when it has ended, and all of them from outside.
 
-At every commit: nothing before the offset is without its end (laws 1 and 2). At every POST: its records are owned, it
-keeps the limits, and the identifies before its events are accepted (laws 4, 6 and 11). Whenever the loop is idle: no
-record waits without need, every record consumed is accounted for, what is held and in flight is bounded (laws 5, 7 and
-12). In the end: what took effect did so in order and no more often than it may, nothing else was dead-lettered.
+What is seen: records handed over, POSTs and FullStory's answers, commits and when each was asked for, dead letters and
+their acknowledgements, time, the settings, and what the worker says in public (`state()` and its notices). So a wrong
+condition of the worker's cannot be wrong here, too.
+
+At every commit: nothing before the offset is without its end (laws 1 and 2). At every POST: Kafka knows of it and has
+lately called the partition the worker's, it keeps the limits, and the identifies before it had their turn (laws 4, 6
+and 11). Whenever the loop is idle: no record waits without need, every record consumed is accounted for, what is held
+and in progress is bounded and counted (laws 5, 6, 7 and 12). In the end: what took effect did so in order and no more
+often than it may, nothing else was dead-lettered (laws 9, 10 and 11).
+
+Law 7 is one-sided: it lists what may be a reason to wait, as an outsider can know it, and rather too much than too
+little. A record for which there was no such reason at any moment since it was due has to be on its way.
 """
 
 import asyncio
@@ -361,12 +369,12 @@ class Laws:
     def _what_holds_up(self, member: "Member", state: WorkerState, course: Course, first: Sent) -> str | None:
         """Say why the oldest record of this partition may not be sent now, as far as that can be a reason at all."""
         batch = list(course.next_unsent(member.settings.limits.max_records))
-        needs_schema = any(sent.record.value is not None and sent.record.value[0] < ord("{") for sent in batch)
+        schemas_are_awaited = self._world.schemas.awaiting or state.halts.keys() & OF_SCHEMAS
         reasons = {
             "too many batches overlap": course.ranges_before(first.record.offset) >= member.settings.depth,
             "its users have identifies under way": not course.busy_users.isdisjoint({sent.uid for sent in batch}),
-            "a schema is on its way": needs_schema
-            and (self._world.schemas.awaiting or state.halts.keys() & OF_SCHEMAS),
+            "an identify waits for its turn": course.is_held_up,
+            "a schema is on its way": schemas_are_awaited and course.needs_schema(batch),
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -22,12 +22,14 @@ from processor.runtime.calls import Calls
 from processor.runtime.delivery import Batch
 from processor.runtime.gate import Gate
 from processor.runtime.jobs import JobEnd, Jobs
+from processor.runtime.journals import Journals
 from processor.runtime.lease import Lease
 from processor.runtime.letters import Letters
 from processor.runtime.notices import Settled
 from processor.runtime.owned import Owned
 from processor.runtime.ports import Commit, DeadLetter
 from processor.runtime.requests import Request
+from processor.runtime.schemas import SchemaCache
 from tests.fakes.source import FakeSource
 from tests.simulation.chaos import fault_of
 
@@ -214,6 +216,38 @@ def what_settles_counts_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(delivery, "_settled", doubled)
 
 
+def one_place_less(patch: pytest.MonkeyPatch) -> None:
+    """Fewer batches of a partition overlap than the settings allow."""
+    open_ranges = Partition.open_ranges.fget  # type: ignore[attr-defined]
+    patch.setattr(Partition, "open_ranges", property(lambda each: open_ranges(each) + (open_ranges(each) > 0)))
+
+
+def any_user_holds_up(patch: pytest.MonkeyPatch) -> None:
+    """A batch grows while any identify is under way, whomever it is about."""
+    patch.setattr(UserOrder, "holds", lambda order, _uids: bool(order._open))
+
+
+def a_schema_holds_up_all(patch: pytest.MonkeyPatch) -> None:
+    """While a schema is on its way, records that need none wait, too."""
+    has_all = SchemaCache.has_all
+
+    def when_quiet(cache: SchemaCache, *arguments: Any) -> bool:
+        return has_all(cache, *arguments) and not cache.is_fetching
+
+    patch.setattr(SchemaCache, "has_all", when_quiet)
+
+
+def a_plan_waits_for_the_next_round(patch: pytest.MonkeyPatch) -> None:
+    """A plan is committed when a commit is due anyway, though a POST waits for it."""
+    commit = Journals.commit
+
+    def in_time(journals: Journals, partitions: Iterable[Owned], now: float) -> None:
+        if now >= journals._due_at:
+            commit(journals, partitions, now)
+
+    patch.setattr(Journals, "commit", in_time)
+
+
 MUTATIONS = (
     no_wait_for_the_plan,
     no_end_of_the_lease,
@@ -236,6 +270,10 @@ MUTATIONS = (
     a_job_given_back_twice,
     a_job_not_given_back,
     what_settles_counts_twice,
+    one_place_less,
+    any_user_holds_up,
+    a_schema_holds_up_all,
+    a_plan_waits_for_the_next_round,
 )
 
 
