@@ -19,6 +19,8 @@ class FakeDeadLetters:
 
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
+        self.acknowledged: list[DeadLetter] = []
+        """Those of which their writer knows that they are on the topic."""
         self.script: deque[WriteFault | None] = deque()
         self.refuses: Refuses = lambda _letter: None
         self.delay_s: Callable[[], float] = lambda: 0.0
@@ -38,6 +40,7 @@ class FakeDeadLetters:
         await asyncio.sleep(self.delay_s())
         if fault is not None:
             raise DeadLetterError(f"the fake topic says {fault}", fault)
+        self.acknowledged.append(letter)
 
 
 def header(letter: DeadLetter, name: str) -> str | None:

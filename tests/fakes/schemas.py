@@ -15,18 +15,26 @@ NOT_FOUND = 40403
 
 
 class FakeSchemas:
-    """The `Schemas` port over a dictionary; `is_out` makes it unavailable, `asked` counts its questions."""
+    """The `Schemas` port over a dictionary; `is_out` makes it unavailable.
+
+    `asked` counts its questions, `awaiting` those that have no answer yet.
+    """
 
     def __init__(self, texts: Mapping[SchemaId, str]) -> None:
         self.texts = dict(texts)
         self.is_out = False
         self.latency_s = 0.0
         self.asked = 0
+        self.awaiting = 0
 
     async def fetch(self, schema_id: SchemaId) -> str | None:
         """Return the schema's text, None when there is none."""
         self.asked += 1
-        await asyncio.sleep(self.latency_s)
+        self.awaiting += 1
+        try:
+            await asyncio.sleep(self.latency_s)
+        finally:
+            self.awaiting -= 1
         if self.is_out:
             raise RegistryUnavailableError("the fake registry is out")
         return self.texts.get(schema_id)

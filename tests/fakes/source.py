@@ -40,6 +40,8 @@ class FakeBroker:
         self.on_commit: Callable[[TopicPartition, int], None] = lambda _partition, _offset: None
         self.watchers: list[Callable[[], None]] = []
         self.available: dict[TopicPartition, tuple[int, int]] = dict.fromkeys(partitions, (0, 0))
+        self.handed_to: dict[TopicPartition, int] = {}
+        """Before which offset everything was handed over to some member: what one can know when it commits."""
         self._logs: dict[TopicPartition, list[Record]] = {each: [] for each in partitions}
 
     def append(
@@ -96,7 +98,11 @@ class _Holding:
     epoch: int
     start: int
     position: int
+    known_to: int
+    """What was committed with the start, by whomever, tells nothing of records from here on."""
     is_paused: bool = True
+    is_going: bool = False
+    """Whether it is being revoked."""
     has_gap: bool = False
     end_told: int | None = None
     """The position at which the end of the partition was told last."""
@@ -125,6 +131,15 @@ class FakeSource:
         self.largest_chunk_bytes = 0
         """Of the chunks handed over, of one partition."""
         self.pauses = 0
+        self.is_committing = False
+        self.commit_failed_at = float("-inf")
+        """When the listener was last told that a commit failed."""
+        self.has_met_too_large = False
+        """Whether the listener was ever told that metadata is too large."""
+        self.on_handover: Callable[[Fetched], None] = lambda _fetched: None
+        """Told of records of epochs that go on, as the listener is."""
+        self.on_acknowledged: Callable[[TopicPartition, int, float], None] = lambda _partition, _epoch, _asked_at: None
+        """Told of commits that succeeded, and of when they were asked for, before the listener is."""
         self.is_cut_off = False
         """Whether the broker hears nothing of it any more, and it nothing of the group; it does not know."""
         self.moment: Callable[[str], None] = lambda _name: None
@@ -136,7 +151,6 @@ class FakeSource:
         self._commands: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._handovers: deque[_Handover] = deque()
         self._fetch_is_queued = False
-        self._is_committing = False
         self._is_gone = False
         self._awaited: set[asyncio.Future[None]] = set()
         self._listener: SourceListener
@@ -177,10 +191,10 @@ class FakeSource:
         """Commit what is still owned in its epoch."""
         late = [str(each) for each, commit in commits.items() if commit.epoch in self._revoked]
         self.violations += [f"{each} is committed during or after its revoke" for each in late]
-        if self._is_committing:
+        if self.is_committing:
             self.violations.append("two commits at a time")
-        self._is_committing = True
-        self._commands.put_nowait(partial(self._commit, dict(commits)))
+        self.is_committing = True
+        self._commands.put_nowait(partial(self._commit, dict(commits), _now()))
 
     async def stop(self) -> None:
         """Leave the group, after a revoke of everything."""
@@ -243,8 +257,9 @@ class FakeSource:
             self._last_epoch += 1
             start = self.broker.committed.get(each)
             begin = self.broker.available[each][0] if start is None else start
-            self.holdings[each] = _Holding(self._last_epoch, begin, begin)
             metadata = self.broker.metadata.get(each, "")
+            known_to = self.broker.handed_to.get(each, begin) if metadata else begin
+            self.holdings[each] = _Holding(self._last_epoch, begin, begin, known_to)
             place = f"{each}/{self.broker.incarnation}"
             assignments.append(Assignment(each, self._last_epoch, begin, start is None, metadata, place))
         self._listener.assigned(assignments, len(self.broker.available))
@@ -253,7 +268,9 @@ class FakeSource:
     async def _revoke(self, partitions: Sequence[TopicPartition]) -> None:
         going = [each for each in partitions if each in self.holdings]
         begun = _now()
-        self._revoked |= {self.holdings[each].epoch for each in going}
+        for each in going:
+            self.holdings[each].is_going = True
+            self._revoked.add(self.holdings[each].epoch)
         commits = await self._listener.revoking(going)
         if _now() - begun > self._drain_s + 0.001:
             self.violations.append(f"a revoke took {_now() - begun} s")
@@ -289,7 +306,7 @@ class FakeSource:
 
     # Commits
 
-    async def _commit(self, wanted: dict[TopicPartition, Commit]) -> None:
+    async def _commit(self, wanted: dict[TopicPartition, Commit], asked_at: float) -> None:
         commits = {
             each: commit
             for each, commit in wanted.items()
@@ -304,15 +321,23 @@ class FakeSource:
         self.moment("committed")
         if outcome != "ok":
             faults = dict.fromkeys(commits, CommitFault(f"the commit is {outcome}", is_too_large=False))
-        asyncio.get_running_loop().call_later(self.commit_s(), self._answer_commit, commits, faults)
+        asyncio.get_running_loop().call_later(self.commit_s(), self._answer_commit, commits, faults, asked_at)
 
     def _next_outcome(self) -> CommitOutcome:
         return self.commit_script.popleft() if self.commit_script else self.commit_outcome()
 
-    def _answer_commit(self, commits: dict[TopicPartition, Commit], faults: dict[TopicPartition, CommitFault]) -> None:
-        self._is_committing = False
-        if not self._is_gone:
-            self._listener.committed(commits, faults)
+    def _answer_commit(
+        self, commits: dict[TopicPartition, Commit], faults: dict[TopicPartition, CommitFault], asked_at: float
+    ) -> None:
+        self.is_committing = False
+        if self._is_gone:
+            return
+        if faults:
+            self.commit_failed_at = _now()
+            self.has_met_too_large = self.has_met_too_large or any(fault.is_too_large for fault in faults.values())
+        for each in commits.keys() - faults.keys():
+            self.on_acknowledged(each, commits[each].epoch, asked_at)
+        self._listener.committed(commits, faults)
 
     # Fetches
 
@@ -367,6 +392,12 @@ class FakeSource:
         if self._is_gone:
             return
         self._fetch_soon()
+        for fetched in handover.chunk:
+            holding = self.holdings.get(fetched.id)
+            if holding is not None and holding.epoch == fetched.epoch:
+                end = fetched.records[-1].offset + 1
+                self.broker.handed_to[fetched.id] = max(end, self.broker.handed_to.get(fetched.id, 0))
+                self.on_handover(fetched)
         if handover.chunk:
             self._listener.fetched(handover.chunk)
         goes_on = {each: holding.epoch for each, holding in self.holdings.items()}

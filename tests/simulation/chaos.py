@@ -57,6 +57,7 @@ class Chaos:
     def __init__(self, world: World) -> None:
         self._world = world
         self._chance = random.Random(f"chaos {world.plan.seed}")
+        self._users = random.Random(f"users {world.plan.seed}").choice((7, 7, 300))
         world.fullstory.refuse = refuse
         world.encode = lambda event: as_json(event) if self._chance.random() < 0.5 else as_avro(event)
         self._actions: list[Action] = [
@@ -110,7 +111,7 @@ class Chaos:
         elif kind < 0.08:
             world.send(b"\xff garbage", "dead_lettered", at, skip)
         else:
-            uid = f"u{chance.randint(0, 6)}"
+            uid = f"u{chance.randrange(self._users)}"
             text = "x" * chance.choice((0, 10, 10, 200, 2_000))
             send = world.identify if chance.random() < 0.5 else world.track
             if chance.random() < 0.05:

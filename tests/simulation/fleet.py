@@ -8,6 +8,7 @@ from typing import Any
 
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import Kind
+from processor.runtime.ports import Fetched
 from tests.fakes.fullstory import FakeFullStory
 from tests.fakes.loop import run_virtually
 from tests.simulation.laws import Laws
@@ -82,6 +83,8 @@ class _NoLaws(Laws):
 
     def at_post(self, member: Member, post: Post) -> None: ...
     def at_answer(self, post: Post) -> None: ...
+    def at_job_end(self, post: Post) -> None: ...
+    def at_handover(self, member: Member, fetched: Fetched) -> None: ...
     def at_commit(self, partition: Any, offset: int) -> None: ...
 
 

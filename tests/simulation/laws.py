@@ -1,27 +1,42 @@
-"""The laws of the worker, checked while it runs and when it has ended.
+"""The laws of the worker, checked while it runs and when it has ended, and all of them from outside.
 
-At every commit: nothing before the offset is without its end (laws 1 and 2). At every POST: its records are owned, it
-keeps the limits, and the identifies before its events are accepted (laws 4, 6 and 11). Whenever the loop is idle: no
-record waits without need, every record consumed is accounted for, what is held and in flight is bounded (laws 5, 7 and
-12). In the end: what took effect did so in order and no more often than it may, nothing else was dead-lettered.
+What is seen: records handed over, POSTs and FullStory's answers, commits and when each was asked for, dead letters and
+their acknowledgements, time, the settings, and what the worker says in public (`state()` and its notices). So a wrong
+condition of the worker's cannot be wrong here, too.
+
+At every commit: nothing before the offset is without its end (laws 1 and 2). At every POST: Kafka knows of it and has
+lately called the partition the worker's, it keeps the limits, and the identifies before it had their turn (laws 4, 6
+and 11). Whenever the loop is idle: no record waits without need, every record consumed is accounted for, what is held
+and in progress is bounded and counted (laws 5, 6, 7 and 12). In the end: what took effect did so in order and no more
+often than it may, nothing else was dead-lettered (laws 9, 10 and 11).
+
+Law 7 is one-sided: it lists what may be a reason to wait, as an outsider can know it, and rather too much than too
+little. A record for which there was no such reason at any moment since it was due has to be on its way.
 """
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from processor.engine.partition import BYTES_PER_RECORD_BYTE, BatchLimits
-from processor.model.reasons import Kind
+from processor.engine.partition import BatchLimits
+from processor.model.reasons import HaltReason, Kind
 from processor.model.records import TopicPartition
 from processor.runtime.notices import Consumed, Notice, Redelivered, Released, Settled
+from processor.runtime.ports import Fetched
+from processor.runtime.state import WorkerState
 from tests.fakes.dead_letters import coordinates
 from tests.fakes.source import AHEAD_CHUNKS
+from tests.simulation.course import Course
 from tests.simulation.records import Sent, mark, marks_of
 from tests.simulation.wire import Post
 
 if TYPE_CHECKING:
     from tests.simulation.world import Member, World
+
+Courses = Mapping[TopicPartition, Course]
+"""Of the partitions that a worker owns and goes on with."""
 
 
 @dataclass(slots=True)
@@ -49,7 +64,34 @@ class Ledger:
 
 
 ROUNDED_S = 0.02
-"""A timer waits a millisecond at least, and the rate grows while it waits for the next request: it is a little late."""
+"""A timer waits a millisecond at least, and is a little late."""
+
+COPIES = 3
+"""A record on its way is held as itself, as its item's body, and as that body's copy within a request."""
+
+OF_ONE_PARTITION = frozenset(
+    {HaltReason.GAP, HaltReason.STUCK_JOB, HaltReason.UNATTRIBUTED, HaltReason.DEAD_LETTER_TOO_LARGE}
+)
+"""Halts that hold up what they are about, which takes up its place among the batches that overlap, and nothing else."""
+
+OF_SCHEMAS = frozenset({HaltReason.SCHEMA_REGISTRY, HaltReason.UNKNOWN_SCHEMA})
+"""Halts that hold up the records that need a schema."""
+
+COMMIT_AGAIN_AFTER_S = 2.0
+"""How long a commit that failed is waited out at most."""
+
+FOLLOWS_WITHIN_S = 2.5
+"""After so long the next request may follow, however often FullStory refused some: one a second may, and what was tried
+while FullStory failed is made up for."""
+
+LEAST_FAILURES = 5
+"""Of the last twenty answers, how many have to be failures before FullStory is thought to fail as a whole."""
+
+TRIED_FIRST_S, TRIED_EVERY_S = 1.0, 10.0
+"""While it does, at least so often a request is tried: soon at first, then less often with each failure."""
+
+JOBS, OPERATIONS = 100, 250_000
+"""What all workers together may have in progress: half of what FullStory stops at (docs/fullstory-api.md#limits)."""
 
 
 class Laws:
@@ -64,13 +106,21 @@ class Laws:
         self._accepted: set[str] = set()
         self._rewinds = 0
         self._rewind_of: dict[str, int] = {}
-        self._done: set[str] = set()
+        self._effective: set[str] = set()
+        """What took effect at FullStory."""
+        self._buried: set[str] = set()
+        """Whose dead letters were acknowledged."""
         self._seen = 0
         self._letters_seen = 0
         self._checked: Counter[TopicPartition] = Counter()
+        self._sent: dict[TopicPartition, dict[int, Sent]] = defaultdict(dict)
+        self._courses: dict[tuple[int, TopicPartition], Course] = {}
+        self._course_of: dict[Post, Course] = {}
+        self._could_be_sent_since: dict[tuple[int, TopicPartition, int], float] = {}
 
     def sent(self, sent: Sent) -> None:
         """A record was put into the topic."""
+        self._sent[sent.partition][sent.record.offset] = sent
         if sent.is_identify and sent.uid is not None:
             self._identifies[sent.partition.partition, sent.uid].append(sent)
 
@@ -93,44 +143,69 @@ class Laws:
             if sent.record.offset >= offset:
                 return
             self._checked[partition] += 1
-            if sent.fate in ("delivered", "dead_lettered") and sent.mark not in self._done:
+            if sent.fate in ("delivered", "dead_lettered") and not (
+                sent.mark in self._effective or sent.mark in self._buried
+            ):
                 self._break(f"{partition} is committed to {offset}, but {sent.record.offset} was never {sent.fate}")
+
+    def at_handover(self, member: "Member", fetched: Fetched) -> None:
+        """A worker is handed records."""
+        course = self._course(member, fetched.id)
+        if course is not None:
+            course.hand_over(_now(), fetched.records, self._sent[fetched.id])
+
+    def at_acknowledgement(self, member: "Member", partition: TopicPartition, epoch: int, asked_at: float) -> None:
+        """A worker learns that a commit succeeded."""
+        course = self._course(member, partition)
+        if course is not None and course.epoch == epoch:
+            course.vouched_at = asked_at
 
     def at_post(self, member: "Member", post: Post) -> None:
         """Laws 4, 6 and 11, as far as a POST can break them."""
-        world = self._world
         self._rewind_of.setdefault(post.key, self._rewinds)
-        if member.cut_off_at is not None:
-            self._check_lease(member, member.cut_off_at)
-            return
-        partitions = {number for number, _ in post.marks}
-        if len(partitions) != 1:
-            self._break(f"a request carries records of the partitions {partitions}")
-        holding = member.source.holdings.get(world.partitions[partitions.pop()])
-        if holding is None:
+        numbers = {number for number, _ in post.marks}
+        if len(numbers) != 1:
+            self._break(f"a request carries records of the partitions {numbers}")
+        partition = self._world.partitions[numbers.pop()]
+        course = self._course(member, partition)
+        if course is None:
             self._break(f"{post.marks} are sent of a partition that is not owned")
             return
-        limits = self._limits
-        if len(post.items) > limits.max_records or (post.is_batch and post.size > limits.max_bytes):
-            self._break(f"a request has {len(post.items)} items and {post.size} bytes")
-        if member.limits.awaiting_answer > member.plan.limits.max_concurrency:
-            self._break(f"{member.limits.awaiting_answer} requests await an answer")
+        self._check_lease(member, course, post)
+        self._check_limits(member, post)
         if post.kind is Kind.EVENT:
             self._check_identifies_before(member, post)
+        else:
+            self._check_no_overtaking(course, post)
+        self._course_of[post] = course
+        for offset in post.offsets:
+            course.post(post, offset)
 
     def at_answer(self, post: Post) -> None:
         """Note what is accepted, or refused for good."""
         is_refused = len(post.marks) == 1 and not post.is_batch and post.status in (400, 413, 422)
         if post.status == 200 or is_refused:
             self._accepted |= {_mark(found) for found in post.marks}
+        if post in self._course_of:
+            self._course_of[post].answered(post)
+
+    def at_job_end(self, post: Post) -> None:
+        """A worker learns that a job has ended: some of its items took effect."""
+        self._note_ends()
+        complete = {found[1] for found in post.marks if _mark(found) in self._effective}
+        self._course_of[post].complete |= complete
 
     def at_idle(self) -> None:
-        """Laws 5, 7 and 12, when all that can happen at this moment has happened."""
+        """Laws 5, 6, 7 and 12, when all that can happen at this moment has happened."""
         member = self._world.member
-        if member.is_running:
-            self._check_conservation(member)
-            self._check_linger(member)
-            self._check_bounds(member)
+        if not member.is_running:
+            return
+        state = member.worker.state()
+        self._check_conservation(member, state)
+        courses = self._courses_of(member, state)
+        self._check_bounds(member, state, courses)
+        self._check_in_progress(member, state, courses)
+        self._check_linger(member, state, courses)
 
     def at_end(self) -> None:
         """Everything that can be told only from the whole; raises when any law was broken."""
@@ -139,26 +214,66 @@ class Laws:
         self._check_letters()
         for member in self._world.members:
             self.broken += member.source.violations
+            if not member.was_killed:  # what it counted is gone with it
+                state = member.worker.state()
+                in_progress = (state.jobs_in_flight, state.operations_in_flight)
+                if in_progress != (0, 0):
+                    self._break(f"{in_progress} jobs and operations are still counted")
         assert not self.broken, "\n".join(self.broken[:20])
 
     def _break(self, what: str) -> None:
-        self.broken.append(f"{asyncio.get_running_loop().time():.3f}: {what}")
+        self.broken.append(f"{_now():.3f}: {what}")
+
+    def _course(self, member: "Member", partition: TopicPartition) -> Course | None:
+        """Return what is seen of a partition that the member owns, for all it can know."""
+        holding = member.source.holdings.get(partition)
+        if holding is None:
+            return None
+        course = self._courses.get((member.number, partition))
+        if course is None or course.epoch != holding.epoch:
+            course = Course(holding.epoch, holding.start, holding.known_to)
+            self._courses[member.number, partition] = course
+        return course
+
+    def _courses_of(self, member: "Member", state: WorkerState) -> dict[TopicPartition, Course]:
+        """Return what is seen of each partition that goes on, as far as it has been settled by now."""
+        courses: dict[TopicPartition, Course] = {}
+        for each in state.partitions:
+            holding = member.source.holdings.get(each.id)
+            course = self._course(member, each.id)
+            if holding is not None and course is not None and not holding.is_going:
+                courses[each.id] = course
+                course.settle(each.position)
+        return courses
 
     def _note_ends(self) -> None:
         effects = self._world.fullstory.effects
         for effect in effects[self._seen :]:
-            self._done |= {_mark(found) for found in marks_of(effect.item)}
+            self._effective |= {_mark(found) for found in marks_of(effect.item)}
         self._seen = len(effects)
-        letters = self._world.letters.letters
+        letters = self._world.letters.acknowledged
         for letter in letters[self._letters_seen :]:
             topic, partition, offset = coordinates(letter)
-            self._done.add(mark(TopicPartition(topic, partition), offset))
+            self._buried.add(mark(TopicPartition(topic, partition), offset))
         self._letters_seen = len(letters)
 
-    def _check_lease(self, member: "Member", since: float) -> None:
-        """Law 4: who does not know that the group goes on without him POSTs for a lease's time at most."""
-        if asyncio.get_running_loop().time() > since + member.settings.lease_s:
+    def _check_lease(self, member: "Member", course: Course, post: Post) -> None:
+        """Law 4: a POST is made of what Kafka knows of, and shortly after Kafka called the partition the worker's."""
+        if post.at > course.vouched_at + member.settings.lease_s:
             self._break("a POST without a fresh lease")
+        newest = max(course.handed_at.get(offset, course.vouched_at) for offset in post.offsets)
+        if course.vouched_at < newest:
+            self._break(f"a POST of {post.marks} that no journal in Kafka can tell of")
+
+    def _check_limits(self, member: "Member", post: Post) -> None:
+        """Law 6: what FullStory's contract and its answers allow."""
+        limits, wire = self._limits, member.wire
+        if len(post.items) > limits.max_records or (post.is_batch and post.size > limits.max_bytes):
+            self._break(f"a request has {len(post.items)} items and {post.size} bytes")
+        if len(wire.awaiting) + 1 > member.plan.limits.max_concurrency:
+            self._break(f"{len(wire.awaiting)} requests await an answer, and one more is sent")
+        if wire.quiet_since + ROUNDED_S < post.at < wire.quiet_until - ROUNDED_S:
+            self._break(f"a POST while FullStory has asked for silence until {wire.quiet_until}")
 
     @property
     def _limits(self) -> BatchLimits:
@@ -177,38 +292,91 @@ class Laws:
                 if before.mark not in self._accepted:
                     self._break(f"the event {offset} is sent before the identify {before.record.offset} is accepted")
 
-    def _check_conservation(self, member: "Member") -> None:
+    def _check_no_overtaking(self, course: Course, post: Post) -> None:
+        """Law 11: FullStory promises no order among jobs, so no two of them hold one user at a time."""
+        for item in post.items:
+            for number, offset in marks_of(item):
+                if overtaken := course.overtaken(post, item.get("uid", ""), offset):
+                    self._break(f"the identify {offset} of {number} is sent while {overtaken} are under way")
+
+    def _check_conservation(self, member: "Member", state: WorkerState) -> None:
         """Law 12: consumed is delivered, filtered, dead-lettered, released or in flight."""
-        state, ledger = member.worker.state(), member.ledger
+        ledger = member.ledger
         held = sum(each.buffered_records + each.in_flight_records for each in state.partitions)
         if ledger.consumed != ledger.ended + ledger.released + held:
             self._break(f"{ledger} and {held} held do not balance")
 
-    def _check_linger(self, member: "Member") -> None:
-        """Law 7: a record that could be sent does not wait longer than the linger."""
-        worker, now = member.worker, asyncio.get_running_loop().time()
-        waiting = sum(len(owned.lease.waiting) for owned in member.owned.values())
-        if worker.state().is_draining or member.is_fetching_schemas or member.gate.room <= waiting:
-            return
-        if worker._timer is not None and worker._timer.when() <= now + ROUNDED_S:
-            return
-        for each, owned in member.owned.items():
-            due_at = owned.partition.due_at(member.settings.limits)
-            is_free = not owned.partition.is_recovering and owned.partition.open_ranges < member.settings.depth
-            is_free = is_free and not owned.is_going and not owned.order.is_held_up
-            is_free = is_free and not owned.had_better_grow(member.settings.limits)
-            if is_free and due_at is not None and due_at <= now:
-                self._break(f"{each} could send what is due since {due_at}")
+    def _check_bounds(self, member: "Member", state: WorkerState, courses: Courses) -> None:
+        """Law 5: what is held is bounded, and all of it counts."""
+        chunks = 2 * AHEAD_CHUNKS * max(len(member.source.holdings), 1)  # on their way, and before a pause takes hold
+        ahead = chunks * member.source.largest_chunk_bytes * COPIES
+        if state.bytes_held > member.settings.held_budget_bytes + ahead:
+            self._break(f"{state.bytes_held} bytes are held")
+        if state.bytes_held < sum(course.unsent_bytes for course in courses.values()):
+            self._break(f"only {state.bytes_held} bytes are said to be held")
 
-    def _check_bounds(self, member: "Member") -> None:
-        """Law 5, and the limits of what is in flight."""
-        limits, settings = member.limits, member.settings
-        if limits.jobs < 0 or limits.operations < 0 or limits.awaiting_answer < 0:
-            self._break(f"in flight are {limits.jobs} jobs, {limits.operations} operations")
-        chunks = 2 * AHEAD_CHUNKS * max(len(member.owned), 1)  # on their way, and fetched before a pause takes hold
-        ahead = chunks * member.source.largest_chunk_bytes * BYTES_PER_RECORD_BYTE
-        if member.worker.state().bytes_held > settings.held_budget_bytes + ahead:
-            self._break(f"{member.worker.state().bytes_held} bytes are held")
+    def _check_in_progress(self, member: "Member", state: WorkerState, courses: Courses) -> None:
+        """Law 6: what is in progress at FullStory counts until FullStory says that it has ended."""
+        wire, going_on = member.wire, list(courses.values())
+        under_way = (*wire.awaiting, *(post for job_id, post in wire.jobs.items() if job_id not in wire.doubted))
+        posts = [post for post in under_way if self._course_of.get(post) in going_on]
+        jobs, operations = sum(post.is_batch for post in posts), sum(len(post.items) for post in posts)
+        if state.jobs_in_flight < jobs or state.operations_in_flight < operations:
+            self._break(f"{jobs} jobs and {operations} operations are in progress: {state}")
+
+    def _check_linger(self, member: "Member", state: WorkerState, courses: Courses) -> None:
+        """Law 7: a record that could be sent is sent before it has waited for longer than the linger."""
+        since, self._could_be_sent_since = self._could_be_sent_since, {}
+        now = _now()
+        due = [
+            (each, course, first)
+            for each, course in courses.items()
+            if (first := course.first_due(now - member.settings.limits.linger_s)) is not None
+        ]
+        if not due or self._what_holds_all_up(member, state, courses):
+            return
+        for each, course, first in due:
+            if self._what_holds_up(member, state, course, first):
+                continue
+            key = (member.number, each, course.epoch)
+            self._could_be_sent_since[key] = since.get(key, now)
+            if now > self._could_be_sent_since[key] + ROUNDED_S:
+                self._break(f"{first.mark} could be sent since {self._could_be_sent_since[key]:.3f}")
+
+    def _what_holds_all_up(self, member: "Member", state: WorkerState, courses: Courses) -> str | None:
+        """Say why no request of any partition may be sent now, as far as that can be a reason at all."""
+        wire, source, now = member.wire, member.source, _now()
+        share = member.plan.limits.org_share * len(source.holdings) / len(self._world.partitions)
+        awaiting, operations = len(wire.awaiting), state.operations_in_flight
+        fails = sum(wire.failed) >= LEAST_FAILURES
+        tried_at = wire.heard_at + (TRIED_EVERY_S if fails and wire.failed[-1] else TRIED_FIRST_S)
+        reasons = {
+            "it ends": state.is_draining,
+            "a halt": state.halts.keys() - OF_ONE_PARTITION - OF_SCHEMAS,
+            "FullStory wants silence": now < wire.returns_by + FOLLOWS_WITHIN_S,
+            "it refuses at this rate": wire.was_refused and now < wire.called_at + FOLLOWS_WITHIN_S,
+            "it fails as a whole": fails and (awaiting or now <= tried_at),
+            "requests await answers": awaiting >= state.concurrency_limit,
+            "jobs are in progress": state.jobs_in_flight >= max(int(JOBS * share), 1),
+            "so are operations": operations
+            and operations + member.settings.limits.max_records > max(OPERATIONS * share, 1),
+            "a commit is under way": source.is_committing,
+            "one has failed": now < source.commit_failed_at + COMMIT_AGAIN_AFTER_S,
+            "journals are full": source.has_met_too_large and any(course.sent_in for course in courses.values()),
+        }
+        return next((reason for reason, holds in reasons.items() if holds), None)
+
+    def _what_holds_up(self, member: "Member", state: WorkerState, course: Course, first: Sent) -> str | None:
+        """Say why the oldest record of this partition may not be sent now, as far as that can be a reason at all."""
+        batch = list(course.next_unsent(member.settings.limits.max_records))
+        schemas_are_awaited = self._world.schemas.awaiting or state.halts.keys() & OF_SCHEMAS
+        reasons = {
+            "too many batches overlap": course.ranges_before(first.record.offset) >= member.settings.depth,
+            "its users have identifies under way": not course.busy_users.isdisjoint({sent.uid for sent in batch}),
+            "an identify waits for its turn": course.is_held_up,
+            "a schema is on its way": schemas_are_awaited and course.needs_schema(batch),
+        }
+        return next((reason for reason, holds in reasons.items() if holds), None)
 
     def _check_effects(self) -> None:
         """Law 11: one user's identifies take effect in order. Law 10: nothing takes effect twice, whatever happened."""
@@ -242,3 +410,7 @@ class Laws:
 
 def _mark(found: tuple[int, int]) -> str:
     return f"r{found[0]}x{found[1]}"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

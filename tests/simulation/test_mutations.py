@@ -2,20 +2,34 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from processor.engine.journal import Owner, Plan, Range
+from processor.engine.limits import Cost, Limits, Load
+from processor.engine.order import UserOrder
+from processor.engine.partition import BatchLimits, Partition
+from processor.engine.verdict import Completed, Retry
 from processor.events.payload import WHOLE_RANGE
-from processor.runtime import journals
+from processor.model.errors import DeadLetterError
+from processor.model.reasons import Kind
+from processor.runtime import delivery, journals
+from processor.runtime.calls import Calls
+from processor.runtime.delivery import Batch
+from processor.runtime.gate import Gate
+from processor.runtime.jobs import JobEnd, Jobs
+from processor.runtime.journals import Journals
 from processor.runtime.lease import Lease
 from processor.runtime.letters import Letters
+from processor.runtime.notices import Settled
 from processor.runtime.owned import Owned
 from processor.runtime.ports import Commit, DeadLetter
 from processor.runtime.requests import Request
+from processor.runtime.schemas import SchemaCache
 from tests.fakes.source import FakeSource
 from tests.simulation.chaos import fault_of
 
@@ -40,9 +54,9 @@ def no_end_of_the_lease(patch: pytest.MonkeyPatch) -> None:
 def no_filter_by_ownership(patch: pytest.MonkeyPatch) -> None:
     """A commit is made of partitions that have gone meanwhile."""
 
-    async def unfiltered(source: FakeSource, wanted: dict[Any, Commit]) -> None:
+    async def unfiltered(source: FakeSource, wanted: dict[Any, Commit], asked_at: float) -> None:
         source.broker.store(wanted)
-        source._answer_commit(wanted, {})
+        source._answer_commit(wanted, {}, asked_at)
 
     patch.setattr(FakeSource, "_commit", unfiltered)
 
@@ -83,6 +97,157 @@ def no_forced_boundaries(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("processor.runtime.worker.WHOLE_RANGE", replace(WHOLE_RANGE, max_records=3))
 
 
+def a_linger_twice_as_long(patch: pytest.MonkeyPatch) -> None:
+    """A batch that is not full waits for twice the time that was set."""
+    due_at = Partition.due_at
+
+    def late(partition: Partition, limits: BatchLimits) -> float | None:
+        return due_at(partition, replace(limits, linger_s=2 * limits.linger_s))
+
+    patch.setattr(Partition, "due_at", late)
+
+
+def no_look_after_a_wait(patch: pytest.MonkeyPatch) -> None:
+    """When time alone opens the way again, nobody looks whether something waits."""
+    patch.setattr(Limits, "next_chance", lambda _limits, _now, **_options: None)
+
+
+def no_look_at_a_free_slot(patch: pytest.MonkeyPatch) -> None:
+    """An answer frees a slot, and the partitions are not looked at."""
+    patch.setattr(Gate, "watch", lambda _gate, _watcher: None)
+
+
+def a_slot_is_lost(patch: pytest.MonkeyPatch) -> None:
+    """A failure is never counted as answered: it takes up a place among those that may await an answer for ever."""
+    answered = Limits.answered
+
+    def counted(limits: Limits, now: float, sent_at: float, load: Load) -> None:
+        answered(limits, now, sent_at, load)
+        limits._concurrency.awaiting += load is Load.FAILING
+
+    patch.setattr(Limits, "answered", counted)
+
+
+def no_wait_for_identifies(patch: pytest.MonkeyPatch) -> None:
+    """Events are POSTed before the identifies of their users are accepted."""
+    patch.setattr(UserOrder, "may_post_events", lambda _order, _start, _uids: True)
+
+
+def no_turns_of_users(patch: pytest.MonkeyPatch) -> None:
+    """Two jobs hold one user at a time."""
+    patch.setattr(UserOrder, "may_post_users", lambda _order, _turn: True)
+
+
+def no_wait_for_jobs(patch: pytest.MonkeyPatch) -> None:
+    """A batch settles when its job is accepted."""
+
+    async def at_once(_jobs: Jobs, _kind: Kind, _job_id: str, _where: str) -> JobEnd:
+        return Completed()
+
+    patch.setattr(Jobs, "end", at_once)
+
+
+def a_commit_beyond_what_is_open(patch: pytest.MonkeyPatch) -> None:
+    """What is committed is the end of what was formed, settled or not."""
+    patch.setattr(Partition, "first_unsettled", property(lambda partition: partition.position))
+
+
+def a_dead_letter_that_fails(patch: pytest.MonkeyPatch) -> None:
+    """What the dead-letter topic refuses counts as written."""
+
+    async def tried(letters: Letters, letter: DeadLetter) -> None:
+        with suppress(DeadLetterError):
+            await letters._dead_letters.write(letter)
+
+    patch.setattr(Letters, "_try_write", tried)
+
+
+def no_silence_after_a_refusal(patch: pytest.MonkeyPatch) -> None:
+    """FullStory answers 429 without a time, and the next request follows at once."""
+    note = Calls.note_throttle
+
+    def note_times(calls: Calls, verdict: object) -> None:
+        if isinstance(verdict, Retry) and verdict.after_s:
+            note(calls, verdict)
+
+    patch.setattr(Calls, "note_throttle", note_times)
+
+
+def a_job_given_back_twice(patch: pytest.MonkeyPatch) -> None:
+    """What a job held is given back twice: ever more goes out than the limits allow."""
+    finished = Gate.finished
+
+    def twice(gate: Gate, cost: Cost) -> None:
+        finished(gate, cost)
+        if cost.jobs:
+            finished(gate, cost)
+
+    patch.setattr(Gate, "finished", twice)
+
+
+def a_job_not_given_back(patch: pytest.MonkeyPatch) -> None:
+    """A job that failed in part holds its part of the limits for ever."""
+    finished, failures = Gate.finished, Jobs.failures
+    kept: list[None] = []
+
+    async def noted(jobs: Jobs, kind: Kind, job_id: str) -> list[dict[str, object]] | None:
+        found = await failures(jobs, kind, job_id)
+        kept.append(None)
+        return found
+
+    def rarely(gate: Gate, cost: Cost) -> None:
+        if cost.jobs and kept:
+            kept.pop()
+        else:
+            finished(gate, cost)
+
+    patch.setattr(Jobs, "failures", noted)
+    patch.setattr(Gate, "finished", rarely)
+
+
+def what_settles_counts_twice(patch: pytest.MonkeyPatch) -> None:
+    """Of what settles, the notices tell twice: metrics show more than was consumed."""
+    settled = delivery._settled
+
+    def doubled(batch: Batch, failures: Any) -> Settled:
+        once = settled(batch, failures)
+        return replace(once, delivered=once.delivered + once.delivered)
+
+    patch.setattr(delivery, "_settled", doubled)
+
+
+def one_place_less(patch: pytest.MonkeyPatch) -> None:
+    """Fewer batches of a partition overlap than the settings allow."""
+    open_ranges = Partition.open_ranges.fget  # type: ignore[attr-defined]
+    patch.setattr(Partition, "open_ranges", property(lambda each: open_ranges(each) + (open_ranges(each) > 0)))
+
+
+def any_user_holds_up(patch: pytest.MonkeyPatch) -> None:
+    """A batch grows while any identify is under way, whomever it is about."""
+    patch.setattr(UserOrder, "holds", lambda order, _uids: bool(order._open))
+
+
+def a_schema_holds_up_all(patch: pytest.MonkeyPatch) -> None:
+    """While a schema is on its way, records that need none wait, too."""
+    has_all = SchemaCache.has_all
+
+    def when_quiet(cache: SchemaCache, *arguments: Any) -> bool:
+        return has_all(cache, *arguments) and not cache.is_fetching
+
+    patch.setattr(SchemaCache, "has_all", when_quiet)
+
+
+def a_plan_waits_for_the_next_round(patch: pytest.MonkeyPatch) -> None:
+    """A plan is committed when a commit is due anyway, though a POST waits for it."""
+    commit = Journals.commit
+
+    def in_time(journals: Journals, partitions: Iterable[Owned], now: float) -> None:
+        if now >= journals._due_at:
+            commit(journals, partitions, now)
+
+    patch.setattr(Journals, "commit", in_time)
+
+
 MUTATIONS = (
     no_wait_for_the_plan,
     no_end_of_the_lease,
@@ -92,6 +257,23 @@ MUTATIONS = (
     no_key,
     no_recovery,
     no_forced_boundaries,
+    a_linger_twice_as_long,
+    no_look_after_a_wait,
+    no_look_at_a_free_slot,
+    a_slot_is_lost,
+    no_wait_for_identifies,
+    no_turns_of_users,
+    no_wait_for_jobs,
+    a_commit_beyond_what_is_open,
+    a_dead_letter_that_fails,
+    no_silence_after_a_refusal,
+    a_job_given_back_twice,
+    a_job_not_given_back,
+    what_settles_counts_twice,
+    one_place_less,
+    any_user_holds_up,
+    a_schema_holds_up_all,
+    a_plan_waits_for_the_next_round,
 )
 
 

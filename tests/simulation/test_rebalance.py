@@ -20,7 +20,7 @@ async def revoke_all(world: World) -> float:
     """Take every partition away; return how long that took."""
     begun = world.now
     await world.member.source.revoke(*world.partitions)
-    assert not world.member.owned
+    assert not world.member.worker.state().partitions
     return world.now - begun
 
 
@@ -290,7 +290,7 @@ def test_what_a_batch_of_an_ended_epoch_reports_changes_nothing() -> None:
         world.track("a")
         await asyncio.sleep(1.5)
         (partition,) = world.partitions
-        before = world.member.owned[partition]
+        before = world.member.worker._owned[partition]
         (batch,) = before.batches.values()
         await world.member.source.lose(partition)
         await world.member.source.assign(partition)

@@ -75,8 +75,8 @@ def test_the_jobs_in_progress_stay_within_the_documented_limit_while_partitions_
         for _ in range(40):
             await asyncio.sleep(5.0)
             giver, taker = chance.sample(fleet.members, 2)
-            if giver.owned:
-                moving = chance.choice(list(giver.owned))
+            if giver.source.holdings:
+                moving = chance.choice(list(giver.source.holdings))
                 await giver.source.revoke(moving)
                 await taker.source.assign(moving)
         assert 50 <= fleet.fullstory.peak_jobs <= 100

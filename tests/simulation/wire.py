@@ -1,6 +1,7 @@
 """What passes between the worker and FullStory, seen from outside of both."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,12 @@ from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import Kind
 from tests.fakes.fullstory import FakeFullStory
 from tests.simulation.records import marks_of
+
+REFUSED_FOR_S = 1.0
+"""How long a 429 holds at least: FullStory counts in whole seconds."""
+
+FIRST_BACK_OFF_S, MAX_BACK_OFF_S = 0.5, 30.0
+"""Where 429s name no time, the longest wait doubles with each one in a row, within these."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +40,14 @@ class Post:
         return self.answer.status if isinstance(self.answer, Answer) else None
 
     @property
+    def job_id(self) -> str | None:
+        """The job that took the items, if one did."""
+        if not self.is_batch or not isinstance(self.answer, Answer) or not isinstance(self.answer.body, dict):
+            return None
+        job_id: str | None = self.answer.body.get("job", {}).get("id")
+        return job_id
+
+    @property
     def marks(self) -> list[tuple[int, int]]:
         """Partition and offset of the records that it carries."""
         return sorted(found for item in self.items for found in marks_of(item))
@@ -47,47 +62,133 @@ Watcher = Callable[[Post], None]
 
 
 class Wire:
-    """The `Destination` port in front of a fake FullStory."""
+    """The `Destination` port in front of a fake FullStory, with what its user can know of that.
+
+    `on_end` is told of a POST whose job has ended; `lives` says whether the process goes on: one that has ended sends
+    nothing.
+    """
 
     def __init__(
-        self, fullstory: FakeFullStory, on_post: Watcher, on_answer: Watcher, moment: Callable[[str], None]
+        self,
+        fullstory: FakeFullStory,
+        on_post: Watcher,
+        on_answer: Watcher,
+        on_end: Watcher,
+        moment: Callable[[str], None],
+        lives: Callable[[], bool],
     ) -> None:
         self.posts: list[Post] = []
         self.polls: list[float] = []
         """When jobs were asked for."""
+        self.called_at = float("-inf")
+        """When anything was sent last."""
+        self.awaiting: set[Post] = set()
+        """POSTs whose answers are waited for."""
+        self.jobs: dict[str, Post] = {}
+        """What is in jobs that go on, as far as FullStory has told."""
+        self.doubted: set[str] = set()
+        """Those that it has denied to know."""
+        self.failed: deque[bool] = deque(maxlen=20)
+        """Of the last answers to POSTs, whether they spoke of a FullStory that fails."""
+        self.heard_at = float("-inf")
+        """When the last of them came."""
+        self.quiet_until = float("-inf")
+        """Until when FullStory has asked for silence."""
+        self.quiet_since = float("-inf")
+        """When it asked last."""
+        self.returns_by = float("-inf")
+        """When the silence ends at the latest: a while later where FullStory named no time."""
+        self.was_refused = False
+        """Whether it ever asked for it."""
+        self._refusals = 0
         self._on_post = on_post
         self._on_answer = on_answer
+        self._on_end = on_end
         self._fullstory = fullstory
         self._moment = moment
+        self._lives = lives
 
     async def post(self, kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:
         """Pass on."""
+        self._live()
         content = orjson.loads(body)
         self._moment("post")
         await asyncio.sleep(0)  # a process that has ended gets no further
         post = Post(_now(), kind, content["requests"] if batch else [content], len(body), key, batch)
         self.posts.append(post)
         self._on_post(post)
-        post.answer = await self._fullstory.post(kind, body, key, batch=batch)
-        post.answered_at = _now()
-        self._moment("answer")
-        await asyncio.sleep(0)
+        self.awaiting.add(post)
+        try:
+            self.called_at = post.at
+            post.answer = await self._fullstory.post(kind, body, key, batch=batch)
+            post.answered_at = _now()
+            self._moment("answer")
+            await asyncio.sleep(0)
+        finally:
+            self.awaiting.remove(post)
+        self._heard_of_post(post)
         self._on_answer(post)
         return post.answer
 
     async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:
         """Pass on."""
-        self.polls.append(_now())
+        self.called_at = _now()
+        self.polls.append(self.called_at)
         self._moment("poll")
-        return await self._fullstory.job(kind, job_id)
+        answer = await self._fullstory.job(kind, job_id)
+        self._heard(answer)
+        if job_id in self.jobs and isinstance(answer, Answer):
+            if answer.status == 404:
+                self.doubted.add(job_id)
+            elif _is_end(answer):
+                self._on_end(self.jobs.pop(job_id))
+        return answer
 
     async def errors(self, kind: Kind, job_id: str, page_token: str) -> Answer | NoAnswer:
         """Pass on."""
-        return await self._fullstory.errors(kind, job_id, page_token)
+        self.called_at = _now()
+        answer = await self._fullstory.errors(kind, job_id, page_token)
+        self._heard(answer)
+        return answer
 
     async def me(self) -> Answer | NoAnswer:
         """Pass on."""
         return await self._fullstory.me()
+
+    def _live(self) -> None:
+        if not self._lives():
+            raise asyncio.CancelledError
+
+    def _heard_of_post(self, post: Post) -> None:
+        if not isinstance(post.answer, Answer):
+            is_failure = True
+        else:
+            is_failure = post.answer.status >= 500 or post.answer.status in (408, 425)
+        self.failed.append(is_failure)
+        self.heard_at = _now()
+        if post.status == 200:
+            self._refusals = 0
+        if post.job_id is not None:
+            self.jobs[post.job_id] = post
+        self._heard(post.answer)
+
+    def _heard(self, answer: Answer | NoAnswer | None) -> None:
+        if not isinstance(answer, Answer) or answer.status != 429:
+            return
+        self.was_refused = True
+        self.quiet_since = _now()
+        least_s = most_s = answer.retry_after_s or 0.0
+        if least_s < REFUSED_FOR_S:
+            self._refusals += 1
+            least_s = REFUSED_FOR_S
+            most_s = max(min(FIRST_BACK_OFF_S * 2 ** (self._refusals - 1), MAX_BACK_OFF_S), least_s)
+        self.quiet_until = max(self.quiet_until, _now() + least_s)
+        self.returns_by = max(self.returns_by, _now() + most_s)
+
+
+def _is_end(answer: Answer) -> bool:
+    job = answer.body.get("job") if answer.status == 200 and isinstance(answer.body, dict) else None
+    return isinstance(job, dict) and job.get("status") in ("COMPLETED", "FAILED")
 
 
 def _now() -> float:

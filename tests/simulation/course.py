@@ -1,0 +1,128 @@
+"""What becomes of the records of one partition in one epoch, as far as it can be seen from outside of the worker."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from processor.model.reasons import Kind
+from processor.model.records import Record, held_bytes
+from tests.simulation.records import Sent
+from tests.simulation.wire import Post
+
+
+@dataclass(slots=True, eq=False)
+class Course:
+    """From the first records that the worker was handed to the end of the epoch; offsets are in order throughout."""
+
+    epoch: int
+    position: int
+    """Everything before it is settled."""
+    known_to: int
+    """Whoever owned the partition before may have planned what is before this offset."""
+    unsent: dict[int, tuple[float, Sent]] = field(default_factory=dict)
+    """What was not POSTed yet and is going to be, and when it was handed over."""
+    unsent_bytes: int = 0
+    """Of those that have to be POSTed: the mapping may find fault with others."""
+    sent_in: dict[int, Post] = field(default_factory=dict)
+    """The first POST of each record."""
+    quiet: dict[int, Record] = field(default_factory=dict)
+    """Records of which no POST has to be seen: filtered, malformed, or perhaps sent by an earlier owner."""
+    identifies: dict[int, Sent] = field(default_factory=dict)
+    """Those that are not settled."""
+    complete: set[int] = field(default_factory=set)
+    """Identifies of which FullStory has told that they took effect, or never will."""
+    handed_at: dict[int, float] = field(default_factory=dict)
+    vouched_at: float = float("-inf")
+    """When the last commit was asked for that Kafka acknowledged: it called the partition this worker's."""
+
+    def hand_over(self, now: float, records: list[Record], sent: Mapping[int, Sent]) -> None:
+        """The worker gets records."""
+        for record in records:
+            each = sent.get(record.offset)
+            if each is not None and each.is_identify and each.uid is not None:
+                self.identifies[record.offset] = each
+            is_new = record.offset >= self.known_to
+            if is_new:
+                self.handed_at[record.offset] = now
+            if is_new and each is not None and each.uid is not None and each.fate != "filtered":
+                self.unsent[record.offset] = (now, each)
+                self.unsent_bytes += _must_be_sent(each) * held_bytes(record)
+            else:
+                self.quiet[record.offset] = record
+
+    def post(self, post: Post, offset: int) -> None:
+        """A record is POSTed."""
+        self.sent_in.setdefault(offset, post)
+        self.quiet.pop(offset, None)
+        if offset in self.unsent:
+            _, sent = self.unsent.pop(offset)
+            self.unsent_bytes -= _must_be_sent(sent) * held_bytes(sent.record)
+
+    def settle(self, position: int) -> None:
+        """The worker says that everything before this offset is settled."""
+        if position == self.position:
+            return
+        self.position = position
+        for each in (self.quiet, self.identifies, self.handed_at, self.unsent):
+            while each and (first := next(iter(each))) < position:
+                del each[first]
+        self.sent_in = {offset: post for offset, post in self.sent_in.items() if offset >= position}
+
+    def first_due(self, until: float) -> Sent | None:
+        """Return the oldest record that has to be POSTed, if it was handed over by then."""
+        return next((sent for at, sent in self.unsent.values() if at <= until and _must_be_sent(sent)), None)
+
+    def next_unsent(self, most: int) -> Iterator[Sent]:
+        """Give what may be in one batch with that."""
+        return (sent for _, sent in islice(self.unsent.values(), most))
+
+    def needs_schema(self, batch: Sequence[Sent]) -> bool:
+        """Say whether that batch, or what a journal may tell of before it, holds a record that is not JSON."""
+        records = (*self.quiet.values(), *(sent.record for sent in batch))
+        return any(record.value is not None and not record.value.startswith(b"{") for record in records)
+
+    def ranges_before(self, offset: int) -> int:
+        """Return how many batches before this offset there are at most that are not settled, or wait for one before."""
+        alone = sum(each < offset for each in (*self.quiet, *self.unsent))
+        return len(set(map(id, self.sent_in.values()))) + alone
+
+    @property
+    def busy_users(self) -> set[str | None]:
+        """The users that may have an identify under way."""
+        if self.identifies.keys() - self.complete - self.unsent.keys():
+            return {sent.uid for offset, sent in self.identifies.items() if offset not in self.unsent}
+        return set()
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether a planned identify may wait for one before it: what comes after it had better grow meanwhile."""
+        under_way: set[str | None] = set()
+        for offset, sent in self.identifies.items():
+            if offset in self.quiet and sent.uid in under_way:
+                return True
+            if offset not in self.complete:
+                under_way.add(sent.uid)
+        return False
+
+    def overtaken(self, post: Post, uid: str, offset: int) -> list[int]:
+        """Return the identifies of this user that are before this one, under way, and not in the same POST.
+
+        What an earlier owner sent is none of them: it sent the later one when the earlier one had taken effect.
+        """
+        return [
+            before
+            for before, sent in self.identifies.items()
+            if self.known_to <= before < offset and sent.uid == uid and _must_be_sent(sent)
+            if before in self.sent_in and before not in self.complete
+            if all(found[1] != before for found in post.marks)
+        ]
+
+    def answered(self, post: Post) -> None:
+        """FullStory has answered: for good, where a single endpoint does."""
+        is_final = post.status == 200 or (post.status in (400, 413, 422) and len(post.marks) == 1)
+        if post.kind is Kind.USER and not post.is_batch and is_final:
+            self.complete.update(post.offsets)
+
+
+def _must_be_sent(sent: Sent) -> bool:
+    return sent.fate == "delivered"
