@@ -10,7 +10,7 @@ import click
 
 from bench.kafka import create, kafka
 from bench.stages import CLEAN
-from processor.engine.partition import BatchLimits
+from processor.engine.partition.range_queue import BatchLimits
 from processor.workload import ExpectDelivered, GeneratedRecord, generate
 from processor.workload.account import Arrival, uniques
 from tests.chaos.evidence import effects

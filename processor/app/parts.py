@@ -10,7 +10,7 @@ from processor.adapters.schemas.cache import CachedSchemas
 from processor.adapters.schemas.local import LocalSchemas
 from processor.adapters.schemas.places import RegistryAndFolder
 from processor.adapters.schemas.registry import RegistrySchemas
-from processor.runtime.notices import Observer, SchemaCacheTrouble
+from processor.engine.notices import Observer, SchemaCacheTrouble
 from processor.runtime.ports import Schemas
 from processor.settings import Settings
 from processor.settings.connections import SchemaRegistrySection

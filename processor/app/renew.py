@@ -20,7 +20,7 @@ from processor.adapters.kafka.facts import try_out
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry
 from processor.model.errors import ConfigurationError, SourceError
-from processor.runtime.account import Account, judge
+from processor.runtime.account import KeyAccount, judge
 from processor.settings.client_properties import FILE_PROPERTY, kafka_properties_in, registry_properties_in
 from processor.settings.connections import SchemaRegistrySection
 from processor.settings.validators import read_key
@@ -62,7 +62,7 @@ class KeyFile:
         path: Path,
         current: str,
         ask_whose: Callable[[ApiKey], Awaitable[Answer | NoAnswer]],
-        use: Callable[[ApiKey, Account], None],
+        use: Callable[[ApiKey, KeyAccount], None],
         org_id: Callable[[], str | None],
         log: FilteringBoundLogger,
     ) -> None:
@@ -91,10 +91,10 @@ class KeyFile:
                     self._complain(f"the new key could not be tried yet: {account.detail}")
                 case Halt():
                     self._complain(account.detail)
-                case Account() if self._org_id() not in (None, account.org_id):
+                case KeyAccount() if self._org_id() not in (None, account.org_id):
                     # Its events would end in another organisation than those before them.
                     self._complain(f"the new key is of the organisation {account.org_id}, not {self._org_id()}")
-                case Account():
+                case KeyAccount():
                     self._use(key, account)
                     self._complaint = ""
                 case _:

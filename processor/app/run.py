@@ -31,10 +31,10 @@ from processor.app.identity import Identity
 from processor.app.parts import kafka_settings, registry_of, schemas_of
 from processor.app.renew import KeyFile, Renewal, kafka_properties, keep_renewed, registry_properties
 from processor.app.telemetry import serve_telemetry
+from processor.engine.notices import Observer, fan_out
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import HaltReason
 from processor.runtime.account import identify_account
-from processor.runtime.notices import Observer, fan_out
 from processor.runtime.state import ActiveHalt
 from processor.runtime.worker import Worker
 from processor.settings import Settings
@@ -142,7 +142,7 @@ async def open_process(
 
         # The worker behind them.
         runtime = runtime_settings(settings)
-        assembled = assemble(Ports(source, destination, dead_letters, schemas, clock, chance), runtime, observe)
+        worker = assemble(Ports(source, destination, dead_letters, schemas, clock, chance), runtime, observe)
         facts = Facts(
             __version__,
             runtime.stamp.mapping_fingerprint,
@@ -153,15 +153,13 @@ async def open_process(
             f"{socket.gethostname()}, process {os.getpid()}",
             clock.wall(),
         )
-        telemetry = await stack.enter_async_context(serve_telemetry(settings, assembled, facts, clock, observe, log))
+        telemetry = await stack.enter_async_context(serve_telemetry(settings, worker, facts, clock, observe, log))
         all_observers += [*telemetry.observers, *observers]
-        process = Process(assembled.worker, telemetry.port)
+        process = Process(worker, telemetry.port)
 
         # What goes on beside it.
-        identify = partial(
-            identify_account, destination, fullstory.org_id, assembled.gate, clock, chance.random, observe
-        )
-        identity = Identity(destination, assembled, runtime.delivery, settings.delivery.mode, fullstory.org_id, observe)
+        identify = partial(identify_account, destination, fullstory.org_id, worker.gate, clock, chance.random, observe)
+        identity = Identity(destination, worker, settings.delivery.mode, fullstory.org_id, observe)
 
         async def ask_whose(key: ApiKey) -> Answer | NoAnswer:
             async with client(key) as other:

@@ -11,12 +11,12 @@ from processor.adapters.telemetry.history import History
 from processor.adapters.telemetry.logs import LogObserver, outlet
 from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
 from processor.adapters.telemetry.page import render
-from processor.adapters.telemetry.server import TelemetryServer
-from processor.app.assemble import Assembled
-from processor.runtime.notices import Observer
+from processor.adapters.telemetry.server import ListenAddress, TelemetryServer
+from processor.engine.notices import Observer
 from processor.runtime.ports import Clock
 from processor.runtime.state import WorkerState
 from processor.runtime.watch import Watch
+from processor.runtime.worker import Worker
 from processor.settings import Settings
 
 
@@ -34,7 +34,7 @@ class Telemetry(NamedTuple):
 @asynccontextmanager
 async def serve_telemetry(
     settings: Settings,
-    assembled: Assembled,
+    worker: Worker,
     facts: Facts,
     clock: Clock,
     observe: Observer,
@@ -48,12 +48,11 @@ async def serve_telemetry(
         if (lines := outlet()) is not None:
             history.note_log(lines.lost, lines.fault)
 
-    watch = Watch(assembled.worker.state, assembled.gate, clock, time.thread_time, observe, remember)
+    watch = Watch(worker.state, worker.gate, clock, time.thread_time, observe, remember)
     registry = new_registry()
     observers = (Metrics(registry, watch.state, clock, facts), LogObserver(log, clock), history)
     async with TelemetryServer(
-        settings.http.host,
-        settings.http.port,
+        ListenAddress(settings.http.host, settings.http.port),
         registry,
         watch.state,
         lambda: render(watch.state(), history, facts, clock.monotonic(), clock.wall()),

@@ -1,4 +1,7 @@
-"""The command line."""
+"""The command line.
+
+A new command is a module here, an entry of `COMMANDS`, and a name in the contract of pyproject.toml.
+"""
 
 import importlib
 from typing import Any, NamedTuple

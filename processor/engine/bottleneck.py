@@ -14,6 +14,7 @@ _OF_KAFKA = {
 }
 _BUSY = 0.85
 _SAMPLES = 15
+SAMPLE_EVERY_S = 1.0
 
 
 def bottleneck(

@@ -6,14 +6,12 @@ our set-up or of its limits is an answer, and shows that it works.
 
 from collections import deque
 
-from processor.engine.retry import Chance
+from processor.engine.retry import LONGEST_PROBE_S, Chance
 
 _WINDOW = 20
 _MIN_ANSWERS = 10
 _SHARE = 0.5
 _FIRST_PROBE_S = 1.0
-MAX_PROBE_S = 10.0
-"""No longer, so that delivery is back soon after an outage."""
 
 
 class Breaker:
@@ -35,7 +33,7 @@ class Breaker:
                 self._wait(now)
         elif failed:
             if now >= self.probe_at:  # else it was sent before
-                self._interval_s = min(2 * self._interval_s, MAX_PROBE_S)
+                self._interval_s = min(2 * self._interval_s, LONGEST_PROBE_S)
                 self._wait(now)
         else:
             self.probe_at = None

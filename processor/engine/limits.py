@@ -21,6 +21,7 @@ from processor.engine.breaker import Breaker
 from processor.engine.concurrency import Concurrency
 from processor.engine.pace import Pace
 from processor.engine.retry import Chance
+from processor.engine.verdict import Retry, RetryReason
 
 PLANNED_JOBS = 100
 """Half of the 200 in progress at which FullStory refuses everything."""
@@ -33,11 +34,20 @@ class Load(Enum):
 
     FINE = auto()
     """It works, whatever it thinks of the request."""
-    REFUSED = auto()
+    THROTTLED = auto()
     """Too many requests, or too much in progress."""
     FAILING = auto()
     """It fails, or cannot be reached."""
     UNKNOWN = auto()
+
+
+def load_of(verdict: object) -> Load:
+    """Say what a verdict tells of FullStory's load; None is a POST that was given up."""
+    if verdict is None:
+        return Load.UNKNOWN
+    if not isinstance(verdict, Retry) or verdict.reason is RetryReason.CONFLICT:
+        return Load.FINE
+    return Load.THROTTLED if verdict.reason is RetryReason.THROTTLED else Load.FAILING
 
 
 class Cost(NamedTuple):
@@ -87,11 +97,6 @@ class Limits:
     def concurrency(self) -> int:
         """How many requests may await an answer."""
         return self._concurrency.limit
-
-    @property
-    def awaiting_answer(self) -> int:
-        """How many do."""
-        return self._concurrency.awaiting
 
     @property
     def rate(self) -> float:
@@ -166,13 +171,6 @@ class Limits:
         """Count a question; the caller asked `may_ask` at this very moment."""
         self._pace.sent(now)
 
-    def unsent(self, cost: Cost) -> None:
-        """Take back what `sent` counted: the request was not sent after all."""
-        self._concurrency.awaiting -= 1
-        self._probing = False
-        self._pace.unsent()
-        self.finished(cost)
-
     def adopt(self, cost: Cost) -> None:
         """Count what is in progress; also a job for which nothing was sent here."""
         self.jobs += cost.jobs
@@ -208,7 +206,7 @@ class Limits:
 
     def told(self, now: float, sent_at: float, load: Load) -> None:
         """Count the answer to a question, or its absence."""
-        if load is Load.REFUSED:
+        if load is Load.THROTTLED:
             self._pace.refused(now, sent_at, self.blocked_until)
         elif load is Load.FINE:
             self._pace.taken(now)

@@ -106,10 +106,6 @@ class Pace:
         if self.is_limiting:
             self._tokens -= 1
 
-    def unsent(self) -> None:
-        """Take back what `sent` counted."""
-        self._tokens += 1
-
     def taken(self, now: float) -> None:
         """A request was answered, and not because of the rate refused."""
         self._taken += self._is_used_up

@@ -6,10 +6,13 @@ Rules, from docs/fullstory-api.md#errors:
 2. 401, 403, 404, 405, 415 and redirects speak of our set-up: delivery halts and nothing is dead-lettered.
 3. 408, 409, 425, 429, 5xx and every fault of the connection pass: the same request is sent again under the same key.
 4. An item of a job may fail by FullStory's own fault: its code tells, and such an item is sent again.
-5. A verdict carries its reason; a reason never holds text of FullStory beyond its error code.
+5. What an answer says of FullStory's load stands in `limits.load_of`, and of the service as a whole in
+   `service_health`.
+6. A verdict carries its reason; a reason never holds text of FullStory beyond its error code.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -170,15 +173,20 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Some items of the job did not take effect; how many, as far as FullStory says, and one at least."""
+    """Some items of the job did not take effect."""
 
     errors: int
+    """How many, as far as FullStory says, and one at least."""
+    failures: Sequence[dict[str, Any]] | None = None
+    """Which, as it echoes them; None while they were not asked for, and where they cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """FullStory does not know the job."""
 
+
+JobEnd = Completed | Failed | Unknown
 
 JobVerdict = Running | Completed | Failed | Unknown | Retry | Halt
 

@@ -24,8 +24,8 @@ _IP_ADDRESS = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}\Z|(?=.{{2,45}}\Z)[0-9A-F
 _REMEMBERED_TEXTS = 2_048
 _REMEMBERED_CHARACTERS = 2_048
 
-Part = dict[str, Any]
-Taken = dict[str, Part]
+ContextGroup = dict[str, Any]
+Taken = dict[str, ContextGroup]
 Change = tuple[PropertyRule, str]
 """A rule, and the place in the context that it touched."""
 
@@ -90,7 +90,7 @@ class EventContexts:
         return taken, changes
 
 
-def read_context(given: Any) -> Part:
+def read_context(given: Any) -> ContextGroup:
     """Return Segment's context, which may be JSON text; empty when it is no object, as that costs no message."""
     context = _read(given)
     return context if type(context) is dict else {}
@@ -100,36 +100,36 @@ def _read(given: Any) -> Any:
     return parse_json(given) if type(given) is str and given else given or {}
 
 
-def _text(value: Any, _part: Part) -> str | None:
+def _text(value: Any, _part: ContextGroup) -> str | None:
     is_text = type(value) is str and (len(value) <= SURELY_SHORT_CHARACTERS or len(value.encode()) <= MAX_VALUE_BYTES)
     return value if is_text else None
 
 
-def _pixels(value: Any, _part: Part) -> int | None:
+def _pixels(value: Any, _part: ContextGroup) -> int | None:
     """A size is a 32-bit whole number for FullStory; some clients send it as a real."""
     if type(value) is float and value.is_integer():
         value = int(value)
     return value if type(value) is int and 0 <= value <= _INT32_MAX else None
 
 
-def _degrees(limit: float) -> Callable[[Any, Part], float | None]:
-    def check(value: Any, _part: Part) -> float | None:
+def _degrees(limit: float) -> Callable[[Any, ContextGroup], float | None]:
+    def check(value: Any, _part: ContextGroup) -> float | None:
         is_number = type(value) is float or type(value) is int
         return value if is_number and -limit <= value <= limit else None
 
     return check
 
 
-def _ip_address(value: Any, _part: Part) -> str | None:
+def _ip_address(value: Any, _part: ContextGroup) -> str | None:
     return value if type(value) is str and _IP_ADDRESS.match(value) else None
 
 
-def _country(value: Any, _part: Part) -> str | None:
+def _country(value: Any, _part: ContextGroup) -> str | None:
     """ISO 3166-1 alpha-2, so no country's name."""
     return value.upper() if type(value) is str and _COUNTRY.match(value) else None
 
 
-def _region(value: Any, part: Part) -> str | None:
+def _region(value: Any, part: ContextGroup) -> str | None:
     """ISO 3166-2, which begins with the country; a subdivision alone is completed by the country beside it."""
     if type(value) is not str:
         return None
@@ -139,7 +139,7 @@ def _region(value: Any, part: Part) -> str | None:
     return f"{country}-{value.upper()}" if country and _SUBDIVISION.match(value) else None
 
 
-_Field = tuple[str, str, str, Callable[[Any, Part], Any] | None]
+_Field = tuple[str, str, str, Callable[[Any, ContextGroup], Any] | None]
 """Segment's name, FullStory's group and name, and what returns the value to send or None; None where it is denied."""
 
 _SOURCES: tuple[tuple[str | None, tuple[_Field, ...]], ...] = (

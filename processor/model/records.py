@@ -47,3 +47,11 @@ class OffsetRange(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.start}, {self.end})"
+
+
+class Commit(NamedTuple):
+    """What is committed of one partition in one epoch: the offset, and the text that goes with it."""
+
+    epoch: int
+    offset: int
+    metadata: str

@@ -4,12 +4,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
+from processor.engine.halts import PROBED
+from processor.engine.notices import Observer, Retried
 from processor.engine.retry import Backoff, Chance
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry, of_trouble
 from processor.model.reasons import HaltReason
 from processor.runtime.calls import heard
-from processor.runtime.gate import PROBED_HALTS, Gate
-from processor.runtime.notices import Observer, Retried
+from processor.runtime.gate import Gate
 from processor.runtime.ports import Clock, Destination
 
 Mode = Literal["auto", "batch", "single"]
@@ -19,7 +20,7 @@ _READS_ERRORS = frozenset({"ADMIN", "ARCHITECT"})
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class KeyAccount:
     """What FullStory says of a key."""
 
     org_id: str
@@ -37,18 +38,18 @@ class Account:
 
 async def identify_account(
     destination: Destination, org_id: str | None, gate: Gate, clock: Clock, chance: Chance, observe: Observer
-) -> Account:
+) -> KeyAccount:
     """Ask until FullStory says whose key this is; a key that is refused, or another's, is a halt until changed."""
     failures = 0
     while True:
         account = judge(await heard(gate, clock, destination.me()))
         match account:
-            case Account() if org_id not in (None, account.org_id):
+            case KeyAccount() if org_id not in (None, account.org_id):
                 cause = f"the key belongs to organisation {account.org_id}, and PROCESSOR_FULLSTORY__ORG_ID is {org_id}"
                 gate.halt(HaltReason.WRONG_ORG, cause)
                 await asyncio.sleep(gate.limits.probe_interval_s)
-            case Account():
-                gate.resume(HaltReason.WRONG_ORG, *PROBED_HALTS)
+            case KeyAccount():
+                gate.resume(HaltReason.WRONG_ORG, *PROBED)
                 return account
             case Retry():
                 failures += 1
@@ -61,12 +62,12 @@ async def identify_account(
                 assert_never(account)
 
 
-def judge(answer: Answer | NoAnswer) -> Account | Retry | Halt:
+def judge(answer: Answer | NoAnswer) -> KeyAccount | Retry | Halt:
     """Judge the answer to the question whose key this is."""
     if isinstance(answer, Answer) and answer.status == 200:
         body = answer.body if isinstance(answer.body, dict) else {}
         org_id, role = body.get("orgId"), body.get("role")
         if isinstance(org_id, str) and isinstance(role, str):
-            return Account(org_id, role)
+            return KeyAccount(org_id, role)
         return Halt(HaltReason.UNEXPECTED_ANSWER, "what answers GET /me is not FullStory's API")
     return of_trouble(answer)

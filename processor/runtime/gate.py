@@ -6,60 +6,59 @@ first thing that shows the cause to be gone: an answer as it should be, or an ac
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import Protocol
 
+from processor.engine.halts import CLOSING, OF_THE_SOURCE, PROBED
 from processor.engine.limits import Cost, Limits, Load
-from processor.engine.responses import Responses, Symptom
+from processor.engine.notices import Halted, Observer, Resumed
+from processor.engine.service_health import ServiceHealth, Symptom
 from processor.model.reasons import ACTIONS, HaltReason
-from processor.runtime.notices import Halted, Observer, Resumed
-from processor.runtime.ports import Clock
+from processor.runtime.ports import Clock, SourceFault
 from processor.runtime.state import ActiveHalt
 
-PROBED_HALTS = frozenset({HaltReason.UNAUTHORIZED, HaltReason.FORBIDDEN, HaltReason.UNEXPECTED_ANSWER})
-"""Halts that a good answer of FullStory ends; while one lasts only probes are sent."""
 
-CLOSING_HALTS = frozenset({HaltReason.WRONG_ORG, HaltReason.DEAD_LETTER_TOPIC, HaltReason.DEAD_LETTER_RATIO})
-"""Halts under which nothing may be sent at all, not even a probe."""
+class Sender(Protocol):
+    """A request that waits for room."""
 
-LEAST_WAIT_S = 0.001
-"""A timer for less would come before its moment by the rounding of floats, and find nothing to do, again and again."""
+    @property
+    def cost(self) -> Cost:
+        """What it counts for while it is in progress."""
+        ...
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it still is to be sent."""
+        ...
 
-@dataclass(slots=True, eq=False)
-class _Turn:
-    """A request that waits for its right to be sent."""
-
-    cost: Cost
-    granted: asyncio.Future[None]
+    def send(self) -> bool:
+        """Send it now; False where that is not to be done after all."""
+        ...
 
 
 class Gate:
-    """Hands out the right to send; owned by the event loop's thread. Closed until `open`."""
+    """Owned by the event loop's thread. Closed until `open`. `wake` is called whenever `serve` should be."""
 
     def __init__(self, limits: Limits, clock: Clock, observe: Observer) -> None:
         self.limits = limits
-        self.responses = Responses()
+        self.health = ServiceHealth()
         self.halts: dict[HaltReason, ActiveHalt] = {}
+        self.wake: Callable[[], None] = lambda: None
         self._clock = clock
         self._observe = observe
         self._is_open = False
         self._is_leaving = False
         self._held: defaultdict[HaltReason, list[tuple[str, str]]] = defaultdict(list)
-        self._queue: deque[_Turn] = deque()
+        self._queue: deque[Sender] = deque()
         self._asking: deque[asyncio.Future[None]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-        self._watcher: Callable[[], None] = lambda: None
-
-    def watch(self, watcher: Callable[[], None]) -> None:
-        """Have `watcher` called whenever there may be more room than before."""
-        self._watcher = watcher
 
     def open(self) -> None:
         """Let requests through: it is known whose key this is."""
         self._is_open = True
-        self.serve()
+        self.wake()
+
+    # Admission
 
     @property
     def room(self) -> int:
@@ -77,20 +76,14 @@ class Gate:
         opens_at = self.limits.blocked_until
         return self._is_closed or self.limits.is_probing or self._clock.monotonic() + seconds < opens_at
 
-    async def admit(self, cost: Cost) -> None:
-        """Wait for the right to send one request; it is counted as sent when this returns."""
-        turn = _Turn(cost, asyncio.get_running_loop().create_future())
-        self._queue.append(turn)
-        self.serve()
-        try:
-            await turn.granted
-        except asyncio.CancelledError:
-            if not turn.granted.cancelled():  # granted and cancelled at one moment
-                self.withdraw(cost)
-            elif turn in self._queue:
-                self._queue.remove(turn)
-                self.serve()
-            raise
+    def queue(self, sender: Sender) -> None:
+        """Have this sent when there is room for it, after all that was queued before."""
+        self._queue.append(sender)
+
+    def forget_unwanted(self) -> None:
+        """Let go what is not to be sent any more; there may be more room than before."""
+        self._queue = deque(sender for sender in self._queue if sender.is_wanted)
+        self.wake()
 
     async def ask(self) -> None:
         """Wait for the right to ask for a job; it is counted as asked when this returns.
@@ -99,33 +92,57 @@ class Gate:
         """
         turn = asyncio.get_running_loop().create_future()
         self._asking.append(turn)
-        self.serve()
+        self.wake()
         await turn
 
-    def withdraw(self, cost: Cost) -> None:
-        """Give back the right to send: the request was not sent."""
-        self.limits.unsent(cost)
-        self.serve()
+    def serve(self) -> float | None:
+        """Let through whoever has room, in their order; return when time alone may let the next one through.
+
+        A large request is not overtaken, or a stream of small ones would keep it waiting for ever.
+        """
+        now = self._clock.monotonic()
+        while self._asking:
+            if self._asking[0].done():
+                self._asking.popleft()
+            elif self.limits.may_ask(now):
+                self.limits.asked(now)
+                self._asking.popleft().set_result(None)
+            else:
+                return self.limits.next_chance(now, asks=True)
+        while self._queue:
+            sender = self._queue[0]
+            if not sender.is_wanted:
+                self._queue.popleft()
+            elif self._is_closed:
+                return None
+            elif self.limits.admits(now, sender.cost):
+                self._queue.popleft()
+                if sender.send():
+                    self.limits.sent(now, sender.cost)
+            else:
+                return self.limits.next_chance(now)
+        return None
 
     def answered(self, load: Load, sent_at: float) -> None:
-        """Count an answer to a request that was admitted."""
+        """Count an answer to a request; what it holds is given back by the owner of its partition."""
         self.limits.answered(self._clock.monotonic(), sent_at, load)
-        self.serve()
+        self.wake()
 
     def told(self, load: Load, sent_at: float) -> None:
         """Count an answer to a question."""
         self.limits.told(self._clock.monotonic(), sent_at, load)
-        self.serve()
-
-    def finished(self, cost: Cost) -> None:
-        """What an admitted request held is given back."""
-        self.limits.finished(cost)
-        self.serve()
+        self.wake()
 
     def block(self, seconds: float) -> float:
         """Send nothing for so long; return by how many seconds this made the wait longer."""
         now = self._clock.monotonic()
         return self.limits.block(now + seconds, now)
+
+    @property
+    def _is_closed(self) -> bool:
+        return not self._is_open or bool(CLOSING & self.halts.keys())
+
+    # Halts
 
     def halt(self, reason: HaltReason, cause: str, action: str = "") -> None:
         """Stand still for this reason; observers learn of it once until it is resumed.
@@ -137,9 +154,9 @@ class Gate:
         self.halts[reason] = ActiveHalt(cause, since, action or ACTIONS[reason])
         if before is None:
             self._observe(Halted(reason, cause, self.halts[reason].action))
-        if reason in PROBED_HALTS:
+        if reason in PROBED:
             self.limits.halt(self._clock.monotonic())
-            self.serve()  # the next chance is another one now
+            self.wake()  # the next chance is another one now
 
     def resume(self, *reasons: HaltReason, is_cured: bool = True) -> None:
         """End these halts: their causes are gone or, if not `is_cured`, are another worker's now."""
@@ -148,9 +165,15 @@ class Gate:
             if not self._is_leaving:
                 self._observe(Resumed(reason, max(self._clock.wall() - halt.since, 0.0), is_cured))
         if ended:
-            if not PROBED_HALTS & self.halts.keys():
+            if not PROBED & self.halts.keys():
                 self.limits.resume()
-            self.serve()
+            self.wake()
+
+    def source_faults(self, faults: Mapping[HaltReason, SourceFault]) -> None:
+        """Halt for what keeps the source from reading, all of it, and for nothing else of its kind."""
+        self.resume(*(OF_THE_SOURCE & self.halts.keys() - faults.keys()))
+        for reason, fault in faults.items():
+            self.halt(reason, fault.cause, fault.action)
 
     @contextmanager
     def held(self, reason: HaltReason, cause: str, action: str = "", *, is_cured_at_end: bool = True) -> Iterator[None]:
@@ -178,44 +201,11 @@ class Gate:
 
     def judge(self) -> None:
         """Halt while FullStory answers no request; call this every second."""
-        found = self.responses.finding(self._clock.monotonic())
+        found = self.health.diagnosis(self._clock.monotonic())
         symptom = None if found is None else found.symptom
         # An outage that turns into refusals has not ended: nothing is delivered yet.
         lasts = symptom is Symptom.REFUSING and HaltReason.FULLSTORY_UNAVAILABLE in self.halts
         if found is not None and (symptom is Symptom.FAILING or lasts):
             self.halt(HaltReason.FULLSTORY_UNAVAILABLE, found.cause)
         else:
-            self.resume(HaltReason.FULLSTORY_UNAVAILABLE, is_cured=self.responses.is_well)
-
-    def serve(self) -> None:
-        """Let requests through in their order, as far as there is room; called whenever that may have changed."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        now = self._clock.monotonic()
-        while self._asking:
-            if not self.limits.may_ask(now):
-                self._look_again(now, self.limits.next_chance(now, asks=True))
-                return
-            asking = self._asking.popleft()
-            if not asking.done():
-                self.limits.asked(now)
-                asking.set_result(None)
-        while self._queue and not self._is_closed:
-            if not self.limits.admits(now, self._queue[0].cost):
-                self._look_again(now, self.limits.next_chance(now))
-                return
-            turn = self._queue.popleft()
-            if not turn.granted.done():
-                self.limits.sent(now, turn.cost)
-                turn.granted.set_result(None)
-        self._watcher()
-
-    @property
-    def _is_closed(self) -> bool:
-        return not self._is_open or bool(CLOSING_HALTS & self.halts.keys())
-
-    def _look_again(self, now: float, chance: float | None) -> None:
-        """Come back when time alone may let the first one through."""
-        if chance is not None:
-            self._timer = asyncio.get_running_loop().call_later(max(chance - now, LEAST_WAIT_S), self.serve)
+            self.resume(HaltReason.FULLSTORY_UNAVAILABLE, is_cured=self.health.is_well)

@@ -3,19 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar, assert_never
 
-from processor.engine.polling import CAP_S, FIRST_S, PollSchedule
+from processor.engine.halts import ENDED_BY_A_READ
+from processor.engine.job_polling import CAP_S, FIRST_S, LATE_AFTER_S, STUCK_AFTER_S, UNKNOWN_PATIENCE_S, PollSchedule
+from processor.engine.limits import load_of
+from processor.engine.notices import JobEnded, JobIsLate, Observer
 from processor.engine.verdict import (
     Answer,
-    Completed,
     ErrorPage,
     Failed,
     Halt,
+    JobEnd,
     NoAnswer,
     Retry,
-    RetryReason,
     Running,
     Unknown,
     Unreadable,
@@ -23,24 +26,8 @@ from processor.engine.verdict import (
     of_job,
 )
 from processor.model.reasons import HaltReason, Kind
-from processor.runtime.calls import Calls, load_of
-from processor.runtime.gate import PROBED_HALTS, Gate
-from processor.runtime.notices import JobEnded, JobIsLate, Observer
+from processor.runtime.calls import Calls
 from processor.runtime.ports import Clock, Destination
-
-JobEnd = Completed | Failed | Unknown
-
-UNKNOWN_JOB_PATIENCE_S = 60.0
-"""How long a job that FullStory does not know is asked for: its own reads may lag behind its writes."""
-
-LATE_JOB_S = 600.0
-"""FullStory tells no duration of a job; its own tests allow seconds (docs/fullstory-api.md#jobs)."""
-
-STUCK_AFTER_S = 3_600.0
-"""How long a job may run before it is a halt."""
-
-ENDED_BY_A_READ = PROBED_HALTS - {HaltReason.FORBIDDEN}
-"""Halts that a good answer to a question for a job ends; whether the key may write it does not tell."""
 
 _V = TypeVar("_V")
 
@@ -52,33 +39,33 @@ class Jobs:
         self,
         destination: Destination,
         calls: Calls,
-        gate: Gate,
         clock: Clock,
         observe: Observer,
         stuck_after_s: float = STUCK_AFTER_S,
     ) -> None:
         self._destination = destination
         self._calls = calls
-        self._gate = gate
+        self._gate = calls.gate
         self._clock = clock
         self._observe = observe
         self._stuck_after_s = stuck_after_s
         self._polling = PollSchedule()
 
     async def end(self, kind: Kind, job_id: str, where: str) -> JobEnd:
-        """Follow a job to its end; `Unknown` when FullStory has long denied to know it.
+        """Follow a job to its end, and read what failed in it; `Unknown` when FullStory has long denied to know it.
 
         One that does not end is told of, and then shown as a halt for as long as it goes on; `where` names its
         partition.
         """
         with ExitStack() as late:
-            return await self._end(kind, job_id, where, late)
+            end = await self._end(kind, job_id, where, late)
+        return replace(end, failures=await self._failures(kind, job_id)) if isinstance(end, Failed) else end
 
     async def _end(self, kind: Kind, job_id: str, where: str, late: ExitStack) -> JobEnd:
         accepted_at = self._clock.monotonic()
         waited_s = 0.0
         unknown_since: float | None = None
-        tell_at, halt_at = accepted_at + LATE_JOB_S, accepted_at + self._stuck_after_s
+        tell_at, halt_at = accepted_at + LATE_AFTER_S, accepted_at + self._stuck_after_s
         while True:
             now = self._clock.monotonic()
             if now >= tell_at:
@@ -96,7 +83,7 @@ class Jobs:
             if isinstance(verdict, Unknown):
                 if unknown_since is None:
                     unknown_since = self._clock.monotonic()
-                if self._clock.monotonic() - unknown_since >= UNKNOWN_JOB_PATIENCE_S:
+                if self._clock.monotonic() - unknown_since >= UNKNOWN_PATIENCE_S:
                     return verdict
             elif not isinstance(verdict, Running):
                 duration_s = self._clock.monotonic() - accepted_at
@@ -107,11 +94,11 @@ class Jobs:
             else:
                 unknown_since = None
 
-    async def failures(self, kind: Kind, job_id: str) -> list[dict[str, object]] | None:
+    async def _failures(self, kind: Kind, job_id: str) -> list[dict[str, object]] | None:
         """Return the failed items of a job as FullStory echoes them; None when they cannot be read."""
         found: list[dict[str, object]] = []
         token, seen = "", {""}
-        patient_until = self._clock.monotonic() + UNKNOWN_JOB_PATIENCE_S
+        patient_until = self._clock.monotonic() + UNKNOWN_PATIENCE_S
         while True:
             ask = partial(self._destination.errors, kind, job_id, token)
             verdict: ErrorPage | Running | Unreadable | Unknown = await self._ask(
@@ -132,10 +119,6 @@ class Jobs:
                     return None
                 case _:
                     assert_never(verdict)
-
-    async def back_off(self, rounds: int) -> None:
-        """Wait before what has failed so often by FullStory's own fault is sent again."""
-        await self._calls.back_off(Retry(RetryReason.SERVER_ERROR), rounds)
 
     async def _ask(
         self,

@@ -1,10 +1,9 @@
-"""Dead letters: written as often as it takes, unless they are so many that something else is wrong."""
+"""Dead letters: each is written as often as it takes."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from processor.engine.dead_letter_ratio import WINDOW_RECORDS, DeadLetterRatio
+from processor.engine.notices import DeadLetterWrite, Observer
 from processor.engine.retry import Backoff, Chance
 from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
 from processor.model.errors import DeadLetterError, WriteFault
@@ -12,7 +11,6 @@ from processor.model.outcomes import Rejected
 from processor.model.reasons import HaltReason
 from processor.model.records import Record, TopicPartition
 from processor.runtime.gate import Gate
-from processor.runtime.notices import DeadLetterWrite, Observer
 from processor.runtime.ports import Clock, DeadLetter, DeadLetters
 
 _HALTS: Mapping[WriteFault, HaltReason] = {
@@ -33,7 +31,6 @@ class Letters:
         chance: Chance,
         observe: Observer,
         stamp: Stamp,
-        ratio: DeadLetterRatio,
     ) -> None:
         self._dead_letters = dead_letters
         self._gate = gate
@@ -41,21 +38,7 @@ class Letters:
         self._chance = chance
         self._observe = observe
         self._stamp = stamp
-        self._ratio = ratio
         self._backoff = Backoff()
-
-    async def agree(self, rejected: Sequence[Rejected], records: int) -> None:
-        """Return unless too much is being dead-lettered; then nothing goes on until the process starts anew.
-
-        `rejected` are those of a batch of so many records.
-        """
-        ratio = self._ratio.settling(records, len(rejected))
-        if not rejected or ratio is None:
-            return
-        most, _ = Counter(each.reason for each in rejected).most_common(1)[0]
-        cause = f"{ratio:.0%} of about the last {WINDOW_RECORDS} records would be dead-lettered, most as {most}"
-        with self._gate.held(HaltReason.DEAD_LETTER_RATIO, cause):
-            await asyncio.Event().wait()
 
     async def write(
         self, source: TopicPartition, letters: Sequence[tuple[Record, Rejected]], attempts: Attempts | None

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from processor.engine.commits import CommitFault
+from processor.engine.partition.owner import Assignment
 from processor.engine.verdict import Answer, NoAnswer
 from processor.events.framing import SchemaId
 from processor.model.reasons import HaltReason, Kind
-from processor.model.records import Headers, Record, TopicPartition
+from processor.model.records import Commit, Headers, Record, TopicPartition
 
 
 class Clock(Protocol):
@@ -23,37 +25,6 @@ class Clock(Protocol):
     def wall(self) -> float:
         """Return seconds since the epoch."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """A partition that this process now owns; it is paused, and after `resume` records follow from `start`."""
-
-    id: TopicPartition
-    epoch: int
-    start: int
-    is_new: bool
-    """Whether the group never committed here, so that `start` was chosen by the settings and should be committed."""
-    metadata: str
-    """What the group committed together with `start`; empty without."""
-    place: str
-    """A digest of the cluster's id, the topic's id, the partition and the group; a recreated topic has another one."""
-
-
-class Commit(NamedTuple):
-    """What is committed of one partition in one epoch: the offset, and the text that goes with it."""
-
-    epoch: int
-    offset: int
-    metadata: str
-
-
-class CommitFault(NamedTuple):
-    """Why it is not known whether a partition's commit took effect."""
-
-    detail: str
-    is_too_large: bool
-    """Whether the broker refuses metadata of this size (`offset.metadata.max.bytes`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ partition waits, and a halt says why. Only a schema that stays absent for `unkno
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import ExitStack
 
+from processor.engine.absent_schemas import AbsentSchemas
+from processor.engine.notices import Observer, RegistryAsked
 from processor.engine.retry import Backoff, Chance
 from processor.events.avro import Reader, reader_of
 from processor.events.framing import SchemaId, kind_of
@@ -15,14 +16,7 @@ from processor.model.errors import RegistryUnavailableError
 from processor.model.reasons import HaltReason
 from processor.model.records import TopicPartition
 from processor.runtime.gate import Gate
-from processor.runtime.notices import Observer, RegistryAsked
 from processor.runtime.ports import Clock, Schemas
-
-_ASK_AGAIN_AFTER_S = 60.0
-"""How long a schema that stayed absent is believed to be so: a producer may register it later still."""
-
-_MAX_ABSENT = 10_000
-"""Ids that are remembered to have none. In a topic of something else every record may name another."""
 
 
 class SchemaCache:
@@ -41,8 +35,7 @@ class SchemaCache:
         unknown_after_s: float = 0.0,
     ) -> None:
         self.readers: dict[SchemaId, Reader] = {}
-        self._absent: dict[SchemaId, float] = {}
-        """Schemas that were waited for in vain, and until when that is believed."""
+        self._absent = AbsentSchemas()
         self._fetching: dict[SchemaId, asyncio.Task[None]] = {}
         self._schemas = schemas
         self._gate = gate
@@ -52,15 +45,15 @@ class SchemaCache:
         self._unknown_after_s = unknown_after_s
         self._backoff = Backoff()
 
-    def has_all(self, ids: set[SchemaId], partition: TopicPartition, then: Callable[[], None]) -> bool:
-        """Say whether every schema, or its absence, is known; otherwise fetch, and call `then` when it is.
+    def has_all(self, ids: set[SchemaId], partition: TopicPartition) -> bool:
+        """Say whether every schema, or its absence, is known; otherwise fetch, and wake the gate when it is.
 
         `partition` is whose records are waiting.
         """
         unknown = [each for each in ids if each not in self.readers and not self._is_absent(each)]
         for each in unknown:
             if each not in self._fetching:
-                self._fetching[each] = asyncio.get_running_loop().create_task(self._fetch(each, partition, then))
+                self._fetching[each] = asyncio.get_running_loop().create_task(self._fetch(each, partition))
         return not unknown
 
     @property
@@ -75,21 +68,19 @@ class SchemaCache:
         await asyncio.gather(*self._fetching.values(), return_exceptions=True)
 
     def _is_absent(self, schema_id: SchemaId) -> bool:
-        return self._absent.get(schema_id, float("-inf")) > self._clock.monotonic()
+        return self._absent.is_believed(schema_id, self._clock.monotonic())
 
-    async def _fetch(self, schema_id: SchemaId, partition: TopicPartition, then: Callable[[], None]) -> None:
+    async def _fetch(self, schema_id: SchemaId, partition: TopicPartition) -> None:
         try:
             text = await self._wait_for(schema_id, partition)
             if text is None:
-                if len(self._absent) >= _MAX_ABSENT:
-                    self._absent.clear()
-                self._absent[schema_id] = self._clock.monotonic() + _ASK_AGAIN_AFTER_S
+                self._absent.add(schema_id, self._clock.monotonic())
             else:
-                self._absent.pop(schema_id, None)
+                self._absent.discard(schema_id)
                 self.readers[schema_id] = reader_of(text)
         finally:
             del self._fetching[schema_id]
-        then()
+        self._gate.wake()
 
     async def _wait_for(self, schema_id: SchemaId, partition: TopicPartition) -> str | None:
         """Ask until there is a schema, or it has been absent for too long; meanwhile a halt says what is waited for."""

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from processor.engine.responses import Finding
+from processor.engine.partition.state import PartitionState
+from processor.engine.service_health import Diagnosis
 from processor.model.reasons import Bottleneck, HaltReason
-from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
 
 
@@ -19,39 +19,6 @@ class ActiveHalt:
     """In wall-clock seconds."""
     action: str
     """What an operator does about it, in whole sentences."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """A batch that holds its partition up: later ones have settled."""
-
-    offset: int
-    """Of its first record."""
-    age_s: float
-    waits_for: str
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionState:
-    """One owned partition."""
-
-    id: TopicPartition
-    buffered_records: int
-    in_flight_records: int
-    is_paused: bool
-    position: int
-    """The lowest offset that is not settled."""
-    end: int | None
-    """The log end offset as Kafka last told it."""
-    oldest_unsettled_ms: int | None
-    """Kafka's timestamp of the record at `position`; None when everything consumed is settled."""
-    blocked: Blocked | None = None
-    """What holds it up."""
-
-    @property
-    def lag(self) -> int | None:
-        """Records between the lowest unsettled one and the end of the partition; None while that is unknown."""
-        return None if self.end is None else max(self.end - self.position, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +43,7 @@ class WorkerState:
     """When Kafka's client was last polled, on the monotonic clock."""
     client: ClientFigures = field(default_factory=ClientFigures)
     """What it says of itself."""
-    finding: Finding | None = None
+    diagnosis: Diagnosis | None = None
     """What is wrong with FullStory's answers as a whole; its `since` is on the monotonic clock."""
     next_try_s: float | None = None
     """In how many seconds the next request may be sent; None when one may be sent now, or when no time is set."""

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from processor.engine.bottleneck import Majority
+from processor.engine.bottleneck import SAMPLE_EVERY_S, Majority
+from processor.engine.notices import HeldUp, Observer
+from processor.engine.partition.state import Blocked
 from processor.model.records import TopicPartition
 from processor.runtime.gate import Gate
-from processor.runtime.notices import HeldUp, Observer
 from processor.runtime.ports import Clock
-from processor.runtime.state import Blocked, StateOf, WorkerState
-
-EVERY_S = 1.0
+from processor.runtime.state import StateOf, WorkerState
 
 
 class Watch:
@@ -47,7 +46,7 @@ class Watch:
         """Look each second, until cancelled."""
         at, worked_s = self._clock.monotonic(), self._worked_s()
         while True:
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(SAMPLE_EVERY_S)
             now, worked_by_now_s = self._clock.monotonic(), self._worked_s()
             self._look((worked_by_now_s - worked_s) / (now - at))
             at, worked_s = now, worked_by_now_s

@@ -6,13 +6,12 @@ took effect, when, by which request, under which Idempotency-Key. docs/fullstory
 """
 
 from processor.sandbox.faults import Faults
-from processor.sandbox.options import Clock, EchoStyle, Role, SandboxOptions, SystemClock
+from processor.sandbox.options import EchoStyle, Role, SandboxOptions, SystemWallClock, WallClock
 from processor.sandbox.server import Sandbox
 from processor.sandbox.truth import Effect, Truth
 from processor.sandbox.weather import Condition
 
 __all__ = [
-    "Clock",
     "Condition",
     "EchoStyle",
     "Effect",
@@ -20,6 +19,7 @@ __all__ = [
     "Role",
     "Sandbox",
     "SandboxOptions",
-    "SystemClock",
+    "SystemWallClock",
     "Truth",
+    "WallClock",
 ]

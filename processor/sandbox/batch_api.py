@@ -7,9 +7,9 @@ from typing import Any, TypeVar, final
 from processor.sandbox.jobs import Job
 from processor.sandbox.options import EchoStyle
 from processor.sandbox.paging import page
-from processor.sandbox.truth import Kind, Origin, Taken
+from processor.sandbox.truth import ItemKind, ItemOrigin, TakenItem
 from processor.sandbox.users_api import wants_schema
-from processor.sandbox.wire import Answer, ApiError, Call, Json, invalid, ok, parse_object, require, too_many
+from processor.sandbox.wire import ApiError, Call, Json, SandboxAnswer, invalid, ok, parse_object, require, too_many
 from processor.sandbox.world import World
 
 T = TypeVar("T")
@@ -20,9 +20,9 @@ T = TypeVar("T")
 class BatchEndpoints:
     """The four endpoints of one kind of job."""
 
-    kind: Kind
+    kind: ItemKind
 
-    def create(self, world: World, call: Call) -> Answer:
+    def create(self, world: World, call: Call) -> SandboxAnswer:
         """POST …/batch: accept a job. Only its structure is checked here; its items when they are processed."""
         request = parse_object(call.body)
         fields = {"requests", "shared"} if self.kind == "event" else {"requests"}
@@ -38,22 +38,22 @@ class BatchEndpoints:
             world.intake.rules.shared(shared)
         if not world.jobs.has_room(len(items)):
             raise too_many(world.options.hard_stop_retry_after_s)
-        origin = Origin(self.kind, "batch", call.number, call.idempotency_key)
+        origin = ItemOrigin(self.kind, "batch", call.number, call.idempotency_key)
         job = world.jobs.accept(origin, items, call.at, shared)
         return ok({"job": job.metadata()}, items=len(items))
 
-    def status(self, world: World, call: Call) -> Answer:
+    def status(self, world: World, call: Call) -> SandboxAnswer:
         """GET …/batch/{job_id}: how far the job is, and how many items were imported and how many failed."""
         job = self._job(world, call)
         job.status_read = job.status_read or job.finished
         return ok({"imports": len(job.imports), "errors": len(job.errors), "job": job.metadata()})
 
-    def imports(self, world: World, call: Call) -> Answer:
+    def imports(self, world: World, call: Call) -> SandboxAnswer:
         """GET …/batch/{job_id}/imports: the items that took effect."""
         job = self._job(world, call)
         include_schema = wants_schema(call)
 
-        def imported(taken: Taken) -> Json:
+        def imported(taken: TakenItem) -> Json:
             item = taken.effect.item
             if not include_schema:
                 item.pop("schema", None)
@@ -61,7 +61,7 @@ class BatchEndpoints:
 
         return _when_finished(world, call, job, job.imports, imported)
 
-    def errors(self, world: World, call: Call) -> Answer:
+    def errors(self, world: World, call: Call) -> SandboxAnswer:
         """GET …/batch/{job_id}/errors: the items that failed, echoed whole; no index, no order."""
         job = self._job(world, call)
         echo = reordered if world.options.echo_style is EchoStyle.REORDERED else verbatim
@@ -77,7 +77,9 @@ class BatchEndpoints:
         return world.jobs.find(self.kind, "batch", call.path["id"], call.at)
 
 
-def _when_finished(world: World, call: Call, job: Job, records: Sequence[T], as_json: Callable[[T], Json]) -> Answer:
+def _when_finished(
+    world: World, call: Call, job: Job, records: Sequence[T], as_json: Callable[[T], Json]
+) -> SandboxAnswer:
     """Return a page of the job's results, or 202 while it runs."""
     return page(world, call, records, as_json) if job.finished else ok({}, status=202)
 

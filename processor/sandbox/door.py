@@ -13,7 +13,7 @@ from aiohttp import web
 from processor.sandbox.endpoints import Endpoint
 from processor.sandbox.faults import Fault
 from processor.sandbox.limits import retry_after
-from processor.sandbox.wire import Answer, ApiError, Call, too_many
+from processor.sandbox.wire import ApiError, Call, SandboxAnswer, too_many
 from processor.sandbox.world import World
 
 TOO_MANY_REQUESTS = 429
@@ -63,7 +63,7 @@ class Visit:
         finally:
             self._world.log.leave(self._entry)
 
-    def _response(self, answer: Answer) -> web.Response:
+    def _response(self, answer: SandboxAnswer) -> web.Response:
         response = web.Response(status=answer.status, body=answer.body, content_type="application/json")
         if answer.retry_after_s is not None:
             now = self._world.clock.now()
@@ -72,7 +72,7 @@ class Visit:
             self._world.watch.announce(now, until)
         return response
 
-    async def _answer(self) -> Answer:
+    async def _answer(self) -> SandboxAnswer:
         world = self._world
         try:
             self._meet_outage()
@@ -87,7 +87,7 @@ class Visit:
         except ApiError as error:
             return error.answer()
 
-    async def _perform_once(self, api_key: str, body: bytes, idempotency_key: str) -> Answer:
+    async def _perform_once(self, api_key: str, body: bytes, idempotency_key: str) -> SandboxAnswer:
         keys = self._world.idempotency
         scope = (api_key, idempotency_key)
         answer = keys.begin(scope, self._endpoint.name, body, self._world.clock.now())
@@ -102,7 +102,7 @@ class Visit:
             keys.finish(scope, answer)
         return answer
 
-    async def _perform(self, api_key: str, body: bytes) -> Answer:
+    async def _perform(self, api_key: str, body: bytes) -> SandboxAnswer:
         world, request = self._world, self._request
         latency_s = world.chance.latency(world.faults)
         if latency_s:

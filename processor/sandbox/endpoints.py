@@ -8,8 +8,8 @@ from typing import Never, final
 from processor.sandbox import users_api
 from processor.sandbox.batch_api import BatchEndpoints
 from processor.sandbox.keys import Access
-from processor.sandbox.truth import Origin
-from processor.sandbox.wire import Answer, Call, Json, not_found, ok, parse_object, rfc3339
+from processor.sandbox.truth import ItemOrigin
+from processor.sandbox.wire import Call, Json, SandboxAnswer, not_found, ok, parse_object, rfc3339
 from processor.sandbox.world import World
 
 EVENT_QUOTA = 1_000_000
@@ -24,7 +24,7 @@ class Endpoint:
     method: str
     path: str
     access: Access
-    answer: Callable[[World, Call], Answer]
+    answer: Callable[[World, Call], SandboxAnswer]
     idempotent: bool = False  # whether it honours an Idempotency-Key
 
     @property
@@ -33,19 +33,21 @@ class Endpoint:
         return f"{self.method} {self.path}"
 
 
-def create_event(world: World, call: Call) -> Answer:
+def create_event(world: World, call: Call) -> SandboxAnswer:
     """POST /v2/events: create one event."""
-    world.intake.event(parse_object(call.body), Origin("event", "single", call.number, call.idempotency_key), call.at)
+    world.intake.event(
+        parse_object(call.body), ItemOrigin("event", "single", call.number, call.idempotency_key), call.at
+    )
     return ok({}, items=1)
 
 
-def me(world: World, call: Call) -> Answer:
+def me(world: World, call: Call) -> SandboxAnswer:
     """GET /me: whose key this is."""
     role = world.keys.roles[call.key]
     return ok({"email": "sandbox@example.com", "orgId": world.options.org_id, "role": role})
 
 
-def quotas(world: World, call: Call) -> Answer:
+def quotas(world: World, call: Call) -> SandboxAnswer:
     """GET /v2/organization/quotas: usage of the current calendar month; counts are strings."""
     start = datetime.fromtimestamp(call.at, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)

@@ -121,7 +121,7 @@ class Fault(StrEnum):
 
 
 @final
-class Chance:
+class SeededChance:
     """The sandbox's only source of chance."""
 
     def __init__(self, seed: int) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import final
 
-from processor.sandbox.wire import Answer, ApiError
+from processor.sandbox.wire import ApiError, SandboxAnswer
 
 NOT_STORED_ABOVE = 500
 UNSTORED = frozenset({409, 429})
@@ -17,7 +17,7 @@ class Promise:
 
     fingerprint: bytes
     at: float
-    answer: Answer | None = None
+    answer: SandboxAnswer | None = None
 
 
 @final
@@ -35,7 +35,7 @@ class IdempotencyKeys:
         self.replays = 0
         self.conflicts = 0
 
-    def begin(self, key: tuple[str, str], path: str, body: bytes, now: float) -> Answer | None:
+    def begin(self, key: tuple[str, str], path: str, body: bytes, now: float) -> SandboxAnswer | None:
         """Return the stored answer, or None and reserve the key until `finish`.
 
         Raises `ApiError` 409 when the key is held by another path or body, or by a request not yet answered.
@@ -55,7 +55,7 @@ class IdempotencyKeys:
         self.replays += 1
         return promise.answer
 
-    def finish(self, key: tuple[str, str], answer: Answer | None) -> None:
+    def finish(self, key: tuple[str, str], answer: SandboxAnswer | None) -> None:
         """Store the answer, or free the key when there is none or its status is not to be replayed."""
         if answer is None or not self._is_stored(answer.status):
             del self._promises[key]

@@ -1,16 +1,16 @@
 """Takes one item in: checks it, lets it take effect, records the truth."""
 
 from hashlib import blake2b
-from typing import final
+from typing import Any, final
 
 import orjson
 
 from processor.sandbox.faults import Faults
 from processor.sandbox.items import BATCH_USER_FIELDS, USER_FIELDS, ItemRules
 from processor.sandbox.options import SandboxOptions
-from processor.sandbox.truth import Effect, Origin, Taken, Truth
+from processor.sandbox.truth import Effect, ItemOrigin, TakenItem, Truth
 from processor.sandbox.users import Users
-from processor.sandbox.wire import ApiError, Json
+from processor.sandbox.wire import ApiError, Json, invalid
 
 HASH_BYTES = 8
 
@@ -27,29 +27,39 @@ class Intake:
         self.rules = ItemRules(options)
         self.properties_dropped = 0
 
-    def user(self, item: Json, origin: Origin, at: float) -> Taken:
+    def user(self, item: Json, origin: ItemOrigin, at: float) -> TakenItem:
         """Upsert a user; raises `ApiError` when the item is refused, without effect."""
         dropped = self.rules.user(item, BATCH_USER_FIELDS if origin.via == "batch" else USER_FIELDS)
         self._refuse_unlucky(item, "invalid_argument")
         user = self._users.upsert(item, dropped)
-        return Taken(self._record(item, origin, at, dropped), user.id)
+        return TakenItem(self._record(item, origin, at, dropped), user.id)
 
-    def update(self, user_id: str, item: Json, origin: Origin, at: float) -> Taken:
+    def update(self, user_id: str, item: Json, origin: ItemOrigin, at: float) -> TakenItem:
         """Update a user by FullStory's id; raises `ApiError` as `user` does, and 404."""
         dropped = self.rules.user(item, USER_FIELDS)
         self._refuse_unlucky(item, "invalid_argument")
         user = self._users.update(user_id, item, dropped)
-        return Taken(self._record(item, origin, at, dropped), user.id)
+        return TakenItem(self._record(item, origin, at, dropped), user.id)
 
-    def event(self, item: Json, origin: Origin, at: float) -> Taken:
+    def event(self, item: Json, origin: ItemOrigin, at: float) -> TakenItem:
         """Create an event; raises `ApiError` when the item is refused, without effect."""
         dropped = self.rules.event(item)
         self._refuse_unlucky(item, "event_validation_failed")
         if not item.get("session", {}).keys() & {"id", "uid"}:
             self._users.of_event(item.get("user", {}))
-        return Taken(self._record(item, origin, at, dropped), "")
+        return TakenItem(self._record(item, origin, at, dropped), "")
 
-    def _record(self, item: Json, origin: Origin, at: float, dropped: list[str]) -> Effect:
+    def of_job(self, item: Any, shared: Json, origin: ItemOrigin, at: float) -> TakenItem:
+        """Take one item of a job: a user, or an event with the batch's `shared` filled in."""
+        if origin.kind == "user":
+            return self.user(item, origin, at)
+        if shared and isinstance(item, dict):
+            if repeated := item.keys() & shared.keys():
+                raise invalid(f"{min(repeated)} is given both in shared and in the event")
+            item = {**shared, **item}
+        return self.event(item, origin, at)
+
+    def _record(self, item: Json, origin: ItemOrigin, at: float, dropped: list[str]) -> Effect:
         self.properties_dropped += len(dropped)
         return self._truth.add(at, origin, item)
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from processor.sandbox.faults import Chance, Faults
+from processor.sandbox.faults import Faults, SeededChance
 from processor.sandbox.options import SandboxOptions
-from processor.sandbox.truth import Kind, Origin, Taken, Via
+from processor.sandbox.truth import ItemKind, ItemOrigin, TakenItem, Via
 from processor.sandbox.wire import ApiError, Json, not_found, rfc3339
 
 # base64 for "++//": every job id holds characters that a path must escape, and ends in "="
@@ -28,11 +28,9 @@ DOOM = ApiError(500, "server_error", "the job failed")
 class Job:
     """One import job. A streamed user is a job of one item that counts as no batch."""
 
-    id: str
     number: int
-    origin: Origin
+    origin: ItemOrigin
     items: Sequence[Any]  # empty once they have taken effect
-    size: int
     accepted_at: float
     duration_s: float
     doomed: bool  # by a fault: every item fails
@@ -41,8 +39,18 @@ class Job:
     finish_at: float | None = None
     status: str = "PROCESSING"
     status_read: bool = False
-    imports: list[Taken] = field(default_factory=list)
+    imports: list[TakenItem] = field(default_factory=list)
     errors: list[tuple[Any, ApiError]] = field(default_factory=list)
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = len(self.items)
+
+    @property
+    def id(self) -> str:
+        """What it is asked for by; the items that it lets take effect name it as their origin."""
+        assert self.origin.job_id is not None, "a job without an id"
+        return self.origin.job_id
 
     @property
     def finished(self) -> bool:
@@ -57,14 +65,14 @@ class Job:
         return shape
 
 
-Take = Callable[[Job, Any, float], Taken]
+Take = Callable[[Any, Json, ItemOrigin, float], TakenItem]
 
 
 @final
-class Jobs:
-    """Every job, and which are running; `take(job, item, at)` lets one item take effect, or raises `ApiError`."""
+class SandboxJobs:
+    """Every job, and which are running; `take` lets one item take effect, or raises `ApiError`."""
 
-    def __init__(self, options: SandboxOptions, faults: Faults, chance: Chance, take: Take) -> None:
+    def __init__(self, options: SandboxOptions, faults: Faults, chance: SeededChance, take: Take) -> None:
         self._options = options
         self._faults = faults
         self._chance = chance
@@ -91,15 +99,13 @@ class Jobs:
         in_progress = self.running + self.queued
         return in_progress < self._options.max_jobs and self.operations + items <= self._options.max_operations
 
-    def accept(self, origin: Origin, items: Sequence[Any], now: float, shared: Json | None = None) -> Job:
+    def accept(self, origin: ItemOrigin, items: Sequence[Any], now: float, shared: Json | None = None) -> Job:
         """Create a job; it starts now if there is a free place, else in its turn."""
         job_id = self._new_id()
         job = Job(
-            id=job_id,
             number=len(self._jobs) + 1,
             origin=origin._replace(job_id=job_id),
             items=items,
-            size=len(items),
             accepted_at=now,
             duration_s=self._duration_s(),
             doomed=self._chance.happens(self._faults.job_failure_ratio),
@@ -115,7 +121,7 @@ class Jobs:
         self.max_operations = max(self.max_operations, self.operations)
         return job
 
-    def find(self, kind: Kind, via: Via, job_id: str, now: float) -> Job:
+    def find(self, kind: ItemKind, via: Via, job_id: str, now: float) -> Job:
         """Return the job; raises `ApiError` 404 when unknown, of another kind, forgotten, or by a fault."""
         job = self._jobs.get(job_id)
         retention_s = self._options.job_retention_s
@@ -152,7 +158,7 @@ class Jobs:
                 job.errors.append((item, DOOM))
                 continue
             try:
-                job.imports.append(self._take(job, item, at))
+                job.imports.append(self._take(item, job.shared, job.origin, at))
             except ApiError as error:
                 job.errors.append((item, error))
         job.status = "FAILED" if job.errors else "COMPLETED"

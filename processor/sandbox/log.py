@@ -11,7 +11,7 @@ from processor.sandbox.wire import Json
 
 @final
 @dataclass(slots=True)
-class Entry:
+class LoggedRequest:
     """One request. `status` is None while it is in progress and when its connection was dropped."""
 
     number: int
@@ -19,8 +19,8 @@ class Entry:
     method: str
     path: str
     endpoint: str
-    idempotency_key: str | None
-    integration_source: str | None
+    idempotency_key: str | None = None
+    integration_source: str | None = None
     status: int | None = None
     items: int = 0
     fault: Fault | None = None
@@ -36,27 +36,27 @@ class RequestLog:
     """Remembers the last `size` requests and counts all."""
 
     def __init__(self, size: int) -> None:
-        self._last: deque[Entry] = deque(maxlen=size)
+        self._last: deque[LoggedRequest] = deque(maxlen=size)
         self._by_endpoint: dict[str, Counter[str]] = {}
         self.faults: Counter[str] = Counter()
         self.total = 0
         self.in_progress = 0
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[LoggedRequest]:
         """Walk the last requests, oldest first."""
         return iter(self._last)
 
-    def arrive(self, at: float, method: str, path: str, endpoint: str, headers: Mapping[str, str]) -> Entry:
+    def arrive(self, at: float, method: str, path: str, endpoint: str, headers: Mapping[str, str]) -> LoggedRequest:
         """Note a request; an empty Idempotency-Key is none."""
         self.total += 1
         self.in_progress += 1
         idempotency_key = headers.get("Idempotency-Key") or None
         source = headers.get("Integration-Source")
-        entry = Entry(self.total, at, method, path, endpoint, idempotency_key, source)
+        entry = LoggedRequest(self.total, at, method, path, endpoint, idempotency_key, source)
         self._last.append(entry)
         return entry
 
-    def leave(self, entry: Entry) -> None:
+    def leave(self, entry: LoggedRequest) -> None:
         """Count a request by what became of it."""
         self.in_progress -= 1
         outcome = "dropped" if entry.status is None else str(entry.status)

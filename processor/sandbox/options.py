@@ -12,7 +12,7 @@ from processor.sandbox.faults import Faults
 MIB = 1024 * 1024
 
 
-class Clock(Protocol):
+class WallClock(Protocol):
     """Where the sandbox reads the time.
 
     Nothing in the sandbox waits for it: job completion, the refill of the rate limit and the expiry of
@@ -25,7 +25,7 @@ class Clock(Protocol):
 
 
 @final
-class SystemClock:
+class SystemWallClock:
     """The computer's own clock."""
 
     def now(self) -> float:

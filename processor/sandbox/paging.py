@@ -5,13 +5,13 @@ import binascii
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from processor.sandbox.wire import Answer, Call, Json, invalid, ok
+from processor.sandbox.wire import Call, Json, SandboxAnswer, invalid, ok
 from processor.sandbox.world import World
 
 T = TypeVar("T")
 
 
-def page(world: World, call: Call, records: Sequence[T], as_json: Callable[[T], Any]) -> Answer:
+def page(world: World, call: Call, records: Sequence[T], as_json: Callable[[T], Any]) -> SandboxAnswer:
     """Return the page that `page_token` asks for. `total_records` is a string, as FullStory writes it."""
     start = _offset(call.query.get("page_token", ""))
     end = start + world.options.page_size

@@ -11,7 +11,7 @@ from processor.sandbox.door import Visit
 from processor.sandbox.endpoints import ME, PREFIXES, UNKNOWN, V2, Endpoint
 from processor.sandbox.faults import Faults
 from processor.sandbox.keys import Keys
-from processor.sandbox.options import Clock, SandboxOptions, SystemClock
+from processor.sandbox.options import SandboxOptions, SystemWallClock, WallClock
 from processor.sandbox.page import page
 from processor.sandbox.truth import Truth
 from processor.sandbox.weather import Condition
@@ -29,9 +29,9 @@ class Sandbox:
     `truth`, `faults` and `keys` are the live objects, for use from that loop; all three are new after a reset.
     """
 
-    def __init__(self, options: SandboxOptions | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, options: SandboxOptions | None = None, clock: WallClock | None = None) -> None:
         self.options = options or SandboxOptions()
-        self._clock = clock or SystemClock()
+        self._clock = clock or SystemWallClock()
         self._world = World(self.options, self._clock)
         self._runner = web.AppRunner(
             self._application(), access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_S

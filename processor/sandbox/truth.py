@@ -7,14 +7,14 @@ import orjson
 
 from processor.sandbox.wire import Json
 
-Kind = Literal["user", "event"]
+ItemKind = Literal["user", "event"]
 Via = Literal["single", "batch", "stream"]
 
 
-class Origin(NamedTuple):
+class ItemOrigin(NamedTuple):
     """Where an item came from."""
 
-    kind: Kind
+    kind: ItemKind
     via: Via
     request: int  # number of the request that brought it
     idempotency_key: str | None
@@ -26,7 +26,7 @@ class Effect(NamedTuple):
 
     sequence: int
     at: float
-    kind: Kind
+    kind: ItemKind
     via: Via
     job_id: str | None
     idempotency_key: str | None
@@ -46,7 +46,7 @@ class Effect(NamedTuple):
         return shape
 
 
-class Taken(NamedTuple):
+class TakenItem(NamedTuple):
     """What came of one item: its effect, and FullStory's id of the user it upserted, if it did."""
 
     effect: Effect
@@ -61,7 +61,7 @@ class Truth:
         self.effects: list[Effect] = []
         self.counts: Counter[str] = Counter()
 
-    def add(self, at: float, origin: Origin, item: Json) -> Effect:
+    def add(self, at: float, origin: ItemOrigin, item: Json) -> Effect:
         """Record and return an effect."""
         kind, via, request, idempotency_key, job_id = origin
         sequence = len(self.effects) + 1

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import final
 
-from processor.sandbox.faults import Chance
+from processor.sandbox.faults import SeededChance
 from processor.sandbox.properties import merge
 from processor.sandbox.wire import Json, invalid, not_found
 
@@ -48,7 +48,7 @@ class User:
 class Users:
     """Every user, by FullStory's id and by uid."""
 
-    def __init__(self, chance: Chance) -> None:
+    def __init__(self, chance: SeededChance) -> None:
         self._chance = chance
         self._by_id: dict[str, User] = {}
         self._by_uid: dict[str, User] = {}

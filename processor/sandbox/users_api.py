@@ -4,35 +4,35 @@ from collections.abc import Iterator
 
 from processor.sandbox.items import USER_FIELDS
 from processor.sandbox.paging import page
-from processor.sandbox.truth import Origin, Via
+from processor.sandbox.truth import ItemOrigin, Via
 from processor.sandbox.users import User
-from processor.sandbox.wire import Answer, Call, invalid, ok, parse_object
+from processor.sandbox.wire import Call, SandboxAnswer, invalid, ok, parse_object
 from processor.sandbox.world import World
 
 
-def origin(call: Call, via: Via) -> Origin:
+def origin(call: Call, via: Via) -> ItemOrigin:
     """Where the items of a call come from."""
-    return Origin("user", via, call.number, call.idempotency_key)
+    return ItemOrigin("user", via, call.number, call.idempotency_key)
 
 
-def create(world: World, call: Call) -> Answer:
+def create(world: World, call: Call) -> SandboxAnswer:
     """POST /v2/users: upsert one user."""
     taken = world.intake.user(parse_object(call.body), origin(call, "single"), call.at)
     return ok({"id": taken.user_id}, items=1)
 
 
-def update(world: World, call: Call) -> Answer:
+def update(world: World, call: Call) -> SandboxAnswer:
     """POST /v2/users/{id}: update by FullStory's id."""
     taken = world.intake.update(call.path["id"], parse_object(call.body), origin(call, "single"), call.at)
     return ok({"id": taken.user_id}, items=1)
 
 
-def get(world: World, call: Call) -> Answer:
+def get(world: World, call: Call) -> SandboxAnswer:
     """GET /v2/users/{id}."""
     return ok(world.users.get(call.path["id"]).as_json(include_schema=wants_schema(call)))
 
 
-def find(world: World, call: Call) -> Answer:
+def find(world: World, call: Call) -> SandboxAnswer:
     """GET /v2/users: the users that match every filter given, page by page."""
     filters = {name: call.query[name] for name in ("uid", "email", "display_name") if name in call.query}
     identified = call.query.get("is_identified")
@@ -49,13 +49,13 @@ def find(world: World, call: Call) -> Answer:
     return page(world, call, list(matching()), lambda user: user.as_json(include_schema=include_schema))
 
 
-def delete(world: World, call: Call) -> Answer:
+def delete(world: World, call: Call) -> SandboxAnswer:
     """DELETE /v2/users/{id}."""
     world.users.delete(world.users.get(call.path["id"]))
     return ok({})
 
 
-def delete_by_uid(world: World, call: Call) -> Answer:
+def delete_by_uid(world: World, call: Call) -> SandboxAnswer:
     """DELETE /v2/users?uid=."""
     if not call.query.get("uid"):
         raise invalid("uid is required", "required_field")
@@ -63,7 +63,7 @@ def delete_by_uid(world: World, call: Call) -> Answer:
     return ok({})
 
 
-def stream(world: World, call: Call) -> Answer:
+def stream(world: World, call: Call) -> SandboxAnswer:
     """POST /v2/users/stream: upsert one user in a while; what is wrong with it is said at once."""
     item = parse_object(call.body)
     world.intake.rules.user(item, USER_FIELDS)
@@ -71,7 +71,7 @@ def stream(world: World, call: Call) -> Answer:
     return ok({"request_id": job.id}, items=1)
 
 
-def streamed(world: World, call: Call) -> Answer:
+def streamed(world: World, call: Call) -> SandboxAnswer:
     """GET /v2/users/stream/{request_id}: the user's id, empty until it exists."""
     job = world.jobs.find("user", "stream", call.path["id"], call.at)
     return ok({"id": job.imports[0].user_id if job.imports else ""})

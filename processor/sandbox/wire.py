@@ -28,7 +28,7 @@ class Call:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SandboxAnswer:
     """A response; `items` is how many items its request held, `retry_after_s` what `Retry-After` is to announce."""
 
     status: int
@@ -48,15 +48,15 @@ class ApiError(Exception):
         self.message = message
         self.retry_after_s = retry_after_s
 
-    def answer(self) -> Answer:
+    def answer(self) -> SandboxAnswer:
         """Return the response that says so."""
         body = orjson.dumps({"message": self.message, "code": self.code})
-        return Answer(self.status, body, retry_after_s=self.retry_after_s)
+        return SandboxAnswer(self.status, body, retry_after_s=self.retry_after_s)
 
 
-def ok(payload: Json, *, status: int = 200, items: int = 0) -> Answer:
+def ok(payload: Json, *, status: int = 200, items: int = 0) -> SandboxAnswer:
     """Return a successful answer."""
-    return Answer(status, orjson.dumps(payload), items=items)
+    return SandboxAnswer(status, orjson.dumps(payload), items=items)
 
 
 def invalid(message: str, code: str = "invalid_argument") -> ApiError:

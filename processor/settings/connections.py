@@ -20,7 +20,7 @@ from processor.settings.client_properties import (
     registry_properties_in,
     reveal,
 )
-from processor.settings.definitions import About, Line, Section, Word
+from processor.settings.definitions import About, OneLine, Section, Word
 
 _KafkaProperties = Annotated[Properties, BeforeValidator(partial(parse_properties, reserved=KAFKA_RESERVED))]
 _RegistryProperties = Annotated[Properties, BeforeValidator(partial(parse_properties, reserved=REGISTRY_RESERVED))]
@@ -49,7 +49,7 @@ class KafkaSection(Section):
         ),
     ]
     group_id: Annotated[
-        Line, About("Consumer group. Use the same for all processes that share the work.", "", "segment-fullstory")
+        OneLine, About("Consumer group. Use the same for all processes that share the work.", "", "segment-fullstory")
     ]
     dead_letter_topic: Annotated[
         str,
@@ -236,7 +236,7 @@ class FullStorySection(Section):
         Field(validate_default=True),
     ] = ""
     org_id: Annotated[
-        Line | None,
+        OneLine | None,
         About(
             "Organisation that the key must belong to. A key of another one halts delivery before anything is sent.",
             "The key alone determines the organisation.",

@@ -24,7 +24,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+OneLine = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A text that is not blank."""
 
 Word = BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value)

@@ -20,13 +20,13 @@ from processor.events.rules import (
     Session,
 )
 from processor.settings import validators
-from processor.settings.definitions import About, Line, Section, Word
+from processor.settings.definitions import About, OneLine, Section, Word
 
 _RULES = MappingRules()
 _EVENTS = frozenset({"track", "page", "screen"})
 _LISTS = ("allow", "deny", "hash", "truncate")
 
-_List = Annotated[tuple[Line, ...], BeforeValidator(validators.comma_list), AfterValidator(validators.distinct)]
+_List = Annotated[tuple[OneLine, ...], BeforeValidator(validators.comma_list), AfterValidator(validators.distinct)]
 
 
 def _message_types(names: Any) -> Any:

@@ -4,14 +4,14 @@ from typing import Annotated, Literal, final
 
 from pydantic import Field
 
+from processor.engine.job_polling import STUCK_AFTER_S
 from processor.engine.limits import LimitSettings
-from processor.engine.partition import BatchLimits
+from processor.engine.partition.common import PartitionSettings, Unattributed
+from processor.engine.partition.range_queue import BatchLimits
+from processor.engine.retry import POISON_AFTER_S
 from processor.runtime.account import Mode
-from processor.runtime.delivery import DeliverySettings, Unattributed
-from processor.runtime.jobs import STUCK_AFTER_S
-from processor.runtime.requests import POISON_AFTER_S
 from processor.settings import validators
-from processor.settings.definitions import About, Line, Section, Word
+from processor.settings.definitions import About, OneLine, Section, Word
 from processor.settings.memory import MIB, MemorySplit
 
 _BATCH = BatchLimits()
@@ -50,7 +50,7 @@ class DeliverySection(Section):
             "Only an operator can weigh duplicates after a redrive against lost events.",
             "dead_letter",
         ),
-    ] = DeliverySettings().unattributed
+    ] = PartitionSettings().unattributed
     poison_after_s: Annotated[
         float,
         Field(ge=60, allow_inf_nan=False),
@@ -184,7 +184,7 @@ class HttpSection(Section):
     """The server of `/metrics`, `/livez` and `/readyz`."""
 
     host: Annotated[
-        Line,
+        OneLine,
         About(
             "Address to listen on.",
             "Probes and Prometheus use the address of the pod, not loopback. Nothing secret is served.",

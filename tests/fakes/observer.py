@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from processor.runtime.notices import Notice
+from processor.engine.notices import Notice
 
 _N = TypeVar("_N", bound=Notice)
 

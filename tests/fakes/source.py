@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from processor.engine.journal import METADATA_BYTES
-from processor.model.records import Headers, Record, TopicPartition, held_bytes
-from processor.runtime.ports import Assignment, ClientFigures, Commit, CommitFault, Fetched, SourceListener
+from processor.engine.commits import CommitFault
+from processor.engine.partition.journal_format import METADATA_BYTES
+from processor.engine.partition.owner import Assignment
+from processor.model.records import Commit, Headers, Record, TopicPartition, held_bytes
+from processor.runtime.ports import ClientFigures, Fetched, SourceListener
 
 CommitOutcome = Literal["ok", "failed", "unknown"]
 """`unknown`: the commit took effect, and an error is told."""

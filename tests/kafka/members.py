@@ -11,9 +11,11 @@ from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.source import KafkaSource
+from processor.engine.commits import CommitFault
+from processor.engine.partition.owner import Assignment
 from processor.model.reasons import HaltReason
-from processor.model.records import Record, TopicPartition
-from processor.runtime.ports import Assignment, Commit, CommitFault, Fetched, SourceFault
+from processor.model.records import Commit, Record, TopicPartition
+from processor.runtime.ports import Fetched, SourceFault
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 

@@ -10,8 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka.mock import MockCluster
 from processor.adapters.kafka.source import KafkaSource
-from processor.model.records import TopicPartition
-from processor.runtime.ports import Commit
+from processor.model.records import Commit, TopicPartition
 from tests.kafka.cluster import ANSWER_DEADLINE_S, Cluster, ExternalCluster
 from tests.kafka.conftest import Names
 from tests.kafka.members import (

@@ -14,8 +14,8 @@ from processor.adapters.kafka import source as module
 from processor.adapters.kafka.source import KafkaSource
 from processor.model.errors import SourceError
 from processor.model.reasons import HaltReason
-from processor.model.records import Headers, Record, TopicPartition, held_bytes
-from processor.runtime.ports import Commit, SourceFault
+from processor.model.records import Commit, Headers, Record, TopicPartition, held_bytes
+from processor.runtime.ports import SourceFault
 from tests.kafka.cluster import Cluster, ExternalCluster, free_port
 from tests.kafka.conftest import Names
 from tests.kafka.members import (

@@ -20,13 +20,14 @@ from rich.text import Text
 
 from processor.adapters.telemetry.history import STEP_S, STEPS, History
 from processor.adapters.telemetry.page import render
-from processor.adapters.telemetry.server import TelemetryServer
+from processor.adapters.telemetry.server import ListenAddress, TelemetryServer
+from processor.engine.notices import Consumed, KeyKnown, Retried, Settled
+from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.verdict import Answer, Halt, RetryReason, of_trouble
 from processor.model.reasons import Bottleneck, DeadLetterReason, FilterReason, Kind
 from processor.model.records import TopicPartition
-from processor.runtime.notices import Consumed, KeyKnown, Retried, Settled
 from processor.runtime.ports import ClientFigures
-from processor.runtime.state import Blocked, PartitionState, WorkerState
+from processor.runtime.state import WorkerState
 from processor.sandbox.options import SandboxOptions
 from processor.sandbox.server import Sandbox
 from tests.fakes.state import FACTS as SOME
@@ -128,7 +129,7 @@ class WorkerWorld:
 
         registry = CollectorRegistry()
         async with TelemetryServer(
-            "127.0.0.1", 0, registry, lambda: self.state, page, self, fail_on_halt=False
+            ListenAddress("127.0.0.1", 0), registry, lambda: self.state, page, self, fail_on_halt=False
         ) as server:
             yield f"http://127.0.0.1:{server.port}/"
 

@@ -3,25 +3,25 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from processor.engine.journal import (
+from processor.engine.partition.journal_format import (
     JOB_ID_BYTES,
     METADATA_BYTES,
     NONCE_BYTES,
     Entry,
-    Owner,
+    EntryState,
+    JournalId,
     Plan,
     Range,
-    Settled,
-    State,
-    Unplanned,
+    SettledRange,
+    UnplannedRange,
     decode,
     encode,
 )
 from processor.model.reasons import Kind
-from tests.unit.test_journal import plain
+from tests.unit.test_journal_format import plain
 
 names = st.text("abcABC019-_", min_size=11, max_size=11)
-owners = st.builds(Owner, names, names)
+owners = st.builds(JournalId, names, names)
 bases = st.integers(0, 2**63 - 1)
 job_ids = st.none() | st.text(min_size=1, max_size=JOB_ID_BYTES // 4) | st.text("é€𐍈,;|%", min_size=1, max_size=600)
 entries = st.builds(
@@ -29,7 +29,7 @@ entries = st.builds(
     kind=st.sampled_from(Kind),
     items=st.integers(1, 50_000),
     digest=names,
-    state=st.sampled_from(State),
+    state=st.sampled_from(EntryState),
     attempt=st.integers(0, 1_000),
     job_id=job_ids,
 )
@@ -46,16 +46,16 @@ def journals(draw: st.DrawFn, base: int) -> list[Range]:
         end += length
         match draw(st.integers(0, 3)):
             case 0:
-                ranges.append(Settled(end))
+                ranges.append(SettledRange(end))
             case 1:
-                ranges.append(Unplanned(end))
+                ranges.append(UnplannedRange(end))
             case _:
                 nonce = draw(st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES))
                 seconds = draw(st.integers(0, 2**40))
                 own = draw(st.lists(entries, max_size=4))
                 for entry in own:
                     entry.until = draw(st.none() | st.integers(end - length + 1, end))
-                    entry.job_id = entry.job_id if entry.state is State.ACCEPTED else None
+                    entry.job_id = entry.job_id if entry.state is EntryState.ACCEPTED else None
                 plan = Plan(end, nonce, seconds, own)
                 plan.acknowledged = int(number < acknowledged)
                 ranges.append(plan)
@@ -63,7 +63,9 @@ def journals(draw: st.DrawFn, base: int) -> list[Range]:
 
 
 @given(owner=owners, base=bases, limit=st.integers(100, METADATA_BYTES), data=st.data())
-def test_a_journal_fits_and_is_read_as_it_was_written(owner: Owner, base: int, limit: int, data: st.DataObject) -> None:
+def test_a_journal_fits_and_is_read_as_it_was_written(
+    owner: JournalId, base: int, limit: int, data: st.DataObject
+) -> None:
     """A journal fits its limit and reads back as written up to where it ends, but for job ids without room."""
     ranges = data.draw(journals(base))
     written = encode(owner, base, ranges, limit)
@@ -82,12 +84,12 @@ def test_a_journal_fits_and_is_read_as_it_was_written(owner: Owner, base: int, l
             assert own.job_id in (entry.job_id, None)
             own.job_id = entry.job_id
         assert plain(copy) == plain(plan)
-    settled = {each.end for each in ranges if isinstance(each, Settled)}
-    assert all(each.end in settled for each in found if isinstance(each, Settled))
+    settled = {each.end for each in ranges if isinstance(each, SettledRange)}
+    assert all(each.end in settled for each in found if isinstance(each, SettledRange))
 
 
 @given(owner=owners, base=bases, data=st.data())
-def test_damage_is_named_and_never_raises(owner: Owner, base: int, data: st.DataObject) -> None:
+def test_damage_is_named_and_never_raises(owner: JournalId, base: int, data: st.DataObject) -> None:
     """A journal with one character added, removed or changed is read in part or named as damaged."""
     written = encode(owner, base, data.draw(journals(base)), METADATA_BYTES)
     assume(written is not None and written.text)
@@ -101,7 +103,7 @@ def test_damage_is_named_and_never_raises(owner: Owner, base: int, data: st.Data
 
 
 @given(text=st.text(), owner=owners, base=bases)
-def test_any_text_is_read_or_named(text: str, owner: Owner, base: int) -> None:
+def test_any_text_is_read_or_named(text: str, owner: JournalId, base: int) -> None:
     """Any text that another tool commits is read or named as a fault."""
     found = decode(text, owner, base)
     assert isinstance(found, str) or not text

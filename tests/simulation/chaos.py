@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from processor.engine.journal import METADATA_BYTES
 from processor.engine.limits import LimitSettings
+from processor.engine.partition.journal_format import METADATA_BYTES
 from processor.model.errors import WriteFault
 from processor.model.reasons import HaltReason, Kind
 from tests.fakes.fullstory import Item, Weather
@@ -217,7 +217,7 @@ class Chaos:
     async def _restart(self) -> None:
         begun = self._world.now
         await self._world.member.stop()
-        assert self._world.now - begun <= self._world.settings.grace_s
+        assert self._world.now - begun <= self._world.plan.grace_s
         await self._start()
 
     async def _kill(self) -> None:

@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from processor.engine.partition import BatchLimits
+from processor.engine.notices import Consumed, Notice, Redelivered, Released, Settled
+from processor.engine.partition.range_queue import BatchLimits
 from processor.model.reasons import HaltReason, Kind
 from processor.model.records import TopicPartition
-from processor.runtime.notices import Consumed, Notice, Redelivered, Released, Settled
 from processor.runtime.ports import Fetched
 from processor.runtime.state import WorkerState
 from tests.fakes.dead_letters import coordinates
@@ -259,7 +259,7 @@ class Laws:
 
     def _check_lease(self, member: "Member", course: Course, post: Post) -> None:
         """Law 4: a POST is made of what Kafka knows of, and shortly after Kafka called the partition the worker's."""
-        if post.at > course.vouched_at + member.settings.lease_s:
+        if post.at > course.vouched_at + member.settings.partition.lease_s:
             self._break("a POST without a fresh lease")
         newest = max(course.handed_at.get(offset, course.vouched_at) for offset in post.offsets)
         if course.vouched_at < newest:
@@ -278,7 +278,7 @@ class Laws:
     @property
     def _limits(self) -> BatchLimits:
         """The largest limits of all workers: what one of them planned, the next one sends."""
-        each = [member.settings.limits for member in self._world.members]
+        each = [member.settings.partition.limits for member in self._world.members]
         return BatchLimits(max(one.max_records for one in each), max(one.max_bytes for one in each))
 
     def _check_identifies_before(self, member: "Member", post: Post) -> None:
@@ -310,7 +310,7 @@ class Laws:
         """Law 5: what is held is bounded, and all of it counts."""
         chunks = 2 * AHEAD_CHUNKS * max(len(member.source.holdings), 1)  # on their way, and before a pause takes hold
         ahead = chunks * member.source.largest_chunk_bytes * COPIES
-        if state.bytes_held > member.settings.held_budget_bytes + ahead:
+        if state.bytes_held > member.settings.worker.held_budget_bytes + ahead:
             self._break(f"{state.bytes_held} bytes are held")
         if state.bytes_held < sum(course.unsent_bytes for course in courses.values()):
             self._break(f"only {state.bytes_held} bytes are said to be held")
@@ -331,7 +331,7 @@ class Laws:
         due = [
             (each, course, first)
             for each, course in courses.items()
-            if (first := course.first_due(now - member.settings.limits.linger_s)) is not None
+            if (first := course.first_due(now - member.settings.partition.limits.linger_s)) is not None
         ]
         if not due or self._what_holds_all_up(member, state, courses):
             return
@@ -359,7 +359,7 @@ class Laws:
             "requests await answers": awaiting >= state.concurrency_limit,
             "jobs are in progress": state.jobs_in_flight >= max(int(JOBS * share), 1),
             "so are operations": operations
-            and operations + member.settings.limits.max_records > max(OPERATIONS * share, 1),
+            and operations + member.settings.partition.limits.max_records > max(OPERATIONS * share, 1),
             "a commit is under way": source.is_committing,
             "one has failed": now < source.commit_failed_at + COMMIT_AGAIN_AFTER_S,
             "journals are full": source.has_met_too_large and any(course.sent_in for course in courses.values()),
@@ -368,10 +368,10 @@ class Laws:
 
     def _what_holds_up(self, member: "Member", state: WorkerState, course: Course, first: Sent) -> str | None:
         """Say why the oldest record of this partition may not be sent now, as far as that can be a reason at all."""
-        batch = list(course.next_unsent(member.settings.limits.max_records))
+        batch = list(course.next_unsent(member.settings.partition.limits.max_records))
         schemas_are_awaited = self._world.schemas.awaiting or state.halts.keys() & OF_SCHEMAS
         reasons = {
-            "too many batches overlap": course.ranges_before(first.record.offset) >= member.settings.depth,
+            "too many batches overlap": course.ranges_before(first.record.offset) >= member.settings.partition.depth,
             "its users have identifies under way": not course.busy_users.isdisjoint({sent.uid for sent in batch}),
             "an identify waits for its turn": course.is_held_up,
             "a schema is on its way": schemas_are_awaited and course.needs_schema(batch),

@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
+from processor.engine.notices import Built, JobEnded, Redelivered, Retried, Settled
+from processor.engine.partition.common import Unattributed
 from processor.engine.verdict import Answer, RetryReason
 from processor.model.reasons import DeadLetterReason, HaltReason, Kind
-from processor.runtime.delivery import Unattributed
-from processor.runtime.notices import Built, JobEnded, Redelivered, Retried, Settled
 from tests.fakes.dead_letters import header
 from tests.fakes.fullstory import Item, Lost, Refused
 from tests.simulation.records import Fate
@@ -216,9 +216,9 @@ def test_a_lost_job_may_be_refused_as_a_batch_and_is_then_halved() -> None:
         world.track("a"), world.track("b")
         await world.until(lambda: world.posts)
         world.fullstory._promises.clear()
-        world.fullstory.script += [Refused(413), Refused(413)]
+        world.fullstory.script.append(Refused(413))
         await world.settled()
-        assert [post.offsets for post in world.posts] == [[0, 1], [0, 1], [0, 1], [0], [1]]
+        assert [post.offsets for post in world.posts] == [[0, 1], [0, 1], [0], [1]]
 
     simulate(story)
 

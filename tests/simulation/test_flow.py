@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from processor.engine.limits import LimitSettings
+from processor.engine.notices import Committed, SourceTrouble, Throttled
 from processor.engine.verdict import Answer
 from processor.model.reasons import Kind
-from processor.runtime.notices import Committed, SourceTrouble, Throttled
 from tests.fakes.fullstory import Refused
 from tests.simulation.laws import ROUNDED_S
 from tests.simulation.world import Plan, World, simulate
@@ -387,3 +387,21 @@ def test_a_request_body_is_the_sum_of_its_items() -> None:
         assert [[item["user"]["uid"] for item in body["requests"]] for body in bodies] == [["a", "b"]]
 
     simulate(story)
+
+
+def test_a_larger_share_lets_through_what_waits() -> None:
+    """A request that waits for the share of one partition goes out as soon as a second one comes."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.job_duration_s = (100.0, 100.0)
+        await world.member.source.revoke(world.partitions[1])
+        for number in range(2):
+            world.identify(f"a{number}"), world.track(f"b{number}")
+        await asyncio.sleep(60.0)
+        assert [post.kind for post in world.posts] == [Kind.USER]
+        await world.member.source.assign(world.partitions[1])
+        await asyncio.sleep(0.1)
+        assert [post.kind for post in world.posts] == [Kind.USER, Kind.EVENT]
+        await world.settled()
+
+    simulate(story, Plan(partitions=2, limits=LimitSettings(org_share=0.02)))

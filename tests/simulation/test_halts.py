@@ -6,9 +6,9 @@ from itertools import pairwise
 import orjson
 import pytest
 
+from processor.engine.notices import Halted, RegistryAsked, Resumed
 from processor.model.reasons import HaltReason
-from processor.runtime.account import Account, identify_account
-from processor.runtime.notices import Halted, RegistryAsked, Resumed
+from processor.runtime.account import KeyAccount, identify_account
 from processor.runtime.ports import DeadLetter
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import coordinates
@@ -304,7 +304,7 @@ def test_nothing_is_sent_before_it_is_known_whose_key_it_is() -> None:
         assert (world.posts, world.committed) == ([], [0])
         assert world.member.worker.state().halts.keys() == {HaltReason.WRONG_ORG}
         world.fullstory.org_id = "MINE"
-        assert await asking == Account("MINE", "ARCHITECT")
+        assert await asking == KeyAccount("MINE", "ARCHITECT")
         assert not gate.halts
         world.member.worker.open(DESTINATION)
         await world.settled(within_s=5.0)

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from processor.engine.limits import LimitSettings
+from processor.engine.notices import JournalIgnored, JournalResumed, Redelivered, ResumedPart
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
 from processor.model.outcomes import Event, Mapped, Note, Outcome
 from processor.model.reasons import HaltReason
-from processor.runtime.notices import JournalIgnored, JournalResumed, Redelivered, ResumedPart
 from tests.fakes.fullstory import Lost, Refused
 from tests.simulation.world import Plan, World, simulate
 
@@ -271,6 +271,7 @@ def test_the_halves_of_a_split_keep_their_keys() -> None:
     async def story(world: World) -> None:
         world.fullstory.script.append(Refused(413))
         world.fullstory.weather.latency_s = (3.0, 3.0)
+        world.fullstory.weather.job_duration_s = (10.0, 10.0)
         for number in range(8):
             world.track(f"u{number}")
         await world.until(lambda: len(world.posts) == 3)
@@ -290,7 +291,7 @@ def test_a_split_for_which_the_journal_has_no_room_is_sent_item_by_item() -> Non
     """Keys of single items follow from the plan, so they need no room; a crash repeats none of them."""
 
     async def story(world: World) -> None:
-        world.member.worker._journals._metadata_bytes = 300  # as learned from brokers that take no more
+        world.member.worker._common.room.metadata_bytes = 300  # as learned from brokers that take no more
         world.fullstory.script.append(Refused(413))
         world.fullstory.weather.latency_s = (1.0, 1.0)
         for number in range(8):
@@ -336,7 +337,7 @@ def test_a_worker_that_is_cut_off_stops_to_post_when_its_lease_ends() -> None:
         cut_off.source.is_cut_off = True
         await asyncio.sleep(300.0)
         last = cut_off.wire.posts[-1].at
-        assert last <= cut_off.cut_off_at + cut_off.settings.lease_s
+        assert last <= cut_off.cut_off_at + cut_off.settings.partition.lease_s
         world.fullstory.script.clear()
         await world.start()
         await world.settled()

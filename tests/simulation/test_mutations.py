@@ -9,26 +9,28 @@ from typing import Any
 
 import pytest
 
-from processor.engine.journal import Owner, Plan, Range
+from processor.engine.commits import Commits
 from processor.engine.limits import Cost, Limits, Load
-from processor.engine.order import UserOrder
-from processor.engine.partition import BatchLimits, Partition
-from processor.engine.verdict import Completed, Retry
+from processor.engine.notices import Settled
+from processor.engine.partition import journal
+from processor.engine.partition.batch import Batch
+from processor.engine.partition.journal import Journal
+from processor.engine.partition.journal_format import JournalId, Range
+from processor.engine.partition.order import UserOrder
+from processor.engine.partition.owner import Partition
+from processor.engine.partition.range_queue import BatchLimits, RangeQueue
+from processor.engine.partition.request import Request
+from processor.engine.verdict import Completed, JobEnd, Retry
 from processor.events.payload import WHOLE_RANGE
 from processor.model.errors import DeadLetterError
 from processor.model.reasons import Kind
-from processor.runtime import delivery, journals
+from processor.model.records import Commit, TopicPartition
 from processor.runtime.calls import Calls
-from processor.runtime.delivery import Batch
+from processor.runtime.driver import Driver
 from processor.runtime.gate import Gate
-from processor.runtime.jobs import JobEnd, Jobs
-from processor.runtime.journals import Journals
-from processor.runtime.lease import Lease
+from processor.runtime.jobs import Jobs
 from processor.runtime.letters import Letters
-from processor.runtime.notices import Settled
-from processor.runtime.owned import Owned
-from processor.runtime.ports import Commit, DeadLetter
-from processor.runtime.requests import Request
+from processor.runtime.ports import DeadLetter
 from processor.runtime.schemas import SchemaCache
 from tests.fakes.source import FakeSource
 from tests.simulation.chaos import fault_of
@@ -38,17 +40,12 @@ SEEDS = range(300)
 
 def no_wait_for_the_plan(patch: pytest.MonkeyPatch) -> None:
     """A POST goes out while its plan is on its way to Kafka."""
-
-    async def at_once(_lease: Lease, _plan: Plan) -> None:
-        pass
-
-    patch.setattr(Lease, "until_covered", at_once)
-    patch.setattr(Lease, "covers", lambda _lease, _plan: True)
+    patch.setattr(Journal, "covers", lambda _journal, _plan, _now: True)
 
 
 def no_end_of_the_lease(patch: pytest.MonkeyPatch) -> None:
     """A plan that was acknowledged once may be POSTed for ever."""
-    patch.setattr(Lease, "covers", lambda _lease, plan: plan.acknowledged == plan.revision)
+    patch.setattr(Journal, "covers", lambda _journal, plan, _now: plan.acknowledged == plan.revision)
 
 
 def no_filter_by_ownership(patch: pytest.MonkeyPatch) -> None:
@@ -63,8 +60,13 @@ def no_filter_by_ownership(patch: pytest.MonkeyPatch) -> None:
 
 def no_drain(patch: pytest.MonkeyPatch) -> None:
     """What is in flight goes on when its partition goes."""
-    patch.setattr(Owned, "stop", lambda _owned: set())
-    patch.setattr(Owned, "drop_all", lambda _owned: None)
+
+    async def at_once(_driver: Driver, _partitions: Iterable[Partition], within_s: float) -> None:
+        del within_s
+
+    patch.setattr(Driver, "finish", at_once)
+    patch.setattr(Driver, "drop", lambda _driver, _partition: None)
+    patch.setattr(Batch, "give_up", lambda _batch: None)
 
 
 def no_wait_for_dead_letters(patch: pytest.MonkeyPatch) -> None:
@@ -86,25 +88,25 @@ def no_key(patch: pytest.MonkeyPatch) -> None:
 def no_recovery(patch: pytest.MonkeyPatch) -> None:
     """The journal is written, and nobody reads it."""
 
-    def blank(_text: str, _owner: Owner, _base: int) -> Sequence[Range]:
+    def blank(_text: str, _owner: JournalId, _base: int) -> Sequence[Range]:
         return []
 
-    patch.setattr(journals, "decode", blank)
+    patch.setattr(journal, "decode", blank)
 
 
 def no_forced_boundaries(patch: pytest.MonkeyPatch) -> None:
     """What was planned is formed anew by the limits of the day."""
-    patch.setattr("processor.runtime.worker.WHOLE_RANGE", replace(WHOLE_RANGE, max_records=3))
+    patch.setattr("processor.engine.partition.owner.WHOLE_RANGE", replace(WHOLE_RANGE, max_records=3))
 
 
 def a_linger_twice_as_long(patch: pytest.MonkeyPatch) -> None:
     """A batch that is not full waits for twice the time that was set."""
-    due_at = Partition.due_at
+    due_at = RangeQueue.due_at
 
-    def late(partition: Partition, limits: BatchLimits) -> float | None:
-        return due_at(partition, replace(limits, linger_s=2 * limits.linger_s))
+    def late(queue: RangeQueue, limits: BatchLimits) -> float | None:
+        return due_at(queue, replace(limits, linger_s=2 * limits.linger_s))
 
-    patch.setattr(Partition, "due_at", late)
+    patch.setattr(RangeQueue, "due_at", late)
 
 
 def no_look_after_a_wait(patch: pytest.MonkeyPatch) -> None:
@@ -114,7 +116,14 @@ def no_look_after_a_wait(patch: pytest.MonkeyPatch) -> None:
 
 def no_look_at_a_free_slot(patch: pytest.MonkeyPatch) -> None:
     """An answer frees a slot, and the partitions are not looked at."""
-    patch.setattr(Gate, "watch", lambda _gate, _watcher: None)
+    answered = Gate.answered
+
+    def unseen(gate: Gate, load: Load, sent_at: float) -> None:
+        wake, gate.wake = gate.wake, lambda: None
+        answered(gate, load, sent_at)
+        gate.wake = wake
+
+    patch.setattr(Gate, "answered", unseen)
 
 
 def a_slot_is_lost(patch: pytest.MonkeyPatch) -> None:
@@ -149,7 +158,7 @@ def no_wait_for_jobs(patch: pytest.MonkeyPatch) -> None:
 
 def a_commit_beyond_what_is_open(patch: pytest.MonkeyPatch) -> None:
     """What is committed is the end of what was formed, settled or not."""
-    patch.setattr(Partition, "first_unsettled", property(lambda partition: partition.position))
+    patch.setattr(RangeQueue, "first_unsettled", property(lambda queue: queue.position))
 
 
 def a_dead_letter_that_fails(patch: pytest.MonkeyPatch) -> None:
@@ -175,19 +184,19 @@ def no_silence_after_a_refusal(patch: pytest.MonkeyPatch) -> None:
 
 def a_job_given_back_twice(patch: pytest.MonkeyPatch) -> None:
     """What a job held is given back twice: ever more goes out than the limits allow."""
-    finished = Gate.finished
+    finished = Limits.finished
 
-    def twice(gate: Gate, cost: Cost) -> None:
-        finished(gate, cost)
+    def twice(limits: Limits, cost: Cost) -> None:
+        finished(limits, cost)
         if cost.jobs:
-            finished(gate, cost)
+            finished(limits, cost)
 
-    patch.setattr(Gate, "finished", twice)
+    patch.setattr(Limits, "finished", twice)
 
 
 def a_job_not_given_back(patch: pytest.MonkeyPatch) -> None:
     """A job that failed in part holds its part of the limits for ever."""
-    finished, failures = Gate.finished, Jobs.failures
+    finished, failures = Limits.finished, Jobs._failures
     kept: list[None] = []
 
     async def noted(jobs: Jobs, kind: Kind, job_id: str) -> list[dict[str, object]] | None:
@@ -195,31 +204,31 @@ def a_job_not_given_back(patch: pytest.MonkeyPatch) -> None:
         kept.append(None)
         return found
 
-    def rarely(gate: Gate, cost: Cost) -> None:
+    def rarely(limits: Limits, cost: Cost) -> None:
         if cost.jobs and kept:
             kept.pop()
         else:
-            finished(gate, cost)
+            finished(limits, cost)
 
-    patch.setattr(Jobs, "failures", noted)
-    patch.setattr(Gate, "finished", rarely)
+    patch.setattr(Jobs, "_failures", noted)
+    patch.setattr(Limits, "finished", rarely)
 
 
 def what_settles_counts_twice(patch: pytest.MonkeyPatch) -> None:
     """Of what settles, the notices tell twice: metrics show more than was consumed."""
-    settled = delivery._settled
+    settled = Batch.settled
 
-    def doubled(batch: Batch, failures: Any) -> Settled:
-        once = settled(batch, failures)
+    def doubled(batch: Batch) -> Settled:
+        once = settled(batch)
         return replace(once, delivered=once.delivered + once.delivered)
 
-    patch.setattr(delivery, "_settled", doubled)
+    patch.setattr(Batch, "settled", doubled)
 
 
 def one_place_less(patch: pytest.MonkeyPatch) -> None:
     """Fewer batches of a partition overlap than the settings allow."""
-    open_ranges = Partition.open_ranges.fget  # type: ignore[attr-defined]
-    patch.setattr(Partition, "open_ranges", property(lambda each: open_ranges(each) + (open_ranges(each) > 0)))
+    open_ranges = RangeQueue.open_ranges.fget  # type: ignore[attr-defined]
+    patch.setattr(RangeQueue, "open_ranges", property(lambda each: open_ranges(each) + (open_ranges(each) > 0)))
 
 
 def any_user_holds_up(patch: pytest.MonkeyPatch) -> None:
@@ -239,13 +248,12 @@ def a_schema_holds_up_all(patch: pytest.MonkeyPatch) -> None:
 
 def a_plan_waits_for_the_next_round(patch: pytest.MonkeyPatch) -> None:
     """A plan is committed when a commit is due anyway, though a POST waits for it."""
-    commit = Journals.commit
+    due = Commits.due
 
-    def in_time(journals: Journals, partitions: Iterable[Owned], now: float) -> None:
-        if now >= journals._due_at:
-            commit(journals, partitions, now)
+    def in_time(commits: Commits, partitions: Iterable[Partition], now: float) -> dict[TopicPartition, Commit]:
+        return due(commits, partitions, now) if now >= commits._due_at else {}
 
-    patch.setattr(Journals, "commit", in_time)
+    patch.setattr(Commits, "due", in_time)
 
 
 MUTATIONS = (

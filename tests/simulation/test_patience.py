@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from processor.engine.limits import LimitSettings
+from processor.engine.notices import HeldUp, JobIsLate, Redelivered
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import Bottleneck, HaltReason, Kind
-from processor.runtime.notices import HeldUp, JobIsLate, Redelivered
 from processor.runtime.watch import Watch
 from tests.fakes.clock import FakeClock
 from tests.simulation.world import Plan, World, simulate

@@ -5,8 +5,8 @@ import asyncio
 import orjson
 import pytest
 
+from processor.engine.notices import Halted, RegistryAsked, Resumed
 from processor.model.reasons import HaltReason
-from processor.runtime.notices import Halted, RegistryAsked, Resumed
 from tests.simulation.records import SCHEMA, SCHEMA_ID, as_avro
 from tests.simulation.world import Plan, World, simulate
 
@@ -107,7 +107,7 @@ def test_a_topic_of_something_else_is_forgotten(garbage: int) -> None:
             world.send(b"\0" + (number + 10).to_bytes(4, "big"), "dead_lettered")
         await world.settled()
         assert world.schemas.asked >= garbage
-        assert len(world.member.worker._schemas._absent) <= garbage / 2
+        assert len(world.member.worker._driver._schemas._absent) <= garbage / 2
         assert RegistryAsked("found") not in world.member.observer.notices
 
     simulate(story, Plan(max_records=1_000))

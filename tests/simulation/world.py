@@ -3,30 +3,25 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
-from processor.engine.body_size import BodySize
-from processor.engine.dead_letter_ratio import DeadLetterRatio
-from processor.engine.limits import Limits, LimitSettings
-from processor.engine.partition import BatchLimits
+from processor.app.assemble import Ports, RuntimeSettings, assemble
+from processor.engine.job_polling import STUCK_AFTER_S
+from processor.engine.limits import LimitSettings
+from processor.engine.notices import fan_out
+from processor.engine.partition.common import PartitionSettings, Unattributed
+from processor.engine.partition.range_queue import BatchLimits
+from processor.engine.retry import POISON_AFTER_S
 from processor.events.dead_letters import Stamp
 from processor.events.framing import SchemaId
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
 from processor.model.outcomes import Event
 from processor.model.records import TopicPartition
-from processor.runtime.calls import Calls
-from processor.runtime.delivery import Delivery, DeliverySettings, Unattributed
-from processor.runtime.gate import Gate
-from processor.runtime.jobs import STUCK_AFTER_S, Jobs
-from processor.runtime.letters import Letters
-from processor.runtime.notices import fan_out
 from processor.runtime.ports import DeadLetter
-from processor.runtime.requests import POISON_AFTER_S, Requests
-from processor.runtime.schemas import SchemaCache
-from processor.runtime.worker import Worker, WorkerSettings
+from processor.runtime.worker import WorkerSettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetters, coordinates, header
 from tests.fakes.fullstory import FakeFullStory
@@ -42,6 +37,7 @@ TOPIC = "segment"
 DESTINATION = "destination"
 STAMP = Stamp("simulated", "0.0.0", "f00d")
 PATIENCE_S = 3_600.0
+DRAIN_S = 5.0
 
 Encode = Callable[[Event], bytes]
 
@@ -69,10 +65,20 @@ class Plan:
     unknown_after_s: float = 0.0
 
     @property
-    def settings(self) -> WorkerSettings:
+    def settings(self) -> RuntimeSettings:
         """The worker's part of it."""
         limits = BatchLimits(self.max_records, self.max_bytes, self.linger_s)
-        return WorkerSettings(limits, self.budget_bytes, self.depth, grace_s=self.grace_s, on_gap=self.on_gap)
+        return RuntimeSettings(
+            WorkerSettings(self.budget_bytes, DRAIN_S, min(DRAIN_S, self.grace_s / 2)),
+            PartitionSettings(limits, self.depth, on_gap=self.on_gap, unattributed=self.unattributed),
+            self.limits,
+            EventMapping(MappingRules()),
+            STAMP,
+            self.poison_after_s,
+            self.stuck_job_after_s,
+            self.dead_letter_ratio,
+            self.unknown_after_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ class Member:
     def __init__(self, world: "World", number: int, plan: Plan) -> None:
         self._world = world
         self.plan = plan
-        self.settings = plan.settings
+        self.settings = replace(plan.settings, mapping=world.mapping)
         chance = random.Random(plan.seed * 1_000 + number)
         self.number = number
         self.was_killed = False
@@ -104,10 +110,7 @@ class Member:
         self.observer = RecordingObserver()
         self.ledger = Ledger()
         observe = fan_out([self.observer, self.ledger])
-        clock = world.clock
-        self.limits = Limits(plan.limits, chance.random)
-        self.gate = Gate(self.limits, clock, observe)
-        self.source = FakeSource(world.broker, self.settings.drain_s)
+        self.source = FakeSource(world.broker, self.settings.worker.drain_s)
         self.source.moment = partial(world.pass_moment, self)
         self.source.on_handover = partial(world.laws.at_handover, self)
         self.source.on_acknowledged = partial(world.laws.at_acknowledgement, self)
@@ -119,32 +122,12 @@ class Member:
             partial(world.pass_moment, self),
             lambda: not self.was_killed,
         )
-        schemas = SchemaCache(world.schemas, self.gate, clock, chance.random, observe, plan.unknown_after_s)
-        body_size = BodySize(plan.max_bytes)
-        calls = Calls(self.gate, clock, chance.random, observe)
-        requests = Requests(self.wire, calls, self.gate, clock, observe, body_size, plan.poison_after_s)
-        jobs = Jobs(self.wire, calls, self.gate, clock, observe, plan.stuck_job_after_s)
-        letters = Letters(
-            MortalLetters(world.letters, lambda: not self.was_killed),
-            self.gate,
-            clock,
-            chance.random,
-            observe,
-            STAMP,
-            DeadLetterRatio(plan.dead_letter_ratio),
-        )
-        delivery = DeliverySettings(plan.is_batch, plan.unattributed)
-        self.worker = Worker(
-            self.source,
-            Delivery(requests, jobs, letters, self.gate, clock, observe, delivery),
-            schemas,
-            self.gate,
-            world.mapping,
-            clock,
-            partial(chance.randbytes, 16),
-            observe,
-            self.settings,
-        )
+        letters = MortalLetters(world.letters, lambda: not self.was_killed)
+        ports = Ports(self.source, self.wire, letters, world.schemas, world.clock, chance)
+        self.worker = assemble(ports, self.settings, observe)
+        self.worker.use_batches(is_batch=plan.is_batch)
+        self.gate = self.worker.gate
+        self.limits = self.gate.limits
         self._stop = asyncio.Event()
         self._run = asyncio.get_running_loop().create_task(self.worker.run(self._stop))
 

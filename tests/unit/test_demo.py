@@ -26,11 +26,11 @@ from processor.commands.demo.display import Display, Lines, LiveTable, Phase, Pr
 from processor.commands.demo.producer import MAX_AT_ONCE, MAX_UNCONSUMED, Traffic
 from processor.commands.demo.scene import TOPIC, Script, Severity, sandbox_options, worker_settings
 from processor.commands.demo.tally import WorkerTally
+from processor.engine.notices import Answered, Consumed, Rebalanced, Redelivered, Released, Retried, Settled
 from processor.engine.verdict import RetryReason
 from processor.model.errors import SourceError
 from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind
 from processor.model.records import Record, TopicPartition
-from processor.runtime.notices import Answered, Consumed, Rebalanced, Redelivered, Released, Retried, Settled
 from processor.runtime.state import WorkerState
 from processor.sandbox import Condition, Faults
 from processor.workload.account import Balance

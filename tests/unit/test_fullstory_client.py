@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from processor import __version__
-from processor.adapters.fullstory import ApiKey, FullStory, Timeouts, content
+from processor.adapters.fullstory import ApiKey, FullStory, Transport, content
 from processor.adapters.fullstory.client import MAX_ANSWER_BYTES, MAX_ERRORS_PAGE_BYTES
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.errors import ConfigurationError
@@ -338,7 +338,7 @@ def test_a_post_is_never_repeated_by_itself() -> None:
 )
 def test_silence_is_a_timeout(data: bytes) -> None:
     """Silence before the answer, or within its body, is a timeout."""
-    assert talk(writing(data, close=False), post, timeouts=Timeouts(read_s=0.05))[0] == [TIMEOUT]
+    assert talk(writing(data, close=False), post, transport=Transport(read_s=0.05))[0] == [TIMEOUT]
 
 
 def test_a_body_that_trickles_is_a_timeout() -> None:
@@ -351,7 +351,7 @@ def test_a_body_that_trickles_is_a_timeout() -> None:
             await writer.drain()
             await asyncio.sleep(0.01)
 
-    assert talk(play, post, timeouts=Timeouts(read_s=10.0, total_s=0.1))[0] == [TIMEOUT]
+    assert talk(play, post, transport=Transport(read_s=10.0, total_s=0.1))[0] == [TIMEOUT]
 
 
 def test_waiting_for_a_connection_counts() -> None:
@@ -359,10 +359,8 @@ def test_waiting_for_a_connection_counts() -> None:
 
     async def run() -> list[Any]:
         async with RawServer(writing(b"", close=False)) as server:
-            timeouts = Timeouts(total_s=0.1)
-            async with FullStory(
-                ApiKey(KEY), FixedClock(), base_url=server.url, connections=1, timeouts=timeouts
-            ) as client:
+            transport = Transport(total_s=0.1, connections=1)
+            async with FullStory(ApiKey(KEY), FixedClock(), base_url=server.url, transport=transport) as client:
                 return list(await asyncio.gather(client.me(), client.me()))
 
     assert asyncio.run(run()) == [TIMEOUT, TIMEOUT]
@@ -468,7 +466,7 @@ def test_proxies_of_the_environment_never_see_a_loopback_key(monkeypatch: pytest
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
 
-    assert talk(answering(), me, trust_env=True)[0] == [Answer(200, {})]
+    assert talk(answering(), me, transport=Transport(trust_env=True))[0] == [Answer(200, {})]
 
 
 def test_the_password_of_a_proxy_that_is_no_url_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:

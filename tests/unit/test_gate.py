@@ -7,17 +7,35 @@ from typing import Any
 import pytest
 
 from processor.engine.limits import Cost, Limits, LimitSettings, Load
+from processor.engine.notices import Halted, Resumed
 from processor.engine.verdict import Answer
 from processor.model.reasons import ACTIONS, HaltReason
 from processor.runtime.gate import Gate
-from processor.runtime.notices import Halted, Resumed
+from processor.runtime.worker import LEAST_WAIT_S
 from tests.fakes.clock import FakeClock
 from tests.fakes.loop import run_virtually
 from tests.fakes.observer import RecordingObserver
 
 
+class Waiting:
+    """A request that waits for room; `is_wanted` may be taken back, and `is_due` says what becomes of it then."""
+
+    def __init__(self, scene: "Scene", name: str, cost: Cost) -> None:
+        self.cost = cost
+        self.is_wanted = True
+        self.is_due = True
+        self._scene = scene
+        self._name = name
+
+    def send(self) -> bool:
+        """Pass, if it still is to be sent."""
+        if self.is_due:
+            self._scene.passed(self._name)
+        return self.is_due
+
+
 class Scene:
-    """A gate with room for two requests at a time, and who was let through when."""
+    """A gate with room for two requests at a time, served as the worker does, and who was let through when."""
 
     def __init__(self, *, is_open: bool = True) -> None:
         limits = Limits(LimitSettings(initial_concurrency=2), lambda: 0.5)
@@ -27,29 +45,54 @@ class Scene:
         self.names: list[str] = []
         """Who was let through, in order."""
         self.times: list[float] = []
-        self.looks = 0
-        self.gate.watch(self._look)
+        self.wakes = 0
+        self.gate.wake = self.wake
         self._begun = FakeClock().monotonic()
+        self._timer: asyncio.TimerHandle | None = None
         if is_open:
             self.gate.open()
 
-    def _look(self) -> None:
-        self.looks += 1
+    def wake(self) -> None:
+        """Serve soon."""
+        self.wakes += 1
+        asyncio.get_running_loop().call_soon(self._serve)
 
-    def ask(self, name: str, operations: int = 1) -> asyncio.Task[None]:
-        """Ask for the right to send."""
+    def _serve(self) -> None:
+        loop, chance = asyncio.get_running_loop(), self.gate.serve()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if chance is None else loop.call_at(max(chance, loop.time() + LEAST_WAIT_S), self._serve)
 
-        async def admit() -> None:
-            await self.gate.admit(Cost.of_job(operations))
-            self.names.append(name)
-            self.times.append(FakeClock().monotonic() - self._begun)
+    def passed(self, name: str) -> None:
+        """Note one that was let through."""
+        self.names.append(name)
+        self.times.append(FakeClock().monotonic() - self._begun)
 
-        return asyncio.get_running_loop().create_task(admit())
+    def queue(self, name: str, operations: int = 1) -> Waiting:
+        """Wait for the right to send; whoever queues something serves soon."""
+        waiting = Waiting(self, name, Cost.of_job(operations))
+        self.gate.queue(waiting)
+        asyncio.get_running_loop().call_soon(self._serve)
+        return waiting
+
+    def ask(self, name: str) -> asyncio.Task[None]:
+        """Wait for the right to ask for a job."""
+
+        async def ask() -> None:
+            await self.gate.ask()
+            self.passed(name)
+
+        return asyncio.get_running_loop().create_task(ask())
 
     def end(self, operations: int = 1) -> None:
         """One of those let through is answered for good."""
         self.gate.answered(Load.UNKNOWN, 0.0)
-        self.gate.finished(Cost.of_job(operations))
+        self.gate.limits.finished(Cost.of_job(operations))
+
+
+async def all_is_quiet() -> None:
+    """Return when all that can happen now has happened."""
+    await asyncio.sleep(0.0001)
 
 
 def causes(gate: Gate) -> dict[HaltReason, str]:
@@ -72,11 +115,11 @@ def test_nobody_passes_before_it_is_open() -> None:
     """Until it is known whose key this is."""
 
     async def story(scene: Scene) -> None:
-        scene.ask("a")
+        scene.queue("a")
         await asyncio.sleep(1.0)
         assert (scene.names, scene.gate.room, scene.gate.is_blocked_for(0.0)) == ([], 0, True)
         scene.gate.open()
-        await asyncio.sleep(0)
+        await all_is_quiet()
         assert (scene.names, scene.gate.room, scene.gate.is_blocked_for(0.0)) == (["a"], 1, False)
 
     play(story, is_open=False)
@@ -87,11 +130,11 @@ def test_first_come_first_served() -> None:
 
     async def story(scene: Scene) -> None:
         for name in "abcd":
-            scene.ask(name)
+            scene.queue(name)
         await asyncio.sleep(1.0)
         assert (scene.names, scene.gate.room) == (["a", "b"], 0)
         scene.end()
-        await asyncio.sleep(0)
+        await all_is_quiet()
         assert scene.names == ["a", "b", "c"]
 
     play(story)
@@ -101,13 +144,13 @@ def test_a_large_request_is_not_overtaken() -> None:
     """Else a stream of small ones would keep it waiting for ever."""
 
     async def story(scene: Scene) -> None:
-        scene.ask("a")
-        scene.ask("large", 300_000)
-        scene.ask("c")
+        scene.queue("a")
+        scene.queue("large", 300_000)
+        scene.queue("c")
         await asyncio.sleep(1.0)
         assert (scene.names, scene.gate.room) == (["a"], 0)
         scene.end()
-        await asyncio.sleep(0)
+        await all_is_quiet()
         assert scene.names == ["a", "large"]
 
     play(story)
@@ -118,7 +161,7 @@ def test_time_alone_opens_what_it_closed() -> None:
 
     async def story(scene: Scene) -> None:
         assert scene.gate.block(5.0) == 5.0
-        scene.ask("a")
+        scene.queue("a")
         await asyncio.sleep(1.0)
         assert scene.gate.block(9.0) == 5.0
         assert (scene.gate.is_blocked_for(8.0), scene.gate.is_blocked_for(9.0)) == (True, False)
@@ -129,18 +172,20 @@ def test_time_alone_opens_what_it_closed() -> None:
 
 
 @pytest.mark.parametrize("is_blocked", [True, False])
-def test_whoever_gives_up_waiting_leaves_the_queue(*, is_blocked: bool) -> None:
+def test_what_is_not_wanted_any_more_leaves_the_queue(*, is_blocked: bool) -> None:
     """Those behind it move up."""
 
     async def story(scene: Scene) -> None:
         if is_blocked:
             scene.gate.block(5.0)
         else:
-            scene.ask("a", 150_000)
-        first = scene.ask("b", 100_000)
-        scene.ask("c")
+            scene.queue("a", 150_000)
+        first = scene.queue("b", 100_000)
+        scene.queue("c")
         await asyncio.sleep(1.0)
-        first.cancel()
+        assert "c" not in scene.names
+        first.is_wanted = False
+        scene.wake()
         await asyncio.sleep(10.0)
         assert scene.names[-1] == "c"
         assert "b" not in scene.names
@@ -148,67 +193,148 @@ def test_whoever_gives_up_waiting_leaves_the_queue(*, is_blocked: bool) -> None:
     play(story)
 
 
-def test_one_that_gave_up_is_passed_over() -> None:
-    """Its turn comes before it has left the queue."""
+def test_one_that_is_not_wanted_when_its_turn_comes_is_passed_over() -> None:
+    """The room that came is for the next one, and is counted once."""
 
     async def story(scene: Scene) -> None:
         for name in "ab":
-            scene.ask(name)
-        await asyncio.sleep(0)
-        third = scene.ask("c")
-        scene.ask("d")
-        await asyncio.sleep(0)
-        third.cancel()
+            scene.queue(name)
+        third = scene.queue("c")
+        scene.queue("d")
+        await all_is_quiet()
+        third.is_wanted = False
         scene.end()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert scene.names == ["a", "b", "d"]
-        assert scene.gate.limits.awaiting_answer == 2
-
-    play(story)
-
-
-def test_a_right_that_was_granted_to_one_that_gave_up_is_given_back() -> None:
-    """Granted and cancelled at one moment: nothing was sent, and the next one has it."""
-
-    async def story(scene: Scene) -> None:
-        for name in "ab":
-            scene.ask(name)
-        await asyncio.sleep(0)
-        third = scene.ask("c")
-        scene.ask("d")
-        await asyncio.sleep(0)
-        scene.end()
-        third.cancel()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await all_is_quiet()
         assert scene.names == ["a", "b", "d"]
         assert (scene.gate.limits.jobs, scene.gate.limits.operations) == (2, 2)
 
     play(story)
 
 
-def test_the_watcher_is_told_when_there_may_be_room() -> None:
-    """After an answer, after a job, at a halt and after it; not while somebody waits for the room himself."""
+def test_what_is_not_sent_after_all_takes_no_room() -> None:
+    """Its lease may have ended while it waited: nothing was sent, and the next one has the right."""
 
     async def story(scene: Scene) -> None:
-        for name in "ab":
-            scene.ask(name)
-        await asyncio.sleep(0)
-        before = scene.looks
-        scene.ask("c", 300_000)
-        await asyncio.sleep(0)
-        assert scene.looks == before
-        scene.end()
-        assert scene.looks == before
-        scene.end()
-        assert scene.looks == before + 1
-        await asyncio.sleep(0)
-        scene.gate.halt(HaltReason.UNAUTHORIZED, "no")
-        scene.gate.resume(HaltReason.UNAUTHORIZED)
-        assert scene.looks == before + 3
+        scene.queue("a")
+        scene.queue("b").is_due = False
+        scene.queue("c")
+        await all_is_quiet()
+        assert scene.names == ["a", "c"]
+        assert (scene.gate.limits.jobs, scene.gate.limits.operations, scene.gate.is_waited_for) == (2, 2, False)
 
     play(story)
+
+
+def test_it_wants_to_be_served_whenever_there_may_be_room() -> None:
+    """When it opens, after an answer, for a question, at a halt that is probed and after it."""
+
+    async def story(scene: Scene) -> None:
+        assert scene.wakes == 1
+        for name in "ab":
+            scene.queue(name)
+        await all_is_quiet()
+        scene.end()
+        assert scene.wakes == 2
+        scene.gate.told(Load.FINE, 0.0)
+        assert scene.wakes == 3
+        scene.ask("question")
+        await all_is_quiet()
+        assert scene.wakes == 4
+        scene.gate.halt(HaltReason.UNAUTHORIZED, "no")
+        assert scene.wakes == 5
+        scene.gate.resume(HaltReason.UNAUTHORIZED)
+        assert scene.wakes == 6
+        scene.gate.resume(HaltReason.UNAUTHORIZED)
+        assert scene.wakes == 6, "there was nothing to resume"
+
+    play(story)
+
+
+def test_there_is_no_room_while_others_wait_for_it() -> None:
+    """Whoever would form a batch now would only wait behind them."""
+
+    async def story(scene: Scene) -> None:
+        scene.queue("a")
+        await all_is_quiet()
+        assert (scene.gate.room, scene.gate.is_waited_for) == (1, False)
+        scene.queue("large", 300_000)
+        await all_is_quiet()
+        assert (scene.gate.room, scene.gate.is_waited_for) == (0, True)
+
+    play(story)
+
+
+# Questions
+
+
+def test_questions_go_before_requests_in_their_order() -> None:
+    """What is in progress is to end before more is begun."""
+
+    async def story(scene: Scene) -> None:
+        scene.queue("a")
+        scene.queue("b")
+        await all_is_quiet()
+        now = FakeClock().monotonic()
+        scene.gate.answered(Load.FINE, now)
+        scene.gate.block(1.0)
+        scene.gate.answered(Load.THROTTLED, now)
+        scene.queue("c")
+        for name in "xy":
+            scene.ask(name)
+        await asyncio.sleep(10.0)
+        assert scene.names == ["a", "b", "x", "y", "c"], "one at a time: since a refusal there is a rate"
+
+    play(story)
+
+
+@pytest.mark.parametrize("is_question", [True, False])
+def test_a_block_holds_for_questions_and_for_requests(*, is_question: bool) -> None:
+    """FullStory wishes to hear nothing at all."""
+
+    async def story(scene: Scene) -> None:
+        scene.gate.block(5.0)
+        if is_question:
+            scene.ask("x")
+        else:
+            scene.queue("x")
+        await asyncio.sleep(20.0)
+        assert scene.times == pytest.approx([5.0])
+
+    play(story)
+
+
+@pytest.mark.parametrize("reason", [HaltReason.UNAUTHORIZED, HaltReason.WRONG_ORG])
+def test_a_halt_keeps_nobody_from_asking(reason: HaltReason) -> None:
+    """Nor do requests that fill all room."""
+
+    async def story(scene: Scene) -> None:
+        for name in "abc":
+            scene.queue(name)
+        await all_is_quiet()
+        scene.gate.halt(reason, "no")
+        scene.ask("x")
+        await all_is_quiet()
+        assert scene.names == ["a", "b", "x"]
+
+    play(story)
+
+
+def test_a_question_that_nobody_waits_for_any_more_is_passed_over() -> None:
+    """Its partition went meanwhile."""
+
+    async def story(scene: Scene) -> None:
+        scene.gate.block(5.0)
+        first = scene.ask("x")
+        scene.ask("y")
+        await asyncio.sleep(1.0)
+        first.cancel()
+        await asyncio.sleep(5.0)
+        assert scene.names == ["y"]
+
+    play(story)
+
+
+# Halts
 
 
 def test_a_probed_halt_lets_one_through_each_interval() -> None:
@@ -218,14 +344,14 @@ def test_a_probed_halt_lets_one_through_each_interval() -> None:
         scene.gate.halt(HaltReason.UNAUTHORIZED, "no")
         scene.gate.halt(HaltReason.UNAUTHORIZED, "still no")
         for name in "ab":
-            scene.ask(name)
+            scene.queue(name)
         await asyncio.sleep(20.0)
         assert scene.names == ["a"]
         assert scene.times == pytest.approx([15.0])
         assert causes(scene.gate) == {HaltReason.UNAUTHORIZED: "still no"}
         assert scene.gate.is_blocked_for(0.0)
         scene.gate.resume(HaltReason.UNAUTHORIZED, HaltReason.FORBIDDEN)
-        await asyncio.sleep(0)
+        await all_is_quiet()
         assert scene.names == ["a", "b"]
 
     scene = play(story)
@@ -256,11 +382,11 @@ def test_some_halts_let_nothing_through_at_all(reason: HaltReason) -> None:
 
     async def story(scene: Scene) -> None:
         scene.gate.halt(reason, "no")
-        scene.ask("a")
+        scene.queue("a")
         await asyncio.sleep(3_600.0)
         assert (scene.names, scene.gate.room, scene.gate.is_blocked_for(0.0)) == ([], 0, True)
         scene.gate.resume(reason)
-        await asyncio.sleep(0)
+        await all_is_quiet()
         assert scene.names == ["a"]
 
     play(story)
@@ -337,16 +463,16 @@ def test_an_outage_is_a_halt_for_as_long_as_every_request_fails() -> None:
     async def story(scene: Scene) -> None:
         gate, begun = scene.gate, FakeClock().wall()
         for _ in range(4):
-            call = gate.responses.asked(FakeClock().monotonic(), is_question=False)
-            gate.responses.answered(call, FakeClock().monotonic(), Answer(503), is_question=False)
+            call = gate.health.asked(FakeClock().monotonic(), is_question=False)
+            gate.health.answered(call, FakeClock().monotonic(), Answer(503), is_question=False)
             await asyncio.sleep(1.0)
         gate.judge()
         halt = gate.halts[HaltReason.FULLSTORY_UNAVAILABLE]
         assert halt.cause == "FullStory answers 503 to every request"
         assert gate.room == 2, "a halt of this kind keeps nobody from trying"
         await asyncio.sleep(10.0)
-        call = gate.responses.asked(FakeClock().monotonic(), is_question=False)
-        gate.responses.answered(call, FakeClock().monotonic(), Answer(200), is_question=False)
+        call = gate.health.asked(FakeClock().monotonic(), is_question=False)
+        gate.health.answered(call, FakeClock().monotonic(), Answer(200), is_question=False)
         gate.judge()
         assert gate.halts == {}
         assert halt.since == pytest.approx(begun + 4.0)
@@ -360,8 +486,8 @@ def test_an_outage_that_turns_into_refusals_has_not_ended_and_one_that_is_forgot
     async def story(scene: Scene) -> None:
         gate, clock = scene.gate, FakeClock()
         for status in [503] * 4 + [429] * 40:
-            call = gate.responses.asked(clock.monotonic(), is_question=False)
-            gate.responses.answered(call, clock.monotonic(), Answer(status), is_question=False)
+            call = gate.health.asked(clock.monotonic(), is_question=False)
+            gate.health.answered(call, clock.monotonic(), Answer(status), is_question=False)
             await asyncio.sleep(1.0)
             gate.judge()
         assert "429" in gate.halts[HaltReason.FULLSTORY_UNAVAILABLE].cause

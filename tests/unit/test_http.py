@@ -11,11 +11,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from processor.adapters.telemetry.metrics import Metrics
-from processor.adapters.telemetry.server import POLL_LIMIT_S, TelemetryServer
+from processor.adapters.telemetry.server import POLL_LIMIT_S, ListenAddress, TelemetryServer
+from processor.engine.partition.state import PartitionState
 from processor.model.errors import ConfigurationError
 from processor.model.reasons import ACTIONS, HaltReason
 from processor.model.records import TopicPartition
-from processor.runtime.state import PartitionState, WorkerState
+from processor.runtime.state import WorkerState
 from tests.fakes.state import FACTS, IDLE, halts
 
 HOST = "127.0.0.1"
@@ -43,7 +44,12 @@ class World:
     def server(self, host: str = HOST, port: int = 0, *, fail_on_halt: bool = False) -> TelemetryServer:
         """Return a server that shows this world."""
         return TelemetryServer(
-            host, port, self.registry, lambda: self.state, lambda: "<p>page", self, fail_on_halt=fail_on_halt
+            ListenAddress(host, port),
+            self.registry,
+            lambda: self.state,
+            lambda: "<p>page",
+            self,
+            fail_on_halt=fail_on_halt,
         )
 
     def ask(self, path: str, *, fail_on_halt: bool = False) -> tuple[int, Any]:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from processor.engine.limits import Limits, LimitSettings
+from processor.engine.notices import Halted, Resumed, Retried
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.reasons import HaltReason
-from processor.runtime.account import Account, Mode, identify_account
+from processor.runtime.account import KeyAccount, Mode, identify_account
 from processor.runtime.gate import Gate
-from processor.runtime.notices import Halted, Resumed, Retried
 from tests.fakes.clock import FakeClock
 from tests.fakes.fullstory import FakeFullStory
 from tests.fakes.loop import START_S, run_virtually
@@ -34,10 +34,10 @@ class Scripted(FakeFullStory):
         return self.answers.popleft()
 
 
-def identify(*answers: Answer | NoAnswer, org_id: str | None = None) -> tuple[Account, Scripted, RecordingObserver]:
+def identify(*answers: Answer | NoAnswer, org_id: str | None = None) -> tuple[KeyAccount, Scripted, RecordingObserver]:
     """Ask until one of the answers satisfies."""
 
-    async def ask() -> tuple[Account, Scripted, RecordingObserver]:
+    async def ask() -> tuple[KeyAccount, Scripted, RecordingObserver]:
         observer, fullstory = RecordingObserver(), Scripted(*answers)
         gate = Gate(Limits(LimitSettings(), lambda: 0.5), FakeClock(), observer)
         account = await identify_account(fullstory, org_id, gate, FakeClock(), lambda: 1.0, observer)
@@ -52,7 +52,7 @@ def identify(*answers: Answer | NoAnswer, org_id: str | None = None) -> tuple[Ac
 def test_a_good_answer_is_taken_at_once(org_id: str | None) -> None:
     """A good answer is accepted at once, with or without a configured organisation."""
     account, fullstory, observer = identify(ME, org_id=org_id)
-    assert account == Account("ORG", "ARCHITECT")
+    assert account == KeyAccount("ORG", "ARCHITECT")
     assert (fullstory.asked_at, observer.notices) == ([0.0], [])
 
 
@@ -114,7 +114,7 @@ def test_an_answer_that_speaks_of_the_set_up_halts(answer: Answer, reason: HaltR
 )
 def test_batches_are_used_where_their_failures_can_be_read(mode: Mode, role: str, *, expected: bool) -> None:
     """Batches are used if the key may read job errors, unless the operator decides otherwise."""
-    assert Account("ORG", role).uses_batches(mode) is expected
+    assert KeyAccount("ORG", role).uses_batches(mode) is expected
 
 
 def test_the_halt_is_seen_while_it_lasts() -> None:

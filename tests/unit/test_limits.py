@@ -189,8 +189,8 @@ class LimitsMachine(RuleBasedStateMachine):
         assert self.now >= limits.blocked_until
         is_alone = limits.jobs == 0
         limits.sent(self.now, Cost.of_job(operations))
-        assert limits.awaiting_answer <= limits.concurrency or limits.is_halted or limits.is_broken
-        assert limits.jobs <= self.max_jobs or limits.is_halted or limits.is_broken
+        assert len(self.awaiting) < limits.concurrency or limits.is_probing
+        assert limits.jobs <= self.max_jobs or limits.is_probing
         assert is_alone or limits.operations <= self.max_operations
         self.awaiting.append((self.now, operations))
 
@@ -200,7 +200,7 @@ class LimitsMachine(RuleBasedStateMachine):
         """Any request is answered; a job goes on, other answers are final."""
         sent_at, operations = self.awaiting.pop(data.draw(st.integers(0, len(self.awaiting) - 1)))
         before = self.limits.concurrency
-        if load is Load.REFUSED:
+        if load is Load.THROTTLED:
             self.limits.block(self.now + 1, self.now)
         self.limits.answered(self.now, sent_at, load)
         after = self.limits.concurrency
@@ -238,10 +238,12 @@ class LimitsMachine(RuleBasedStateMachine):
     def counts_are_true(self) -> None:
         """What is in flight is what was sent and has not ended."""
         limits = self.limits
-        assert limits.awaiting_answer == len(self.awaiting)
         assert limits.jobs == len(self.awaiting) + len(self.in_job)
         assert limits.operations == sum(operations for _, operations in self.awaiting) + sum(self.in_job)
         assert 1 <= limits.concurrency <= self.settings.max_concurrency
+        if self.now >= limits.blocked_until and not limits.is_probing and limits.rate == math.inf:
+            room = min(self.max_jobs - limits.jobs, limits.concurrency - len(self.awaiting))
+            assert limits.room(self.now) == max(room, 0)
 
     @invariant()
     def waiting_has_an_end(self) -> None:

@@ -14,10 +14,7 @@ from typing import Any, get_args
 import pytest
 
 from processor.adapters.telemetry.logs import QUIET_S, UNTOLD, Format, LogObserver, logging_to
-from processor.engine.verdict import RetryReason
-from processor.model.reasons import DeadLetterReason, HaltReason, Kind, ReleaseReason
-from processor.model.records import TopicPartition
-from processor.runtime.notices import (
+from processor.engine.notices import (
     Answered,
     Built,
     Committed,
@@ -43,6 +40,9 @@ from processor.runtime.notices import (
     SourceTrouble,
     Throttled,
 )
+from processor.engine.verdict import RetryReason
+from processor.model.reasons import DeadLetterReason, HaltReason, Kind, ReleaseReason
+from processor.model.records import TopicPartition
 
 
 class Clock:

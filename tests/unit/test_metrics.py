@@ -16,18 +16,7 @@ from docs import generate
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import PREFIX, Definition, Distribution, Type
 from processor.adapters.telemetry.metrics import UNCOUNTED, Metrics, exposition, new_registry
-from processor.engine.verdict import RetryReason
-from processor.model.reasons import (
-    Bottleneck,
-    DeadLetterReason,
-    FilterReason,
-    HaltReason,
-    Kind,
-    PropertyRule,
-    ReleaseReason,
-)
-from processor.model.records import TopicPartition
-from processor.runtime.notices import (
+from processor.engine.notices import (
     Answered,
     Built,
     Committed,
@@ -53,8 +42,20 @@ from processor.runtime.notices import (
     SourceTrouble,
     Throttled,
 )
+from processor.engine.partition.state import PartitionState
+from processor.engine.verdict import RetryReason
+from processor.model.reasons import (
+    Bottleneck,
+    DeadLetterReason,
+    FilterReason,
+    HaltReason,
+    Kind,
+    PropertyRule,
+    ReleaseReason,
+)
+from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
-from processor.runtime.state import ActiveHalt, PartitionState, WorkerState
+from processor.runtime.state import ActiveHalt, WorkerState
 from tests.fakes.state import FACTS as SOME
 
 NOW_S = 1_700_000_000.0

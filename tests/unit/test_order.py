@@ -2,7 +2,7 @@
 
 import pytest
 
-from processor.engine.order import UserOrder
+from processor.engine.partition.order import UserOrder
 
 
 def uids(text: str) -> frozenset[str]:

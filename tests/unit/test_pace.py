@@ -168,18 +168,6 @@ def test_next_chance_is_when_there_is_room() -> None:
     assert pace.room(chance + 1e-6) >= 1
 
 
-def test_what_was_not_sent_after_all_costs_nothing() -> None:
-    """A right that is given back can be used again at once."""
-    pace = Pace(lambda: 0.5)
-    pace.sent(100.0)
-    pace.taken(105.0)
-    pace.refused(105.0, 105.0, 106.0)
-    room = pace.room(110.0)
-    pace.sent(110.0)
-    pace.unsent()
-    assert pace.room(110.0) == room
-
-
 def test_a_quiet_night_does_not_lower_the_rate_of_the_morning() -> None:
     """Successes while little was wanted do not lower the rate at the next refusal."""
     server = Server(100.0)

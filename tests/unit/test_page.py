@@ -10,19 +10,7 @@ import pytest
 from processor.adapters.telemetry.headline import duration
 from processor.adapters.telemetry.history import STEP_S, STEPS, History
 from processor.adapters.telemetry.page import RUNBOOK_PAGE, SHOWN_PARTITIONS, render
-from processor.engine.responses import Finding, Symptom
-from processor.engine.verdict import RetryReason
-from processor.model.reasons import (
-    ACTIONS,
-    Bottleneck,
-    DeadLetterReason,
-    FilterReason,
-    HaltReason,
-    Kind,
-    ReleaseReason,
-)
-from processor.model.records import TopicPartition
-from processor.runtime.notices import (
+from processor.engine.notices import (
     Committed,
     Consumed,
     DeadLetterWrite,
@@ -34,8 +22,21 @@ from processor.runtime.notices import (
     Settled,
     SourceTrouble,
 )
+from processor.engine.partition.state import Blocked, PartitionState
+from processor.engine.service_health import Diagnosis, Symptom
+from processor.engine.verdict import RetryReason
+from processor.model.reasons import (
+    ACTIONS,
+    Bottleneck,
+    DeadLetterReason,
+    FilterReason,
+    HaltReason,
+    Kind,
+    ReleaseReason,
+)
+from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
-from processor.runtime.state import Blocked, PartitionState, WorkerState
+from processor.runtime.state import WorkerState
 from tests.fakes.state import FACTS, IDLE, halts
 
 
@@ -99,12 +100,12 @@ def first_line(text: str) -> str:
             "FullStory answers 503 to every request, since 13:46:04 UTC (36 s). Nothing is lost. Next try in 4 s.",
         ),
         (
-            replace(IDLE, finding=Finding(Symptom.REFUSING, "FullStory refuses", Time.now - 5), next_try_s=0.2),
+            replace(IDLE, diagnosis=Diagnosis(Symptom.REFUSING, "FullStory refuses", Time.now - 5), next_try_s=0.2),
             "Throttled",
             "FullStory refuses, since 13:46:35 UTC (5 s). Next try in 1 s. Nothing is lost. More workers do not help",
         ),
         (
-            replace(IDLE, finding=Finding(Symptom.SLOW, "FullStory is slow", Time.now - 5)),
+            replace(IDLE, diagnosis=Diagnosis(Symptom.SLOW, "FullStory is slow", Time.now - 5)),
             "Held back",
             "FullStory is slow, since 13:46:35 UTC (5 s). Nothing is lost.",
         ),

@@ -17,7 +17,7 @@ from processor.adapters.schemas.registry import RegistrySchemas
 from processor.app.renew import ClientProperties, KeyFile, kafka_properties, registry_properties
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.errors import ConfigurationError, SourceError
-from processor.runtime.account import Account
+from processor.runtime.account import KeyAccount
 from processor.settings.client_properties import kafka_properties_in
 from processor.settings.connections import SchemaRegistrySection
 from tests.fakes.schemas import FakeRegistry
@@ -38,7 +38,7 @@ class World:
     answers: list[Answer | NoAnswer]
     org_id: str | None = "ORG"
     refusal: str | None = None
-    used: list[tuple[str, Account]] = field(default_factory=list)
+    used: list[tuple[str, KeyAccount]] = field(default_factory=list)
     log: LogCapture = field(default_factory=LogCapture)
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class World:
         assert key.authorization == ApiKey(NEW).authorization
         return self.answers.pop(0)
 
-    def _use(self, key: ApiKey, account: Account) -> None:
+    def _use(self, key: ApiKey, account: KeyAccount) -> None:
         if self.refusal is not None:
             raise ConfigurationError([self.refusal])
         self.used.append((key.authorization, account))
@@ -81,7 +81,7 @@ def test_a_new_key_that_works_is_used_once(tmp_path: Path) -> None:
     world = World(tmp_path, [me(role="STANDARD")])
     world.write(NEW)
     assert world.look(times=3) == []
-    assert world.used == [(ApiKey(NEW).authorization, Account("ORG", "STANDARD"))]
+    assert world.used == [(ApiKey(NEW).authorization, KeyAccount("ORG", "STANDARD"))]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
-"""How long to wait before the next try."""
+"""How long to wait before the next try, and when there is none."""
 
 import random
+from collections.abc import Iterable
 
 import pytest
 
-from processor.engine.retry import Backoff, RetryBudget
+from processor.engine.retry import LONGEST_PROBE_S, Backoff, Retries, RetryBudget, Suspicion
+from processor.engine.verdict import Retry, RetryReason
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,131 @@ def test_successes_earn_repeats() -> None:
     for _ in range(1_000):
         budget.succeeded()
     assert [budget.wait_s(1_000.0) for _ in range(21)] == [0.0] * 20 + [2.0]
+
+
+FAILED = Retry(RetryReason.SERVER_ERROR, 503)
+THROTTLED = Retry(RetryReason.THROTTLED, 429)
+
+
+def fail(retries: Retries, suspicion: Suspicion, moments: Iterable[float], *, is_suspect: bool = False) -> list[bool]:
+    """Let a request fail at these moments, each time a moment after another one was taken; return what is said."""
+    said = []
+    for now in moments:
+        retries.succeeded(now)
+        said.append(retries.is_poison(suspicion, FAILED, now, is_suspect=is_suspect))
+    return said
+
+
+def test_a_repeat_waits_for_its_backoff() -> None:
+    """Longer after each failure in a row, with jitter, while the budget grants it."""
+    retries = Retries(lambda: 0.5)
+    waits = [retries.delay_s(FAILED, failures, 1_000.0, is_broken=False) for failures in (1, 2, 3, 100)]
+    assert waits == [0.25, 0.5, 1.0, 15.0]
+
+
+@pytest.mark.parametrize("verdict", [THROTTLED, Retry(RetryReason.SERVER_ERROR, 503, 30.0)])
+def test_who_is_told_when_to_come_again_waits_at_the_gate(verdict: Retry) -> None:
+    """With all others; and spends nothing of the budget."""
+    retries = Retries(lambda: 0.0)
+    for _ in range(100):
+        assert retries.delay_s(verdict, 100, 1_000.0, is_broken=False) == 0.0
+    assert retries.delay_s(FAILED, 1, 1_000.0, is_broken=False) == 0.0
+
+
+def test_repeats_beyond_the_budget_wait_for_it() -> None:
+    """The longer of both waits counts; what succeeds earns."""
+    retries = Retries(lambda: 0.0)
+    waits = [retries.delay_s(FAILED, 1, 1_000.0, is_broken=False) for _ in range(22)]
+    assert waits == [0.0] * 20 + [2.0, 4.0]
+    for _ in range(10):
+        retries.succeeded(1_000.0)
+    assert retries.delay_s(FAILED, 1, 1_000.0, is_broken=False) == pytest.approx(2.0)
+
+
+def test_while_fullstory_fails_as_a_whole_a_repeat_waits_no_longer_than_a_probe() -> None:
+    """Few are let through by the gate, and they must not stay away when it is back; the budget does not matter."""
+    retries = Retries(lambda: 0.5)
+    for _ in range(100):
+        assert retries.delay_s(FAILED, 100, 1_000.0, is_broken=True) == LONGEST_PROBE_S * 0.5
+    assert retries.delay_s(FAILED, 1, 1_000.0, is_broken=True) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected_s"),
+    [
+        (Retry(RetryReason.THROTTLED, 429, 30.0), 30.0),
+        (Retry(RetryReason.THROTTLED, 429, 1.0), 1.0),
+        (Retry(RetryReason.SERVER_ERROR, 503, 0.2), 0.2),
+        (Retry(RetryReason.SERVER_ERROR, 503, 30.0), 30.0),
+        (FAILED, 0.0),
+        (Retry(RetryReason.CONNECTION), 0.0),
+    ],
+)
+def test_nobody_sends_anything_for_as_long_as_fullstory_names(verdict: Retry, expected_s: float) -> None:
+    """A failure without a time blocks nobody."""
+    assert Retries(lambda: 0.5).block_s(verdict, is_blocked=False) == expected_s
+
+
+@pytest.mark.parametrize("after_s", [None, 0.0, 0.5])
+def test_a_refusal_that_names_no_time_blocks_for_longer_each_time(after_s: float | None) -> None:
+    """For a second at least: FullStory counts in whole seconds. What succeeds begins anew."""
+    retries = Retries(lambda: 1.0)
+    refused = Retry(RetryReason.THROTTLED, 429, after_s)
+    blocks = [retries.block_s(refused, is_blocked=False) for _ in range(4)]
+    assert blocks == [1.0, 1.0, 2.0, 4.0]
+    retries.succeeded(1_000.0)
+    assert retries.block_s(refused, is_blocked=False) == 1.0
+
+
+def test_refusals_of_what_was_on_its_way_already_count_once() -> None:
+    """Nobody was to send it, and sixty at once tell no more than one."""
+    retries = Retries(lambda: 1.0)
+    assert retries.block_s(THROTTLED, is_blocked=False) == 1.0
+    for _ in range(60):
+        assert retries.block_s(THROTTLED, is_blocked=True) == 1.0
+    retries.block_s(THROTTLED, is_blocked=False)
+    assert retries.block_s(THROTTLED, is_blocked=False) == 2.0
+
+
+def test_a_request_that_fails_for_long_while_others_succeed_is_at_fault() -> None:
+    """After an hour, and no earlier."""
+    said = fail(Retries(lambda: 0.5), Suspicion(), range(0, 3_601, 100))
+    assert said == [False] * 36 + [True]
+
+
+def test_a_request_that_failed_seldom_is_no_suspect() -> None:
+    """A service that fails often and not always is no fault of a record."""
+    said = fail(Retries(lambda: 0.5), Suspicion(), range(0, 20_000, 1_000))
+    assert said == [False] * 19 + [True]
+
+
+def test_a_request_is_not_at_fault_while_nothing_else_succeeds() -> None:
+    """That is an outage; the first minute after another one was taken tells."""
+    retries, suspicion = Retries(lambda: 0.5), Suspicion()
+    for now in range(0, 10_000, 100):
+        assert not retries.is_poison(suspicion, FAILED, now, is_suspect=False)
+    retries.succeeded(10_000.0)
+    assert not retries.is_poison(suspicion, FAILED, 10_060.1, is_suspect=False)
+    assert retries.is_poison(suspicion, FAILED, 10_060.0, is_suspect=False)
+
+
+@pytest.mark.parametrize("reason", [reason for reason in RetryReason if reason is not RetryReason.SERVER_ERROR])
+def test_any_other_failure_clears_a_request_of_suspicion(reason: RetryReason) -> None:
+    """Only a 5xx may be the fault of a record, and only one after the other."""
+    retries, suspicion = Retries(lambda: 0.5), Suspicion()
+    assert not any(fail(retries, suspicion, range(0, 3_600, 100)))
+    assert not retries.is_poison(suspicion, Retry(reason), 3_600.0, is_suspect=False)
+    assert fail(retries, suspicion, range(3_700, 7_301, 100)) == [False] * 36 + [True]
+
+
+def test_a_part_of_what_failed_for_long_is_judged_within_a_minute() -> None:
+    """The hour has passed already; it still has to fail often enough."""
+    said = fail(Retries(lambda: 0.5), Suspicion(), range(0, 61, 3), is_suspect=True)
+    assert said == [False] * 20 + [True]
+
+
+def test_a_short_patience_holds_for_parts_too() -> None:
+    """Whoever waits for less than a minute does so for both."""
+    retries = Retries(lambda: 0.5, poison_after_s=19.0)
+    assert fail(retries, Suspicion(), range(20)) == [False] * 19 + [True]
+    assert fail(retries, Suspicion(), range(20), is_suspect=True) == [False] * 19 + [True]

@@ -1,14 +1,14 @@
 """FullStory's server API as the destination."""
 
 from processor.adapters.fullstory.address import base_url_of
-from processor.adapters.fullstory.client import HEADERS, FullStory, Timeouts, post_headers, post_path
+from processor.adapters.fullstory.client import HEADERS, FullStory, Transport, post_headers, post_path
 from processor.adapters.fullstory.key import ApiKey
 
 __all__ = [
     "HEADERS",
     "ApiKey",
     "FullStory",
-    "Timeouts",
+    "Transport",
     "base_url_of",
     "post_headers",
     "post_path",

@@ -67,8 +67,8 @@ def post_headers(idempotency_key: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """When a call is given up, in seconds. All of them end as `NoAnswer(TIMEOUT)`."""
+class Transport:
+    """How calls travel, and after how many seconds one is given up, which ends as `NoAnswer(TIMEOUT)`."""
 
     connect_s: float = 10.0
     """TCP alone, by address: two lost SYNs (1 s and 2 s later sent again) are survived; a dead host is noticed soon."""
@@ -76,6 +76,10 @@ class Timeouts:
     """Silence before and within an answer: a batch of 50,000 items may take long to be taken in."""
     total_s: float = 120.0
     """All of it, with name resolution, TLS, waiting for a connection and sending: 8 MiB at 1 Mbit/s take 67 s."""
+    connections: int = MAX_CONNECTIONS
+    """How many calls may be on their way; others wait for one of them to end."""
+    trust_env: bool = True
+    """Whether proxies named by the environment are used; they never are for a host on this computer."""
 
 
 @final
@@ -83,8 +87,7 @@ class FullStory:
     """FullStory's API: the `Destination` port. Made on the event loop that uses it, and closed by `async with`.
 
     `base_url` None means the data centre of the key. `allow_private` lets it be in a private network, in clear text
-    too. Proxies named by the environment are used when `trust_env` says so, and never for a host on this computer.
-    Raises `ConfigurationError` as `base_url_of` does.
+    too. Raises `ConfigurationError` as `base_url_of` does.
     """
 
     def __init__(
@@ -94,26 +97,28 @@ class FullStory:
         *,
         base_url: str | None = None,
         allow_private: bool = False,
-        connections: int = MAX_CONNECTIONS,
-        timeouts: Timeouts | None = None,
-        trust_env: bool = True,
+        transport: Transport | None = None,
     ) -> None:
         self.base_url = base_url_of(key, base_url, allow_private=allow_private)
         self._allow_private = allow_private
         self._key = key
         self._clock = clock
         self._told_time: tuple[str, float] | None = None
-        limits = timeouts or Timeouts()
+        transport = transport or Transport()
         is_open = allow_private or is_loopback(self.base_url)
         resolver = None if is_open else PublicResolver(aiohttp.DefaultResolver(), URL(self.base_url).raw_host or "")
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEP_ALIVE_S, resolver=resolver),
-            timeout=aiohttp.ClientTimeout(total=limits.total_s, sock_connect=limits.connect_s, sock_read=limits.read_s),
+            connector=aiohttp.TCPConnector(
+                limit=transport.connections, keepalive_timeout=KEEP_ALIVE_S, resolver=resolver
+            ),
+            timeout=aiohttp.ClientTimeout(
+                total=transport.total_s, sock_connect=transport.connect_s, sock_read=transport.read_s
+            ),
             headers=HEADERS,
             middlewares=(self._authorize,),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # its bound, where it has one, is not ours
-            trust_env=trust_env and not is_loopback(self.base_url),
+            trust_env=transport.trust_env and not is_loopback(self.base_url),
         )
 
     async def __aenter__(self) -> Self:

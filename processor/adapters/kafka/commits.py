@@ -10,8 +10,8 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.faults import said
 from processor.adapters.kafka.offsets import LOOK_S, Stored, committed, stored
-from processor.model.records import TopicPartition
-from processor.runtime.ports import Commit, CommitFault
+from processor.engine.commits import CommitFault
+from processor.model.records import Commit, TopicPartition
 
 COMMIT_DEADLINE_S = 30.0
 """A commit without an answer until then counts as unknown; the next one is made in its place."""
@@ -32,7 +32,7 @@ class _Call:
 
 
 @final
-class Commits:
+class CommitCalls:
     """The consumer's commits. Whose the partitions are, the caller knows: the broker would take any."""
 
     def __init__(self, consumer: Consumer, tell: Told) -> None:

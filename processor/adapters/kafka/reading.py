@@ -30,7 +30,7 @@ CONSUME_WAIT_S = 0.1
 
 
 @final
-class Reader:
+class TopicReader:
     """Reads from partitions; closed by `with`. What fails is raised as `SourceError`, in plain words.
 
     With `within_s`, all that is asked takes no longer together. One question may take half of what is left, so that one

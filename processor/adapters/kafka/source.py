@@ -29,16 +29,17 @@ from typing import Any, final
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from processor.adapters.kafka.commits import Commits
+from processor.adapters.kafka.commits import CommitCalls
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, consumer_config, refusals
 from processor.adapters.kafka.connection import GROUP_ACTION, Connection
 from processor.adapters.kafka.faults import is_fatal, said
 from processor.adapters.kafka.figures import figures
 from processor.adapters.kafka.offsets import Offsets, Start, named
+from processor.engine.partition.owner import Assignment
 from processor.model.errors import SourceError
 from processor.model.reasons import HaltReason
-from processor.model.records import Record, TopicPartition, held_bytes
-from processor.runtime.ports import Assignment, ClientFigures, Commit, Fetched, SourceFault, SourceListener
+from processor.model.records import Commit, Record, TopicPartition, held_bytes
+from processor.runtime.ports import ClientFigures, Fetched, SourceFault, SourceListener
 
 CONSUME_RECORDS = 1_000
 CONSUME_WAIT_S = 0.02
@@ -92,7 +93,7 @@ class KafkaSource:
         self._ended: asyncio.Future[None] | None = None
         # Of the consumer's thread alone:
         self._offsets: Offsets
-        self._commits: Commits
+        self._commits: CommitCalls
         self._connection = Connection(settings.bootstrap_servers)
         self._faults: dict[HaltReason, SourceFault] = {}
         self._told_faults: dict[HaltReason, SourceFault] = {}
@@ -129,7 +130,7 @@ class KafkaSource:
         with refusals():
             consumer = Consumer(consumer_config(self._settings, **callbacks), logger=LIBRDKAFKA_LOG)
         self._offsets = Offsets(consumer, self._settings, self._stopping.wait)
-        self._commits = Commits(consumer, partial(self._tell, listener.committed))
+        self._commits = CommitCalls(consumer, partial(self._tell, listener.committed))
         self._ended = self._loop.create_future()
         threading.Thread(target=self._run, args=(consumer,), name="kafka-consumer", daemon=True).start()
 

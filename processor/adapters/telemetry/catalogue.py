@@ -4,7 +4,8 @@ from enum import StrEnum
 from typing import get_args
 
 from processor.adapters.telemetry.instruments import Definition, Label, Type
-from processor.engine.journal import Fault
+from processor.engine.notices import ResumedPart
+from processor.engine.partition.journal_format import JournalFault
 from processor.engine.verdict import RetryReason
 from processor.model.errors import WriteFault
 from processor.model.reasons import (
@@ -16,7 +17,6 @@ from processor.model.reasons import (
     PropertyRule,
     ReleaseReason,
 )
-from processor.runtime.notices import ResumedPart
 
 
 def _values(closed: type[StrEnum]) -> tuple[str, ...]:
@@ -258,7 +258,7 @@ JOURNAL_IGNORED = Definition(
     "journals",
     "Journals of assigned partitions that could not be used, so that what was in flight is sent under new keys: "
     "damaged ones, those of another partition or destination, and those of a release that came later.",
-    (Label("reason", get_args(Fault)),),
+    (Label("reason", get_args(JournalFault)),),
 )
 DEAD_LETTER_WRITES = Definition(
     "dead_letter_writes_total",

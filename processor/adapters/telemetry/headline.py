@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from processor.adapters.telemetry.history import Warned
-from processor.engine.responses import Finding, Symptom
+from processor.engine.service_health import Diagnosis, Symptom
 from processor.model.reasons import OUTAGES, Bottleneck, HaltReason
 from processor.runtime.state import ActiveHalt, WorkerState
 
@@ -38,7 +38,7 @@ _SYMPTOMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class HeadlineLine:
     """A sentence or several; `anchor` is the section of the runbook that tells more, "" where none does."""
 
     text: str
@@ -51,7 +51,7 @@ class Headline:
 
     state: str
     tone: str
-    lines: Sequence[Line]
+    lines: Sequence[HeadlineLine]
 
 
 def headline(state: WorkerState, warnings: Sequence[Warned], now: float, wall_s: float) -> Headline:
@@ -85,27 +85,27 @@ def duration(seconds: float) -> str:
     return f"{whole // 86_400} d {whole % 86_400 // 3_600} h"
 
 
-def _state(state: WorkerState, now: float, wall_s: float) -> tuple[str, str, list[Line]]:
+def _state(state: WorkerState, now: float, wall_s: float) -> tuple[str, str, list[HeadlineLine]]:
     if state.is_draining:
         line = "The worker is shutting down. The next owner of its partitions continues what is in flight."
-        return "Stopping", "warn", [Line(line)]
+        return "Stopping", "warn", [HeadlineLine(line)]
     if state.halts:
         is_outage = not OUTAGES.isdisjoint(state.halts)
         return "Not delivering" if is_outage else "Halted", "bad", list(_halts(state, wall_s))
     if not state.has_joined:
-        return "Joining", "warn", [Line("The group has not assigned this worker its partitions yet.")]
-    if state.finding is not None and state.finding.symptom in _SYMPTOMS:
-        return _slowed(state, state.finding, now, wall_s)
+        return "Joining", "warn", [HeadlineLine("The group has not assigned this worker its partitions yet.")]
+    if state.diagnosis is not None and state.diagnosis.symptom in _SYMPTOMS:
+        return _slowed(state, state.diagnosis, now, wall_s)
     if state.bottleneck is not Bottleneck.NONE:
-        return "Held back", "warn", [Line(_HELD_BACK[state.bottleneck])]
+        return "Held back", "warn", [HeadlineLine(_HELD_BACK[state.bottleneck])]
     if not state.partitions:
-        return "Spare", "good", [Line("All is well. The other members of the group have all partitions.")]
+        return "Spare", "good", [HeadlineLine("All is well. The other members of the group have all partitions.")]
     if any(each.buffered_records or each.in_flight_records for each in state.partitions):
-        return "Delivering", "good", [Line("Nothing limits throughput.")]
-    return "Idle", "good", [Line("Everything is delivered.")]
+        return "Delivering", "good", [HeadlineLine("Nothing limits throughput.")]
+    return "Idle", "good", [HeadlineLine("Everything is delivered.")]
 
 
-def _halts(state: WorkerState, wall_s: float) -> Iterator[Line]:
+def _halts(state: WorkerState, wall_s: float) -> Iterator[HeadlineLine]:
     """Yield a line for each halt: what is away goes first, then the order of the list of reasons."""
     for reason in sorted(state.halts, key=lambda each: (each not in OUTAGES, list(HaltReason).index(each))):
         halt = state.halts[reason]
@@ -114,13 +114,17 @@ def _halts(state: WorkerState, wall_s: float) -> Iterator[Line]:
             parts.append("Nothing is lost.")
         if reason is HaltReason.FULLSTORY_UNAVAILABLE:
             parts += _next_try(state)
-        yield Line(" ".join([*parts, halt.action]), halt_anchor(reason))
+        yield HeadlineLine(" ".join([*parts, halt.action]), halt_anchor(reason))
 
 
-def _slowed(state: WorkerState, finding: Finding, now: float, wall_s: float) -> tuple[str, str, list[Line]]:
-    title, advice = _SYMPTOMS[finding.symptom]
-    cause = _since(finding.cause, wall_s - (now - finding.since), wall_s)
-    return title, "warn", [Line(" ".join([f"{cause}.", *_next_try(state), advice]), "segmentfullstorythrottled")]
+def _slowed(state: WorkerState, diagnosis: Diagnosis, now: float, wall_s: float) -> tuple[str, str, list[HeadlineLine]]:
+    title, advice = _SYMPTOMS[diagnosis.symptom]
+    cause = _since(diagnosis.cause, wall_s - (now - diagnosis.since), wall_s)
+    return (
+        title,
+        "warn",
+        [HeadlineLine(" ".join([f"{cause}.", *_next_try(state), advice]), "segmentfullstorythrottled")],
+    )
 
 
 def _next_try(state: WorkerState) -> list[str]:
@@ -134,8 +138,8 @@ def _since(cause: str, since: float, wall_s: float) -> str:
     return f"{begins}, since {clock} ({duration(wall_s - since)})"
 
 
-def _warning(each: Warned, wall_s: float) -> Line:
-    return Line(f"{_since(each.cause, each.since, wall_s)}. {each.action}")
+def _warning(each: Warned, wall_s: float) -> HeadlineLine:
+    return HeadlineLine(f"{_since(each.cause, each.since, wall_s)}. {each.action}")
 
 
 def halts_in_words(halts: Mapping[HaltReason, ActiveHalt]) -> dict[str, dict[str, str]]:

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
-from processor.model.reasons import DeadLetterReason
-from processor.runtime.notices import (
+from processor.engine.notices import (
     Committed,
     Consumed,
     DeadLetterWrite,
@@ -19,6 +18,7 @@ from processor.runtime.notices import (
     Settled,
     SourceTrouble,
 )
+from processor.model.reasons import DeadLetterReason
 from processor.runtime.ports import Clock
 from processor.runtime.state import WorkerState
 
@@ -46,7 +46,7 @@ class Refused(NamedTuple):
     """When the last one was written, in wall-clock seconds."""
 
 
-class Failed(NamedTuple):
+class RetriedError(NamedTuple):
     """Errors of one kind since the start of the process, of which each was retried."""
 
     what: str
@@ -66,7 +66,7 @@ class Warned(NamedTuple):
 
 
 @dataclass(slots=True)
-class Account:
+class Totals:
     """Sums of records since the start of the process."""
 
     consumed: int = 0
@@ -93,10 +93,10 @@ class History:
         self._clock = clock
         self._steps: deque[Step] = deque(maxlen=STEPS)
         self._refused: dict[DeadLetterReason, Refused] = {}
-        self._failed: dict[str, Failed] = {}
+        self._failed: dict[str, RetriedError] = {}
         self._cache: Warned | None = None
         self._log: Warned | None = None
-        self.account = Account()
+        self.totals = Totals()
         self.key: KeyKnown | None = None
         """Whose key is in use; None while FullStory has not said so."""
 
@@ -106,9 +106,9 @@ class History:
             case Settled():
                 self._settled(notice)
             case Consumed():
-                self.account.consumed += notice.records
+                self.totals.consumed += notice.records
             case Released():
-                self.account.released += notice.records
+                self.totals.released += notice.records
             case KeyKnown():
                 self.key = notice
             case SchemaCacheTrouble():
@@ -131,7 +131,7 @@ class History:
         """Return the dead letters by reason, the latest first."""
         return sorted(self._refused.values(), key=lambda each: each.last_at, reverse=True)
 
-    def failed(self) -> list[Failed]:
+    def failed(self) -> list[RetriedError]:
         """Return the errors by kind, the latest first."""
         return sorted(self._failed.values(), key=lambda each: each.last_at, reverse=True)
 
@@ -149,12 +149,12 @@ class History:
         self._log = Warned(cause, since, LOG_ACTION)
 
     def _settled(self, notice: Settled) -> None:
-        step, now, account = self._step(), self._clock.wall(), self.account
+        step, now, totals = self._step(), self._clock.wall(), self.totals
         step.delivered += notice.delivered.total()
         step.dead_lettered += notice.dead_lettered.total()
-        account.delivered += notice.delivered.total()
-        account.filtered += notice.filtered.total()
-        account.dead_lettered += notice.dead_lettered.total()
+        totals.delivered += notice.delivered.total()
+        totals.filtered += notice.filtered.total()
+        totals.dead_lettered += notice.dead_lettered.total()
         for reason, count in notice.dead_lettered.items():
             before = self._refused[reason].records if reason in self._refused else 0
             self._refused[reason] = Refused(reason, before + count, now)
@@ -178,7 +178,7 @@ class History:
 
     def _fail(self, what: str, detail: str) -> None:
         before = self._failed[what].times if what in self._failed else 0
-        self._failed[what] = Failed(what, detail, before + 1, self._clock.wall())
+        self._failed[what] = RetriedError(what, detail, before + 1, self._clock.wall())
 
     def _note_cache(self, detail: str) -> None:
         if not detail:

@@ -14,9 +14,7 @@ from typing import Any, Literal, TextIO, final
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from processor.model.reasons import OUTAGES, ReleaseReason
-from processor.model.records import TopicPartition
-from processor.runtime.notices import (
+from processor.engine.notices import (
     Answered,
     Built,
     Committed,
@@ -42,6 +40,8 @@ from processor.runtime.notices import (
     SourceTrouble,
     Throttled,
 )
+from processor.model.reasons import OUTAGES, ReleaseReason
+from processor.model.records import TopicPartition
 from processor.runtime.ports import Clock
 
 Format = Literal["json", "console"]

@@ -11,8 +11,7 @@ from prometheus_client.registry import Collector
 
 from processor.adapters.telemetry import catalogue
 from processor.adapters.telemetry.instruments import Definition, Distribution, Tally, Type, gauge
-from processor.model.reasons import Bottleneck, HaltReason, Kind
-from processor.runtime.notices import (
+from processor.engine.notices import (
     Answered,
     Built,
     Committed,
@@ -38,6 +37,7 @@ from processor.runtime.notices import (
     SourceTrouble,
     Throttled,
 )
+from processor.model.reasons import Bottleneck, HaltReason, Kind
 from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf, WorkerState
 

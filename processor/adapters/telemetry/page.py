@@ -12,11 +12,12 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from processor.adapters.telemetry.headline import RUNBOOK, Line, duration, headline, moment
-from processor.adapters.telemetry.history import STEP_S, Failed, History, Refused, Step, oldest_s
+from processor.adapters.telemetry.headline import RUNBOOK, HeadlineLine, duration, headline, moment
+from processor.adapters.telemetry.history import STEP_S, History, Refused, RetriedError, Step, oldest_s
 from processor.adapters.telemetry.metrics import Facts
+from processor.engine.partition.state import PartitionState
 from processor.model.reasons import HaltReason
-from processor.runtime.state import PartitionState, WorkerState
+from processor.runtime.state import WorkerState
 
 SHOWN_PARTITIONS = 12
 """The most interesting ones; the others are folded."""
@@ -71,7 +72,7 @@ def render(state: WorkerState, history: History, facts: Facts, now: float, wall_
     )
 
 
-def _line(line: Line) -> str:
+def _line(line: HeadlineLine) -> str:
     link = f' <a href="{RUNBOOK}#{line.anchor}">Runbook</a>' if line.anchor else ""
     return escape(line.text) + link
 
@@ -104,14 +105,14 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
 
 def _account(state: WorkerState, history: History) -> str:
     """Show the equation that always holds (law 12)."""
-    account = history.account
+    totals = history.totals
     in_flight = sum(each.buffered_records + each.in_flight_records for each in state.partitions)
     parts = [
-        ("consumed", account.consumed, "="),
-        ("delivered", account.delivered, "+"),
-        ("filtered", account.filtered, "+"),
-        ("dead-lettered", account.dead_lettered, "+"),
-        ("released", account.released, "+"),
+        ("consumed", totals.consumed, "="),
+        ("delivered", totals.delivered, "+"),
+        ("filtered", totals.filtered, "+"),
+        ("dead-lettered", totals.dead_lettered, "+"),
+        ("released", totals.released, "+"),
         ("in flight", in_flight, ""),
     ]
     return " ".join(f"<span><b>{count:,}</b> {name} {sign}</span>" for name, count, sign in parts)
@@ -135,7 +136,7 @@ def _about(history: History, facts: Facts, wall_s: float) -> str:
     return _pairs(pairs)
 
 
-def _errors(failed: Sequence[Failed], wall_s: float) -> str:
+def _errors(failed: Sequence[RetriedError], wall_s: float) -> str:
     if not failed:
         return '<p class="soft">none</p>'
     rows = "".join(

@@ -4,7 +4,7 @@ import errno
 import socket
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, NamedTuple, Self, final
 
 import orjson
 from aiohttp import web
@@ -24,14 +24,20 @@ SHUTDOWN_S = 0.5
 """For answers under way when the server stops."""
 
 
+class ListenAddress(NamedTuple):
+    """Where a server listens; port 0 means any free one."""
+
+    host: str
+    port: int
+
+
 @final
 class TelemetryServer:
     """Serves between `async with` and its end, on the event loop that enters it and that owns the worker's state."""
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        listen: ListenAddress,
         registry: CollectorRegistry,
         state_of: StateOf,
         page: Callable[[], str],
@@ -39,8 +45,7 @@ class TelemetryServer:
         *,
         fail_on_halt: bool,
     ) -> None:
-        self._host = host
-        self._port = port
+        self._listen = listen
         self._registry = registry
         self._state_of = state_of
         self._page = page
@@ -64,7 +69,7 @@ class TelemetryServer:
         """Listen; raise `ConfigurationError` where that is not possible."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
+            await web.TCPSite(self._runner, *self._listen).start()
         except OSError as error:
             await self._runner.cleanup()
             raise ConfigurationError([self._problem(error)]) from None
@@ -76,12 +81,13 @@ class TelemetryServer:
         await self._runner.cleanup()
 
     def _problem(self, error: OSError) -> str:
+        host, port = self._listen
         if error.errno == errno.EADDRINUSE:
-            return f"PROCESSOR_HTTP__PORT: port {self._port} of {self._host} is in use: choose another"
+            return f"PROCESSOR_HTTP__PORT: port {port} of {host} is in use: choose another"
         if error.errno == errno.EACCES:
-            return f"PROCESSOR_HTTP__PORT: port {self._port} needs a privilege: choose one above 1023"
+            return f"PROCESSOR_HTTP__PORT: port {port} needs a privilege: choose one above 1023"
         detail = error.strerror if isinstance(error, socket.gaierror) else str(error)
-        return f"PROCESSOR_HTTP__HOST: cannot listen on {self._host}: {detail}; for example: 0.0.0.0"
+        return f"PROCESSOR_HTTP__HOST: cannot listen on {host}: {detail}; for example: 0.0.0.0"
 
     async def _index(self, _request: web.Request) -> web.Response:
         return web.Response(text=self._page(), content_type="text/html", headers=HEADERS)

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from processor.adapters.kafka.facts import Cluster, Group, Topic, ask
 from processor.adapters.kafka.offsets import Stored
-from processor.adapters.kafka.reading import Reader, latest
+from processor.adapters.kafka.reading import TopicReader, latest
 from processor.app.parts import kafka_settings
 from processor.commands.check import findings
 from processor.commands.check.checklist import GROUP, LETTERS, RECORDS, TOPICS, Checklist
@@ -49,7 +49,7 @@ def _ask_kafka(checklist: Checklist) -> Sample | None:
         return None
     checklist.add(of_cluster(settings.kafka, cluster), TOPICS, LETTERS)
     readable = [name for name in kafka.topics if (topic := cluster.topics.get(name)) and topic.may_read is not False]
-    with Reader(kafka, checklist.left_s() - EXPLAIN_S) as reader:
+    with TopicReader(kafka, checklist.left_s() - EXPLAIN_S) as reader:
         try:
             held = reader.available([each for topic in readable for each in reader.partitions(topic)])
         except SourceError as error:

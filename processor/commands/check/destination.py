@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from processor.adapters.clock import SystemClock
-from processor.adapters.fullstory import ApiKey, FullStory, Timeouts
+from processor.adapters.fullstory import ApiKey, FullStory, Transport
 from processor.commands.check import findings
 from processor.commands.check.checklist import CLOCK, Checklist
 from processor.commands.check.findings import Found, Level
 from processor.commands.check.probe import probe
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry, RetryReason
-from processor.runtime.account import Account, judge
+from processor.runtime.account import KeyAccount, judge
 from processor.settings import Settings
 
 MAX_SKEW_S = 60.0
@@ -20,10 +20,10 @@ async def check_fullstory(checklist: Checklist, *, probes: bool) -> None:
     """Check the key, its account and FullStory's clock; `probes` allows to write to FullStory."""
     own, clock = checklist.settings.fullstory, SystemClock()
     key, within_s = ApiKey(own.api_key.get_secret_value()), checklist.left_s()
-    timeouts = Timeouts(connect_s=within_s, read_s=within_s, total_s=within_s)
+    transport = Transport(connect_s=within_s, read_s=within_s, total_s=within_s)
     with checklist.reporting():
         async with FullStory(
-            key, clock, base_url=own.base_url, allow_private=own.allow_private, timeouts=timeouts
+            key, clock, base_url=own.base_url, allow_private=own.allow_private, transport=transport
         ) as destination:
             account = list(of_account(checklist.settings, await destination.me()))
             checklist.add(account)
@@ -39,10 +39,10 @@ def of_account(settings: Settings, answer: Answer | NoAnswer) -> Iterator[Found]
     account = judge(answer)
     expected = settings.fullstory.org_id
     match account:
-        case Account() if expected not in (None, account.org_id):
+        case KeyAccount() if expected not in (None, account.org_id):
             seen = f"the key is of organisation {account.org_id}, PROCESSOR_FULLSTORY__ORG_ID is {expected}"
             yield Found(findings.FULLSTORY_WRONG_ORG, seen)
-        case Account():
+        case KeyAccount():
             yield from _of_role(settings, account)
         case Retry():
             cause = "timed out" if account.reason is RetryReason.TIMEOUT else account.detail
@@ -54,7 +54,7 @@ def of_account(settings: Settings, answer: Answer | NoAnswer) -> Iterator[Found]
             assert_never(account)
 
 
-def _of_role(settings: Settings, account: Account) -> Iterator[Found]:
+def _of_role(settings: Settings, account: KeyAccount) -> Iterator[Found]:
     mode = settings.delivery.mode
     sends = "requests of many items" if account.uses_batches(mode) else "one request for each record"
     seen = f"organisation {account.org_id}, role {account.role}; PROCESSOR_DELIVERY__MODE={mode}: {sends}"

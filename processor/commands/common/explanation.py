@@ -9,7 +9,7 @@ import orjson
 
 from processor.commands.common.letter import LetterHeaders, letter_of
 from processor.commands.common.next_steps import BY_FULLSTORY, NEXT_STEPS, REDRIVE
-from processor.commands.common.post import Post, posts_of
+from processor.commands.common.post import ShownPost, posts_of
 from processor.events.avro import Reader, decode, reader_of
 from processor.events.framing import SCHEMA_HEADER, Fingerprint, SchemaId, header_of, kind_of, schema_ids
 from processor.events.json_text import parse_json
@@ -61,7 +61,7 @@ class Explanation:
     """Decoded as a whole, as far as that is possible."""
     outcome: Verdict
     reason: str | None
-    requests: Sequence[Post]
+    requests: Sequence[ShownPost]
     notes: Sequence[Remark]
     letter: LetterHeaders | None
 

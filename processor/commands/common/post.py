@@ -16,7 +16,7 @@ KEY_TO_COME = "(made of the request and a random number when it is planned)"
 _EPOCH = "1970-01-01T00:00:00.000Z"
 
 
-class Post(NamedTuple):
+class ShownPost(NamedTuple):
     """One request, of one item."""
 
     path: str
@@ -29,7 +29,9 @@ class Post(NamedTuple):
         return bool(orjson.loads(self.body).get("timestamp") == _EPOCH)
 
 
-def posts_of(payload: Payload) -> Sequence[Post]:
+def posts_of(payload: Payload) -> Sequence[ShownPost]:
     """Return a POST for each item. An item alone uses the endpoint of one item, in every mode."""
     headers = {**HEADERS, **post_headers(KEY_TO_COME), "Authorization": MASKED_KEY}
-    return [Post(post_path(kind, batch=False), headers, item.body) for kind in Kind for item in payload.items(kind)]
+    return [
+        ShownPost(post_path(kind, batch=False), headers, item.body) for kind in Kind for item in payload.items(kind)
+    ]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, final
 
+from processor.engine.notices import Answered, Consumed, Notice, Rebalanced, Redelivered, Released, Retried, Settled
 from processor.engine.verdict import RetryReason
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind
-from processor.runtime.notices import Answered, Consumed, Notice, Rebalanced, Redelivered, Released, Retried, Settled
 
 RECENT = 2_000
 """How many of the records delivered last make up the freshness shown."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, final
 
 from processor.adapters.kafka.config import KafkaSettings
-from processor.adapters.kafka.reading import Reader
+from processor.adapters.kafka.reading import TopicReader
 from processor.commands.common.explanation import NO_TIME, Input
 from processor.commands.explain.avro_file import SCHEMA_ID, AvroFile
 from processor.events.json_text import INVALID, parse_json
@@ -58,7 +58,7 @@ def of_file(path: str) -> Inputs:
 
 def of_topic(settings: KafkaSettings, partition: TopicPartition, offset: int, count: int) -> Inputs:
     """Return records of a topic; raises `SourceError`."""
-    with Reader(settings) as reader:
+    with TopicReader(settings) as reader:
         records = reader.read(partition, offset, count)
     return Inputs(Input(f"{partition} at {record.offset}", record) for record in records)
 

@@ -38,7 +38,7 @@ _SETTLED, _UNPLANNED = "=-"
 _HEX = re.compile(r"[0-9a-f]{1,16}\Z")
 
 
-class State(StrEnum):
+class EntryState(StrEnum):
     """How far an entry has come."""
 
     PLANNED = "p"
@@ -59,7 +59,7 @@ class Entry:
     items: int
     digest: str
     """Of the request's body."""
-    state: State = State.PLANNED
+    state: EntryState = EntryState.PLANNED
     attempt: int = 0
     """Counts the keys that were used up."""
     until: int | None = None
@@ -70,12 +70,12 @@ class Entry:
     @property
     def is_followed(self) -> bool:
         """Whether its job is known."""
-        return self.state is State.ACCEPTED and self.job_id is not None
+        return self.state is EntryState.ACCEPTED and self.job_id is not None
 
     @property
     def is_out(self) -> bool:
         """Whether nothing of it is to be sent, as far as is known."""
-        return self.state is State.DONE or self.is_followed
+        return self.state is EntryState.DONE or self.is_followed
 
 
 @dataclass(slots=True, eq=False)
@@ -97,22 +97,22 @@ class Plan:
         self.revision += 1
 
 
-class Settled(NamedTuple):
+class SettledRange(NamedTuple):
     """A range that needs nothing more."""
 
     end: int
 
 
-class Unplanned(NamedTuple):
+class UnplannedRange(NamedTuple):
     """A range of which nothing was ever sent."""
 
     end: int
 
 
-Range = Plan | Settled | Unplanned
+Range = Plan | SettledRange | UnplannedRange
 
 
-class Owner(NamedTuple):
+class JournalId(NamedTuple):
     """Whose journal it is; one of another owner says nothing about this partition or this destination."""
 
     place: str
@@ -128,11 +128,13 @@ class Written(NamedTuple):
     plans: Sequence[Plan]
 
 
-Fault = Literal["corrupt", "foreign", "newer"]
+JournalFault = Literal["corrupt", "foreign", "newer"]
 """Why metadata is not read: damaged, of another tool, partition or destination, or of a release that came later."""
 
 
-def encode(owner: Owner, base: int, ranges: Iterable[Range], limit: int, reserve: int = JOB_ID_BYTES) -> Written | None:
+def encode(
+    owner: JournalId, base: int, ranges: Iterable[Range], limit: int, reserve: int = JOB_ID_BYTES
+) -> Written | None:
     """Write down as many ranges as fit into `limit` bytes, oldest first; None when those that must be there do not.
 
     Room is kept for the job ids to come. Plans that Kafka holds already and ranges that are settled are always written;
@@ -168,7 +170,12 @@ def encode(owner: Owner, base: int, ranges: Iterable[Range], limit: int, reserve
 
 
 def has_room_for(
-    entries: Iterable[Entry], owner: Owner, base: int, ranges: Iterable[Range], limit: int, reserve: int = JOB_ID_BYTES
+    entries: Iterable[Entry],
+    owner: JournalId,
+    base: int,
+    ranges: Iterable[Range],
+    limit: int,
+    reserve: int = JOB_ID_BYTES,
 ) -> bool:
     """Say whether entries could be added to those that Kafka holds, with their job ids to come."""
     merged = list(_merged(ranges))
@@ -179,7 +186,7 @@ def has_room_for(
     return size + sum(1 + len(_entry_text(entry, base, None)) + reserve for entry in entries) <= limit
 
 
-def decode(text: str, owner: Owner, base: int) -> list[Range] | Fault:
+def decode(text: str, owner: JournalId, base: int) -> list[Range] | JournalFault:
     """Read what was committed at `base`; nothing was planned where the text is empty."""
     if not text:
         return []
@@ -212,13 +219,13 @@ class _Line(NamedTuple):
         return 1 + len(self.text) + reserve * self.ids_to_come
 
 
-def _head(owner: Owner, base: int) -> str:
+def _head(owner: JournalId, base: int) -> str:
     return ",".join((_VERSION, *owner, _hex(base)))
 
 
 def _owed(ranges: Sequence[Range]) -> int:
     """Count the ranges up to the last one of which something may have been sent."""
-    sent = [number for number, each in enumerate(ranges, 1) if isinstance(each, Settled) or _is_held(each)]
+    sent = [number for number, each in enumerate(ranges, 1) if isinstance(each, SettledRange) or _is_held(each)]
     return sent[-1] if sent else 0
 
 
@@ -241,13 +248,13 @@ def _merged(ranges: Iterable[Range]) -> Iterable[Range]:
 def _line(each: Range, start: int) -> _Line:
     length = _hex(each.end - start)
     if not isinstance(each, Plan):
-        text = (_SETTLED if isinstance(each, Settled) else _UNPLANNED) + length
+        text = (_SETTLED if isinstance(each, SettledRange) else _UNPLANNED) + length
         return _Line(text, text, 0)
     head = f"{length},{urlsafe_b64encode(each.nonce).rstrip(b'=').decode()},{_hex(each.at_s)}"
     return _Line(
         "|".join((head, *(_entry_text(entry, start, entry.job_id) for entry in each.entries))),
         "|".join((head, *(_entry_text(entry, start, None) for entry in each.entries))),
-        sum(entry.state is State.PLANNED for entry in each.entries),
+        sum(entry.state is EntryState.PLANNED for entry in each.entries),
     )
 
 
@@ -261,7 +268,7 @@ def _entry_text(entry: Entry, start: int, job_id: str | None) -> str:
 def _range(line: str, start: int) -> Range:
     if line[0] in (_SETTLED, _UNPLANNED):
         end = start + _length(line[1:])
-        return Settled(end) if line[0] == _SETTLED else Unplanned(end)
+        return SettledRange(end) if line[0] == _SETTLED else UnplannedRange(end)
     head, *entries = line.split("|")
     length, nonce, at_s, *_ = head.split(",")
     key = urlsafe_b64decode(nonce + "==")
@@ -277,7 +284,7 @@ def _entry(text: str, start: int) -> Entry:
         kind=_KINDS[head[0]],
         items=_number(items),
         digest=digest,
-        state=State(head[1]),
+        state=EntryState(head[1]),
         attempt=_number(head[2:]),
         until=start + _length(until) if until else None,
         job_id=unquote(job_id, errors="surrogatepass") or None,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from processor.engine.journal import Fault
+from processor.engine.partition.journal_format import JournalFault
 from processor.engine.verdict import RetryReason
 from processor.model.errors import WriteFault
 from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind, PropertyRule, ReleaseReason
@@ -121,7 +121,7 @@ class JournalIgnored:
     """What was committed with a partition's offset is no journal of ours: what was in flight is sent anew."""
 
     partition: TopicPartition
-    fault: Fault
+    fault: JournalFault
 
 
 @dataclass(frozen=True, slots=True)

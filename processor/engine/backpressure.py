@@ -10,15 +10,15 @@ from typing import NamedTuple
 from processor.model.records import TopicPartition
 
 
-class Demand(NamedTuple):
+class PartitionLoad(NamedTuple):
     """One partition: what it holds with all that is going to be made of it, and whether it is paused."""
 
     bytes: int
     is_paused: bool
 
 
-def balance(
-    demands: Mapping[TopicPartition, Demand], budget_bytes: int, exempt: TopicPartition | None
+def pauses(
+    demands: Mapping[TopicPartition, PartitionLoad], budget_bytes: int, exempt: TopicPartition | None
 ) -> dict[TopicPartition, bool]:
     """Return the partitions to pause (True) and to resume (False); `exempt` is read in any case."""
     high = budget_bytes // max(len(demands), 1)

@@ -1,4 +1,4 @@
-"""The state of one owned partition: what is buffered, what is in flight, what may be committed.
+"""The offsets of one partition as a queue of ranges: what is buffered, what is in flight, what may be committed.
 
 Rules:
 
@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from operator import itemgetter
 
-from processor.engine.journal import Plan, Range, Settled, Unplanned
-from processor.model.records import OffsetRange, Record, TopicPartition, held_bytes
+from processor.engine.partition.journal_format import Plan, Range, SettledRange, UnplannedRange
+from processor.model.records import OffsetRange, Record, held_bytes
 
 BYTES_PER_RECORD_BYTE = 3
 """A record on its way is held as itself, as its item's body, and as that body's copy within a request."""
@@ -66,18 +66,15 @@ class _Arrival:
 
 
 @dataclass(slots=True, eq=False)
-class Partition:
-    """One owned partition, from assignment to revoke; owned by the event loop's thread."""
+class RangeQueue:
+    """From assignment to the end of the epoch."""
 
-    id: TopicPartition
-    epoch: int
     position: int
     """The next offset to batch."""
     buffered_records: int = 0
     buffered_bytes: int = 0
     open_records: int = 0
     open_bytes: int = 0
-    paused: bool = True
     _arrivals: deque[_Arrival] = field(default_factory=deque)
     _open: deque[OpenRange] = field(default_factory=deque)
     _journal: deque[Range] = field(default_factory=deque)
@@ -185,7 +182,7 @@ class Partition:
 
     def settle(self, opened: OpenRange) -> None:
         """The range is settled: every record of it is delivered, filtered, or its dead letter is acknowledged."""
-        assert not opened.settled, f"{self.id} {opened.range} settles twice"
+        assert not opened.settled, f"{opened.range} settles twice"
         opened.settled = True
         self.open_records -= len(opened.records)
         self.open_bytes -= opened.bytes
@@ -196,9 +193,9 @@ class Partition:
         """Give what the journal is to tell: every range from the lowest unsettled offset on, as far as any is known."""
         for opened in self._open:
             if opened.settled:
-                yield Settled(opened.range.end)
+                yield SettledRange(opened.range.end)
             else:
-                yield opened.plan or Unplanned(opened.range.end)
+                yield opened.plan or UnplannedRange(opened.range.end)
         yield from self._journal
 
     def _trim(self) -> None:
@@ -207,7 +204,7 @@ class Partition:
 
     def _pass_over(self) -> None:
         """Go past ranges that are settled."""
-        while self._journal and isinstance(self._journal[0], Settled):
+        while self._journal and isinstance(self._journal[0], SettledRange):
             end = self._journal.popleft().end
             self._open.append(OpenRange(OffsetRange(self.position, end), {}, 0, settled=True))
             self.position = end
@@ -219,7 +216,7 @@ class Partition:
             return True
         for each in self._journal:
             if offset < each.end:
-                return isinstance(each, Settled)
+                return isinstance(each, SettledRange)
         return False
 
     def _has(self, end: int) -> bool:

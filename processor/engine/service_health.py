@@ -1,6 +1,6 @@
 """What FullStory's answers say of the service as a whole: it works, or it fails, refuses or is slow, and since when.
 
-One good answer ends every finding: requests that fail now and then are retried and counted, and no finding.
+One good answer ends every diagnosis: requests that fail now and then are retried and counted, and call for none.
 """
 
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class Symptom(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """`cause` is a clause without a full stop; `since` is monotonic."""
 
     symptom: Symptom
@@ -87,17 +87,17 @@ class _Streak:
             self.waits_until = max(self.waits_until, now + wait_s)
         self.cause = _cause(answer, self.what)
 
-    def finding(self, now: float) -> Finding | None:
+    def diagnosis(self, now: float) -> Diagnosis | None:
         is_refusing = self.last_at - self.failed_at > FAILURES_MATTER_S
         least = LEAST_REFUSALS if is_refusing else LEAST_FAILURES
         is_long = self.answers >= least and now - self.since >= LEAST_S and now - self.last_at <= FORGET_AFTER_S
         if not is_long and now > self.waits_until + WAIT_GRACE_S:
             return None
-        return Finding(Symptom.REFUSING if is_refusing else Symptom.FAILING, self.cause, self.since)
+        return Diagnosis(Symptom.REFUSING if is_refusing else Symptom.FAILING, self.cause, self.since)
 
 
 @dataclass(slots=True)
-class Responses:
+class ServiceHealth:
     """Told of each call to FullStory and of its answer. Questions about jobs are judged apart from all else."""
 
     _count: int = 0
@@ -134,9 +134,9 @@ class Responses:
         for streak in (self._requests, self._questions):
             streak.calls.pop(call, None)
 
-    def finding(self, now: float) -> Finding | None:
+    def diagnosis(self, now: float) -> Diagnosis | None:
         """Return what is wrong at this moment; what stops delivery goes before what only delays it."""
-        found = [each for streak in (self._requests, self._questions) if (each := streak.finding(now))]
+        found = [each for streak in (self._requests, self._questions) if (each := streak.diagnosis(now))]
         if found:
             return min(found, key=lambda each: (each.symptom.value, each.since))
         return self._slowness(now)
@@ -144,14 +144,14 @@ class Responses:
     def _streak(self, *, is_question: bool) -> _Streak:
         return self._questions if is_question else self._requests
 
-    def _slowness(self, now: float) -> Finding | None:
+    def _slowness(self, now: float) -> Diagnosis | None:
         since = self._slow_since
         if since is not None and not self._requests.calls and now - self._slow_at > FORGET_SLOW_AFTER_S:
             since = self._slow_since = None
         oldest = min(self._requests.calls.values(), default=now)
         if now - oldest >= SLOW_S:
             since = oldest if since is None else min(since, oldest)
-        return None if since is None else Finding(Symptom.SLOW, "FullStory takes long to answer", since)
+        return None if since is None else Diagnosis(Symptom.SLOW, "FullStory takes long to answer", since)
 
 
 def _is_bad(answer: Answer | NoAnswer) -> bool:

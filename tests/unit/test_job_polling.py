@@ -2,7 +2,7 @@
 
 import pytest
 
-from processor.engine.polling import PollSchedule
+from processor.engine.job_polling import PollSchedule
 from processor.model.reasons import Kind
 
 

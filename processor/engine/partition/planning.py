@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from processor.engine.digest import digest
-from processor.engine.journal import Entry, Plan, State
+from processor.engine.partition.journal_format import Entry, EntryState, Plan
 from processor.events.payload import Item, Payload, request_body
 from processor.model.reasons import Kind
 
@@ -29,7 +29,9 @@ def new_entry(
     """Plan a request that was never sent; one of a single item goes to the endpoint for single items."""
     uids = {item.uid for item in items}
     is_singly = not is_batch or len(items) == 1 or (kind is Kind.USER and len(uids) < len(items))
-    return Entry(kind, len(items), _digest(items), State.SINGLY if is_singly else State.PLANNED, attempt, until)
+    return Entry(
+        kind, len(items), _digest(items), EntryState.SINGLY if is_singly else EntryState.PLANNED, attempt, until
+    )
 
 
 def cut(entries: Sequence[Entry], items: Sequence[Item]) -> list[Sequence[Item]]:
@@ -45,7 +47,9 @@ def cut(entries: Sequence[Entry], items: Sequence[Item]) -> list[Sequence[Item]]
 def resume(plan: Plan, payload: Payload, wall_s: float, nonce: bytes, *, is_batch: bool) -> int:
     """Fit a plan to what its records are now; return how many of them are sent anew.
 
-    A body is part of its key, so a body that differs has a new key by itself; a nonce that is too old is replaced.
+    A body is part of its key, so a body that differs has a new key by itself. A nonce that is too old is replaced, but
+    for a plan with a job to follow, whose request may have to be sent again under it: then every other key of the plan
+    is renewed, and counted, before its first POST.
     """
     is_young = wall_s - plan.at_s < KEY_TRUST_S
     fitted: list[Entry] = []
@@ -56,19 +60,22 @@ def resume(plan: Plan, payload: Payload, wall_s: float, nonce: bytes, *, is_batc
         keeps = [entry.is_out or (is_young and _is_same(entry, own)) for entry, own in owners]
         if not entries or (kind is Kind.USER and len(entries) > 1 and not all(keeps)):
             # Merged otherwise, an item may stand in another entry than before. Users are upserts: all are sent anew.
-            fitted += [new_entry(kind, items, is_batch=is_batch)] if items else []
+            attempt = max((entry.attempt for entry in entries), default=0)
+            fitted += [new_entry(kind, items, is_batch=is_batch, attempt=attempt)] if items else []
             sent_anew += _records(items) if entries else 0
             continue
         for (entry, own), is_kept in zip(owners, keeps, strict=True):
             if is_kept:
                 fitted.append(entry)
             elif own:
-                fitted.append(new_entry(kind, own, is_batch=is_batch, until=entry.until))
+                fitted.append(new_entry(kind, own, is_batch=is_batch, attempt=entry.attempt, until=entry.until))
                 sent_anew += _records(own)
     if fitted != plan.entries:
         plan.entries = fitted
         plan.revise()
         if not is_young:
+            if any(entry.is_followed for entry in fitted):
+                return 0
             plan.nonce, plan.at_s = nonce, int(wall_s)
     return sent_anew
 

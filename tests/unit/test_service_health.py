@@ -2,7 +2,7 @@
 
 import pytest
 
-from processor.engine.responses import (
+from processor.engine.service_health import (
     FAILURES_MATTER_S,
     FORGET_AFTER_S,
     FORGET_SLOW_AFTER_S,
@@ -10,8 +10,8 @@ from processor.engine.responses import (
     LEAST_REFUSALS,
     LEAST_S,
     SLOW_S,
-    Finding,
-    Responses,
+    Diagnosis,
+    ServiceHealth,
     Symptom,
 )
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
@@ -23,7 +23,7 @@ class Service:
     """Calls that are answered at once, on a clock that a test turns."""
 
     def __init__(self) -> None:
-        self.responses = Responses()
+        self.responses = ServiceHealth()
         self.now = 1_000.0
 
     def answer(self, *answers: Answer | NoAnswer, is_question: bool = False, took_s: float = 0.0) -> None:
@@ -35,9 +35,9 @@ class Service:
             self.now += 1.0
 
     @property
-    def finding(self) -> Finding | None:
+    def diagnosis(self) -> Diagnosis | None:
         """What is wrong by now."""
-        return self.responses.finding(self.now)
+        return self.responses.diagnosis(self.now)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_failures_in_a_row_are_an_outage_that_began_with_the_first(answer: Answe
     service = Service()
     service.answer(FINE, *[answer] * LEAST_FAILURES)
 
-    assert service.finding == Finding(Symptom.FAILING, cause, 1_001.0)
+    assert service.diagnosis == Diagnosis(Symptom.FAILING, cause, 1_001.0)
 
 
 def test_too_few_failures_or_too_soon_say_nothing() -> None:
@@ -64,12 +64,12 @@ def test_too_few_failures_or_too_soon_say_nothing() -> None:
     for _ in range(100):
         call = service.responses.asked(service.now, is_question=False)
         service.responses.answered(call, service.now, FAILED, is_question=False)
-    assert service.finding is None
+    assert service.diagnosis is None
 
     few = Service()
     few.answer(*[FAILED] * (LEAST_FAILURES - 1))
     few.now += LEAST_S
-    assert few.finding is None
+    assert few.diagnosis is None
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 409, 413, 422])
@@ -77,18 +77,18 @@ def test_an_answer_that_speaks_of_the_request_ends_an_outage(status: int) -> Non
     """A refusal of the request itself ends an outage: the service works."""
     service = Service()
     service.answer(*[FAILED] * 10)
-    assert service.finding is not None
+    assert service.diagnosis is not None
     service.answer(Answer(status))
 
-    assert service.finding is None
+    assert service.diagnosis is None
 
 
 def test_refusals_are_no_outage() -> None:
-    """Two answers of 429 in a row are a finding of their own, not an outage."""
+    """Two answers of 429 in a row are a diagnosis of their own, not an outage."""
     service = Service()
     service.answer(*[REFUSED] * LEAST_REFUSALS)
 
-    assert service.finding == Finding(
+    assert service.diagnosis == Diagnosis(
         Symptom.REFUSING, "FullStory refuses every request with 429 (too many requests)", 1_000.0
     )
 
@@ -97,12 +97,12 @@ def test_one_refusal_hides_no_outage() -> None:
     """A single refusal before or during an outage does not hide it; refusals alone for long end it."""
     service = Service()
     service.answer(REFUSED, *[FAILED] * LEAST_FAILURES)
-    assert service.finding is not None
-    assert service.finding.symptom is Symptom.FAILING
+    assert service.diagnosis is not None
+    assert service.diagnosis.symptom is Symptom.FAILING
     service.answer(REFUSED)
-    assert service.finding.symptom is Symptom.FAILING
+    assert service.diagnosis.symptom is Symptom.FAILING
     service.answer(*[REFUSED] * (int(FAILURES_MATTER_S) + 1))
-    later = service.finding
+    later = service.diagnosis
     assert later is not None
     assert later.symptom is Symptom.REFUSING
 
@@ -113,11 +113,11 @@ def test_a_long_wait_outlasts_the_answer_to_an_earlier_request() -> None:
     early = service.responses.asked(service.now, is_question=False)
     service.answer(Answer(503, None, 3_600.0))
     service.responses.answered(early, service.now, FINE, is_question=False)
-    assert service.finding == Finding(Symptom.FAILING, "FullStory answers 503 to every request", 1_000.0)
+    assert service.diagnosis == Diagnosis(Symptom.FAILING, "FullStory answers 503 to every request", 1_000.0)
     service.now += 3_000.0
-    assert service.finding is not None, "the wait goes on"
+    assert service.diagnosis is not None, "the wait goes on"
     service.answer(FINE)
-    assert service.finding is None
+    assert service.diagnosis is None
 
 
 def test_questions_about_jobs_are_judged_apart() -> None:
@@ -127,8 +127,8 @@ def test_questions_about_jobs_are_judged_apart() -> None:
         service.answer(FINE)
         service.answer(FAILED, is_question=True)
 
-    assert service.finding is not None
-    assert service.finding.cause == "FullStory answers 503 to every question about a job"
+    assert service.diagnosis is not None
+    assert service.diagnosis.cause == "FullStory answers 503 to every question about a job"
 
 
 def test_what_stops_delivery_goes_before_what_delays_it() -> None:
@@ -136,29 +136,29 @@ def test_what_stops_delivery_goes_before_what_delays_it() -> None:
     service = Service()
     service.answer(*[FAILED] * LEAST_FAILURES, took_s=SLOW_S)
 
-    assert service.finding is not None
-    assert service.finding.symptom is Symptom.FAILING
+    assert service.diagnosis is not None
+    assert service.diagnosis.symptom is Symptom.FAILING
 
 
 def test_a_request_that_waits_for_long_is_told_of_before_its_answer() -> None:
-    """A request without an answer for long is a finding since it was sent."""
+    """A request without an answer for long is a diagnosis since it was sent."""
     service = Service()
     service.responses.asked(service.now, is_question=False)
     service.now += SLOW_S - 0.1
-    assert service.finding is None
+    assert service.diagnosis is None
     service.now += 1.0
 
-    assert service.finding == Finding(Symptom.SLOW, "FullStory takes long to answer", 1_000.0)
+    assert service.diagnosis == Diagnosis(Symptom.SLOW, "FullStory takes long to answer", 1_000.0)
 
 
 def test_slow_answers_are_a_finding_until_a_fast_one() -> None:
-    """Slow answers are a finding from the first slow one to the next fast one."""
+    """Slow answers are a diagnosis from the first slow one to the next fast one."""
     service = Service()
     service.answer(FINE, took_s=SLOW_S + 1)
     service.answer(FINE, took_s=SLOW_S + 1)
-    assert service.finding == Finding(Symptom.SLOW, "FullStory takes long to answer", 1_000.0)
+    assert service.diagnosis == Diagnosis(Symptom.SLOW, "FullStory takes long to answer", 1_000.0)
     service.answer(FINE)
-    assert service.finding is None
+    assert service.diagnosis is None
 
 
 def test_questions_may_take_their_time_and_a_call_that_was_given_up_waits_no_more() -> None:
@@ -168,7 +168,7 @@ def test_questions_may_take_their_time_and_a_call_that_was_given_up_waits_no_mor
     service.responses.dropped(service.responses.asked(service.now, is_question=False))
     service.now += 10 * SLOW_S
 
-    assert service.finding is None
+    assert service.diagnosis is None
 
 
 def test_what_was_long_ago_is_forgotten() -> None:
@@ -176,7 +176,7 @@ def test_what_was_long_ago_is_forgotten() -> None:
     service = Service()
     service.answer(*[FAILED] * 5)
     service.now += FORGET_AFTER_S + 1
-    assert service.finding is None
+    assert service.diagnosis is None
     assert not service.responses.is_well
     service.answer(FINE)
     assert service.responses.is_well
@@ -186,19 +186,19 @@ def test_slowness_is_forgotten_soon_where_nothing_is_sent_and_never_while_it_goe
     """Slowness is forgotten some time after the last slow answer."""
     service = Service()
     service.answer(*[FINE] * 100, took_s=SLOW_S + 1)
-    assert service.finding is not None
+    assert service.diagnosis is not None
     service.now += FORGET_SLOW_AFTER_S
-    assert service.finding is None
+    assert service.diagnosis is None
 
 
 @pytest.mark.parametrize(("status", "symptom"), [(429, Symptom.REFUSING), (503, Symptom.FAILING)])
 def test_one_answer_that_asks_for_a_long_wait_is_a_finding_at_once(status: int, symptom: Symptom) -> None:
-    """One long Retry-After is a finding at once, since nothing is sent that could show another."""
+    """One long Retry-After is a diagnosis at once, since nothing is sent that could show another."""
     service = Service()
     service.answer(Answer(status, None, 120.0))
-    assert service.finding is not None
-    assert service.finding.symptom is symptom
+    assert service.diagnosis is not None
+    assert service.diagnosis.symptom is symptom
 
     short = Service()
     short.answer(Answer(status, None, 1.0))
-    assert short.finding is None
+    assert short.diagnosis is None

@@ -10,6 +10,12 @@ from processor.model.reasons import Kind
 FIRST_S = 0.25
 """Before any job has ended, and the least between two questions."""
 CAP_S = 10.0
+UNKNOWN_PATIENCE_S = 60.0
+"""How long a job that FullStory does not know is asked for: its own reads may lag behind its writes."""
+LATE_AFTER_S = 600.0
+"""FullStory tells no duration of a job; its own tests allow seconds (docs/fullstory-api.md#jobs)."""
+STUCK_AFTER_S = 3_600.0
+"""How long a job may run before it is a halt."""
 _SHARE = 0.25
 """Of a job's age: so much later than it was it may be known to be complete."""
 _EARLY = 0.8

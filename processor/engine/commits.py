@@ -1,0 +1,103 @@
+"""When the owned partitions are committed, and what happens when the brokers do not take it.
+
+A commit carries all that changed. It is made at once when a POST waits for it, else once a second, and one at a time:
+while it is under way the next one gathers. A fault leaves its outcome unknown. The next commit tells everything anew,
+and nothing is POSTed that is not acknowledged, so whichever of the two Kafka holds can be recovered from.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from processor.engine.partition.journal_format import METADATA_BYTES
+from processor.engine.partition.owner import Partition
+from processor.model.records import Commit, TopicPartition
+
+COMMIT_EVERY_S = 1.0
+"""How long offsets and job ids wait for a commit when no POST waits for one."""
+
+COMMIT_AGAIN_AFTER_S = (0.25, 0.5, 1.0, 2.0)
+"""After the first failure in a row, the second and so on: normal while the group rebalances, for a second or so."""
+
+
+class CommitFault(NamedTuple):
+    """Why it is not known whether a partition's commit took effect."""
+
+    detail: str
+    is_too_large: bool
+    """Whether the broker refuses metadata of this size (`offset.metadata.max.bytes`)."""
+
+
+class Commits:
+    """For all partitions of one process; `now` is monotonic."""
+
+    def __init__(self, probe_interval_s: float) -> None:
+        self.is_refused = False
+        """Whether the brokers take less metadata than must be told: then nothing may be sent."""
+        self._probe_interval_s = probe_interval_s
+        self._probe_at = float("-inf")
+        self._asked: dict[TopicPartition, Partition] = {}
+        self._may_commit_at = self._due_at = float("-inf")
+        self._failures = 0
+
+    def next_at(self, partitions: Iterable[Partition], now: float) -> float | None:
+        """Return when a commit is due that time alone brings; None when there is none, or an answer brings it."""
+        if self._asked or not _moved(partitions):
+            return None
+        moments = [at for at in (self._may_commit_at, max(self._may_commit_at, self._due_at)) if at > now]
+        if self.is_refused:
+            moments.append(max(self._may_commit_at, self._probe_at))
+        return min(moments, default=None)
+
+    def due(self, partitions: Iterable[Partition], now: float) -> dict[TopicPartition, Commit]:
+        """Return what is to be committed in one call by now; `answered` is to follow where that is anything."""
+        if self._asked or now < self._may_commit_at:
+            return {}
+        moved = _moved(partitions)
+        is_due = now >= self._due_at or (self.is_refused and now >= self._probe_at)
+        if not is_due and not any(each.journal.acknowledged is None or each.awaiting_commit for each in moved):
+            return {}
+        commits: dict[TopicPartition, Commit] = {}
+        for each in moved:
+            is_new = each.journal.acknowledged is None
+            if not each.is_recovered and not is_new:
+                continue  # what its journal tells is not known yet
+            if self.is_refused and now >= self._probe_at:  # somebody may have mended the brokers
+                self._probe_at = now + self._probe_interval_s
+                each.common.room.metadata_bytes = METADATA_BYTES
+            base, ranges = each.told
+            written = each.journal.write(base, ranges)
+            if written is None or (each.awaiting_commit and not written.plans):
+                self._probe_at = self._probe_at if self.is_refused else now
+                self.is_refused = True
+            elif each.awaits(written.plans) or is_new or (is_due and each.has_moved):
+                each.journal.asked(base, written, now)
+                self._asked[each.id] = each
+                commits[each.id] = Commit(each.epoch, base, written.text)
+        if commits:
+            self._due_at = now + COMMIT_EVERY_S
+        return commits
+
+    def answered(
+        self, commits: Mapping[TopicPartition, Commit], faults: Mapping[TopicPartition, CommitFault], now: float
+    ) -> None:
+        """Take note of the answer: `commits` are those that were made, where there is no fault they took effect."""
+        asked, self._asked = self._asked, {}
+        for each, partition in asked.items():
+            if each in commits and each not in faults:
+                told_of_plans = partition.journal.acknowledge()
+                self.is_refused = self.is_refused and not told_of_plans
+            else:
+                partition.journal.fail()
+        too_large = [len(commits[each].metadata) for each, fault in faults.items() if fault.is_too_large]
+        if too_large and asked:
+            room = next(iter(asked.values())).common.room
+            room.metadata_bytes = min(room.metadata_bytes, *too_large) // 2
+        elif faults:
+            pause_s = COMMIT_AGAIN_AFTER_S[min(self._failures, len(COMMIT_AGAIN_AFTER_S) - 1)]
+            self._may_commit_at = now + pause_s
+        self._failures = self._failures + 1 if faults else 0
+
+
+def _moved(partitions: Iterable[Partition]) -> list[Partition]:
+    """Return those with something to commit; one that goes is left to its last commit."""
+    return [each for each in partitions if not each.is_going and (each.has_moved or each.awaiting_commit)]

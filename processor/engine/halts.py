@@ -1,0 +1,15 @@
+"""What each halt stops, and what ends it."""
+
+from processor.model.reasons import HaltReason
+
+PROBED = frozenset({HaltReason.UNAUTHORIZED, HaltReason.FORBIDDEN, HaltReason.UNEXPECTED_ANSWER})
+"""Ended by a good answer of FullStory; while one lasts only probes are sent."""
+
+CLOSING = frozenset({HaltReason.WRONG_ORG, HaltReason.DEAD_LETTER_TOPIC, HaltReason.DEAD_LETTER_RATIO})
+"""Nothing may be sent at all, not even a probe."""
+
+ENDED_BY_A_READ = PROBED - {HaltReason.FORBIDDEN}
+"""Ended by a good answer to a question for a job, too; whether the key may write it does not tell."""
+
+OF_THE_SOURCE = frozenset({HaltReason.KAFKA_UNAVAILABLE, HaltReason.SOURCE_TOPIC})
+"""Those of which the source tells, beginning and end."""

@@ -1,0 +1,196 @@
+"""What follows from an answer of FullStory for the request that it answers: of a POST, and of a job.
+
+What an answer means is judged before (`verdict`); how long to wait, and when to give up, is policy (`retry`).
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import assert_never
+
+from processor.engine.attribution import attribute
+from processor.engine.limits import Cost
+from processor.engine.notices import Redelivered
+from processor.engine.partition.actions import AskJob, StandStill
+from processor.engine.partition.batch import Failure, Opening, follow_up
+from processor.engine.partition.request import Happening, Line, Request, Singles, Stage
+from processor.engine.verdict import (
+    Accepted,
+    Completed,
+    Delivered,
+    Failed,
+    Halt,
+    JobEnd,
+    PostVerdict,
+    Retry,
+    RetryReason,
+    Split,
+    Unknown,
+    error_code,
+    is_passing,
+)
+from processor.events.payload import Item
+from processor.model.outcomes import Rejected
+from processor.model.reasons import DeadLetterReason, HaltReason, Kind
+
+SERVER_ERRORS_PER_KEY = 3
+"""FullStory may replay a literal 500 for as long as it remembers the key (docs/fullstory-api.md#idempotency)."""
+
+TOO_LARGE = 413
+
+
+def answered(  # noqa: C901 - one case for each answer
+    request: Request, verdict: PostVerdict | None, now: float
+) -> None:
+    """A POST was answered; None: it is not known whether it was taken, and it was given up."""
+    batch, owner = request.batch, request.batch.owner
+    common = owner.common
+    if owner.is_going and not isinstance(verdict, Accepted | Delivered):
+        verdict = None  # whatever is to be done about it is the next owner's
+    if owner.is_going or not isinstance(verdict, Accepted):  # a job that is followed holds its part of the limits
+        common.limits.finished(request.cost)
+    if isinstance(verdict, Accepted | Delivered):
+        common.retries.succeeded(now)
+        common.body_size.taken(len(request.body))
+    match verdict:
+        case None:
+            batch.give_up_on(request)
+        case Accepted(job_id):
+            _accepted(request, job_id, now)
+        case Delivered():
+            batch.end_item(request, Happening.DELIVERED)
+        case Rejected():
+            batch.refuse(request, verdict)
+        case Split(status):
+            if status == TOO_LARGE:
+                common.body_size.refused(len(request.body))
+            batch.split(request)
+        case Halt():  # the gate lets it through again as a probe
+            request.on(Happening.HALT)
+            owner.ready(request)
+        case Retry():
+            _failed(request, verdict, now)
+        case _:
+            assert_never(verdict)
+
+
+def _accepted(request: Request, job_id: str, now: float) -> None:
+    """Follow the job; the very job that FullStory does not know any more is not what the key should lead to."""
+    batch, owner = request.batch, request.batch.owner
+    common = owner.common
+    if job_id == request.lost_job and not owner.is_going:
+        common.limits.finished(request.cost)
+        request.lost_job = None
+        request.on(Happening.SAME_JOB)
+        request.forget_failures()
+        batch.renew_key(request, now)
+        owner.ready(request)
+        return
+    owner.journal.accept(batch.plan, request.entry, job_id)
+    request.on(Happening.ACCEPTED)
+    request.forget_failures()
+    if owner.is_going:
+        batch.give_up_on(request)
+        return
+    then, request.then = request.then, ()  # it may be accepted once more, when FullStory has forgotten its job
+    batch.go_on(then, request)
+    batch.note_accepted(request)
+    owner.do(AskJob(request))
+
+
+def _failed(request: Request, verdict: Retry, now: float) -> None:
+    """Send the same again: later, under another key, in halves, or never, by how it has failed so far."""
+    batch, owner = request.batch, request.batch.owner
+    common = owner.common
+    request.failures += 1
+    request.server_errors += verdict.status == 500
+    if common.retries.is_poison(request.suspicion, verdict, now, is_suspect=batch.is_suspect):
+        # FullStory fails on this request alone, always: of several items the culprit is to be found first.
+        status = verdict.status or 500
+        if request.line is not None:
+            detail = f"FullStory answered {status} for too long while it took other requests"
+            batch.refuse(request, Rejected(DeadLetterReason.DESTINATION_ERROR, detail, status))
+            return
+        batch.is_suspect = True
+        common.observe(Redelivered(request.records))  # whether it took effect is not known
+        batch.split(request)
+        return
+    request.on(Happening.RETRY)
+    if request.server_errors == SERVER_ERRORS_PER_KEY:
+        batch.renew_key(request, now)
+    batch.rest(request, verdict, request.failures, now)
+
+
+def job_ended(request: Request, end: JobEnd, now: float) -> None:
+    """The job of a request has ended; what is left to do of its items is done."""
+    batch, owner = request.batch, request.batch.owner
+    owner.common.limits.finished(Cost.of_job(request.entry.items))
+    match end:
+        case Completed():
+            owner.journal.finish(batch.plan, request.entry)
+            batch.close(request, Happening.JOB_COMPLETED)
+        case Unknown() if request.items:
+            # Send it again, under the same key: FullStory may answer with another job.
+            request.lost_job = request.entry.job_id
+            request.on(Happening.JOB_UNKNOWN)
+            owner.ready(request)
+        case Unknown():  # the records have become something else, or are gone
+            batch.close(request, Happening.JOB_COMPLETED)
+        case Failed():
+            _attribute(request, end, now)
+            batch.close(request, Happening.JOB_FAILED)
+        case _:
+            assert_never(end)
+
+
+def _attribute(request: Request, end: Failed, now: float) -> None:
+    """Find the items that failed: those by FullStory's own fault are sent again, the others are refused."""
+    batch = request.batch
+    kind, items, again = request.kind, request.items, []
+    codes, unmatched = attribute(kind, items, end.failures or [])
+    for index in sorted(codes):
+        if is_passing(codes[index]):
+            again.append(items[index])
+            continue
+        code = error_code({"code": codes[index]}) or "without a code"
+        detail = f"FullStory's job answers {code}"
+        rejected = Rejected(DeadLetterReason.REJECTED, detail, None, request.entry.job_id)
+        if len(items[index].records) == 1:
+            batch.parts[kind].failures.append(Failure(items[index].records, rejected))
+        else:
+            first, *rest = batch.apart(items[index])
+            entry = follow_up(kind, [first], 0, is_singly=True)
+            line = Line(Singles(entry, 1), deque((alone, 0) for alone in rest))
+            batch.open(Request(batch, entry, [first], batch.keys_since, line=line))
+    if end.failures is None or unmatched or len(codes) < end.errors:
+        _unattributed(request, [item for index, item in enumerate(items) if index not in codes])
+        if kind is Kind.EVENT and batch.owner.common.settings.unattributed == "halt":
+            return
+    if again:
+        entry = follow_up(kind, again, request.entry.attempt + 1)
+        rounds = request.rounds + 1
+        for each in batch.begin(entry, again, Opening(rounds=rounds, stage=Stage.RESTING)):
+            batch.rest(each, Retry(RetryReason.SERVER_ERROR), rounds, now)
+
+
+def _unattributed(request: Request, items: Sequence[Item]) -> None:
+    """Some of these items failed and FullStory does not say which."""
+    batch, owner = request.batch, request.batch.owner
+    common = owner.common
+    if request.kind is Kind.USER:
+        # Upserts are idempotent, and a single request is answered exactly.
+        common.observe(Redelivered(sum(len(item.records) for item in items)))
+        entry = follow_up(request.kind, items, request.entry.attempt + 1, is_singly=True)
+        batch.begin(entry, items, Opening())
+        return
+    detail = "a job failed in part, and which events failed cannot be read with this key"
+    match common.settings.unattributed:
+        case "halt":
+            batch.parts[request.kind].open += 1  # nothing in this process ends it
+            owner.do(StandStill(HaltReason.UNATTRIBUTED, f"{owner.id}: {detail}"))
+        case "dead_letter":
+            rejected = Rejected(DeadLetterReason.UNATTRIBUTED, detail, None, request.entry.job_id)
+            batch.parts[request.kind].failures.extend(Failure(item.records, rejected) for item in items)
+        case "accept":
+            pass
+        case _:
+            assert_never(common.settings.unattributed)

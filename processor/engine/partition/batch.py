@@ -1,0 +1,362 @@
+"""One batch, a range of one partition, from its payload to its settlement.
+
+Rules:
+
+1. The users part is accepted before the events part is POSTed; a users request waits for earlier ones that hold one of
+   its users (`order`). What has a job already is followed at once.
+2. A request goes on until each of its items took effect or has failed for good. What follows from an answer is in the
+   plan only where the journal has to tell of it: two halves of a planned request are, what a failed job leaves is not,
+   for whoever reads the journal asks for the job and comes to the same requests under the same keys.
+3. A request that is opened in the place of another is counted before that one is closed, so a part is never empty by
+   mistake. When both parts are, the dead letters are written, and then the batch settles.
+4. When the partition goes, an answer is still noted, for the journal; nothing follows from it.
+
+The table of what may happen to a request is `request.TRANSITIONS`.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from processor.engine.dead_letter_ratio import WINDOW_RECORDS
+from processor.engine.notices import Redelivered, Retried, Settled
+from processor.engine.partition.actions import AskJob, StandStill, WriteLetters
+from processor.engine.partition.journal_format import Entry, EntryState, Plan
+from processor.engine.partition.planning import KEY_TRUST_S, cut, new_entry
+from processor.engine.partition.range_queue import OpenRange
+from processor.engine.partition.request import Halves, Happening, Line, Request, Singles, Stage
+from processor.engine.verdict import (
+    Retry,
+)
+from processor.events.dead_letters import Attempts
+from processor.events.payload import Item, Payload
+from processor.events.timestamps import seconds_of
+from processor.model.outcomes import Rejected
+from processor.model.reasons import HaltReason, Kind
+
+if TYPE_CHECKING:
+    from processor.engine.partition.order import UsersTurn
+    from processor.engine.partition.owner import Partition
+
+
+class Failure(NamedTuple):
+    """Records that FullStory refused, all for one reason."""
+
+    records: tuple[int, ...]
+    rejected: Rejected
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """The users or the events of a batch."""
+
+    has_turn: bool = False
+    """Whether what was not sent before may be sent now."""
+    open: int = 0
+    """Requests that have not ended."""
+    unaccepted: int = 0
+    """Of those that the part begins with, how many FullStory has not taken yet, into a job at least."""
+    failures: list[Failure] = field(default_factory=list)
+
+
+class Batch:
+    """Owned by its partition, whose owner tells it what happens; `now` is monotonic."""
+
+    def __init__(self, owner: "Partition", opened: OpenRange, payload: Payload, plan: Plan, now: float) -> None:
+        self.opened = opened
+        self.payload = payload
+        self.plan = plan
+        self.since = now
+        self.is_closing = False
+        """Whether nothing but dead letters is left to be written."""
+        self.turn: UsersTurn | None = None
+        self.requests: dict[Request, None] = {}
+        """Those that have not ended, in the order of their beginning."""
+        self.attempts: Attempts | None = None
+        self.keys_since = now
+        """Since when keys of the plan may have been used; whatever follows from it may have been sent then."""
+        self.owner = owner
+        self.parts = {kind: Part() for kind in Kind}
+        self.is_suspect = False
+        """Whether one of its requests failed for so long, alone, that it was split."""
+
+    def set_out(self, now: float, wall_s: float) -> None:
+        """Begin: follow the jobs that the plan tells of, and POST the rest in its turn."""
+        self.keys_since = now - max(wall_s - self.plan.at_s, 0.0)
+        entries = list(self.plan.entries)
+        if any(entry.kind is Kind.USER for entry in entries):
+            uids = frozenset(item.uid for item in self.payload.users)
+            self.turn = self.owner.order.enter(self.opened.range.start, uids)
+        for kind in Kind:
+            own = [entry for entry in entries if entry.kind is kind]
+            for entry, items in zip(own, cut(own, self.payload.items(kind)), strict=True):
+                if entry.is_followed:
+                    request = Request(self, entry, items, self.keys_since, stage=Stage.IN_JOB)
+                    self.open(request)
+                    self.owner.do(AskJob(request))
+                elif entry.state is not EntryState.DONE:
+                    self.begin(entry, items, Opening(is_first=True, stage=Stage.HELD))
+        self._note_progress(Kind.USER)
+        self.take_turn()
+        self._end_if_all_ended()
+
+    def take_turn(self) -> None:
+        """Let go what the order of users held back."""
+        order, start = self.owner.order, self.opened.range.start
+        for kind, part in self.parts.items():
+            held = [request for request in self.requests if request.stage is Stage.HELD and request.kind is kind]
+            if part.has_turn or not held:
+                continue
+            if kind is Kind.USER:
+                assert self.turn is not None, "users without a place in the order"
+                part.has_turn = order.may_post_users(self.turn)
+                self.turn.waits = not part.has_turn
+            else:
+                part.has_turn = order.may_post_events(start, frozenset(item.uid for item in self.payload.events))
+            for request in held if part.has_turn else ():
+                request.on(Happening.TURN_CAME)
+                self.owner.ready(request)
+
+    # What is sent once more
+
+    def rest(self, request: Request, verdict: Retry, failures: int, now: float) -> None:
+        """Have it POSTed again, after a wait that depends on how often it has failed in a row."""
+        common = self.owner.common
+        common.observe(Retried(verdict.reason, verdict.detail, verdict.status))
+        delay_s = common.retries.delay_s(verdict, failures, now, is_broken=common.limits.is_broken)
+        self.owner.rest(request, now + delay_s)
+
+    def renew_key(self, request: Request, now: float) -> None:
+        """Give up a key that leads nowhere: what was sent under it may have taken effect, and may do so once more."""
+        self.owner.journal.renew_key(self.plan, request.entry, is_batch=request.is_batch)
+        request.since = now
+        request.server_errors = 0
+        self.owner.common.observe(Redelivered(request.records))
+
+    def renew_old_key(self, request: Request, now: float) -> None:
+        """Give up a key that FullStory may have forgotten."""
+        if has_old_key(request, now):
+            self.renew_key(request, now)
+
+    # Requests
+
+    def begin(self, entry: Entry, items: Sequence[Item], new: "Opening") -> list[Request]:
+        """Open the requests of an entry: one, or one for each line of items that are sent singly."""
+        if entry.state is not EntryState.SINGLY:
+            request = Request(self, entry, items, self.keys_since, new.then, None, new.is_first, new.rounds, new.stage)
+            return [self.open(request)]
+        lines = list(_lines(entry.kind, items))
+        singles = Singles(entry, len(lines), new.then)
+        opened = []
+        for first, *rest in lines:
+            line = Line(singles, deque((item, entry.attempt) for item in rest))
+            own = entry if len(items) == 1 else follow_up(entry.kind, [first], entry.attempt, is_singly=True)
+            request = Request(self, own, [first], self.keys_since, (), line, new.is_first, new.rounds, new.stage)
+            opened.append(self.open(request))
+        return opened
+
+    def go_on(self, halves: Halves, request: Request) -> None:
+        """Send the next half of what was split; what is as large as something that was refused is split at once."""
+        if not halves:
+            return
+        (entry, items), *then = halves
+        (first, *_) = opened = self.begin(entry, items, Opening(request.is_first, request.rounds, then=then))
+        if first.is_batch and self.owner.common.body_size.is_refused(len(first.body)):
+            assert len(opened) == 1, "one request for a batch endpoint"
+            self.split(first)
+
+    def open(self, request: Request) -> Request:
+        """Take a request in; it is POSTed as soon as its stage allows."""
+        part = self.parts[request.kind]
+        part.open += 1
+        part.unaccepted += request.is_first
+        self.requests[request] = None
+        if request.stage is Stage.READY:
+            self.owner.ready(request)
+        return request
+
+    def close(self, request: Request, happening: Happening) -> None:
+        """It is over: each of its items took effect, failed for good, or stands in another request by now."""
+        request.on(happening)
+        part = self.parts[request.kind]
+        part.open -= 1
+        del self.requests[request]
+        self.note_accepted(request)
+        self._end_if_all_ended()
+
+    def note_accepted(self, request: Request) -> None:
+        """FullStory has taken the request, or it is over."""
+        self.parts[request.kind].unaccepted -= request.is_first
+        request.is_first = False
+        self._note_progress(request.kind)
+
+    def _note_progress(self, kind: Kind) -> None:
+        """When the users are accepted their events may be POSTed; when all is over, so may their next identifies."""
+        part, turn = self.parts[kind], self.turn
+        if kind is Kind.EVENT or turn is None or part.unaccepted:
+            return
+        if not part.open:
+            self.owner.order.leave(turn)
+            self.turn = None
+        elif turn.accepted:
+            return
+        turn.accepted = True
+        self.owner.order_changed()
+
+    def give_up_on(self, request: Request) -> None:
+        """Nobody in this process goes on with it."""
+        if request.stage is not Stage.GIVEN_UP:
+            request.on(Happening.EPOCH_ENDED)
+
+    def give_up(self) -> None:
+        """The partition goes: nothing more is sent; POSTs that await their answers are left to `answered`."""
+        for request in self.requests:
+            if request.stage is Stage.IN_JOB:
+                self.owner.common.limits.finished(request.cost)
+            if request.stage is not Stage.POSTED:
+                self.give_up_on(request)
+
+    # What is refused
+
+    def split(self, request: Request) -> None:
+        """Send the halves instead, one after the other; where the journal lacks the room, send item by item."""
+        entry, items, owner = request.entry, request.items, self.owner
+        middle = len(items) // 2
+        left, right = items[:middle], items[middle:]
+        if not left:  # a job's items, of which one is left now that compaction took the others
+            halves = [(follow_up(entry.kind, items, entry.attempt), items)]
+        else:
+            halves = [
+                (new_entry(entry.kind, left, is_batch=True, attempt=entry.attempt, until=right[0].records[0]), left),
+                (new_entry(entry.kind, right, is_batch=True, attempt=entry.attempt, until=entry.until), right),
+            ]
+            if not owner.journal.split(self.plan, entry, [half for half, _ in halves], *owner.told):
+                halves = [(entry, items)]  # it is sent item by item now
+        self.go_on([*halves, *request.then], request)
+        self.close(request, Happening.SPLIT)
+
+    def refuse(self, request: Request, rejected: Rejected) -> None:
+        """FullStory refused an item: a merged one has its chance record by record, in order."""
+        (item,), line = request.items, request.line
+        assert line is not None, "only an item that stands alone can be at fault"
+        if len(item.records) == 1:
+            self.parts[request.kind].failures.append(Failure(item.records, rejected))
+            line.singles.has_failed = True
+        else:
+            line.rest.extendleft((alone, 0) for alone in reversed(self.apart(item)))
+        self.end_item(request, Happening.REJECTED)
+
+    def apart(self, item: Item) -> list[Item]:
+        """Make the items of each record of a merged one anew."""
+        return [self.owner.rebuild(self.opened.records[offset]) for offset in item.records]
+
+    def end_item(self, request: Request, happening: Happening) -> None:
+        """Go on with the next item of its line; with the last one of all lines, the entry is done."""
+        line = request.line
+        assert line is not None, "a batch endpoint accepts"
+        if line.rest:
+            item, attempt = line.rest.popleft()
+            entry = follow_up(request.kind, [item], attempt, is_singly=True)
+            self.open(Request(self, entry, [item], self.keys_since, line=line, is_first=request.is_first))
+        else:
+            singles = line.singles
+            singles.lines -= 1
+            if not singles.lines and not singles.has_failed:
+                self.owner.journal.finish(self.plan, singles.entry)
+            if not singles.lines:
+                self.go_on(singles.then, request)
+        self.close(request, happening)
+
+    # The end
+
+    def _end_if_all_ended(self) -> None:
+        """Write the dead letters, unless they are so many that something else is wrong; without any, settle."""
+        if any(part.open for part in self.parts.values()) or self.is_closing:
+            return
+        failures = self._failures()
+        records = self.opened.records
+        letters = [(records[offset], each.rejected) for each in failures for offset in each.records]
+        if self.owner.is_going and letters:
+            return
+        ratio = self.owner.common.ratio.settling(len(records), len(letters))
+        if not letters:
+            self.owner.settle(self, self.settled())
+        elif ratio is None:
+            self.is_closing = True
+            self.owner.do(WriteLetters(self, letters, self.attempts))
+        else:
+            self.parts[Kind.EVENT].open += 1  # nothing in this process ends it
+            most, _ = Counter(rejected.reason for _, rejected in letters).most_common(1)[0]
+            cause = f"{ratio:.0%} of about the last {WINDOW_RECORDS} records would be dead-lettered, most as {most}"
+            self.owner.do(StandStill(HaltReason.DEAD_LETTER_RATIO, cause))
+
+    def _failures(self) -> list[Failure]:
+        rejected = [Failure((offset,), each) for offset, each in self.payload.rejected]
+        return rejected + [failure for part in self.parts.values() for failure in part.failures]
+
+    def settled(self) -> Settled:
+        """Say what became of each of its records."""
+        reasons = {offset: failure.rejected.reason for failure in self._failures() for offset in failure.records}
+        payload, records = self.payload, self.opened.records
+        good = {
+            kind: [offset for item in payload.items(kind) for offset in item.records if offset not in reasons]
+            for kind in Kind
+        }
+        timestamps = [records[offset].timestamp_ms for offsets in good.values() for offset in offsets]
+        delivered = Counter({kind: len(offsets) for kind, offsets in good.items()})
+        events = zip(payload.events, payload.event_times, strict=True)
+        times_s = [seconds_of(at) for item, at in events if item.records[0] not in reasons]
+        return Settled(delivered, payload.filtered, Counter(reasons.values()), timestamps, times_s)
+
+    @property
+    def waits_for(self) -> str:
+        """Say in words what the batch waits for at this moment."""
+        stages = {request.stage: request for request in reversed(self.requests)}
+        if self.is_closing:
+            return "the dead-letter topic"
+        if Stage.POSTED in stages:
+            return "an answer of FullStory"
+        if Stage.IN_JOB in stages:
+            return f"FullStory's job {stages[Stage.IN_JOB].entry.job_id}"
+        if Stage.HELD in stages:
+            return "an earlier identify of one of its users"
+        if Stage.READY in stages:
+            return "a commit"
+        return "its turn to be sent"
+
+    def stamp(self, wall_s: float) -> None:
+        """Count one POST."""
+        before = self.attempts
+        count, first = (before.count, before.first) if before else (0, wall_s)
+        self.attempts = Attempts(count + 1, first, wall_s)
+
+
+def has_old_key(request: Request, now: float) -> bool:
+    """Say whether FullStory may have forgotten what it said under the request's key."""
+    return now - request.since >= KEY_TRUST_S
+
+
+class Opening(NamedTuple):
+    """How requests begin; the fields are those of `Request`."""
+
+    is_first: bool = False
+    rounds: int = 0
+    stage: Stage = Stage.READY
+    then: Halves = ()
+
+
+def follow_up(kind: Kind, items: Sequence[Item], attempt: int, *, is_singly: bool = False) -> Entry:
+    """Return an entry that the journal need not tell of: it follows from what FullStory says of one in it."""
+    state = EntryState.SINGLY if is_singly or len(items) == 1 else EntryState.PLANNED
+    return Entry(kind, len(items), "", state, attempt)
+
+
+def _lines(kind: Kind, items: Sequence[Item]) -> Iterable[Sequence[Item]]:
+    """Return what has to be sent in a row: all of one user; events carry their times and overlap."""
+    if kind is Kind.EVENT:
+        return [[item] for item in items]
+    of_user: dict[str, list[Item]] = {}
+    for item in items:
+        of_user.setdefault(item.uid, []).append(item)
+    return of_user.values()

@@ -1,0 +1,422 @@
+"""The owner of one partition: the one place that writes its state, from assignment to the end of the epoch.
+
+Events come in as calls, each whole and synchronous; what is to be done comes out of `look`, as values. Nobody else
+writes what is buffered (`queue`), the plans and the right to POST them (`journal`), the order of users (`order`) or the
+batches on their way (`batches`); each of those has a file, and its rules at the head of it.
+
+| event                  | while it is owned                       | while it goes       | after `drop` |
+|------------------------|-----------------------------------------|---------------------|--------------|
+| `recover`              | takes up what the journal tells         | -                   | -            |
+| `fetched`, `at_end`    | buffers                                 | buffers             | -            |
+| `gap`                  | passes over it, or stands still         | -                   | -            |
+| `form`, `form_planned` | lets a batch of what is buffered go     | nothing             | -            |
+| `look`                 | asks for what is to be done             | nothing             | -            |
+| `may_post`             | yes, while the journal covers it        | no                  | no           |
+| `answered`             | goes on (`batch`)                       | notes it            | nothing      |
+| `job_ended`            | goes on (`batch`)                       | nothing             | nothing      |
+| `letters_acknowledged` | settles the batch                       | settles the batch   | nothing      |
+| `journal.acknowledge`  | what waited for it may be POSTed        | notes it            | notes it     |
+"""
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+
+from processor.engine.limits import Cost
+from processor.engine.notices import Built, Gap, JournalIgnored, JournalResumed, Redelivered, ResumedPart, Settled
+from processor.engine.partition import answers
+from processor.engine.partition.actions import Action, Post, Seek, StandStill
+from processor.engine.partition.batch import Batch, has_old_key
+from processor.engine.partition.common import Common
+from processor.engine.partition.journal import Journal
+from processor.engine.partition.journal_format import Entry, Plan, Range, SettledRange
+from processor.engine.partition.order import UserOrder
+from processor.engine.partition.planning import new_plan, resume
+from processor.engine.partition.range_queue import RangeQueue
+from processor.engine.partition.request import Happening, Request, Stage
+from processor.engine.partition.state import Blocked, PartitionState
+from processor.engine.verdict import JobEnd, PostVerdict
+from processor.events.framing import schema_ids
+from processor.events.payload import WHOLE_RANGE, Item, Payload, PayloadBuilder, PayloadLimits
+from processor.model.reasons import HaltReason, Kind
+from processor.model.records import Commit, Record, TopicPartition
+
+HELD_UP_S = 30.0
+"""A batch that has been on its way for longer, while later ones settled, holds its partition up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A partition that this process now owns; it is paused, and after `resume` records follow from `start`."""
+
+    id: TopicPartition
+    epoch: int
+    start: int
+    is_new: bool
+    """Whether the group never committed here, so that `start` was chosen by the settings and should be committed."""
+    metadata: str
+    """What the group committed together with `start`; empty without."""
+    place: str
+    """A digest of the cluster's id, the topic's id, the partition and the group; a recreated topic has another one."""
+
+
+class Partition:
+    """Owned by the event loop's thread. `now` is monotonic, `wall_s` in seconds since the epoch."""
+
+    def __init__(self, assignment: Assignment, common: Common) -> None:
+        self.id = assignment.id
+        self.epoch = assignment.epoch
+        self.common = common
+        self.queue = RangeQueue(assignment.start)
+        self.order = UserOrder()
+        self.batches: dict[Batch, None] = {}
+        """The batches on their way, in the order of their forming."""
+        self.is_paused = True
+        self.is_going = False
+        """Whether the partition is being revoked, or has gone: nothing new begins."""
+        self.is_gone = False
+        self.has_gap = False
+        """Whether it stands still because the next records are gone."""
+        self.end: int | None = None
+        """The log end offset as Kafka last told it."""
+        found = None if assignment.is_new else (assignment.start, assignment.metadata)
+        self.journal = Journal(assignment.place, found, common.room, common.settings.lease_s)
+        self.is_recovered = False
+        """Whether the journal was read; nothing is consumed before."""
+        self._metadata = assignment.metadata
+        self._adopted: set[Entry] = set()
+        """Entries of the journal whose jobs go on and no batch follows yet: they hold their part of the limits."""
+        self._growing: PayloadBuilder | None = None
+        """The next batch, when its turn has not come; until then it takes what arrives."""
+        self._actions: list[Action] = []
+        self._ready: deque[Request] = deque()
+        """Requests that wait for a commit that covers them."""
+        self._resting: list[tuple[float, int, Request]] = []
+        self._numbers = count()
+
+    # What the group and the source tell
+
+    def recover(self, destination: str) -> None:
+        """Take up what the journal tells, now that it is known whose destination this is; nothing is read before."""
+        ranges = self.journal.read(self._metadata, self.queue.position, destination)
+        if isinstance(ranges, str):
+            self.common.observe(JournalIgnored(self.id, ranges))
+            ranges = []
+        plans = [each for each in ranges if isinstance(each, Plan)]
+        self._adopted = {entry for plan in plans for entry in plan.entries if entry.is_followed}
+        for entry in self._adopted:
+            self.common.limits.adopt(Cost.of_job(entry.items))
+        if ranges:
+            self.common.observe(JournalResumed(_resumed_parts(ranges)))
+        self.queue.recover(ranges)
+        self.is_recovered = True
+
+    def fetched(self, records: list[Record], size: int, now: float) -> int:
+        """Buffer records in offset order, `size` bytes held; return how many are taken: what is settled is not."""
+        return self.queue.append(records, size, now)
+
+    def at_end(self, position: int) -> None:
+        """Wait for no more of a planned range than there is."""
+        self.queue.at_end(position)
+
+    def ends_at(self, offset: int) -> None:
+        """Kafka told the log end offset, to which the lag counts."""
+        self.end = offset
+
+    def gap(self, position: int, first: int, end: int) -> None:
+        """The next record is not in the topic, which holds the offsets `[first, end)`."""
+        if self.has_gap or self.is_going:
+            return
+        if self.common.settings.on_gap == "continue" and position < first:
+            self.common.observe(Gap(self.id, first - position))
+            self.do(Seek(first))
+            return
+        self.has_gap = True
+        holds = f"{self.id} holds the offsets {first} to {end}, and the next one to consume is {position}"
+        if position > first:
+            cause, action = (
+                f"{holds}: the topic was recreated or truncated",
+                "Reset the group's offset of this partition.",
+            )
+        else:
+            cause, action = (
+                f"{holds}: {first - position} records were deleted before they were consumed",
+                "Set PROCESSOR_KAFKA__ON_GAP=continue to skip them. Other partitions continue.",
+            )
+        self.do(StandStill(HaltReason.GAP, cause, action))
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Kafka was asked to fetch no more of it, or to go on."""
+        self.is_paused = is_paused
+
+    def revoking(self) -> None:
+        """Begin nothing new; answers to POSTs in flight, and dead letters being written, still count."""
+        self.is_going = True
+        for batch in self.batches:
+            batch.give_up()
+        self._actions.clear()
+        self._ready.clear()
+        self._resting.clear()
+
+    def drop(self) -> int:
+        """The epoch is over: whatever is still told changes nothing. Return how many records are given up."""
+        self.revoking()
+        self.is_gone = True
+        for entry in self._adopted:
+            self.common.limits.finished(Cost.of_job(entry.items))
+        self._adopted.clear()
+        return self.queue.unsettled_records
+
+    # Forming batches
+
+    def form_planned(self, now: float, wall_s: float) -> bool:
+        """Form the batch that the journal tells of, if all of it is here; say whether something was formed."""
+        queue, plan = self.queue, self.queue.planned
+        if not queue.is_recovering or not self.is_due(now):
+            return False
+        if plan is None:
+            return self.form(now, wall_s) is not None
+        forming = self.common.forming
+        if not forming.has_schemas(schema_ids(queue.buffered()), self.id):
+            return False
+        payload = forming.builder(queue.position, WHOLE_RANGE).build(queue.buffered())
+        told = set(plan.entries)
+        sent_anew = resume(plan, payload, wall_s, forming.nonce(), is_batch=self.common.is_batch)
+        if sent_anew:
+            self.common.observe(Redelivered(sent_anew))
+        for entry in self._adopted & told - set(plan.entries):
+            self.common.limits.finished(Cost.of_job(entry.items))
+        self._adopted -= told
+        self._set_out(payload, plan, now, wall_s)
+        return True
+
+    def form(self, now: float, wall_s: float) -> int | None:
+        """Make a batch of the oldest records and set it on its way.
+
+        Return how many requests it is going to send at first; None while a schema is missing, or while it would only
+        wait for an earlier identify of one of its users: then it grows until its turn comes.
+        """
+        queue, forming = self.queue, self.common.forming
+        ids = schema_ids(islice(queue.buffered(), self.common.settings.limits.max_records))
+        if not forming.has_schemas(ids, self.id):
+            return None
+        self._growing = self._growing or forming.builder(queue.position, self._payload_limits)
+        payload = self._growing.build(queue.buffered())
+        if not queue.is_recovering and self._had_better_grow:
+            return None
+        self._growing = None
+        plan = None
+        if payload.users or payload.events:
+            plan = new_plan(payload, forming.nonce(), wall_s, is_batch=self.common.is_batch)
+        self._set_out(payload, plan, now, wall_s)
+        return bool(payload.users) + bool(payload.events)
+
+    def _set_out(self, payload: Payload, plan: Plan | None, now: float, wall_s: float) -> None:
+        bodies = 2 * sum(len(item.body) for kind in Kind for item in payload.items(kind))  # its own, and in a request
+        opened = self.queue.open(plan.end if plan else payload.range.end, bodies, plan)
+        self.common.observe(Built(len(payload.users), len(payload.events), payload.changes))
+        self.journal.is_behind = True
+        if plan is None and not payload.rejected:
+            self.queue.settle(opened)
+            self.common.observe(Settled(Counter(), payload.filtered, Counter(), ()))
+            return
+        batch = Batch(self, opened, payload, plan or Plan(opened.range.end, b"", 0, []), now)
+        self.batches[batch] = None
+        batch.set_out(now, wall_s)
+
+    def is_due(self, now: float) -> bool:
+        """Say whether a batch may close: it is full, its first record has lingered, or the journal's next is here."""
+        due_at = self.queue.due_at(self.common.settings.limits)
+        return not self.is_going and due_at is not None and due_at <= now
+
+    @property
+    def is_free(self) -> bool:
+        """Whether one more batch may overlap those on their way, and would not only wait for its turn."""
+        is_held_up = self.queue.is_recovering or self.order.is_held_up or self._had_better_grow
+        return not is_held_up and self.queue.open_ranges < self.common.settings.depth
+
+    def is_waiting(self, now: float) -> bool:
+        """Say whether records are due that were not sent."""
+        return self.is_due(now) and not self._had_better_grow
+
+    @property
+    def _had_better_grow(self) -> bool:
+        """Whether the next batch could not be sent now but for waiting, and has room for more."""
+        growing = self._growing
+        if growing is None or growing.is_full or self.queue.is_full(self.common.settings.limits):
+            return False
+        return self.order.holds(growing.uids)
+
+    @property
+    def _payload_limits(self) -> PayloadLimits:
+        return PayloadLimits(self.common.settings.limits.max_records, self.common.body_size.max_bytes)
+
+    def rebuild(self, record: Record) -> Item:
+        """Make the item of one identify anew, without merging."""
+        builder = self.common.forming.builder(record.offset, self._payload_limits)
+        return builder.build([record]).items(Kind.USER)[0]
+
+    # What is to be done
+
+    def look(self, now: float) -> Sequence[Action]:
+        """Return what is to be done by now that was not asked for before."""
+        while self._resting and self._resting[0][0] <= now:
+            _, _, request = heapq.heappop(self._resting)
+            if request.stage is Stage.RESTING:
+                request.on(Happening.RESTED)
+                self._ready.append(request)
+        if self._ready:
+            waiting: deque[Request] = deque()
+            for request in self._ready:
+                if request.stage is not Stage.READY:
+                    continue  # it was split before it was sent
+                request.batch.renew_old_key(request, now)
+                if self.journal.covers(request.batch.plan, now):
+                    request.on(Happening.COVERED)
+                    self._actions.append(Post(request))
+                else:
+                    waiting.append(request)
+            self._ready = waiting
+        actions, self._actions = self._actions, []
+        return actions
+
+    def wakes_at(self) -> float | None:
+        """Return when `look` has more to say by time alone; None when it never has."""
+        return self._resting[0][0] if self._resting else None
+
+    @property
+    def awaiting_commit(self) -> int:
+        """How many requests are going to be sent when a commit covers them."""
+        return len(self._ready)
+
+    def awaits(self, plans: Sequence[Plan]) -> bool:
+        """Say whether one of them would be, with a commit that tells of these plans."""
+        return any(request.batch.plan in plans for request in self._ready)
+
+    def do(self, action: Action) -> None:
+        """Ask for this with the next look."""
+        self._actions.append(action)
+
+    def ready(self, request: Request) -> None:
+        """Have the request POSTed as soon as Kafka knows its key."""
+        if not self.is_going:
+            self._ready.append(request)
+
+    def rest(self, request: Request, until: float) -> None:
+        """Have the request POSTed, but not before this moment."""
+        heapq.heappush(self._resting, (until, next(self._numbers), request))
+
+    # What was done
+
+    def may_post(self, request: Request, now: float, wall_s: float) -> bool:
+        """Say whether a request that was asked for is to be POSTed now that there is room; then it counts as POSTed.
+
+        The lease may have ended while it waited, or its key may be too old by now, after a long halt: then it is asked
+        for again, after another commit.
+        """
+        if request.stage is not Stage.QUEUED:
+            return False
+        if has_old_key(request, now) or not self.journal.covers(request.batch.plan, now):
+            request.on(Happening.UNCOVERED)
+            self.ready(request)
+            return False
+        request.on(Happening.GRANTED)
+        request.batch.stamp(wall_s)
+        return True
+
+    def answered(self, request: Request, verdict: PostVerdict | None, now: float) -> None:
+        """A POST was answered; None: it was given up before."""
+        answers.answered(request, verdict, now)
+
+    def job_ended(self, request: Request, end: JobEnd, now: float) -> None:
+        """The job of a request has ended."""
+        if request.stage is Stage.IN_JOB:
+            answers.job_ended(request, end, now)
+
+    def letters_acknowledged(self, batch: Batch) -> None:
+        """The broker has acknowledged all dead letters of a batch."""
+        self.settle(batch, batch.settled())
+
+    def order_changed(self) -> None:
+        """See whose turn it is by now."""
+        for batch in self.batches:
+            batch.take_turn()
+
+    def settle(self, batch: Batch, settled: Settled) -> None:
+        """Nothing is left to do for any record of the batch."""
+        if self.is_gone:
+            return
+        del self.batches[batch]
+        self.queue.settle(batch.opened)
+        self.journal.is_behind = True
+        self.common.observe(settled)
+
+    # Commits
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether there is something to commit."""
+        acknowledged = self.journal.acknowledged
+        return self.journal.is_behind or acknowledged is None or acknowledged[0] != self.queue.first_unsettled
+
+    @property
+    def told(self) -> tuple[int, list[Range]]:
+        """What the journal has to tell: from which offset on, and of which ranges."""
+        return self.queue.first_unsettled, list(self.queue.ranges())
+
+    def last_commit(self) -> Commit | None:
+        """Return what to commit when the partition goes; None when nothing is news."""
+        if not self.is_recovered:
+            return None
+        base, ranges = self.told
+        text = self.journal.write_last(base, ranges)
+        return None if text is None else Commit(self.epoch, base, text)
+
+    # What it shows
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether a batch waits for the dead-letter topic alone."""
+        return any(batch.is_closing for batch in self.batches)
+
+    @property
+    def unconsumed(self) -> int:
+        """How many records Kafka still holds for it, as far as that is known."""
+        return 0 if self.end is None or self.is_paused else max(self.end - self.queue.arrived, 0)
+
+    def state(self, now: float) -> PartitionState:
+        """Return what the partition is doing at this moment."""
+        queue, oldest = self.queue, self.queue.oldest_unsettled
+        rests = queue.first_unsettled == queue.position and not (queue.buffered_records or queue.is_recovering)
+        return PartitionState(
+            id=self.id,
+            buffered_records=queue.buffered_records,
+            in_flight_records=queue.open_records,
+            is_paused=self.is_paused,
+            position=queue.arrived if rests else queue.first_unsettled,  # behind the mark of a transaction
+            end=self.end,
+            oldest_unsettled_ms=oldest.timestamp_ms if oldest else None,
+            blocked=self._blocked(now),
+        )
+
+    def _blocked(self, now: float) -> Blocked | None:
+        """Return the batch that holds the partition up, if one does."""
+        first = self.queue.overtaken
+        batch = next((each for each in self.batches if each.opened is first), None)
+        if first is None or batch is None or now - batch.since < HELD_UP_S:
+            return None
+        return Blocked(first.range.start, now - batch.since, batch.waits_for)
+
+
+def _resumed_parts(found: Sequence[Range]) -> Counter[ResumedPart]:
+    """Count what a journal tells of."""
+    parts: Counter[ResumedPart] = Counter()
+    for each in found:
+        if isinstance(each, SettledRange):
+            parts["settled"] += 1
+        elif isinstance(each, Plan):
+            parts["job"] += sum(entry.is_followed for entry in each.entries)
+            parts["request"] += sum(not entry.is_out for entry in each.entries)
+    return parts

@@ -1,0 +1,186 @@
+"""Performs what the owners of the partitions ask for, and reports back to them. It decides nothing."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, assert_never
+
+from processor.engine.halts import PROBED
+from processor.engine.limits import Cost, load_of
+from processor.engine.partition.actions import Action, AskJob, Post, Seek, StandStill, WriteLetters
+from processor.engine.partition.owner import Partition
+from processor.engine.partition.request import Request, Stage
+from processor.engine.verdict import Halt, PostVerdict, Retry, of_post
+from processor.runtime.calls import Calls
+from processor.runtime.jobs import Jobs
+from processor.runtime.letters import Letters
+from processor.runtime.ports import Clock, Destination, Source
+from processor.runtime.schemas import SchemaCache
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """What is done for one partition, until its epoch ends."""
+
+    last: set[asyncio.Task[Any]] = field(default_factory=set)
+    """What is worth its end when the partition goes: POSTs that await their answers, and dead letters."""
+    jobs: set[asyncio.Task[Any]] = field(default_factory=set)
+    halts: ExitStack = field(default_factory=ExitStack)
+    """Halts that end with the epoch."""
+
+
+@dataclass(slots=True, eq=False)
+class _Sender:
+    """A request in the queue of the gate."""
+
+    request: Request
+    partition: Partition
+    driver: "Driver"
+
+    @property
+    def cost(self) -> Cost:
+        return self.request.cost
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.request.stage is Stage.QUEUED
+
+    def send(self) -> bool:
+        return self.driver.send(self.request, self.partition)
+
+
+class Driver:
+    """For all partitions of a process; owned by the event loop's thread.
+
+    `failed` is called with whatever should never be raised: then the process must not go on.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        calls: Calls,
+        jobs: Jobs,
+        letters: Letters,
+        schemas: SchemaCache,
+        clock: Clock,
+    ) -> None:
+        self.failed: Callable[[Exception], None]
+        self._destination = destination
+        self._calls = calls
+        self.gate = calls.gate
+        self._jobs = jobs
+        self._letters = letters
+        self._schemas = schemas
+        self._clock = clock
+        self._work: defaultdict[Partition, _Work] = defaultdict(_Work)
+
+    def perform(self, partition: Partition, actions: Sequence[Action], source: Source) -> None:
+        """Begin all of it."""
+        work = self._work[partition]
+        for action in actions:
+            match action:
+                case Post(request):
+                    self.gate.queue(_Sender(request, partition, self))
+                case AskJob(request):
+                    self._start(self._ask_job(request, partition), work.jobs)
+                case WriteLetters():
+                    self._start(self._write(action, partition), work.last)
+                case StandStill(reason, cause, advice):
+                    work.halts.enter_context(self.gate.held(reason, cause, advice, is_cured_at_end=False))
+                case Seek(offset):
+                    source.seek(partition.id, partition.epoch, offset)
+                case _:
+                    assert_never(action)
+
+    def send(self, request: Request, partition: Partition) -> bool:
+        """POST a request that has room, if its partition still says so."""
+        if not partition.may_post(request, self._clock.monotonic(), self._clock.wall()):
+            return False
+        task = self._start(self._post(request, partition), self._work[partition].last)
+        task.add_done_callback(partial(self._posted, request, partition, self._clock.monotonic()))
+        return True
+
+    async def finish(self, partitions: Iterable[Partition], within_s: float) -> None:
+        """Wait for what is worth its end; the rest ends now."""
+        works = [self._work[each] for each in partitions]
+        for task in [task for work in works for task in work.jobs]:
+            task.cancel()
+        self.gate.forget_unwanted()  # what they held is free, and others need not wait for the end of this
+        if last := {task for work in works for task in work.last}:
+            _, late = await asyncio.wait(last, timeout=within_s)
+            for task in late:
+                task.cancel()
+
+    def drop(self, partition: Partition) -> None:
+        """End whatever is done for it."""
+        work = self._work.pop(partition, _Work())
+        for task in work.last | work.jobs:
+            task.cancel()
+        work.halts.close()
+        self.gate.forget_unwanted()
+
+    @property
+    def is_fetching_schemas(self) -> bool:
+        """Whether a schema is on its way."""
+        return self._schemas.is_fetching
+
+    async def close(self) -> None:
+        """Give up the schemas that are on their way."""
+        await self._schemas.close()
+
+    def _start(self, coroutine: Coroutine[Any, Any, Any], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    async def _post(self, request: Request, partition: Partition) -> PostVerdict | None:
+        """POST, once; None when it was not to be done after all."""
+        if partition.is_going:
+            return None
+        post = self._destination.post(request.kind, request.body, request.idempotency_key, batch=request.is_batch)
+        return of_post(await self._calls.timed(request.endpoint, post), batch=request.is_batch)
+
+    def _posted(
+        self, request: Request, partition: Partition, sent_at: float, task: asyncio.Task[PostVerdict | None]
+    ) -> None:
+        """Count and report the answer, also of a POST that was given up, even before it began."""
+        try:
+            self._report(request, partition, sent_at, task)
+        except Exception as error:  # noqa: BLE001 - a defect: in a callback of a task nobody else would learn of it
+            self.failed(error)
+
+    def _report(
+        self, request: Request, partition: Partition, sent_at: float, task: asyncio.Task[PostVerdict | None]
+    ) -> None:
+        verdict = None if task.cancelled() or task.exception() else task.result()
+        self._calls.note_throttle(verdict)
+        self.gate.answered(load_of(verdict), sent_at)
+        partition.answered(request, verdict, self._clock.monotonic())
+        if partition.is_going:
+            pass  # whoever owns it next finds out for himself, and this process may be leaving
+        elif isinstance(verdict, Halt):
+            self.gate.halt(verdict.reason, verdict.detail)
+        elif verdict is not None and not isinstance(verdict, Retry):
+            self.gate.resume(*PROBED)
+        # The next one takes its place at once: an answer that comes while there is room says nothing of the limit.
+        self.gate.serve()
+
+    async def _ask_job(self, request: Request, partition: Partition) -> None:
+        assert request.entry.job_id is not None, "a job without an id"
+        end = await self._jobs.end(request.kind, request.entry.job_id, str(partition.id))
+        partition.job_ended(request, end, self._clock.monotonic())
+        self.gate.wake()
+
+    async def _write(self, action: WriteLetters, partition: Partition) -> None:
+        await self._letters.write(partition.id, action.letters, action.attempts)
+        partition.letters_acknowledged(action.batch)
+        self.gate.wake()

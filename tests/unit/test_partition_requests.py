@@ -1,0 +1,160 @@
+"""What becomes of a partition's requests when answers and time come in an order that is rare."""
+
+from collections.abc import Sequence
+
+import orjson
+
+from processor.engine.commits import Commits
+from processor.engine.dead_letter_ratio import DeadLetterRatio
+from processor.engine.limits import Limits, LimitSettings
+from processor.engine.notices import Notice, Redelivered
+from processor.engine.partition.actions import Action, AskJob, Post
+from processor.engine.partition.common import Common, PartitionSettings
+from processor.engine.partition.forming import Forming
+from processor.engine.partition.journal_format import Entry, EntryState, JournalId, Plan, encode
+from processor.engine.partition.owner import Assignment, Partition
+from processor.engine.partition.range_queue import BatchLimits
+from processor.engine.partition.request import Request, Stage
+from processor.engine.retry import POISON_AFTER_S, Retries
+from processor.engine.verdict import Accepted, Completed, Delivered, Retry, RetryReason, Split, Unknown
+from processor.events.mapping import Mapping, MappingRules
+from processor.model.reasons import Kind
+from processor.model.records import Record, TopicPartition, held_bytes
+from tests.fakes.partitions import DESTINATION, a_common, track
+from tests.fakes.partitions import a_partition as a_bare_partition
+
+SOURCE = TopicPartition("t", 3)
+
+
+def a_partition(events: int) -> Partition:
+    """Return a partition that has made a batch of so many events at 0 s."""
+    forming = Forming(Mapping(MappingRules()), {}, lambda _ids, _partition: True, lambda: b"n" * 16)
+    settings = PartitionSettings(BatchLimits(max_records=events))
+    limits, retries = Limits(LimitSettings(), lambda: 0.0), Retries(lambda: 0.0)
+    common = Common(settings, forming, limits, retries, DeadLetterRatio(1.0), lambda _notice: None)
+    partition = Partition(Assignment(SOURCE, 1, 0, True, "", "place"), common)  # noqa: FBT003 - a value
+    partition.recover("destination")
+    value = b'{"type":"track","userId":"u","event":"e"}'
+    records = [Record(offset, 1, None, value, None) for offset in range(events)]
+    partition.fetched(records, sum(map(held_bytes, records)), 0.0)
+    partition.form(0.0, 0.0)
+    return partition
+
+
+def look(partition: Partition, commits: Commits, now: float) -> Sequence[Action]:
+    """Commit what is to be told, which takes effect, and look; what is to be POSTed is."""
+    if due := commits.due([partition], now):
+        commits.answered(due, {}, now)
+    actions = partition.look(now)
+    for action in actions:
+        if isinstance(action, Post):
+            assert partition.may_post(action.request, now, 0.0)
+    return actions
+
+
+def posted(actions: Sequence[Action]) -> list[Request]:
+    """Return the requests among these."""
+    return [action.request for action in actions if isinstance(action, Post)]
+
+
+def test_the_second_half_is_sent_once_though_the_first_is_accepted_again() -> None:
+    """FullStory may forget a job, and take the half into another one; what follows it is on its way already."""
+    partition, commits = a_partition(4), Commits(1.0)
+    (whole,) = posted(look(partition, commits, 0.0))
+    partition.answered(whole, Split(413), 0.0)
+    (first,) = posted(look(partition, commits, 1.0))
+    partition.answered(first, Accepted("one"), 1.0)
+    (second,) = posted(look(partition, commits, 2.0))
+    partition.job_ended(first, Unknown(), 3.0)
+    assert posted(look(partition, commits, 3.0)) == [first]
+    partition.answered(first, Accepted("another"), 3.0)
+    assert look(partition, commits, 4.0) == [AskJob(first)]
+    partition.answered(second, Accepted("two"), 4.0)
+    for request in (first, second):
+        partition.job_ended(request, Completed(), 5.0)
+    assert partition.queue.first_unsettled == 4
+
+
+def test_a_key_that_grew_too_old_while_its_request_waited_for_room_is_not_used() -> None:
+    """A halt may last for a day in which commits go on; FullStory forgets a key after that time."""
+    partition, commits = a_partition(4), Commits(1.0)
+    commits.answered(commits.due([partition], 0.0), {}, 0.0)
+    (post,) = partition.look(0.0)
+    assert isinstance(post, Post)
+    old, now = post.request.idempotency_key, 24 * 3_600.0
+    partition.journal.is_behind = True
+    commits.answered(commits.due([partition], now), {}, now)
+    assert not partition.may_post(post.request, now, now)
+    assert partition.look(now) == []
+    commits.answered(commits.due([partition], now + 1), {}, now + 1)
+    assert partition.look(now + 1) == [post]
+    assert partition.may_post(post.request, now + 1, now + 1)
+    assert post.request.idempotency_key != old
+
+
+def adopted(plan: Plan, records: Sequence[Record], now: float, wall_s: float, common: Common) -> Partition:
+    """Return a partition whose journal told of a plan, which is carried out now."""
+    partition = a_bare_partition(common, is_recovered=False)
+    written = encode(JournalId("place-0", DESTINATION), 0, [plan], 4_095)
+    assert written is not None
+    partition._metadata = written.text
+    partition.recover(DESTINATION)
+    partition.fetched(list(records), sum(map(held_bytes, records)), now)
+    partition.at_end(plan.end)
+    assert partition.form_planned(now, wall_s)
+    return partition
+
+
+def test_one_item_that_is_left_of_a_lost_job_is_sent_singly_before_it_is_given_up() -> None:
+    """Compaction took the other one: a batch endpoint that always fails says nothing of the record alone."""
+    common, commits, now = a_common(), Commits(1.0), 1_000.0
+    plan = Plan(2, b"n" * 16, 0, [Entry(Kind.EVENT, 2, "x", EntryState.ACCEPTED, 0, None, "job")])
+    partition = adopted(plan, [track(0)], now, 10.0, common)
+    (ask,) = partition.look(now)
+    assert isinstance(ask, AskJob)
+    partition.job_ended(ask.request, Unknown(), now)
+    request, end = ask.request, now + 2 * POISON_AFTER_S
+    while request.stage is not Stage.ENDED:
+        assert now < end
+        for each in posted(look(partition, commits, now)):
+            common.retries.succeeded(now)
+            partition.answered(each, Retry(RetryReason.SERVER_ERROR, 503), now)
+        now += 15.0
+    (alone,) = next(iter(partition.batches)).requests
+    assert (alone.is_batch, alone.items) == (False, request.items)
+
+
+def test_failures_before_an_acceptance_say_nothing_of_a_lost_job() -> None:
+    """A request that was taken after an outage and is sent again has its whole patience before it."""
+    partition, commits, now = a_partition(2), Commits(1.0), 0.0
+    (request,) = posted(look(partition, commits, now))
+    for _ in range(30):
+        partition.answered(request, Retry(RetryReason.SERVER_ERROR, 503), now)
+        now += 200.0
+        while request not in posted(look(partition, commits, now)):
+            now += 1.0
+    partition.answered(request, Accepted("job"), now)
+    partition.job_ended(request, Unknown(), now)
+    assert posted(look(partition, commits, now + 1.0)) == [request]
+    partition.common.retries.succeeded(now)
+    partition.answered(request, Retry(RetryReason.SERVER_ERROR, 503), now + 1.0)
+    assert request.stage is Stage.RESTING
+
+
+def test_each_item_of_an_old_plan_gets_a_new_key() -> None:
+    """What FullStory may have forgotten is counted item by item; a renewed key says nothing of the next item's."""
+    seen: list[Notice] = []
+    common, commits, now, day_s = a_common(observe=seen.append), Commits(1.0), 1_000.0, 24 * 3_600.0
+    users = Entry(Kind.USER, 2, "x", EntryState.SINGLY)
+    plan = Plan(3, b"n" * 16, 0, [users, Entry(Kind.EVENT, 1, "y", EntryState.ACCEPTED, 0, None, "job")])
+    values = [{"type": "identify", "userId": "u", "traits": {"a": {"x": number}}} for number in range(2)]
+    records = [Record(offset, 1, None, orjson.dumps(value), None) for offset, value in enumerate(values)]
+    partition = adopted(plan, [*records, track(2)], now, day_s, common)
+    for number in range(2):
+        requests: list[Request] = []
+        while not requests:
+            requests = posted(look(partition, commits, now))
+            now += 0.5
+        assert [each.entry.attempt for each in requests] == [1]
+        assert sum(each.records for each in seen if isinstance(each, Redelivered)) == number + 1
+        partition.answered(requests[0], Delivered(), now)
