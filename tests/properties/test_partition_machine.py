@@ -1,0 +1,281 @@
+"""The owner of a partition keeps the laws in any order of events, and a protection that is switched off is missed.
+
+`partition_machine` has the model and the checks. Hypothesis chooses the setting, the weather and when epochs end; each
+rule lets many things happen, or its own work would take longer than the owner's.
+"""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from processor.engine.partition import answers, journal
+from processor.engine.partition.actions import Action, WriteLetters
+from processor.engine.partition.batch import Batch
+from processor.engine.partition.journal import Journal
+from processor.engine.partition.journal_format import Entry, JournalId, Plan, Range
+from processor.engine.partition.order import UserOrder
+from processor.engine.partition.owner import Partition
+from processor.engine.partition.range_queue import BatchLimits, RangeQueue
+from processor.engine.partition.request import Halves, Request
+from processor.engine.verdict import Completed, Retry
+from processor.events.payload import WHOLE_RANGE
+from tests.properties.partition_machine import WEATHERS, LawBrokenError, Setting, World
+
+STEPS = 2_000
+"""At most so many things happen in one rule."""
+
+SETTINGS = st.builds(
+    Setting,
+    depth=st.integers(1, 6),
+    max_records=st.integers(1, 12),
+    linger_s=st.sampled_from((0.0, 0.5, 1.0, 3.0)),
+    lease_s=st.sampled_from((3.0, 20.0)),
+    unattributed=st.sampled_from(("dead_letter", "accept", "dead_letter", "accept", "halt")),
+    is_batch=st.sampled_from((True, True, True, False)),
+    metadata_bytes=st.sampled_from((4_095, 4_095, 1_200, 700)),
+    users=st.sampled_from((1, 3, 8, 50)),
+    maps_for_real=st.sampled_from((False, False, False, True)),
+    poison_after_s=st.sampled_from((3_600.0, 20.0)),
+    max_body_bytes=st.sampled_from((8_000_000, 8_000_000, 400)),
+)
+
+told: Counter[str] = Counter()
+"""Events of all examples."""
+
+
+class PartitionMachine(RuleBasedStateMachine):
+    """Traffic in any weather; epochs that end in each way; and calm, in which all has to settle."""
+
+    @initialize(setting=SETTINGS, seed=st.integers(0, 2**32))
+    def begin(self, setting: Setting, seed: int) -> None:
+        """Begin with an empty topic."""
+        self.world = World(setting, seed)
+
+    @rule(steps=st.integers(1, STEPS), weather=st.sampled_from(sorted(WEATHERS)), seed=st.integers(0, 2**32))
+    def traffic(self, steps: int, weather: str, seed: int) -> None:
+        """Records, answers, commits, time and the rest, in any order."""
+        self.world.chance = random.Random(seed)
+        self.world.run(steps, weather)
+
+    @rule(how=st.sampled_from(("revoke", "lose", "suspend")))
+    def end_epoch(self, how: str) -> None:
+        """The partition goes in good order, or is lost, or its process stops and learns that only later."""
+        getattr(self.world, how)()
+
+    @rule()
+    def calm(self) -> None:
+        """All goes well for a while."""
+        self.world.settle_all()
+
+    def teardown(self) -> None:
+        """Count."""
+        if hasattr(self, "world"):
+            told.update(self.world.events)
+
+
+def run_machine(examples: int, **options: Any) -> None:
+    """Run the machine for so many examples."""
+    chosen = settings(max_examples=examples, stateful_step_count=25, deadline=None, print_blob=True, **options)
+    run_state_machine_as_test(PartitionMachine, settings=chosen)
+
+
+def test_the_owner_of_a_partition_keeps_the_laws_in_any_order_of_events() -> None:
+    """Laws 1 to 4, 7 to 12; -rP shows how many events were told, and how many a second."""
+    told.clear()
+    began, worked = time.perf_counter(), time.process_time()
+    run_machine(60)
+    took, worked_s, events = time.perf_counter() - began, time.process_time() - worked, told.total()
+    print(f"{events:,} events in {took:.1f} s: {events / took:,.0f} a second")  # noqa: T201 - shown with -rP
+    print(f"{events / worked_s:,.0f} a second of this process's own time: {told}")  # noqa: T201 - as above
+    for name in ("recover", "form_planned", "letters_acknowledged", "last_commit", "drop"):
+        assert told[name], f"no {name} in {events} events"
+
+
+def no_wait_for_the_plan(patch: pytest.MonkeyPatch) -> None:
+    """A POST goes out while its plan is on its way to Kafka."""
+    patch.setattr(Journal, "covers", lambda _journal, _plan, _now: True)
+
+
+def no_end_of_the_lease(patch: pytest.MonkeyPatch) -> None:
+    """A plan that was acknowledged once may be POSTed for ever."""
+    patch.setattr(Journal, "covers", lambda _journal, plan, _now: plan.acknowledged == plan.revision)
+
+
+def a_key_that_is_not_told(patch: pytest.MonkeyPatch) -> None:
+    """A key comes into use, and the journal is not revised."""
+    patch.setattr(Journal, "_revise", lambda _journal, _plan, _entry: None)
+
+
+def a_new_key_for_each_retry(patch: pytest.MonkeyPatch) -> None:
+    """What may have been taken is sent again under another key."""
+    rest = Batch.rest
+
+    def renewed(batch: Batch, request: Request, verdict: Retry, failures: int, now: float) -> None:
+        batch.owner.journal.renew_key(batch.plan, request.entry, is_batch=request.is_batch)
+        rest(batch, request, verdict, failures, now)
+
+    patch.setattr(Batch, "rest", renewed)
+
+
+def no_recovery(patch: pytest.MonkeyPatch) -> None:
+    """The journal is written, and nobody reads it."""
+
+    def blank(_text: str, _owner: JournalId, _base: int) -> Sequence[Range]:
+        return []
+
+    patch.setattr(journal, "decode", blank)
+
+
+def no_forced_boundaries(patch: pytest.MonkeyPatch) -> None:
+    """What was planned is formed anew by the limits of the day."""
+    patch.setattr("processor.engine.partition.owner.WHOLE_RANGE", replace(WHOLE_RANGE, max_records=3))
+
+
+def a_job_is_forgotten_by_the_journal(patch: pytest.MonkeyPatch) -> None:
+    """What FullStory took counts as done in the journal: nobody asks for the job again."""
+
+    def accept(kept: Journal, plan: Plan, entry: Entry, job_id: str) -> None:
+        entry.job_id = job_id
+        kept.finish(plan, entry)
+
+    patch.setattr(Journal, "accept", accept)
+
+
+def a_commit_beyond_what_is_open(patch: pytest.MonkeyPatch) -> None:
+    """What is committed is the end of what was formed, settled or not."""
+    patch.setattr(RangeQueue, "first_unsettled", property(lambda queue: queue.position))
+
+
+def no_wait_for_jobs(patch: pytest.MonkeyPatch) -> None:
+    """A batch settles when its job is accepted."""
+    accepted = answers._accepted
+
+    def at_once(request: Request, job_id: str, now: float) -> None:
+        accepted(request, job_id, now)
+        request.batch.owner.job_ended(request, Completed(), now)
+
+    patch.setattr(answers, "_accepted", at_once)
+
+
+def no_wait_for_dead_letters(patch: pytest.MonkeyPatch) -> None:
+    """A batch settles while its dead letters are on their way."""
+    do = Partition.do
+
+    def in_passing(partition: Partition, action: Action) -> None:
+        do(partition, action)
+        if isinstance(action, WriteLetters):
+            partition.letters_acknowledged(action.batch)
+
+    patch.setattr(Partition, "do", in_passing)
+    patch.setattr(World, "write_letters", lambda _world, _epoch: None)
+
+
+def no_wait_for_identifies(patch: pytest.MonkeyPatch) -> None:
+    """Events are POSTed before the identifies of their users are accepted."""
+    patch.setattr(UserOrder, "may_post_events", lambda _order, _start, _uids: True)
+
+
+def no_turns_of_users(patch: pytest.MonkeyPatch) -> None:
+    """Two jobs hold one user at a time."""
+    patch.setattr(UserOrder, "may_post_users", lambda _order, _turn: True)
+
+
+def a_partition_that_goes_on(patch: pytest.MonkeyPatch) -> None:
+    """The end of the epoch ends nothing."""
+    patch.setattr(Partition, "revoking", lambda _partition: None)
+
+
+def what_settles_after_the_end(patch: pytest.MonkeyPatch) -> None:
+    """What is told when the epoch has ended still counts."""
+    settle = Partition.settle
+
+    def late(partition: Partition, *arguments: Any) -> None:
+        is_gone, partition.is_gone = partition.is_gone, False
+        settle(partition, *arguments)
+        partition.is_gone = is_gone
+
+    patch.setattr(Partition, "settle", late)
+
+
+def a_linger_twice_as_long(patch: pytest.MonkeyPatch) -> None:
+    """A batch that is not full waits for twice the time that was set."""
+    due_at = RangeQueue.due_at
+
+    def late(queue: RangeQueue, limits: BatchLimits) -> float | None:
+        return due_at(queue, replace(limits, linger_s=2 * limits.linger_s))
+
+    patch.setattr(RangeQueue, "due_at", late)
+
+
+def one_place_less(patch: pytest.MonkeyPatch) -> None:
+    """Fewer batches of a partition overlap than the settings allow."""
+    open_ranges = RangeQueue.open_ranges.fget  # type: ignore[attr-defined]
+    patch.setattr(RangeQueue, "open_ranges", property(lambda each: open_ranges(each) + (open_ranges(each) > 0)))
+
+
+def any_user_holds_up(patch: pytest.MonkeyPatch) -> None:
+    """A batch grows while any identify is under way, whomever it is about."""
+    patch.setattr(UserOrder, "holds", lambda order, _uids: bool(order._open))
+
+
+def a_request_that_nobody_wakes(patch: pytest.MonkeyPatch) -> None:
+    """What rests after a failure rests for ever."""
+    patch.setattr(Partition, "rest", lambda _partition, _request, _until: None)
+
+
+def a_half_that_is_sent_again(patch: pytest.MonkeyPatch) -> None:
+    """Whenever the first half of what was split is accepted, the second one is sent."""
+    go_on = Batch.go_on
+
+    def kept(batch: Batch, halves: Halves, request: Request) -> None:
+        go_on(batch, halves, request)
+        request.then = halves
+
+    patch.setattr(Batch, "go_on", kept)
+
+
+MUTATIONS: Sequence[Callable[[pytest.MonkeyPatch], None]] = (
+    no_wait_for_the_plan,
+    no_end_of_the_lease,
+    a_key_that_is_not_told,
+    a_new_key_for_each_retry,
+    no_recovery,
+    no_forced_boundaries,
+    a_job_is_forgotten_by_the_journal,
+    a_commit_beyond_what_is_open,
+    no_wait_for_jobs,
+    no_wait_for_dead_letters,
+    no_wait_for_identifies,
+    no_turns_of_users,
+    a_partition_that_goes_on,
+    what_settles_after_the_end,
+    a_linger_twice_as_long,
+    one_place_less,
+    any_user_holds_up,
+    a_request_that_nobody_wakes,
+    a_half_that_is_sent_again,
+)
+
+
+@pytest.fixture
+def patch() -> Iterator[pytest.MonkeyPatch]:
+    """Undo a mutation before pytest looks at the failure."""
+    with pytest.MonkeyPatch.context() as context:
+        yield context
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
+def test_a_protection_that_is_switched_off_is_missed(mutation: Any, patch: pytest.MonkeyPatch) -> None:
+    """A law is broken, and the machine says so within a few hundred examples; most in one of the first ten."""
+    mutation(patch)
+    with pytest.raises(LawBrokenError) as found:
+        run_machine(300, database=None, phases=[Phase.generate], derandomize=True)
+    print(found.value)  # noqa: T201 - shown with -rP
