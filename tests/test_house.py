@@ -1,11 +1,13 @@
 """The house around the code: what is installed, built and started is what the project says."""
 
+import ast
 import json
 import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -122,3 +124,124 @@ def test_the_bill_of_materials_names_what_is_installed() -> None:
         ["make", "-n", "audit", f"VENV={venv}"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "--strict --require-hashes --requirement requirements-run.lock" in audit.stdout
+
+
+# The code's own measures
+
+
+def modules() -> dict[str, ast.Module]:
+    """Return the program's modules by their names."""
+    files = sorted((ROOT / "processor").rglob("*.py"))
+    named = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+    return {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in named.items()}
+
+
+MODULES = modules()
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Return the program's modules that a module imports, those for its types alone too."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {name if (name := f"{node.module}.{each.name}") in MODULES else node.module for each in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+    return found & MODULES.keys()
+
+
+def assigned(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
+    """Iterate over the names that these statements give values, and the values."""
+    for each in body:
+        if isinstance(each, ast.Assign):
+            yield from ((target.id, each.value) for target in each.targets if isinstance(target, ast.Name))
+        elif isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value is not None:
+            yield each.target.id, each.value
+
+
+def parameters(node: ast.ClassDef) -> int:
+    """Return how much who makes an object has to know: its parameters, or its fields without a default."""
+    if any("frozen=True" in ast.unparse(each) for each in node.decorator_list):
+        return 0
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef) and each.name == "__init__":
+            return len([*each.args.posonlyargs, *each.args.args, *each.args.kwonlyargs]) - 1
+    if not any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+        return 0
+    return sum(isinstance(each, ast.AnnAssign) and each.value is None for each in node.body)
+
+
+def is_of_the_app(module: str) -> bool:
+    """Say whether a module puts others together, which is what `processor/app` is for."""
+    return module.startswith("processor.app.")
+
+
+def test_no_two_public_types_share_a_name() -> None:
+    """Whoever searches for a type finds one: a class, or an alias written as one."""
+    places: dict[str, list[str]] = {}
+    for module, tree in MODULES.items():
+        classes = [each.name for each in tree.body if isinstance(each, ast.ClassDef)]
+        aliases = [name for name, _ in assigned(tree.body) if re.match(r"[A-Z][a-z]\w*$", name)]
+        for name in {*classes, *aliases}:
+            if not name.startswith("_"):
+                places.setdefault(name, []).append(module)
+
+    assert len(places) > 100
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+WIDE = {"processor.engine.partition.owner": 18, "processor.engine.partition.batch": 15}
+"""Where one owner's decision stands whole; these numbers may only shrink."""
+
+
+def test_no_module_knows_many_others() -> None:
+    """No module outside of `processor/app` imports more than eleven of the program's."""
+    counts = {module: len(imported(tree)) for module, tree in MODULES.items() if not is_of_the_app(module)}
+
+    assert {module: count for module, count in counts.items() if count > WIDE.get(module, 11)} == {}
+    assert [module for module, most in WIDE.items() if counts[module] < most] == [], "the list is out of date"
+
+
+def test_no_constructor_takes_many_parameters() -> None:
+    """Six at most, outside of `processor/app`; what belongs together is a value, and those may have many fields."""
+    counts = {
+        f"{module}.{node.name}": parameters(node)
+        for module, tree in MODULES.items()
+        if not is_of_the_app(module)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+
+    assert any(counts.values())
+    assert {name: count for name, count in counts.items() if count > 6} == {}
+
+
+OF_THE_LOOP = {"LEAST_WAIT_S"}
+"""What follows from the event loop itself, not from what is wanted of it."""
+
+
+def test_the_runtime_holds_no_numeric_policy() -> None:
+    """How long, how often and how many is decided in the engine; the runtime only carries it out."""
+    found = set()
+    for module, tree in MODULES.items():
+        if not module.startswith("processor.runtime."):
+            continue
+        for body in [tree.body, *(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]:
+            for name, value in assigned(body):
+                numbers = [each.value for each in ast.walk(value) if isinstance(each, ast.Constant)]
+                if any(type(each) in {int, float} and each for each in numbers):
+                    found.add(name)
+
+    assert found == OF_THE_LOOP
+
+
+def test_one_file_writes_how_far_an_entry_has_come() -> None:
+    """Only the journal sets the state of its entries, with whatever has to follow from that."""
+    writers = {
+        module
+        for module, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "state" and isinstance(node.ctx, ast.Store)
+    }
+
+    assert writers == {"processor.engine.partition.journal"}
