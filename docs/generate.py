@@ -18,6 +18,8 @@ from markdown import Markdown
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import Definition, Label
 from processor.commands.check.findings import FINDINGS, Finding, Level
+from processor.engine.partition import journal, owner
+from processor.engine.partition.request import TRANSITIONS, Happening, Stage
 from processor.settings.client_properties import KAFKA_RESERVED
 from processor.settings.memory import MAX_QUEUE_BYTES, MIB, PARTITION_FETCH_BYTES, MemorySplit
 from processor.settings.operation import MemorySection
@@ -27,6 +29,27 @@ DOCS = Path(__file__).parent
 RUNBOOK = DOCS.parent / "processor" / "adapters" / "telemetry" / "runbook.html"
 ELSEWHERE = re.compile(r"\[([^\]]*)\]\(([\w-]+\.md)(?:#[\w-]+)?\)")
 """A link to another page, of which the worker serves none."""
+
+TABLES = re.compile(r"(<!-- tables: .*? -->\n).*?(<!-- end of tables -->\n)", re.DOTALL)
+"""Where docs/architecture.md takes what is drawn."""
+
+STATES = """
+### What may happen to a request
+
+Each column is a stage, each row what may happen in it, each cell the stage that follows. A request begins as *held*,
+*ready* or *resting*, and as *in job* where the journal tells of its job. *Ended* and *given up* are final.
+
+{request}
+
+### What the verbs of the journal make of an entry
+
+{entry}
+
+### What the owner of a partition does with an event
+
+{owner}
+
+"""
 
 VALUES_SCHEMA = DOCS.parent / "deploy" / "helm" / "segment-fullstory" / "values.schema.json"
 SET_BY_THE_CHART = {
@@ -49,7 +72,8 @@ CONFIGURATION = """\
 
 The worker reads settings from environment variables and, if you name one with `--config`, from a TOML file. An
 environment variable takes precedence over the file. Each group of settings is a table of the file:
-`PROCESSOR_KAFKA__GROUP_ID` is `group_id` in `[kafka]`. An empty value counts as not set.
+`PROCESSOR_KAFKA__GROUP_ID` is `group_id` in `[kafka]`. An empty value counts as not set. What terms such as
+*batch* and *halt* mean: [words](architecture.md#words).
 
 These have no default, so you must set them: brokers, topics, consumer group, dead-letter topic and API key.
 
@@ -135,6 +159,7 @@ METRICS = """\
 Served at `/metrics`, as Prometheus text or OpenMetrics, whichever the scrape asks for. Labels have the values listed
 here and no others; every series that is known beforehand begins at 0. Series of a partition are there while this
 process owns it. The process's own memory, CPU time and open files have Prometheus' usual names (`process_…`).
+What the terms mean: [words](architecture.md#words).
 
 One scrape shows one moment, so in each of them, summed over labels:
 
@@ -199,6 +224,7 @@ refused or of another organisation than the configured one.
 ## Findings
 
 Ids are stable: scripts may rely on them. Each finding has one level.
+What terms such as *halt* and *dead letter* mean: [words](architecture.md#words).
 """
 
 
@@ -330,6 +356,26 @@ def _finding(finding: Finding) -> str:
     return f"| `{finding.id}` | {level} | {finding.meaning} | {finding.advice} |"
 
 
+def architecture() -> str:
+    """Return docs/architecture.md with the tables of today."""
+    tables = STATES.format(request=_transitions(), entry=_table_of(journal.__doc__), owner=_table_of(owner.__doc__))
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    return TABLES.sub(lambda found: found[1] + tables + found[2], page)
+
+
+def _transitions() -> str:
+    """Draw the table of what may happen to a request: each happening once, its stages beside each other."""
+    stages = [stage for stage in Stage if TRANSITIONS[stage]]
+    rows = [[happening.value, *(TRANSITIONS[stage].get(happening, "") for stage in stages)] for happening in Happening]
+    lines = [["", *(f"*{stage}*" for stage in stages)], ["---"] * (len(stages) + 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _table_of(text: str | None) -> str:
+    """Return the table that stands in a module's docstring."""
+    return "\n".join(line for line in (text or "").splitlines() if line.startswith("|"))
+
+
 def values_schema() -> str:
     """Return the schema of the chart's values, with the settings of today."""
     schema: dict[str, Any] = json.loads(VALUES_SCHEMA.read_text(encoding="utf-8"))
@@ -346,6 +392,7 @@ def runbook() -> str:
 
 def pages() -> Iterator[tuple[Path, str]]:
     """Iterate over the generated pages and their contents."""
+    yield DOCS / "architecture.md", architecture()
     yield DOCS / "check.md", check()
     yield DOCS / "configuration.md", configuration()
     yield DOCS / "metrics.md", metrics()

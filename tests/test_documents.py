@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 import pytest
 
+from docs import generate
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.commands.main import COMMANDS, main
+from processor.engine.partition import owner
 from processor.settings.variables import variables
 from tests.test_house import targets
 
@@ -82,12 +84,55 @@ def test_the_readme_leads_to_every_page() -> None:
 
 
 def test_the_architecture_shows_the_layers_as_they_are() -> None:
-    """The table of the architecture has the rooms of the contracts' layers, in their order."""
+    """The folders that the architecture lists are those of the contracts' layers, in their order, and the sandbox."""
     contracts = tomllib.loads(text(ROOT / "pyproject.toml"))["tool"]["importlinter"]["contracts"]
     layers = next(each["layers"] for each in contracts if "processor.model" in each.get("layers", []))
-    shown = re.findall(r"(?m)^\| `processor/(\w+)/` \|", text(ROOT / "docs/architecture.md"))
+    shown = re.findall(r"(?m)^  (\w+)/ +\S", text(ROOT / "docs/architecture.md"))
+    ordered = [room for layer in layers for room in layer.split(" | ")]
 
-    assert [f"processor.{room}" for room in shown] == [room for layer in layers for room in layer.split(" | ")]
+    assert [f"processor.{room}" for room in shown] == [*ordered, "processor.sandbox"]
+
+
+def test_every_word_is_one_thing_in_the_code() -> None:
+    """The glossary defines a word once, and the file that it names has the name that stands beside it."""
+    words = text(ROOT / "docs/architecture.md").partition("\n## Words\n")[2]
+    rows = re.findall(r"(?m)^\| ([\w ]+) \| .+? \| `([\w/.]+)` `([\w.]+)` \|$", words)
+    absent = [
+        f"{file}: {name}"
+        for _, file, name in rows
+        if not all(
+            re.search(rf"(?m)^\s*(?:(?:async )?def |class )?(?:self\.)?{each}\b\s*(?:[(:=]|$)", text(ROOT / file))
+            for each in name.split(".")
+        )
+    ]
+
+    assert len(rows) == words.count("\n| ") - 1, "each row but the head has a word, its meaning and a place"
+    assert len({word for word, *_ in rows}) == len(rows) >= 40
+    assert absent == []
+
+
+def test_pages_that_use_the_words_lead_to_them() -> None:
+    """Whoever meets a term of the project finds in one step what it means."""
+    terms = re.compile(r"\b(?:batch|dead letter|halt|journal|redelivered|released|settle)")
+    pages = [each for each in ROOT.glob("docs/*.md") if len({*terms.findall(text(each))}) >= 3]
+
+    assert len(pages) > 5
+    leads = {each.name: re.search(r"\]\((?:architecture\.md)?#words\)", text(each)) for each in pages}
+    assert sorted(name for name, found in leads.items() if not found) == []
+
+
+def test_the_tables_of_states_are_current() -> None:
+    """docs/architecture.md is as `python -m docs.generate` draws it, from the code."""
+    assert text(generate.DOCS / "architecture.md") == generate.architecture()
+
+
+def test_the_owner_has_every_event_of_its_table() -> None:
+    """What the head of the owner's file promises of an event is promised of a method that there is."""
+    rows = re.findall(r"(?m)^\| (`.+?) +\|", owner.__doc__ or "")
+    events = re.findall(r"`(\w+)`", "".join(rows))
+
+    assert {"fetched", "answered", "look"} <= set(events)
+    assert [each for each in events if not hasattr(owner.Partition, each)] == []
 
 
 def test_every_cited_law_is_in_the_architecture() -> None:
