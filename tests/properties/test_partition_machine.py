@@ -8,7 +8,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,17 +15,26 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from processor.engine.partition import answers, journal
+from processor.engine.partition import answers
 from processor.engine.partition.actions import Action, WriteLetters
 from processor.engine.partition.batch import Batch
 from processor.engine.partition.journal import Journal
-from processor.engine.partition.journal_format import Entry, JournalId, Plan, Range
-from processor.engine.partition.order import UserOrder
+from processor.engine.partition.journal_format import Entry, Plan
 from processor.engine.partition.owner import Partition
-from processor.engine.partition.range_queue import BatchLimits, RangeQueue
 from processor.engine.partition.request import Halves, Request
 from processor.engine.verdict import Completed, Retry
-from processor.events.payload import WHOLE_RANGE
+from tests.mutations import (
+    a_commit_beyond_what_is_open,
+    a_linger_twice_as_long,
+    any_user_holds_up,
+    no_end_of_the_lease,
+    no_forced_boundaries,
+    no_recovery,
+    no_turns_of_users,
+    no_wait_for_identifies,
+    no_wait_for_the_plan,
+    one_place_less,
+)
 from tests.properties.partition_machine import WEATHERS, LawBrokenError, Setting, World
 
 STEPS = 2_000
@@ -99,16 +107,6 @@ def test_the_owner_of_a_partition_keeps_the_laws_in_any_order_of_events() -> Non
         assert told[name], f"no {name} in {events} events"
 
 
-def no_wait_for_the_plan(patch: pytest.MonkeyPatch) -> None:
-    """A POST goes out while its plan is on its way to Kafka."""
-    patch.setattr(Journal, "covers", lambda _journal, _plan, _now: True)
-
-
-def no_end_of_the_lease(patch: pytest.MonkeyPatch) -> None:
-    """A plan that was acknowledged once may be POSTed for ever."""
-    patch.setattr(Journal, "covers", lambda _journal, plan, _now: plan.acknowledged == plan.revision)
-
-
 def a_key_that_is_not_told(patch: pytest.MonkeyPatch) -> None:
     """A key comes into use, and the journal is not revised."""
     patch.setattr(Journal, "_revise", lambda _journal, _plan, _entry: None)
@@ -125,20 +123,6 @@ def a_new_key_for_each_retry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Batch, "rest", renewed)
 
 
-def no_recovery(patch: pytest.MonkeyPatch) -> None:
-    """The journal is written, and nobody reads it."""
-
-    def blank(_text: str, _owner: JournalId, _base: int) -> Sequence[Range]:
-        return []
-
-    patch.setattr(journal, "decode", blank)
-
-
-def no_forced_boundaries(patch: pytest.MonkeyPatch) -> None:
-    """What was planned is formed anew by the limits of the day."""
-    patch.setattr("processor.engine.partition.owner.WHOLE_RANGE", replace(WHOLE_RANGE, max_records=3))
-
-
 def a_job_is_forgotten_by_the_journal(patch: pytest.MonkeyPatch) -> None:
     """What FullStory took counts as done in the journal: nobody asks for the job again."""
 
@@ -147,11 +131,6 @@ def a_job_is_forgotten_by_the_journal(patch: pytest.MonkeyPatch) -> None:
         kept.finish(plan, entry)
 
     patch.setattr(Journal, "accept", accept)
-
-
-def a_commit_beyond_what_is_open(patch: pytest.MonkeyPatch) -> None:
-    """What is committed is the end of what was formed, settled or not."""
-    patch.setattr(RangeQueue, "first_unsettled", property(lambda queue: queue.position))
 
 
 def no_wait_for_jobs(patch: pytest.MonkeyPatch) -> None:
@@ -178,16 +157,6 @@ def no_wait_for_dead_letters(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(World, "write_letters", lambda _world, _epoch: None)
 
 
-def no_wait_for_identifies(patch: pytest.MonkeyPatch) -> None:
-    """Events are POSTed before the identifies of their users are accepted."""
-    patch.setattr(UserOrder, "may_post_events", lambda _order, _start, _uids: True)
-
-
-def no_turns_of_users(patch: pytest.MonkeyPatch) -> None:
-    """Two jobs hold one user at a time."""
-    patch.setattr(UserOrder, "may_post_users", lambda _order, _turn: True)
-
-
 def a_partition_that_goes_on(patch: pytest.MonkeyPatch) -> None:
     """The end of the epoch ends nothing."""
     patch.setattr(Partition, "revoking", lambda _partition: None)
@@ -203,27 +172,6 @@ def what_settles_after_the_end(patch: pytest.MonkeyPatch) -> None:
         partition.is_gone = is_gone
 
     patch.setattr(Partition, "settle", late)
-
-
-def a_linger_twice_as_long(patch: pytest.MonkeyPatch) -> None:
-    """A batch that is not full waits for twice the time that was set."""
-    due_at = RangeQueue.due_at
-
-    def late(queue: RangeQueue, limits: BatchLimits) -> float | None:
-        return due_at(queue, replace(limits, linger_s=2 * limits.linger_s))
-
-    patch.setattr(RangeQueue, "due_at", late)
-
-
-def one_place_less(patch: pytest.MonkeyPatch) -> None:
-    """Fewer batches of a partition overlap than the settings allow."""
-    open_ranges = RangeQueue.open_ranges.fget  # type: ignore[attr-defined]
-    patch.setattr(RangeQueue, "open_ranges", property(lambda each: open_ranges(each) + (open_ranges(each) > 0)))
-
-
-def any_user_holds_up(patch: pytest.MonkeyPatch) -> None:
-    """A batch grows while any identify is under way, whomever it is about."""
-    patch.setattr(UserOrder, "holds", lambda order, _uids: bool(order._open))
 
 
 def a_request_that_nobody_wakes(patch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -12,16 +12,10 @@ import pytest
 from processor.engine.commits import Commits
 from processor.engine.limits import Cost, Limits, Load
 from processor.engine.notices import Settled
-from processor.engine.partition import journal
 from processor.engine.partition.batch import Batch
-from processor.engine.partition.journal import Journal
-from processor.engine.partition.journal_format import JournalId, Range
-from processor.engine.partition.order import UserOrder
 from processor.engine.partition.owner import Partition
-from processor.engine.partition.range_queue import BatchLimits, RangeQueue
 from processor.engine.partition.request import Request
 from processor.engine.verdict import Completed, JobEnd, Retry
-from processor.events.payload import WHOLE_RANGE
 from processor.model.errors import DeadLetterError
 from processor.model.reasons import Kind
 from processor.model.records import Commit, TopicPartition
@@ -33,19 +27,21 @@ from processor.runtime.letters import Letters
 from processor.runtime.ports import DeadLetter
 from processor.runtime.schemas import SchemaCache
 from tests.fakes.source import FakeSource
+from tests.mutations import (
+    a_commit_beyond_what_is_open,
+    a_linger_twice_as_long,
+    any_user_holds_up,
+    no_end_of_the_lease,
+    no_forced_boundaries,
+    no_recovery,
+    no_turns_of_users,
+    no_wait_for_identifies,
+    no_wait_for_the_plan,
+    one_place_less,
+)
 from tests.simulation.chaos import fault_of
 
 SEEDS = range(300)
-
-
-def no_wait_for_the_plan(patch: pytest.MonkeyPatch) -> None:
-    """A POST goes out while its plan is on its way to Kafka."""
-    patch.setattr(Journal, "covers", lambda _journal, _plan, _now: True)
-
-
-def no_end_of_the_lease(patch: pytest.MonkeyPatch) -> None:
-    """A plan that was acknowledged once may be POSTed for ever."""
-    patch.setattr(Journal, "covers", lambda _journal, plan, _now: plan.acknowledged == plan.revision)
 
 
 def no_filter_by_ownership(patch: pytest.MonkeyPatch) -> None:
@@ -85,30 +81,6 @@ def no_key(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Request, "idempotency_key", property(lambda _request: f"{next(numbers)}"))
 
 
-def no_recovery(patch: pytest.MonkeyPatch) -> None:
-    """The journal is written, and nobody reads it."""
-
-    def blank(_text: str, _owner: JournalId, _base: int) -> Sequence[Range]:
-        return []
-
-    patch.setattr(journal, "decode", blank)
-
-
-def no_forced_boundaries(patch: pytest.MonkeyPatch) -> None:
-    """What was planned is formed anew by the limits of the day."""
-    patch.setattr("processor.engine.partition.owner.WHOLE_RANGE", replace(WHOLE_RANGE, max_records=3))
-
-
-def a_linger_twice_as_long(patch: pytest.MonkeyPatch) -> None:
-    """A batch that is not full waits for twice the time that was set."""
-    due_at = RangeQueue.due_at
-
-    def late(queue: RangeQueue, limits: BatchLimits) -> float | None:
-        return due_at(queue, replace(limits, linger_s=2 * limits.linger_s))
-
-    patch.setattr(RangeQueue, "due_at", late)
-
-
 def no_look_after_a_wait(patch: pytest.MonkeyPatch) -> None:
     """When time alone opens the way again, nobody looks whether something waits."""
     patch.setattr(Limits, "next_chance", lambda _limits, _now, **_options: None)
@@ -137,16 +109,6 @@ def a_slot_is_lost(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Limits, "answered", counted)
 
 
-def no_wait_for_identifies(patch: pytest.MonkeyPatch) -> None:
-    """Events are POSTed before the identifies of their users are accepted."""
-    patch.setattr(UserOrder, "may_post_events", lambda _order, _start, _uids: True)
-
-
-def no_turns_of_users(patch: pytest.MonkeyPatch) -> None:
-    """Two jobs hold one user at a time."""
-    patch.setattr(UserOrder, "may_post_users", lambda _order, _turn: True)
-
-
 def no_wait_for_jobs(patch: pytest.MonkeyPatch) -> None:
     """A batch settles when its job is accepted."""
 
@@ -154,11 +116,6 @@ def no_wait_for_jobs(patch: pytest.MonkeyPatch) -> None:
         return Completed()
 
     patch.setattr(Jobs, "end", at_once)
-
-
-def a_commit_beyond_what_is_open(patch: pytest.MonkeyPatch) -> None:
-    """What is committed is the end of what was formed, settled or not."""
-    patch.setattr(RangeQueue, "first_unsettled", property(lambda queue: queue.position))
 
 
 def a_dead_letter_that_fails(patch: pytest.MonkeyPatch) -> None:
@@ -223,17 +180,6 @@ def what_settles_counts_twice(patch: pytest.MonkeyPatch) -> None:
         return replace(once, delivered=once.delivered + once.delivered)
 
     patch.setattr(Batch, "settled", doubled)
-
-
-def one_place_less(patch: pytest.MonkeyPatch) -> None:
-    """Fewer batches of a partition overlap than the settings allow."""
-    open_ranges = RangeQueue.open_ranges.fget  # type: ignore[attr-defined]
-    patch.setattr(RangeQueue, "open_ranges", property(lambda each: open_ranges(each) + (open_ranges(each) > 0)))
-
-
-def any_user_holds_up(patch: pytest.MonkeyPatch) -> None:
-    """A batch grows while any identify is under way, whomever it is about."""
-    patch.setattr(UserOrder, "holds", lambda order, _uids: bool(order._open))
 
 
 def a_schema_holds_up_all(patch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,73 @@
+"""Mutations that more than one suite has to miss: each switches one protection of the engine off."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from processor.engine.partition import journal
+from processor.engine.partition.journal import Journal
+from processor.engine.partition.journal_format import JournalId, Range
+from processor.engine.partition.order import UserOrder
+from processor.engine.partition.range_queue import BatchLimits, RangeQueue
+from processor.events.payload import WHOLE_RANGE
+
+
+def no_wait_for_the_plan(patch: pytest.MonkeyPatch) -> None:
+    """A POST goes out while its plan is on its way to Kafka."""
+    patch.setattr(Journal, "covers", lambda _journal, _plan, _now: True)
+
+
+def no_end_of_the_lease(patch: pytest.MonkeyPatch) -> None:
+    """A plan that was acknowledged once may be POSTed for ever."""
+    patch.setattr(Journal, "covers", lambda _journal, plan, _now: plan.acknowledged == plan.revision)
+
+
+def no_recovery(patch: pytest.MonkeyPatch) -> None:
+    """The journal is written, and nobody reads it."""
+
+    def blank(_text: str, _owner: JournalId, _base: int) -> Sequence[Range]:
+        return []
+
+    patch.setattr(journal, "decode", blank)
+
+
+def no_forced_boundaries(patch: pytest.MonkeyPatch) -> None:
+    """What was planned is formed anew by the limits of the day."""
+    patch.setattr("processor.engine.partition.owner.WHOLE_RANGE", replace(WHOLE_RANGE, max_records=3))
+
+
+def a_linger_twice_as_long(patch: pytest.MonkeyPatch) -> None:
+    """A batch that is not full waits for twice the time that was set."""
+    due_at = RangeQueue.due_at
+
+    def late(queue: RangeQueue, limits: BatchLimits) -> float | None:
+        return due_at(queue, replace(limits, linger_s=2 * limits.linger_s))
+
+    patch.setattr(RangeQueue, "due_at", late)
+
+
+def no_wait_for_identifies(patch: pytest.MonkeyPatch) -> None:
+    """Events are POSTed before the identifies of their users are accepted."""
+    patch.setattr(UserOrder, "may_post_events", lambda _order, _start, _uids: True)
+
+
+def no_turns_of_users(patch: pytest.MonkeyPatch) -> None:
+    """Two jobs hold one user at a time."""
+    patch.setattr(UserOrder, "may_post_users", lambda _order, _turn: True)
+
+
+def a_commit_beyond_what_is_open(patch: pytest.MonkeyPatch) -> None:
+    """What is committed is the end of what was formed, settled or not."""
+    patch.setattr(RangeQueue, "first_unsettled", property(lambda queue: queue.position))
+
+
+def one_place_less(patch: pytest.MonkeyPatch) -> None:
+    """Fewer batches of a partition overlap than the settings allow."""
+    open_ranges = RangeQueue.open_ranges.fget  # type: ignore[attr-defined]
+    patch.setattr(RangeQueue, "open_ranges", property(lambda each: open_ranges(each) + (open_ranges(each) > 0)))
+
+
+def any_user_holds_up(patch: pytest.MonkeyPatch) -> None:
+    """A batch grows while any identify is under way, whomever it is about."""
+    patch.setattr(UserOrder, "holds", lambda order, _uids: bool(order._open))
