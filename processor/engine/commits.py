@@ -8,6 +8,7 @@ and nothing is POSTed that is not acknowledged, so whichever of the two Kafka ho
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from processor.engine.partition.journal import JournalRoom
 from processor.engine.partition.journal_format import METADATA_BYTES
 from processor.engine.partition.owner import Partition
 from processor.model.records import Commit, TopicPartition
@@ -30,9 +31,10 @@ class CommitFault(NamedTuple):
 class Commits:
     """For all partitions of one process; `now` is monotonic."""
 
-    def __init__(self, probe_interval_s: float) -> None:
+    def __init__(self, room: JournalRoom, probe_interval_s: float) -> None:
         self.is_refused = False
         """Whether the brokers take less metadata than must be told: then nothing may be sent."""
+        self._room = room
         self._probe_interval_s = probe_interval_s
         self._probe_at = float("-inf")
         self._asked: dict[TopicPartition, Partition] = {}
@@ -63,7 +65,7 @@ class Commits:
                 continue  # what its journal tells is not known yet
             if self.is_refused and now >= self._probe_at:  # somebody may have mended the brokers
                 self._probe_at = now + self._probe_interval_s
-                each.common.room.metadata_bytes = METADATA_BYTES
+                self._room.metadata_bytes = METADATA_BYTES
             base, ranges = each.told
             written = each.journal.write(base, ranges)
             if written is None or (each.awaiting_commit and not written.plans):
@@ -89,9 +91,8 @@ class Commits:
             else:
                 partition.journal.fail()
         too_large = [len(commits[each].metadata) for each, fault in faults.items() if fault.is_too_large]
-        if too_large and asked:
-            room = next(iter(asked.values())).common.room
-            room.metadata_bytes = min(room.metadata_bytes, *too_large) // 2
+        if too_large:
+            self._room.metadata_bytes = min(self._room.metadata_bytes, *too_large) // 2
         elif faults:
             pause_s = COMMIT_AGAIN_AFTER_S[min(self._failures, len(COMMIT_AGAIN_AFTER_S) - 1)]
             self._may_commit_at = now + pause_s

@@ -114,12 +114,12 @@ class Driver:
             for task in late:
                 task.cancel()
 
-    def drop(self, partition: Partition) -> None:
-        """End whatever is done for it."""
-        work = self._work.pop(partition, _Work())
-        for task in work.last | work.jobs:
-            task.cancel()
-        work.halts.close()
+    def drop(self, partitions: Iterable[Partition]) -> None:
+        """End whatever is done for them."""
+        for work in [self._work.pop(each) for each in partitions if each in self._work]:
+            for task in work.last | work.jobs:
+                task.cancel()
+            work.halts.close()
         self.gate.forget_unwanted()
 
     @property

@@ -61,7 +61,7 @@ class Worker:
         self._settings = settings
         self.gate = driver.gate
         """Where requests wait for room, and what delivery stands still for."""
-        self._commits = Commits(common.limits.probe_interval_s)
+        self._commits = Commits(common.room, common.limits.probe_interval_s)
         self._owned: dict[TopicPartition, Partition] = {}
         self._partitions_in_topics = 0
         self._destination: str | None = None
@@ -124,7 +124,7 @@ class Worker:
             await self._source.stop()
             for each in self._owned.values():  # where the source could not leave in good order
                 each.drop()
-                self._driver.drop(each)
+            self._driver.drop(self._owned.values())
             await self._driver.close()
             if self._timer is not None:
                 self._timer.cancel()
@@ -334,8 +334,8 @@ class Worker:
         unsettled = 0
         for each in going:
             unsettled += each.drop()
-            self._driver.drop(each)
             del self._owned[each.id]
+        self._driver.drop(going)
         if unsettled:
             self._observe(Released(reason, unsettled))
         self._take_share()

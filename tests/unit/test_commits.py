@@ -20,7 +20,7 @@ class Scene:
 
     def __init__(self, count: int = 1) -> None:
         self.common = a_common()
-        self.commits = Commits(PROBE_S)
+        self.commits = Commits(self.common.room, PROBE_S)
         self.partitions = [a_partition(self.common, number) for number in range(count)]
         self._offset = 0
 

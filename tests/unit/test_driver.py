@@ -92,7 +92,7 @@ class Scene:
     def drop(self) -> None:
         """The partition is somebody else's."""
         self.partition.drop()
-        self.driver.drop(self.partition)
+        self.driver.drop([self.partition])
 
     async def revoke(self, within_s: float) -> None:
         """The partition goes, and something may still end."""
@@ -321,7 +321,7 @@ def test_a_halt_of_two_partitions_lasts_until_both_have_gone() -> None:
         other = a_partition(scene.common, 1)
         for partition, cause in ((scene.partition, "one"), (other, "other")):
             scene.driver.perform(partition, [StandStill(HaltReason.GAP, cause)], scene.source)
-        scene.driver.drop(other)
+        scene.driver.drop([other])
         assert scene.gate.halts[HaltReason.GAP].cause == "one"
         scene.drop()
         assert scene.gate.halts == {}

@@ -5,39 +5,26 @@ from collections.abc import Sequence
 import orjson
 
 from processor.engine.commits import Commits
-from processor.engine.dead_letter_ratio import DeadLetterRatio
-from processor.engine.limits import Limits, LimitSettings
 from processor.engine.notices import Notice, Redelivered
 from processor.engine.partition.actions import Action, AskJob, Post
 from processor.engine.partition.common import Common, PartitionSettings
-from processor.engine.partition.forming import Forming
 from processor.engine.partition.journal_format import Entry, EntryState, JournalId, Plan, encode
-from processor.engine.partition.owner import Assignment, Partition
+from processor.engine.partition.owner import Partition
 from processor.engine.partition.range_queue import BatchLimits
 from processor.engine.partition.request import Request, Stage
-from processor.engine.retry import POISON_AFTER_S, Retries
+from processor.engine.retry import POISON_AFTER_S
 from processor.engine.verdict import Accepted, Completed, Delivered, Retry, RetryReason, Split, Unknown
-from processor.events.mapping import Mapping, MappingRules
 from processor.model.reasons import Kind
-from processor.model.records import Record, TopicPartition, held_bytes
-from tests.fakes.partitions import DESTINATION, a_common, track
+from processor.model.records import Record, held_bytes
+from tests.fakes.partitions import DESTINATION, a_common, form, track
 from tests.fakes.partitions import a_partition as a_bare_partition
-
-SOURCE = TopicPartition("t", 3)
 
 
 def a_partition(events: int) -> Partition:
     """Return a partition that has made a batch of so many events at 0 s."""
-    forming = Forming(Mapping(MappingRules()), {}, lambda _ids, _partition: True, lambda: b"n" * 16)
-    settings = PartitionSettings(BatchLimits(max_records=events))
-    limits, retries = Limits(LimitSettings(), lambda: 0.0), Retries(lambda: 0.0)
-    common = Common(settings, forming, limits, retries, DeadLetterRatio(1.0), lambda _notice: None)
-    partition = Partition(Assignment(SOURCE, 1, 0, True, "", "place"), common)  # noqa: FBT003 - a value
-    partition.recover("destination")
-    value = b'{"type":"track","userId":"u","event":"e"}'
-    records = [Record(offset, 1, None, value, None) for offset in range(events)]
-    partition.fetched(records, sum(map(held_bytes, records)), 0.0)
-    partition.form(0.0, 0.0)
+    common = a_common(PartitionSettings(BatchLimits(max_records=events)))
+    partition = a_bare_partition(common, is_new=True)
+    form(partition, [track(offset) for offset in range(events)], 0.0)
     return partition
 
 
@@ -59,7 +46,8 @@ def posted(actions: Sequence[Action]) -> list[Request]:
 
 def test_the_second_half_is_sent_once_though_the_first_is_accepted_again() -> None:
     """FullStory may forget a job, and take the half into another one; what follows it is on its way already."""
-    partition, commits = a_partition(4), Commits(1.0)
+    partition = a_partition(4)
+    commits = Commits(partition.common.room, 1.0)
     (whole,) = posted(look(partition, commits, 0.0))
     partition.answered(whole, Split(413), 0.0)
     (first,) = posted(look(partition, commits, 1.0))
@@ -77,7 +65,8 @@ def test_the_second_half_is_sent_once_though_the_first_is_accepted_again() -> No
 
 def test_a_key_that_grew_too_old_while_its_request_waited_for_room_is_not_used() -> None:
     """A halt may last for a day in which commits go on; FullStory forgets a key after that time."""
-    partition, commits = a_partition(4), Commits(1.0)
+    partition = a_partition(4)
+    commits = Commits(partition.common.room, 1.0)
     commits.answered(commits.due([partition], 0.0), {}, 0.0)
     (post,) = partition.look(0.0)
     assert isinstance(post, Post)
@@ -107,7 +96,8 @@ def adopted(plan: Plan, records: Sequence[Record], now: float, wall_s: float, co
 
 def test_one_item_that_is_left_of_a_lost_job_is_sent_singly_before_it_is_given_up() -> None:
     """Compaction took the other one: a batch endpoint that always fails says nothing of the record alone."""
-    common, commits, now = a_common(), Commits(1.0), 1_000.0
+    common, now = a_common(), 1_000.0
+    commits = Commits(common.room, 1.0)
     plan = Plan(2, b"n" * 16, 0, [Entry(Kind.EVENT, 2, "x", EntryState.ACCEPTED, 0, None, "job")])
     partition = adopted(plan, [track(0)], now, 10.0, common)
     (ask,) = partition.look(now)
@@ -126,7 +116,8 @@ def test_one_item_that_is_left_of_a_lost_job_is_sent_singly_before_it_is_given_u
 
 def test_failures_before_an_acceptance_say_nothing_of_a_lost_job() -> None:
     """A request that was taken after an outage and is sent again has its whole patience before it."""
-    partition, commits, now = a_partition(2), Commits(1.0), 0.0
+    partition, now = a_partition(2), 0.0
+    commits = Commits(partition.common.room, 1.0)
     (request,) = posted(look(partition, commits, now))
     for _ in range(30):
         partition.answered(request, Retry(RetryReason.SERVER_ERROR, 503), now)
@@ -144,7 +135,8 @@ def test_failures_before_an_acceptance_say_nothing_of_a_lost_job() -> None:
 def test_each_item_of_an_old_plan_gets_a_new_key() -> None:
     """What FullStory may have forgotten is counted item by item; a renewed key says nothing of the next item's."""
     seen: list[Notice] = []
-    common, commits, now, day_s = a_common(observe=seen.append), Commits(1.0), 1_000.0, 24 * 3_600.0
+    common, now, day_s = a_common(observe=seen.append), 1_000.0, 24 * 3_600.0
+    commits = Commits(common.room, 1.0)
     users = Entry(Kind.USER, 2, "x", EntryState.SINGLY)
     plan = Plan(3, b"n" * 16, 0, [users, Entry(Kind.EVENT, 1, "y", EntryState.ACCEPTED, 0, None, "job")])
     values = [{"type": "identify", "userId": "u", "traits": {"a": {"x": number}}} for number in range(2)]
