@@ -3,16 +3,15 @@
 What an answer means is judged before (`verdict`); how long to wait, and when to give up, is policy (`retry`).
 """
 
-from collections import deque
 from collections.abc import Sequence
 from typing import assert_never
 
 from processor.engine.attribution import attribute
 from processor.engine.limits import Cost
 from processor.engine.notices import Redelivered
-from processor.engine.partition.actions import AskJob, StandStill
+from processor.engine.partition.actions import AskJob
 from processor.engine.partition.batch import Failure, Opening, follow_up
-from processor.engine.partition.request import Happening, Line, Request, Singles, Stage
+from processor.engine.partition.request import Happening, Request, Stage
 from processor.engine.verdict import (
     Accepted,
     Completed,
@@ -154,39 +153,31 @@ def _attribute(request: Request, end: Failed, now: float) -> None:
         code = error_code({"code": codes[index]}) or "without a code"
         detail = f"FullStory's job answers {code}"
         rejected = Rejected(DeadLetterReason.REJECTED, detail, None, request.entry.job_id)
-        if len(items[index].records) == 1:
-            batch.parts[kind].failures.append(Failure(items[index].records, rejected))
-        else:
-            first, *rest = batch.apart(items[index])
-            entry = follow_up(kind, [first], 0, is_singly=True)
-            line = Line(Singles(entry, 1), deque((alone, 0) for alone in rest))
-            batch.open(Request(batch, entry, [first], batch.keys_since, line=line))
-    if end.failures is None or unmatched or len(codes) < end.errors:
-        _unattributed(request, [item for index, item in enumerate(items) if index not in codes])
-        if kind is Kind.EVENT and batch.owner.common.settings.unattributed == "halt":
-            return
-    if again:
+        if apart := batch.fail(kind, items[index], rejected):
+            batch.begin(follow_up(kind, apart, 0, is_singly=True), apart, Opening())
+    is_told = end.failures is not None and not unmatched and len(codes) >= end.errors
+    goes_on = is_told or _unattributed(request, [item for index, item in enumerate(items) if index not in codes])
+    if again and goes_on:
         entry = follow_up(kind, again, request.entry.attempt + 1)
         rounds = request.rounds + 1
         for each in batch.begin(entry, again, Opening(rounds=rounds, stage=Stage.RESTING)):
             batch.rest(each, Retry(RetryReason.SERVER_ERROR), rounds, now)
 
 
-def _unattributed(request: Request, items: Sequence[Item]) -> None:
-    """Some of these items failed and FullStory does not say which."""
-    batch, owner = request.batch, request.batch.owner
-    common = owner.common
+def _unattributed(request: Request, items: Sequence[Item]) -> bool:
+    """Some of these items failed and FullStory does not say which; say whether the batch goes on."""
+    batch, common = request.batch, request.batch.owner.common
     if request.kind is Kind.USER:
         # Upserts are idempotent, and a single request is answered exactly.
         common.observe(Redelivered(sum(len(item.records) for item in items)))
         entry = follow_up(request.kind, items, request.entry.attempt + 1, is_singly=True)
         batch.begin(entry, items, Opening())
-        return
+        return True
     detail = "a job failed in part, and which events failed cannot be read with this key"
     match common.settings.unattributed:
         case "halt":
-            batch.parts[request.kind].open += 1  # nothing in this process ends it
-            owner.do(StandStill(HaltReason.UNATTRIBUTED, f"{owner.id}: {detail}"))
+            batch.stand_still(HaltReason.UNATTRIBUTED, f"{batch.owner.id}: {detail}")
+            return False
         case "dead_letter":
             rejected = Rejected(DeadLetterReason.UNATTRIBUTED, detail, None, request.entry.job_id)
             batch.parts[request.kind].failures.extend(Failure(item.records, rejected) for item in items)
@@ -194,3 +185,4 @@ def _unattributed(request: Request, items: Sequence[Item]) -> None:
             pass
         case _:
             assert_never(common.settings.unattributed)
+    return True

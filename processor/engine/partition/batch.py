@@ -26,9 +26,7 @@ from processor.engine.partition.journal_format import Entry, EntryState, Plan
 from processor.engine.partition.planning import KEY_TRUST_S, cut, new_entry
 from processor.engine.partition.range_queue import OpenRange
 from processor.engine.partition.request import Halves, Happening, Line, Request, Singles, Stage
-from processor.engine.verdict import (
-    Retry,
-)
+from processor.engine.verdict import Retry
 from processor.events.dead_letters import Attempts
 from processor.events.payload import Item, Payload
 from processor.events.timestamps import seconds_of
@@ -240,16 +238,23 @@ class Batch:
         """FullStory refused an item: a merged one has its chance record by record, in order."""
         (item,), line = request.items, request.line
         assert line is not None, "only an item that stands alone can be at fault"
-        if len(item.records) == 1:
-            self.parts[request.kind].failures.append(Failure(item.records, rejected))
-            line.singles.has_failed = True
+        if apart := self.fail(request.kind, item, rejected):
+            line.rest.extendleft((alone, 0) for alone in reversed(apart))
         else:
-            line.rest.extendleft((alone, 0) for alone in reversed(self.apart(item)))
+            line.singles.has_failed = True
         self.end_item(request, Happening.REJECTED)
 
-    def apart(self, item: Item) -> list[Item]:
-        """Make the items of each record of a merged one anew."""
+    def fail(self, kind: Kind, item: Item, rejected: Rejected) -> list[Item]:
+        """Note that an item failed for good; a merged one did not: return the items of its records, made anew."""
+        if len(item.records) == 1:
+            self.parts[kind].failures.append(Failure(item.records, rejected))
+            return []
         return [self.owner.rebuild(self.opened.records[offset]) for offset in item.records]
+
+    def stand_still(self, reason: HaltReason, cause: str) -> None:
+        """Stay open until the epoch ends: nothing in this process ends what is wrong."""
+        self.parts[Kind.EVENT].open += 1
+        self.owner.do(StandStill(reason, cause))
 
     def end_item(self, request: Request, happening: Happening) -> None:
         """Go on with the next item of its line; with the last one of all lines, the entry is done."""
@@ -286,10 +291,9 @@ class Batch:
             self.is_closing = True
             self.owner.do(WriteLetters(self, letters, self.attempts))
         else:
-            self.parts[Kind.EVENT].open += 1  # nothing in this process ends it
             most, _ = Counter(rejected.reason for _, rejected in letters).most_common(1)[0]
             cause = f"{ratio:.0%} of about the last {WINDOW_RECORDS} records would be dead-lettered, most as {most}"
-            self.owner.do(StandStill(HaltReason.DEAD_LETTER_RATIO, cause))
+            self.stand_still(HaltReason.DEAD_LETTER_RATIO, cause)
 
     def _failures(self) -> list[Failure]:
         rejected = [Failure((offset,), each) for offset, each in self.payload.rejected]

@@ -136,15 +136,11 @@ class Partition:
         self.has_gap = True
         holds = f"{self.id} holds the offsets {first} to {end}, and the next one to consume is {position}"
         if position > first:
-            cause, action = (
-                f"{holds}: the topic was recreated or truncated",
-                "Reset the group's offset of this partition.",
-            )
+            cause = f"{holds}: the topic was recreated or truncated"
+            action = "Reset the group's offset of this partition."
         else:
-            cause, action = (
-                f"{holds}: {first - position} records were deleted before they were consumed",
-                "Set PROCESSOR_KAFKA__ON_GAP=continue to skip them. Other partitions continue.",
-            )
+            cause = f"{holds}: {first - position} records were deleted before they were consumed"
+            action = "Set PROCESSOR_KAFKA__ON_GAP=continue to skip them. Other partitions continue."
         self.do(StandStill(HaltReason.GAP, cause, action))
 
     def pause(self, *, is_paused: bool) -> None:

@@ -43,7 +43,7 @@ class Happening(StrEnum):
 
     TURN_CAME = "its turn came"
     COVERED = "Kafka knows its key"
-    UNCOVERED = "the lease ended meanwhile"
+    UNCOVERED = "the lease ended, or its key grew old"
     GRANTED = "there is room"
     DELIVERED = "taken"
     ACCEPTED = "taken into a job"
