@@ -8,7 +8,7 @@ import click
 
 from processor.commands.common.signals import stop_on_signal
 from processor.sandbox import EchoStyle, Faults, Role, Sandbox, SandboxOptions
-from processor.sandbox.options import DEFAULT_KEYS, MIB
+from processor.sandbox.options import DEFAULT_KEYS, MIB, Nested
 
 RATIO = click.FloatRange(0, 1)
 SECONDS = click.FloatRange(min=0)
@@ -74,6 +74,13 @@ def _range(_context: click.Context, _parameter: click.Parameter, value: tuple[fl
     "--request-log", type=COUNT, default=10_000, show_default=True, help="Number of requests in /sandbox/requests."
 )
 @click.option("--reorder-echo", is_flag=True, help="Echo failed items with another key order and number format.")
+@click.option(
+    "--nested",
+    type=click.Choice([each.value for each in Nested]),
+    default=Nested.MERGE.value,
+    show_default=True,
+    help="What an upsert does to a nested object: merge it path by path, or replace it as a whole.",
+)
 @click.option(
     "--running-jobs", type=COUNT, default=100, show_default=True, help="Run this many jobs at once, queue the others."
 )
@@ -162,6 +169,7 @@ def sandbox(
     page_size: int,
     request_log: int,
     reorder_echo: bool,
+    nested: str,
     running_jobs: int,
     max_jobs: int,
     max_operations: int,
@@ -187,6 +195,7 @@ def sandbox(
         job_retention_s=job_retention_s,
         page_size=page_size,
         request_log=request_log,
+        nested=Nested(nested),
         echo_style=EchoStyle.REORDERED if reorder_echo else EchoStyle.VERBATIM,
         running_jobs=running_jobs,
         max_jobs=max_jobs,

@@ -51,6 +51,13 @@ class EchoStyle(StrEnum):
     REORDERED = "reordered"  # keys in reverse, 1 as 1.0 and 2.0 as 2: the same content, other bytes
 
 
+class Nested(StrEnum):
+    """What an upsert does to a nested object that the user has: no source says (docs/fullstory-api.md#users)."""
+
+    MERGE = "merge"
+    REPLACE = "replace"
+
+
 DEFAULT_KEYS: Mapping[str, Role] = MappingProxyType({"na1.architect": Role.ARCHITECT, "na1.standard": Role.USER})
 
 
@@ -69,6 +76,7 @@ class SandboxOptions:
     job_duration_s: tuple[float, float] = (0.05, 0.5)  # undocumented; short, for people who wait for a demo
     job_retention_s: float | None = None  # undocumented; a finished job is answered 404 afterwards
     page_size: int = 1_000  # undocumented; of users, imports and errors
+    nested: Nested = Nested.MERGE
     echo_style: EchoStyle = EchoStyle.VERBATIM
 
     max_items: int = 50_000

@@ -84,6 +84,11 @@ class PropertyRules:
             self._known.add(name)
 
 
+def replace(stored: Json, latest: Json) -> None:
+    """Put each property of `latest` into `stored` as a whole, nested objects, too; a null changes nothing."""
+    stored.update({name: value for name, value in latest.items() if value is not None})
+
+
 def merge(stored: Json, latest: Json) -> None:
     """Merge `latest` into `stored`, path by path: the latest value wins, a null changes nothing."""
     for name, value in latest.items():

@@ -1,14 +1,18 @@
 """FullStory's users: upserted by uid, merged, found, deleted (docs/fullstory-api.md#users)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import final
 
 from processor.sandbox.faults import SeededChance
-from processor.sandbox.properties import merge
+from processor.sandbox.options import Nested
+from processor.sandbox.properties import merge, replace
 from processor.sandbox.wire import Json, invalid, not_found
 
 ID_DIGITS = 16
+
+Store = Callable[[Json, Json], None]
+"""Puts the properties of an upsert into those that a user has."""
 
 
 @final
@@ -23,14 +27,14 @@ class User:
     properties: Json = field(default_factory=dict)
     schema: Json = field(default_factory=dict)
 
-    def absorb(self, item: Json, dropped: list[str]) -> None:
+    def absorb(self, item: Json, dropped: list[str], store: Store) -> None:
         """Take over what an upsert says, except the properties `dropped` for their size."""
         self.display_name = item.get("display_name", self.display_name)
         self.email = item.get("email", self.email)
         properties = item.get("properties", {})
         if dropped:
             properties = {name: value for name, value in properties.items() if name not in dropped}
-        merge(self.properties, properties)
+        store(self.properties, properties)
         self.schema.update(item.get("schema", {}).get("properties", {}))
 
     def as_json(self, *, include_schema: bool) -> Json:
@@ -48,8 +52,9 @@ class User:
 class Users:
     """Every user, by FullStory's id and by uid."""
 
-    def __init__(self, chance: SeededChance) -> None:
+    def __init__(self, chance: SeededChance, nested: Nested) -> None:
         self._chance = chance
+        self._store: Store = merge if nested is Nested.MERGE else replace
         self._by_id: dict[str, User] = {}
         self._by_uid: dict[str, User] = {}
 
@@ -62,7 +67,7 @@ class Users:
         if "id" in item:
             return self.update(item["id"], item, dropped)
         user = self._of_uid(item["uid"]) if "uid" in item else self._create()
-        user.absorb(item, dropped)
+        user.absorb(item, dropped, self._store)
         return user
 
     def update(self, user_id: str, item: Json, dropped: list[str]) -> User:
@@ -73,7 +78,7 @@ class Users:
             raise invalid("the uid of a user cannot be changed")
         if uid is not None and user.uid is None:
             user = self._identify(user, uid)
-        user.absorb(item, dropped)
+        user.absorb(item, dropped, self._store)
         return user
 
     def of_event(self, identification: Json) -> None:

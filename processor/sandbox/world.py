@@ -26,7 +26,7 @@ class World:
         self.faults = replace(options.faults)
         self.chance = SeededChance(options.seed)
         self.keys = Keys(options.keys)
-        self.users = Users(self.chance)
+        self.users = Users(self.chance, options.nested)
         self.truth = Truth()
         self.intake = Intake(options, self.faults, self.users, self.truth)
         self.jobs = SandboxJobs(options, self.faults, self.chance, self.intake.of_job)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from processor.sandbox.options import Nested
 from tests.sandbox.stage import EVENT, JOB_S, USER, Api, on_sandbox
 
 
@@ -31,6 +32,14 @@ async def test_nested_properties_merge_path_by_path_and_null_changes_nothing(api
     reply = await api.post("/users", {"uid": "u1", "properties": {"a": {"y": 3}, "b": None, "c": 5, "d": {"e": None}}})
     user = (await api.get(f"/users/{reply.body['id']}")).body
     assert user["properties"] == {"a": {"x": 1, "y": 3}, "b": 1, "c": 5, "d": {}}
+
+
+@on_sandbox(nested=Nested.REPLACE)
+async def test_nested_properties_are_replaced_where_that_is_asked_for(api: Api) -> None:
+    """The other reading of what no source says: an inner name goes when the object comes without it."""
+    await api.post("/users", {"uid": "u1", "properties": {"a": {"x": 1, "y": 2}, "b": 1}})
+    reply = await api.post("/users", {"uid": "u1", "properties": {"a": {"y": 3}, "b": None}})
+    assert (await api.get(f"/users/{reply.body['id']}")).body["properties"] == {"a": {"y": 3}, "b": 1}
 
 
 @on_sandbox()
