@@ -1,6 +1,6 @@
 """Mutations that more than one suite has to miss: each switches one protection of the engine off."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pytest
@@ -8,7 +8,8 @@ import pytest
 from processor.engine.partition import journal
 from processor.engine.partition.journal import Journal
 from processor.engine.partition.journal_format import JournalId, Range
-from processor.engine.partition.order import UserOrder
+from processor.engine.partition.next_batch import NextBatch
+from processor.engine.partition.order import Turn, UserOrder
 from processor.engine.partition.range_queue import BatchLimits, RangeQueue
 from processor.events.payload import WHOLE_RANGE
 
@@ -34,7 +35,7 @@ def no_recovery(patch: pytest.MonkeyPatch) -> None:
 
 def no_forced_boundaries(patch: pytest.MonkeyPatch) -> None:
     """What was planned is formed anew by the limits of the day."""
-    patch.setattr("processor.engine.partition.owner.WHOLE_RANGE", replace(WHOLE_RANGE, max_records=3))
+    patch.setattr("processor.engine.partition.next_batch.WHOLE_RANGE", replace(WHOLE_RANGE, max_records=3))
 
 
 def a_linger_twice_as_long(patch: pytest.MonkeyPatch) -> None:
@@ -49,12 +50,19 @@ def a_linger_twice_as_long(patch: pytest.MonkeyPatch) -> None:
 
 def no_wait_for_identifies(patch: pytest.MonkeyPatch) -> None:
     """Events are POSTed before the identifies of their users are accepted."""
-    patch.setattr(UserOrder, "may_post_events", lambda _order, _start, _uids: True)
+    patch.setattr(UserOrder, "enter_events", lambda _order, _uids: Turn(is_apart=True))
 
 
 def no_turns_of_users(patch: pytest.MonkeyPatch) -> None:
     """Two jobs hold one user at a time."""
-    patch.setattr(UserOrder, "may_post_users", lambda _order, _turn: True)
+    enter = UserOrder.enter_users
+
+    def enter_users(order: UserOrder, uids: Collection[str], *, is_apart: bool) -> Turn:
+        turn = enter(order, uids, is_apart=is_apart)
+        turn.waits = 0
+        return turn
+
+    patch.setattr(UserOrder, "enter_users", enter_users)
 
 
 def a_commit_beyond_what_is_open(patch: pytest.MonkeyPatch) -> None:
@@ -70,4 +78,4 @@ def one_place_less(patch: pytest.MonkeyPatch) -> None:
 
 def any_user_holds_up(patch: pytest.MonkeyPatch) -> None:
     """A batch grows while any identify is under way, whomever it is about."""
-    patch.setattr(UserOrder, "holds", lambda order, _uids: bool(order._open))
+    patch.setattr(NextBatch, "_apart", lambda batch, _growing: ((), bool(batch._order._queues)))

@@ -25,10 +25,12 @@ def bottleneck(
     writes_dead_letters: bool,
     awaits_commits: bool,
     is_waiting: bool,
+    waits_for_users: bool,
     is_behind: bool,
 ) -> Bottleneck:
     """Judge one moment. `is_waiting`: records that are due were not sent; `is_behind`: Kafka holds many more.
 
+    `waits_for_users`: all of them wait until earlier identifies of their users are complete.
     The more particular cause goes first: FullStory is what is left when nothing else explains why records wait.
     """
     if HaltReason.SCHEMA_REGISTRY in halts or is_fetching_schemas:
@@ -39,6 +41,8 @@ def bottleneck(
         return Bottleneck.KAFKA
     if halts or is_closed_by_destination:
         return Bottleneck.DESTINATION
+    if is_waiting and waits_for_users:
+        return Bottleneck.ORDER
     if is_waiting:
         return Bottleneck.KAFKA if awaits_commits else Bottleneck.DESTINATION
     return Bottleneck.KAFKA if is_behind else Bottleneck.NONE

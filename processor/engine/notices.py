@@ -86,6 +86,13 @@ class HeldUp:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldInOrder:
+    """These partitions lately send less than they could, because users' identifies are sent one after the other."""
+
+    partitions: tuple[TopicPartition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A batch settled: what became of each of its records, and the times of those delivered."""
 
@@ -224,6 +231,7 @@ Notice = (
     | JobEnded
     | JobIsLate
     | HeldUp
+    | HeldInOrder
     | Settled
     | Redelivered
     | JournalResumed

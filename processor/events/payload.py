@@ -1,8 +1,8 @@
-"""Records to the two parts of a batch: a users request and an events request.
+"""Records to the two parts of a batch: items of users, and items of events.
 
 The bytes of every item are a pure function of its records and the settings: no clock, a fixed key order. Identifies of
-one uid are merged in order, because FullStory promises no order inside a job (docs/fullstory-api.md#jobs), so one
-users request never holds a uid twice.
+one uid are merged in order, because FullStory promises no order inside a job (docs/fullstory-api.md#jobs). Where one
+upsert could not do what two would, the user has several items, in order; they never share a request.
 """
 
 import sys
@@ -60,11 +60,9 @@ class PayloadLimits:
     max_records: int
     max_bytes: int
     """Of the bodies of either part, so that no request grows beyond it."""
-    ends_early: bool = True
-    """Whether a batch ends before an identify that cannot be merged; else that becomes an item of its own."""
 
 
-WHOLE_RANGE = PayloadLimits(sys.maxsize, sys.maxsize, ends_early=False)
+WHOLE_RANGE = PayloadLimits(sys.maxsize, sys.maxsize)
 """For a range that was planned: it is formed again as it was, whatever the limits are now."""
 
 
@@ -82,17 +80,13 @@ class _User:
     def absorb(self, later: dict[str, Any], offset: int) -> bool:
         """Merge a later identify; False, and nothing changed, when one upsert could not do what two would.
 
-        How FullStory merges a nested object with the one it holds is not documented, nor is what a null does to a
-        value, so two that differ never meet. Nor do a user with a uid and a visitor whose anonymousId is the same text.
+        A user with a uid and a visitor whose anonymousId is the same text never meet.
         """
         mine, theirs = self._body["properties"], later["properties"]
         if ("uid" in self._body) != ("uid" in later):
             return False
-        for name, value in theirs.items():
-            before = mine.get(name, value)
-            is_unclear = type(value) is dict or type(before) is dict or (value is None) is not (before is None)
-            if is_unclear and value != before:
-                return False
+        if not all(_replaces(value, mine[name]) for name, value in theirs.items() if name in mine):
+            return False
         merged = {**mine, **theirs}
         if count_names(merged) > MAX_NAMES:
             return False
@@ -109,6 +103,22 @@ class _User:
             {name: self._body[name] for name in _USER_FIELDS if self._body.get(name) is not None}
         )
         return Item(body, tuple(self._offsets), self._uid)
+
+
+def _replaces(later: object, earlier: object) -> bool:
+    """Say whether a property ends alike when the earlier value is never sent.
+
+    A property that is sent again has the last value (docs/fullstory-api.md#users). What happens inside of an object is
+    not documented: FullStory may replace it as a whole, merge it path by path, or keep each path as a property of its
+    own. Where every path of the earlier object stands in the later one, all three end alike: replaced, it is the later
+    one; otherwise each path of the earlier one is overwritten, and no other is touched by it. What a null does to a
+    value is not documented either, so it replaces nothing but a null; a value replaces it in any case.
+    """
+    if type(later) is dict and type(earlier) is dict:
+        return all(name in later and _replaces(later[name], value) for name, value in earlier.items())
+    if type(later) is dict or type(earlier) is dict:
+        return False
+    return later is not None or earlier is None
 
 
 _USER_FIELDS = ("uid", "display_name", "email", "properties", "schema")
@@ -145,13 +155,13 @@ class PayloadBuilder:
         self._payload = Payload(OffsetRange(start, start))
         self._users: dict[str, _User] = {}  # by uid, the last one where there are several
         self._merged: list[_User] = []
+        self._event_uids: dict[str, None] = {}  # in order, so that nothing depends on the process's hashes
         self._user_bytes = self._event_bytes = ENVELOPE_BYTES
         self._changes: list[PropertyRule] = []
 
-    @property
-    def uids(self) -> AbstractSet[str]:
-        """Whom the identifies are about."""
-        return self._users.keys()
+    def uids(self, kind: Kind) -> AbstractSet[str]:
+        """Return whom the items of one part are about."""
+        return self._users.keys() if kind is Kind.USER else self._event_uids.keys()
 
     def build(self, records: Iterable[Record]) -> Payload:
         """Take records while they fit; `payload.range.end` tells how far. At least one is taken.
@@ -196,6 +206,7 @@ class PayloadBuilder:
         if not self._has_room(self._event_bytes, len(body)):
             return False
         self._payload.events.append(Item(body, (offset,), mapped.uid))
+        self._event_uids[mapped.uid] = None
         self._payload.event_times.append(mapped.body["timestamp"])
         self._event_bytes += len(body) + 1
         return True
@@ -205,8 +216,6 @@ class PayloadBuilder:
             return False
         user = self._users.get(mapped.uid)
         if user is None or not user.absorb(mapped.body, offset):
-            if user is not None and self._limits.ends_early:
-                return False
             self._users[mapped.uid] = _User(mapped, offset, body)
             self._merged.append(self._users[mapped.uid])
         self._user_bytes += len(body) + 1  # a merged body is smaller than its two parts: this is the most it can be

@@ -156,6 +156,8 @@ class Bottleneck(StrEnum):
     """A schema is missing and the registry does not give it."""
     DEAD_LETTERS = "dead_letters"
     """The dead-letter topic does not take what is written."""
+    ORDER = "order"
+    """A user's identifies take effect one after the other: the next one waits until the one before is complete."""
     NONE = "none"
     """Nothing: all that there is is on its way."""
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from processor.engine.bottleneck import SAMPLE_EVERY_S, Majority
-from processor.engine.notices import HeldUp, Observer
+from processor.engine.notices import HeldInOrder, HeldUp, Observer
 from processor.engine.partition.state import Blocked
+from processor.model.reasons import Bottleneck
 from processor.model.records import TopicPartition
 from processor.runtime.gate import Gate
 from processor.runtime.ports import Clock
@@ -55,8 +56,15 @@ class Watch:
         self._gate.judge()
         state = self._state_of()
         self._remember(state)
-        self._majority.add(state.bottleneck, busy)
+        self._judge(state, busy)
         self._tell({each.id: each.blocked for each in state.partitions if each.blocked is not None})
+
+    def _judge(self, state: WorkerState, busy: float) -> None:
+        """Tell when the order of users begins to hold throughput back, and where: no metric names a partition of it."""
+        before = self._majority.verdict
+        self._majority.add(state.bottleneck, busy)
+        if self._majority.verdict is Bottleneck.ORDER is not before:
+            self._observe(HeldInOrder(tuple(each.id for each in state.partitions if each.waits_for_users)))
 
     def _tell(self, found: Mapping[TopicPartition, Blocked]) -> None:
         """Tell once of each batch that holds its partition up."""

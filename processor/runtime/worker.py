@@ -261,9 +261,10 @@ class Worker:
         while formed and room > 0:
             formed = False
             for each in sorted(self._owned.values(), key=_oldest):
-                if room > 0 and each.is_due(now) and each.is_free and (parts := each.form(now, wall_s)) is not None:
+                is_free = room > 0 and each.is_due(now) and each.next.is_free
+                if is_free and (requests := each.form(now, wall_s)) is not None:
                     formed = formed_any = True
-                    room -= parts
+                    room -= requests
         return formed_any
 
     @property
@@ -322,6 +323,7 @@ class Worker:
             writes_dead_letters=bool(waiting) and all(each.is_closing for each in waiting),
             awaits_commits=any(each.awaiting_commit for each in waiting),
             is_waiting=bool(waiting),
+            waits_for_users=all(each.waits_for_users(now) for each in waiting),
             is_behind=any(each.unconsumed > most for each in self._owned.values()),
         )
 

@@ -71,6 +71,8 @@ class Setting:
     is_batch: bool = True
     metadata_bytes: int = 4_095
     users: int = 4
+    nested: float = 0.0
+    """The part of the identifies that cannot be merged with most others of their user."""
     maps_for_real: bool = False
     poison_after_s: float = 3_600.0
     max_body_bytes: int = 8_000_000
@@ -188,7 +190,7 @@ def _told(line: str) -> Told:
     if line[0] in "=-":
         return Told(int(line[1:], 16), b"", line[0] == "=", 0, {})
     head, *entries = line.split("|")
-    length, nonce, at_s = head.split(",")
+    length, nonce, at_s, *_ = head.split(",")
     attempts: defaultdict[str, set[int]] = defaultdict(set)
     for entry in entries:
         name = entry.partition(",")[0]
@@ -333,7 +335,9 @@ class World:
         draw = self.chance.random()
         value: bytes | None
         if draw < 0.3:
-            kind, value = Kind.USER, b'{"type":"identify","userId":"%b","traits":{"r%d":"x"}}' % (uid.encode(), offset)
+            kind = Kind.USER
+            nested = b',"n":{"k%d":1}' % (offset % 3) if self.chance.random() < self.setting.nested else b""
+            value = b'{"type":"identify","userId":"%b","traits":{"r%d":"x"%b}}' % (uid.encode(), offset, nested)
         elif draw < 0.9:
             value = b'{"type":"track","userId":"%b","event":"e","properties":{"r%d":"x"}}' % (uid.encode(), offset)
             kind = Kind.EVENT
@@ -466,7 +470,7 @@ class World:
             self.events["form_planned"] += 1
             formed = True
             self.note_formed(epoch)
-        while room > 0 and partition.is_free and partition.is_due(self.now):
+        while room > 0 and partition.next.is_free and partition.is_due(self.now):
             parts = partition.form(self.now, self.wall)
             self.events["form"] += 1
             if parts is None:
@@ -541,8 +545,13 @@ class World:
         users = Counter(
             uid for batch in epoch.batches for uid in {self.by_offset[each].uid for each in batch if self.is_user(each)}
         )
-        waits = any(count > 1 for count in users.values())
-        return waits or any(self.is_user(each) and self.by_offset[each].uid in users for each, _ in epoch.buffer)
+        if any(count > 1 for count in users.values()):
+            return True
+        if not epoch.partition.common.is_batch:
+            return False
+        others = {self.by_offset[each].uid for each, _ in epoch.buffer if self.by_offset[each].kind is not None}
+        busy = others.intersection(users)
+        return len(busy) > 1 or busy == others  # one alone goes apart, for the others' sake
 
     def is_user(self, offset: int) -> bool:
         """Say whether the record at this offset is an identify."""
@@ -568,7 +577,7 @@ class World:
         body = orjson.loads(request.body)
         items = []
         for item in body["requests"] if request.is_batch else [body]:
-            offsets = tuple(int(name[1:]) for name in item["properties"])
+            offsets = tuple(int(name[1:]) for name in item["properties"] if name != "n")
             items.append(Sent(item, offsets, self.by_offset[offsets[0]].uid))
         if request.kind is Kind.USER and len({item.uid for item in items}) < len(items):
             self.broken(f"law 11: a request holds a user twice: {items}")

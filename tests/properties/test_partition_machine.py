@@ -15,7 +15,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from processor.engine.partition import answers
+from processor.engine.partition import answers, planning
 from processor.engine.partition.actions import Action, WriteLetters
 from processor.engine.partition.batch import Batch
 from processor.engine.partition.journal import Journal
@@ -50,6 +50,7 @@ SETTINGS = st.builds(
     is_batch=st.sampled_from((True, True, True, False)),
     metadata_bytes=st.sampled_from((4_095, 4_095, 1_200, 700)),
     users=st.sampled_from((1, 3, 8, 50)),
+    nested=st.sampled_from((0.0, 0.3, 1.0)),
     maps_for_real=st.sampled_from((False, False, False, True)),
     poison_after_s=st.sampled_from((3_600.0, 20.0)),
     max_body_bytes=st.sampled_from((8_000_000, 8_000_000, 400)),
@@ -62,9 +63,11 @@ told: Counter[str] = Counter()
 class PartitionMachine(RuleBasedStateMachine):
     """Traffic in any weather; epochs that end in each way; and calm, in which all has to settle."""
 
-    @initialize(setting=SETTINGS, seed=st.integers(0, 2**32))
-    def begin(self, setting: Setting, seed: int) -> None:
-        """Begin with an empty topic."""
+    @initialize(setting=SETTINGS, wave=st.sampled_from((planning.WAVE, 2)), seed=st.integers(0, 2**32))
+    def begin(self, setting: Setting, wave: int, seed: int) -> None:
+        """Begin with an empty topic; batches are small, so few users are many for a wave."""
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(planning, "WAVE", wave)
         self.world = World(setting, seed)
 
     @rule(steps=st.integers(1, STEPS), weather=st.sampled_from(sorted(WEATHERS)), seed=st.integers(0, 2**32))
@@ -86,6 +89,7 @@ class PartitionMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Count."""
         if hasattr(self, "world"):
+            self.patch.undo()
             told.update(self.world.events)
 
 

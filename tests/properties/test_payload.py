@@ -1,6 +1,7 @@
 """Batches hold every record once, and merging identifies changes no effect."""
 
 import random
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -8,8 +9,10 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processor.engine.partition.planning import lanes
 from processor.events.mapping import Mapping, MappingRules
 from processor.events.payload import Item, Payload, PayloadBuilder, PayloadLimits, request_body
+from processor.model.reasons import Kind
 from processor.model.records import Record
 from tests.properties.limits import event_violations, user_violations
 from tests.properties.messages import IDS, NAMES, messages
@@ -24,7 +27,11 @@ TRAITS = st.dictionaries(
     | st.text(max_size=3)
     | st.none()
     | st.sampled_from(["e" * 129, "d" * 257, "v" * 9_000])
-    | st.dictionaries(st.sampled_from("xyz"), st.integers(0, 1) | st.booleans(), max_size=2),
+    | st.recursive(
+        st.integers(0, 1) | st.booleans(),
+        lambda inner: st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+        max_leaves=4,
+    ),
     max_size=4,
 )
 IDENTIFIES = st.builds(lambda uid, traits: {"type": "identify", "userId": uid, "traits": traits}, IDS, TRAITS)
@@ -92,7 +99,7 @@ def _stored(users: dict[str, Json], body: Json) -> Json:
 
 
 def _merge(stored: Json, latest: Json) -> None:
-    """Merge path by path: one of the two readings of how nested objects meet."""
+    """Merge path by path: one of the readings of how nested objects meet."""
     for name, value in latest.items():
         if isinstance(value, dict) and isinstance(stored.get(name), dict):
             _merge(stored[name], value)
@@ -101,8 +108,21 @@ def _merge(stored: Json, latest: Json) -> None:
 
 
 def replace(users: dict[str, Json], body: Json) -> None:
-    """Apply an upsert by the other reading: a nested object replaces the one before it."""
+    """Apply an upsert by another reading: a nested object replaces the one before it."""
     _stored(users, body)["properties"] |= deepcopy(body["properties"])
+
+
+def flatten(users: dict[str, Json], body: Json) -> None:
+    """Apply an upsert by a third reading: each path of a nested object is a property of its own."""
+    _stored(users, body)["properties"] |= dict(_paths(body["properties"]))
+
+
+def _paths(value: Json, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    for name, each in value.items():
+        if isinstance(each, dict):
+            yield from _paths(each, (*path, name))
+        else:
+            yield "\0".join((*path, name)), each
 
 
 @given(partitions(), LIMITS)
@@ -151,8 +171,8 @@ def test_no_request_breaks_a_limit(records: list[Record], limits: PayloadLimits)
         assert len(taken) <= limits.max_records
         for items in (payload.users, payload.events):
             assert len(request_body(items)) <= limits.max_bytes or [len(item.records) for item in items] in ([], [1])
-        uids = [item.uid for item in payload.users]
-        assert len(uids) == len(set(uids))
+        for together in lanes(payload, ())[Kind.USER][:-1]:
+            assert len({item.uid for item in together}) == len(together)
         for item in payload.users:
             assert user_violations(orjson.loads(item.body)) == []
             assert orjson.loads(item.body)["uid"] == item.uid
@@ -173,9 +193,9 @@ def test_the_same_records_give_the_same_batches(records: list[Record], limits: P
 
 @given(partitions(), LIMITS)
 def test_merged_upserts_have_the_effect_of_all_in_order(records: list[Record], limits: PayloadLimits) -> None:
-    """A merged upsert has the effect of its identifies in order, by either reading of nested objects."""
+    """A merged upsert has the effect of its identifies in order, by each reading of nested objects."""
     by_offset = {record.offset: record for record in records}
-    for apply in (upsert, replace):
+    for apply in (upsert, replace, flatten):
         merged: dict[str, Json] = {}
         single: dict[str, Json] = {}
         for payload in batches(records, limits):

@@ -6,6 +6,7 @@ import signal
 import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -58,6 +59,8 @@ class Chaos:
         self._world = world
         self._chance = random.Random(f"chaos {world.plan.seed}")
         self._users = random.Random(f"users {world.plan.seed}").choice((7, 7, 300))
+        traits = random.Random(f"traits {world.plan.seed}")
+        self._busy, self._nested = traits.choice((0.0, 0.1, 0.3)), traits.choice((0.0, 0.3, 1.0))
         world.fullstory.refuse = refuse
         world.encode = lambda event: as_json(event) if self._chance.random() < 0.5 else as_avro(event)
         self._actions: list[Action] = [
@@ -111,9 +114,11 @@ class Chaos:
         elif kind < 0.08:
             world.send(b"\xff garbage", "dead_lettered", at, skip)
         else:
-            uid = f"u{chance.randrange(self._users)}"
+            uid = "busy" if chance.random() < self._busy else f"u{chance.randrange(self._users)}"
             text = "x" * chance.choice((0, 10, 10, 200, 2_000))
             send = world.identify if chance.random() < 0.5 else world.track
+            if send == world.identify and chance.random() < self._nested:
+                send = partial(send, company={name: 1 for name in "abc" if chance.random() < 0.6})
             if chance.random() < 0.05:
                 send(uid, at, fate="dead_lettered", skip=skip, poison=True)
             else:

@@ -29,6 +29,8 @@ class Course:
     """Records of which no POST has to be seen: filtered, malformed, or perhaps sent by an earlier owner."""
     identifies: dict[int, Sent] = field(default_factory=dict)
     """Those that are not settled."""
+    crowded: set[int] = field(default_factory=set)
+    """Records that were among several busy users at some moment, before they were sent."""
     complete: set[int] = field(default_factory=set)
     """Identifies of which FullStory has told that they took effect, or never will."""
     handed_at: dict[int, float] = field(default_factory=dict)
@@ -66,11 +68,30 @@ class Course:
         for each in (self.quiet, self.identifies, self.handed_at, self.unsent):
             while each and (first := next(iter(each))) < position:
                 del each[first]
+        self.crowded = {offset for offset in self.crowded if offset >= position}
         self.sent_in = {offset: post for offset, post in self.sent_in.items() if offset >= position}
 
     def first_due(self, until: float) -> Sent | None:
         """Return the oldest record that has to be POSTed, if it was handed over by then."""
         return next((sent for at, sent in self.unsent.values() if at <= until and _must_be_sent(sent)), None)
+
+    def first_free_due(self, until: float) -> Sent | None:
+        """Return the oldest one of a user of whom nothing is under way; None while a batch may wait as a whole."""
+        if not self.crowded.isdisjoint(self.unsent):
+            return None
+        busy = self.busy_users
+        due = (each for at, each in self.unsent.values() if at <= until and _must_be_sent(each))
+        return next((each for each in due if each.uid not in busy), None)
+
+    def note_crowd(self, most: int) -> None:
+        """Note which records could be in one batch with several users that have identifies under way, or only them.
+
+        Such a batch may wait as a whole, and what follows behind it; one busy user among others goes apart.
+        """
+        busy, batch = self.busy_users, list(self.next_unsent(most))
+        users = {sent.uid for sent in batch}
+        if len(users & busy) > 1 or (users and users <= busy):
+            self.crowded.update(sent.record.offset for sent in batch)
 
     def next_unsent(self, most: int) -> Iterator[Sent]:
         """Give what may be in one batch with that."""

@@ -116,7 +116,7 @@ class Laws:
         self._sent: dict[TopicPartition, dict[int, Sent]] = defaultdict(dict)
         self._courses: dict[tuple[int, TopicPartition], Course] = {}
         self._course_of: dict[Post, Course] = {}
-        self._could_be_sent_since: dict[tuple[int, TopicPartition, int], float] = {}
+        self._could_be_sent_since: dict[tuple[int, TopicPartition, int, bool], float] = {}
 
     def sent(self, sent: Sent) -> None:
         """A record was put into the topic."""
@@ -153,6 +153,7 @@ class Laws:
         course = self._course(member, fetched.id)
         if course is not None:
             course.hand_over(_now(), fetched.records, self._sent[fetched.id])
+            course.note_crowd(member.settings.partition.limits.max_records)
 
     def at_acknowledgement(self, member: "Member", partition: TopicPartition, epoch: int, asked_at: float) -> None:
         """A worker learns that a commit succeeded."""
@@ -327,18 +328,20 @@ class Laws:
     def _check_linger(self, member: "Member", state: WorkerState, courses: Courses) -> None:
         """Law 7: a record that could be sent is sent before it has waited for longer than the linger."""
         since, self._could_be_sent_since = self._could_be_sent_since, {}
-        now = _now()
-        due = [
-            (each, course, first)
-            for each, course in courses.items()
-            if (first := course.first_due(now - member.settings.partition.limits.linger_s)) is not None
-        ]
+        now, limits = _now(), member.settings.partition.limits
+        due: list[tuple[TopicPartition, Course, Sent, bool]] = []
+        for each, course in courses.items():
+            course.note_crowd(limits.max_records)
+            if (first := course.first_due(now - limits.linger_s)) is not None:
+                due.append((each, course, first, False))
+            if (first := course.first_free_due(now - limits.linger_s)) is not None:
+                due.append((each, course, first, True))
         if not due or self._what_holds_all_up(member, state, courses):
             return
-        for each, course, first in due:
-            if self._what_holds_up(member, state, course, first):
+        for each, course, first, is_free in due:
+            if self._what_holds_up(member, state, course, first, is_free=is_free):
                 continue
-            key = (member.number, each, course.epoch)
+            key = (member.number, each, course.epoch, is_free)
             self._could_be_sent_since[key] = since.get(key, now)
             if now > self._could_be_sent_since[key] + ROUNDED_S:
                 self._break(f"{first.mark} could be sent since {self._could_be_sent_since[key]:.3f}")
@@ -366,13 +369,19 @@ class Laws:
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
 
-    def _what_holds_up(self, member: "Member", state: WorkerState, course: Course, first: Sent) -> str | None:
-        """Say why the oldest record of this partition may not be sent now, as far as that can be a reason at all."""
+    def _what_holds_up(
+        self, member: "Member", state: WorkerState, course: Course, first: Sent, *, is_free: bool
+    ) -> str | None:
+        """Say why a due record of this partition may not be sent now, as far as that can be a reason at all.
+
+        `is_free`: its user has no identify under way, and nothing was ever among several users that have.
+        """
         batch = list(course.next_unsent(member.settings.partition.limits.max_records))
         schemas_are_awaited = self._world.schemas.awaiting or state.halts.keys() & OF_SCHEMAS
         reasons = {
             "too many batches overlap": course.ranges_before(first.record.offset) >= member.settings.partition.depth,
-            "its users have identifies under way": not course.busy_users.isdisjoint({sent.uid for sent in batch}),
+            "its users have identifies under way": not is_free
+            and not course.busy_users.isdisjoint({sent.uid for sent in batch}),
             "an identify waits for its turn": course.is_held_up,
             "a schema is on its way": schemas_are_awaited and course.needs_schema(batch),
         }

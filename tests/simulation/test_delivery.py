@@ -258,7 +258,7 @@ def test_a_lost_answer_is_asked_for_under_the_same_key() -> None:
 
 
 def test_users_take_effect_before_a_later_batch_with_the_same_user_is_sent() -> None:
-    """Jobs have no order among each other, so the second one waits for the first, and others do not."""
+    """Jobs have no order among each other, so the second identify waits for the first job, and others do not."""
 
     async def story(world: World) -> None:
         world.fullstory.weather.job_duration_s = (30.0, 30.0)
@@ -268,8 +268,10 @@ def test_users_take_effect_before_a_later_batch_with_the_same_user_is_sent() -> 
         await asyncio.sleep(2.0)
         world.identify("a"), world.identify("e")
         await world.settled()
-        first, other, second = world.posts
+        first, other, beside, second = world.posts
         assert other.at < first.at + 5.0
+        assert beside.at < first.at + 7.0
+        assert (beside.offsets, second.offsets) == ([5], [4])
         assert second.at >= first.at + 30.0
 
     simulate(story)
@@ -286,11 +288,12 @@ def test_events_wait_for_the_identifies_before_them_to_be_accepted_and_no_longer
         world.track("b"), world.track("z")
         world.track("y"), world.track("z")
         await world.settled()
-        users, events, later = sorted(world.posts, key=lambda post: post.offsets[0] if post.kind is Kind.EVENT else -1)
+        users, events, later, others = sorted(world.posts, key=lambda post: (post.kind is Kind.EVENT, post.offsets))
         assert users.answered_at is not None
         assert events.at >= users.answered_at
         assert later.at >= users.answered_at
         assert events.at < users.at + 30.0
+        assert others.at < users.answered_at, "others do not wait for them"
 
     simulate(story)
 

@@ -213,7 +213,7 @@ def test_a_release_that_is_rolled_back_finds_its_way_in_the_later_ones_journal()
     async def story(world: World) -> None:
         await crash_in_flight(world)
         head, *ranges = world.broker.metadata[world.partitions[0]].split(";")
-        later = [f"{head},more", *(each.replace("|", ",more|") + ",,,more" for each in ranges)]
+        later = [f"{head},more", *(each.replace("|", ",more|") + ",,,,more" for each in ranges)]
         world.broker.metadata[world.partitions[0]] = ";".join(later)
         await world.start()
         await world.settled()

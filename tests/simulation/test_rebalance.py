@@ -96,7 +96,7 @@ def test_a_batch_that_waits_for_its_users_turn_is_dropped_unsent() -> None:
         world.fullstory.weather.job_duration_s = (7.0, 7.0)
         world.identify("a"), world.identify("b")
         await asyncio.sleep(3.0)
-        world.identify("a"), world.identify("c"), world.track("c")
+        world.identify("a"), world.identify("b"), world.track("b")
         await asyncio.sleep(3.0)
         assert await revoke_all(world) == 0.0
         assert (world.committed, len(world.posts)) == ([0], 1)
@@ -104,6 +104,36 @@ def test_a_batch_that_waits_for_its_users_turn_is_dropped_unsent() -> None:
         await assign_all(world)
         assert world.posts[0].offsets == [0, 1]
         assert sorted(world.delivered()) == [0, 1, 2, 3, 4]
+
+    simulate(story)
+
+
+def test_what_goes_apart_goes_apart_again_after_a_crash() -> None:
+    """The journal tells who waited for whom, so each request has the same body and key, and nothing is sent twice."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.job_duration_s = (30.0, 30.0)
+        for uid in "abcd":
+            world.identify(uid)
+        await asyncio.sleep(3.0)
+        for number in range(3):  # apart, because it waits for a job, and with several items that cannot be merged
+            world.identify("a", company={f"n{number}": 1})
+            world.track("a")
+        world.identify("e", company={"n": 1}), world.identify("e", company={"m": 1})
+        for uid in "fgh":
+            world.identify(uid)
+            world.track(uid)
+        await asyncio.sleep(3.0)
+        await world.member.kill()
+        before = [(post.key, post.offsets, post.is_batch) for post in world.posts]
+        await world.start()
+        await world.settled()
+        again = [(post.key, post.offsets, post.is_batch) for post in world.posts]
+        assert [offsets for _, offsets, is_batch in before if is_batch] == [[0, 1, 2, 3], [12, 14, 16], [13, 15, 17]]
+        assert not {key for key, *_ in again} & {key for key, offsets, is_batch in before if is_batch}, "jobs go on"
+        assert [offsets for _, offsets, _ in again if offsets[0] in (4, 6, 8)] == [[4], [6], [8]]
+        assert [offsets for _, offsets, is_batch in again if is_batch] == [[5, 7, 9]]
+        assert Counter(world.delivered()) == dict.fromkeys(range(18), 1)
 
     simulate(story)
 

@@ -3,8 +3,10 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -220,6 +222,52 @@ def test_one_hot_user_keeps_no_other_waiting() -> None:
         assert world.now - begun < 30.0
 
     simulate(story, Plan(max_records=40))
+
+
+NESTED: dict[str, Callable[[int], Any]] = {
+    "flat": lambda number: number,
+    "same": lambda number: {"seats": number},
+    "growing": lambda number: {f"n{each}": 1 for each in range(number // 100 + 1)},
+    "shrinking": lambda number: {f"n{each}": number for each in range(20 - number % 20)},
+}
+
+
+def busy_and_others(shape: str, *, is_batch: bool) -> tuple[float, float]:
+    """Deliver 3,000 records, every tenth of one user with such a trait; return after how long all, and others, end."""
+    chance = random.Random(SEED)
+    of_busy: set[int] = set()
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (0.05, 0.05)
+        world.fullstory.weather.job_duration_s = (3.0, 3.0)
+        for number in range(3_000):
+            if number % 10 == 0:
+                of_busy.add(world.identify("busy", company=NESTED[shape](number)).record.offset)
+            else:
+                (world.identify if chance.random() < 0.2 else world.track)(f"u{chance.randrange(300)}")
+        begun = world.now
+        await world.settled(3_000.0)
+        ends = {offset: effect.at for effect in world.fullstory.effects for _, offset in marks_of(effect.item)}
+        took.append(max(ends.values()) - begun)
+        took.append(max(at for offset, at in ends.items() if offset not in of_busy) - begun)
+
+    took: list[float] = []
+    simulate(story, Plan(max_records=1_000, max_bytes=1_000_000, budget_bytes=50_000_000, is_batch=is_batch))
+    print(f"seed {SEED}, {shape}: all {took[0]:.1f} s, others {took[1]:.1f} s")  # noqa: T201 - shown when it fails
+    return took[0], took[1]
+
+
+@pytest.mark.parametrize(("is_batch", "most"), [(True, 3.0), (False, 4.0)])
+def test_a_nested_trait_that_changes_slows_down_nobody_but_its_user(most: float, *, is_batch: bool) -> None:
+    """Of the same shape or a growing one it is merged; of a shrinking one it goes apart, one after the other.
+
+    Singly, nobody waits for jobs, so 285 identifies in a row take longer than all others together.
+    """
+    flat, flat_of_others = busy_and_others("flat", is_batch=is_batch)
+    for shape, factor in (("same", 1.5), ("growing", 1.5), ("shrinking", most)):
+        took, of_others = busy_and_others(shape, is_batch=is_batch)
+        assert took < factor * flat, shape
+        assert of_others < 1.2 * flat_of_others, shape
 
 
 def test_huge_records_in_one_partition_keep_no_other_waiting() -> None:

@@ -137,11 +137,10 @@ class Wire:
         self._moment("poll")
         answer = await self._fullstory.job(kind, job_id)
         self._heard(answer)
-        if job_id in self.jobs and isinstance(answer, Answer):
-            if answer.status == 404:
-                self.doubted.add(job_id)
-            elif _is_end(answer):
-                self._on_end(self.jobs.pop(job_id))
+        if isinstance(answer, Answer) and answer.status == 404:
+            self.doubted.add(job_id)  # also one that another process got, and that the same key may lead to again
+        elif isinstance(answer, Answer) and job_id in self.jobs and _is_end(answer):
+            self._on_end(self.jobs.pop(job_id))
         return answer
 
     async def errors(self, kind: Kind, job_id: str, page_token: str) -> Answer | NoAnswer:

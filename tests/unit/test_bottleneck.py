@@ -13,6 +13,7 @@ QUIET = {
     "writes_dead_letters": False,
     "awaits_commits": False,
     "is_waiting": False,
+    "waits_for_users": False,
     "is_behind": False,
 }
 
@@ -29,6 +30,9 @@ def judge(*halts: HaltReason, **facts: Any) -> Bottleneck:
         ({"is_behind": True}, Bottleneck.KAFKA),
         ({"is_waiting": True, "is_behind": True}, Bottleneck.DESTINATION),
         ({"is_waiting": True, "awaits_commits": True}, Bottleneck.KAFKA),
+        ({"is_waiting": True, "waits_for_users": True, "is_behind": True}, Bottleneck.ORDER),
+        ({"is_waiting": False, "waits_for_users": True}, Bottleneck.NONE),
+        ({"is_waiting": True, "waits_for_users": True, "is_closed_by_destination": True}, Bottleneck.DESTINATION),
         ({"is_closed_by_destination": True, "is_waiting": True, "awaits_commits": True}, Bottleneck.DESTINATION),
         ({"writes_dead_letters": True, "is_waiting": True}, Bottleneck.DEAD_LETTERS),
         ({"is_fetching_schemas": True, "is_waiting": True}, Bottleneck.REGISTRY),

@@ -51,7 +51,7 @@ def told(text: str, owner: JournalId = OWNER, base: int = BASE) -> list[tuple[ob
 def plain(each: Range) -> tuple[object, ...]:
     """Return what a range says."""
     if isinstance(each, Plan):
-        return (each.end, each.nonce, each.at_s, *map(astuple, each.entries))
+        return (each.end, each.nonce, each.at_s, each.apart, *map(astuple, each.entries))
     return (type(each), each.end)
 
 
@@ -104,7 +104,7 @@ def test_what_kafka_holds_is_never_left_out() -> None:
     written = encode(OWNER, BASE, plans, METADATA_BYTES)
     assert written is not None
     assert (written.plans, written.text.count("x" * 1_000)) == (plans, 3)
-    assert [each[3][6] is not None for each in told(written.text)] == [True] * 3 + [False] * 5  # type: ignore[index]
+    assert [each[4][6] is not None for each in told(written.text)] == [True] * 3 + [False] * 5  # type: ignore[index]
     assert encode(OWNER, BASE, plans, 300) is None
 
 
@@ -174,5 +174,17 @@ def test_what_is_no_journal_is_not_believed(text: str, fault: str) -> None:
 
 def test_fields_of_a_later_release_are_passed_over() -> None:
     """A release may be rolled back while its journal stands."""
-    text = "sf1,place-eleven,destination,f4240,more;5,AAECAwQFBgcICQoLDA0ODw,5,more|ea0,1,d,2,job,more"
-    assert told(text) == [(BASE + 5, NONCE, 5, (Kind.EVENT, 1, "d", EntryState.ACCEPTED, 0, BASE + 2, "job"))]
+    text = "sf1,place-eleven,destination,f4240,more;5,AAECAwQFBgcICQoLDA0ODw,5,1.2,more|ea0,1,d,2,job,1,more"
+    assert told(text) == [
+        (BASE + 5, NONCE, 5, (BASE + 1, BASE + 2), (Kind.EVENT, 1, "d", EntryState.ACCEPTED, 0, BASE + 2, "job", 1))
+    ]
+
+
+def test_a_plan_of_a_release_without_lanes_is_told_apart() -> None:
+    """It names nobody who goes apart; whoever writes it again writes it as it was."""
+    text = "sf1,place-eleven,destination,f4240;5,AAECAwQFBgcICQoLDA0ODw,5|ea0,1,d,2,job"
+    old = decode(text, OWNER, BASE)[0]
+    assert isinstance(old, Plan)
+    assert old.apart is None
+    assert text_of(old) == text
+    assert text_of(plan(5, entry())).split(";")[1].split("|")[0].endswith(",6553f100,")

@@ -139,7 +139,7 @@ def test_each_item_of_an_old_plan_gets_a_new_key() -> None:
     commits = Commits(common.room, 1.0)
     users = Entry(Kind.USER, 2, "x", EntryState.SINGLY)
     plan = Plan(3, b"n" * 16, 0, [users, Entry(Kind.EVENT, 1, "y", EntryState.ACCEPTED, 0, None, "job")])
-    values = [{"type": "identify", "userId": "u", "traits": {"a": {"x": number}}} for number in range(2)]
+    values = [{"type": "identify", "userId": "u", "traits": {"a": {f"x{number}": 1}}} for number in range(2)]
     records = [Record(offset, 1, None, orjson.dumps(value), None) for offset, value in enumerate(values)]
     partition = adopted(plan, [*records, track(2)], now, day_s, common)
     for number in range(2):

@@ -146,17 +146,23 @@ def test_a_declared_type_goes_with_the_value_that_won(traits: list[Json], declar
     assert body.get("schema") == (None if declared is None else {"properties": declared})
 
 
-def test_a_null_that_is_sent_is_merged_with_no_value() -> None:
-    """A batch closes where a null would meet a value, because its effect is not documented."""
-    mapping = Mapping(MappingRules(nulls="send"))
+@pytest.mark.parametrize(
+    ("first", "second", "are_merged"),
+    [
+        ({"x": 1}, {"x": None}, False),
+        ({"x": None}, {"x": 1}, True),
+        ({"x": None}, {"x": {"y": 1}}, False),
+        ({"x": {"y": 1}}, {"x": {"y": None}}, False),
+        ({"x": None}, {"x": None}, True),
+        ({"x": None}, {"y": 1}, True),
+    ],
+)
+def test_a_null_that_is_sent_replaces_no_value(first: Json, second: Json, *, are_merged: bool) -> None:
+    """What a null does to a value is not documented; a value replaces a null whatever that did."""
+    given = records(identify("a", **each) for each in (first, second))
+    users = PayloadBuilder(START, Mapping(MappingRules(nulls="send")), {}, ROOMY).build(given).users
 
-    def taken(*traits: Json) -> int:
-        given = records(identify("a", **each) for each in traits)
-        return PayloadBuilder(START, mapping, {}, ROOMY).build(given).range.end - START
-
-    assert taken({"x": 1}, {"x": None}) == 1
-    assert taken({"x": None}, {"x": 1}) == 1
-    assert taken({"x": None}, {"x": None}, {"y": 1}) == 3
+    assert [item.records for item in users] == ([(START, START + 1)] if are_merged else [(START,), (START + 1,)])
 
 
 def test_visitors_without_a_uid_are_merged_only_with_themselves() -> None:
@@ -169,8 +175,8 @@ def test_visitors_without_a_uid_are_merged_only_with_themselves() -> None:
     assert [(orjson.loads(item.body), item.records) for item in built.users] == [
         ({"properties": {"t": "a", "segmentAnonymousId": "a"}}, (START, START + 2)),
         ({"properties": {"t": "b", "segmentAnonymousId": "b"}}, (START + 1,)),
+        ({"uid": "a", "properties": {}}, (START + 3,)),
     ]
-    assert built.range.end == START + 3
 
 
 def test_users_are_merged_by_uid_wherever_it_came_from() -> None:
@@ -187,35 +193,49 @@ def test_users_are_merged_by_uid_wherever_it_came_from() -> None:
         ({"x": {"y": 1}}, {"x": {"y": 1}}, True),
         ({"x": {"y": 1, "z": 2}}, {"x": {"z": 2, "y": 1}}, True),
         ({"x": {"y": 1}}, {"w": {"y": 2}}, True),
-        ({"x": {"y": 1}}, {"x": {"y": 2}}, False),
+        ({"x": {"y": 1}}, {"x": {"y": 2}}, True),
+        ({"x": {"y": 1}}, {"x": {"y": 2, "z": 1}}, True),
+        ({"x": {"y": 1, "z": 1}}, {"x": {"y": 1}}, False),
         ({"x": {"y": 1}}, {"x": {"z": 1}}, False),
+        ({"x": {"y": {"z": 1}}}, {"x": {"y": {"z": 2, "v": 3}}}, True),
+        ({"x": {"y": {"z": 1}}}, {"x": {"y": 2}}, False),
+        ({"x": {"y": 1}}, {"x": {"y": {"z": 1}}}, False),
         ({"x": {"y": 1}}, {"x": 1}, False),
         ({"x": 1}, {"x": {"y": 1}}, False),
         ({"x": 1}, {"x": [1]}, True),
         ({"x": "text"}, {"x": 1}, True),
     ],
 )
-def test_a_batch_closes_before_a_clash_inside_a_nested_object(first: Json, second: Json, are_merged: bool) -> None:  # noqa: FBT001
-    """Two different values inside of a nested object never meet in one item."""
-    assert taken(identify("a", **first), identify("b"), identify("a", **second), identify("c")) == (
-        4 if are_merged else 2
+def test_a_nested_object_is_replaced_by_one_that_has_all_its_paths(first: Json, second: Json, are_merged: bool) -> None:  # noqa: FBT001
+    """How FullStory merges objects is not documented: what could end otherwise is an item of its own, and only that."""
+    built = payload(identify("a", **first), identify("b"), identify("a", **second), identify("c"))
+
+    assert [item.records for item in built.users] == (
+        [(START, START + 2), (START + 1,), (START + 3,)]
+        if are_merged
+        else [(START,), (START + 1,), (START + 2,), (START + 3,)]
     )
+    assert built.range.end == START + 4
 
 
-def test_a_batch_closes_before_more_names_than_a_user_may_have() -> None:
+def test_a_user_has_no_more_names_in_one_item_than_it_may_have() -> None:
     """Identifies are merged up to 500 names, nested ones included, and not beyond."""
     first = identify("a", **{f"n{number}": 1 for number in range(496)})
 
-    assert taken(first, identify("a", n0=2, x={"y": {"z": 1}})) == 2
-    assert taken(first, identify("a", n0=2, x={"y": {"z": 1}}), identify("a", last=1)) == 3
-    assert taken(first, identify("a", n0=2, x={"y": {"z": 1}, "v": 2}), identify("a", last=1)) == 2
+    def items(*others: Json) -> int:
+        return len(payload(first, *others).users)
+
+    assert items(identify("a", n0=2, x={"y": {"z": 1}})) == 1
+    assert items(identify("a", n0=2, x={"y": {"z": 1}}), identify("a", last=1)) == 1
+    assert items(identify("a", n0=2, x={"y": {"z": 1}, "v": 2}), identify("a", last=1)) == 2
 
 
 def test_a_record_that_is_left_to_the_next_batch_leaves_no_trace() -> None:
     """A record left to the next batch is neither merged nor counted in this one."""
-    built = payload(identify("a", x={"y": "1"}), identify("a", x={"y": "2"}, **{"a b": None}))
+    given = records([identify("a", x="1"), identify("b", x="2", **{"a b": None})])
+    built = PayloadBuilder(START, Mapping(MappingRules()), {}, PayloadLimits(10, 1)).build(given)
 
-    assert built.users == [Item(b'{"uid":"a","properties":{"x":{"y":"1"}}}', (START,), "a")]
+    assert built.users == [Item(b'{"uid":"a","properties":{"x":"1"}}', (START,), "a")]
     assert built.changes == {}
 
 

@@ -1,7 +1,10 @@
 """What becomes of a plan when its records are here again: kept, followed, or sent anew and counted."""
 
+import random
+from collections import defaultdict
+
 from processor.engine.partition.journal_format import Entry, EntryState, Plan
-from processor.engine.partition.planning import KEY_TRUST_S, cut, new_plan, resume
+from processor.engine.partition.planning import KEY_TRUST_S, WAVE, WAVES, cut, lanes, new_entry, new_plan, resume
 from processor.events.payload import Item, Payload
 from processor.model.reasons import Kind
 from processor.model.records import OffsetRange
@@ -15,9 +18,9 @@ def user(uid: str, *offsets: int, text: str = "") -> Item:
     return Item(f"{uid}{offsets}{text}".encode(), offsets, uid)
 
 
-def event(offset: int, text: str = "") -> Item:
+def event(offset: int, text: str = "", uid: str = "u") -> Item:
     """Return an event's item."""
-    return Item(f"{offset}{text}".encode(), (offset,), "u")
+    return Item(f"{offset}{text}".encode(), (offset,), uid)
 
 
 def payload(users: list[Item] | None = None, events: list[Item] | None = None) -> Payload:
@@ -25,9 +28,9 @@ def payload(users: list[Item] | None = None, events: list[Item] | None = None) -
     return Payload(OffsetRange(0, 10), users or [], events or [])
 
 
-def planned(these: Payload, *, is_batch: bool = True) -> Plan:
+def planned(these: Payload, *apart: int, is_batch: bool = True) -> Plan:
     """Return the plan that was made of them."""
-    return new_plan(these, NONCE, NOW, is_batch=is_batch)
+    return new_plan(these, NONCE, NOW, apart, is_batch=is_batch)
 
 
 def told(plan: Plan) -> list[tuple[Kind, int, EntryState, int | None]]:
@@ -59,9 +62,123 @@ def test_a_part_is_one_request_or_one_for_each_item() -> None:
 def test_entries_take_the_items_whose_first_record_lies_before_their_end() -> None:
     """A merged item stands where its first record stood."""
     halves = [Entry(Kind.USER, 1, "", until=3), Entry(Kind.USER, 1, "")]
-    assert cut(halves, USERS) == [USERS[:1], USERS[1:]]
-    assert cut([], []) == []
-    assert cut(halves, []) == [[], []]
+    assert cut(halves, [USERS, []]) == [USERS[:1], USERS[1:]]
+    assert cut([], [[], []]) == []
+    assert cut(halves, [[], []]) == [[], []]
+    assert cut([*halves, Entry(Kind.USER, 1, "", lane=1)], [USERS, EVENTS]) == [USERS[:1], USERS[1:], EVENTS]
+
+
+def lanes_of(these: Payload, *apart: int) -> list[tuple[list[int], list[int]]]:
+    """Return the first offsets of the users and of the events of each lane."""
+    parted = lanes(these, apart)
+    return [
+        ([item.records[0] for item in users], [item.records[0] for item in events])
+        for users, events in zip(parted[Kind.USER], parted[Kind.EVENT], strict=True)
+    ]
+
+
+def test_who_would_hold_others_up_goes_apart_with_its_events() -> None:
+    """Whether it has identifies in the batch or events alone."""
+    users = [user("a", 0), user("b", 3, 7)]
+    events = [event(1, uid="a"), event(2, uid="b"), event(4, uid="c"), event(5, uid="b")]
+    these = payload(users, events)
+    assert lanes_of(these) == [([0, 3], [1, 2, 4, 5]), ([], [])]
+    assert lanes_of(these, 3, 4) == [([0], [1]), ([3], [2, 4, 5])]
+    assert [(each.kind, each.items, each.state, each.lane) for each in planned(these, 3, 4).entries] == [
+        (Kind.USER, 1, EntryState.SINGLY, 0),
+        (Kind.USER, 1, EntryState.SINGLY, 1),
+        (Kind.EVENT, 1, EntryState.SINGLY, 0),
+        (Kind.EVENT, 3, EntryState.PLANNED, 1),
+    ]
+
+
+def test_few_users_with_several_identifies_go_apart_with_all_of_them() -> None:
+    """Nobody else waits until all of them had their turn."""
+    users = [user("a", 0), user("b", 1), user("a", 2), user("a", 3), user("c", 4)]
+    assert lanes_of(payload(users, [event(5, uid="a"), event(6, uid="c")])) == [([1, 4], [6]), ([0, 2, 3], [5])]
+
+
+def test_many_users_with_several_identifies_go_in_waves() -> None:
+    """As long as a wave is worth a job; what is left then goes one by one, and events behind their last identify."""
+    names = [f"u{number}" for number in range(2 * WAVE)]
+    rounds = [names, names[:WAVE], names[: WAVE - 1]]
+    users = [user(name, 100 * turn + at) for turn, of_turn in enumerate(rounds) for at, name in enumerate(of_turn)]
+    events = [event(1_000 + at, uid=name) for at, name in enumerate(names)]
+    assert lanes_of(payload(users, events)) == [
+        (list(range(2 * WAVE)), list(range(1_000 + WAVE, 1_000 + 2 * WAVE))),
+        (list(range(100, 100 + WAVE)), [1_000 + WAVE - 1]),
+        (list(range(200, 200 + WAVE - 1)), list(range(1_000, 1_000 + WAVE - 1))),
+    ]
+
+
+def test_a_plan_has_no_more_waves_than_its_journal_has_room_for() -> None:
+    """However often its users are identified."""
+    names = [f"u{number}" for number in range(WAVE)]
+    users = [user(name, 100 * turn + at) for turn in range(WAVES + 2) for at, name in enumerate(names)]
+    assert [(each.items, each.state, each.lane) for each in planned(payload(users)).entries] == [
+        *((WAVE, EntryState.PLANNED, wave) for wave in range(WAVES)),
+        (2 * WAVE, EntryState.SINGLY, WAVES),
+    ]
+
+
+def test_every_item_is_in_a_lane_in_its_users_order() -> None:
+    """Whoever goes apart, and however many identifies each user has."""
+    chance = random.Random(7)
+    for _ in range(200):
+        crowd = [f"u{number}" for number in range(chance.randint(1, 3 * WAVE))]
+        offsets = iter(range(10_000))
+        users = [user(chance.choice(crowd), next(offsets)) for _ in range(chance.randint(0, 300))]
+        events = [event(next(offsets), uid=chance.choice(crowd)) for _ in range(chance.randint(0, 50))]
+        parted = lanes(payload(users, events), chance.sample(range(400), chance.randint(0, 5)))
+        for kind, items in ((Kind.USER, users), (Kind.EVENT, events)):
+            assert sorted(item.records for lane in parted[kind] for item in lane) == [item.records for item in items]
+        order: defaultdict[str, list[int]] = defaultdict(list)
+        last_lane: dict[str, int] = {}
+        for number, lane in enumerate(parted[Kind.USER]):
+            assert number == len(parted[Kind.USER]) - 1 or len({item.uid for item in lane}) == len(lane)
+            for item in lane:
+                order[item.uid] += item.records
+                last_lane[item.uid] = number
+        assert all(each == sorted(each) for each in order.values())
+        for number, lane in enumerate(parted[Kind.EVENT]):
+            assert all(last_lane.get(item.uid, number) == number for item in lane)
+
+
+def test_a_plan_with_lanes_is_resumed_as_it_was() -> None:
+    """In either mode; without the record that named who goes apart, its users' identifies are sent anew."""
+    users = [user("a", 0), user("b", 3, 7)]
+    events = [event(1, uid="a"), event(2, uid="b"), event(4, uid="c"), event(5, uid="a")]
+    plan = planned(payload(users, events), 3)
+    before = list(plan.entries)
+    assert resume(plan, payload(users, events), NOW + 5, OTHER, is_batch=True) == 0
+    assert plan.entries == before
+    assert resume(plan, payload([users[0], user("b", 7)], events[:1] + events[2:]), NOW + 5, OTHER, is_batch=True) == 2
+    assert plan.entries[-1] is before[-2], "the events of the others are as they were"
+
+
+def test_items_that_change_their_lane_are_sent_anew() -> None:
+    """They may have been sent in another one: what stands there now is not all that did."""
+    events = [event(1, uid="a"), event(2, uid="b"), event(4, uid="b")]
+    plan = planned(payload([user("a", 0)], events))
+    plan.entries[1].state, plan.entries[1].job_id = EntryState.ACCEPTED, "job"
+    again = payload([user("a", 0), user("a", 3)], events)
+    assert resume(plan, again, NOW + 5, OTHER, is_batch=True) == 3
+    assert [(each.kind, each.items, each.state, each.lane) for each in plan.entries] == [
+        (Kind.USER, 2, EntryState.SINGLY, 1),
+        (Kind.EVENT, 3, EntryState.ACCEPTED, 0),
+        (Kind.EVENT, 1, EntryState.SINGLY, 1),
+    ]
+
+
+def test_a_plan_of_a_release_without_lanes_is_resumed_as_a_whole() -> None:
+    """Several identifies of one user were sent one by one, together with all others."""
+    users, events = [user("a", 0), user("a", 3), user("b", 4)], EVENTS
+    plan = planned(payload(users, events))
+    plan.apart = None
+    plan.entries = [new_entry(Kind.USER, users, is_batch=True), new_entry(Kind.EVENT, events, is_batch=True)]
+    before = list(plan.entries)
+    assert resume(plan, payload(users, events), NOW + 5, OTHER, is_batch=True) == 0
+    assert plan.entries == before
 
 
 def test_what_still_becomes_the_same_keeps_its_keys() -> None:

@@ -11,7 +11,7 @@ from processor.engine.limits import Cost
 from processor.engine.notices import Redelivered
 from processor.engine.partition.actions import AskJob
 from processor.engine.partition.batch import Failure, Opening, follow_up
-from processor.engine.partition.request import Happening, Request, Stage
+from processor.engine.partition.request import Happening, Request
 from processor.engine.verdict import (
     Accepted,
     Completed,
@@ -135,16 +135,19 @@ def job_ended(request: Request, end: JobEnd, now: float) -> None:
         case Unknown():  # the records have become something else, or are gone
             batch.close(request, Happening.JOB_COMPLETED)
         case Failed():
-            _attribute(request, end, now)
-            batch.close(request, Happening.JOB_FAILED)
+            batch.close(request, Happening.JOB_FAILED, _attribute(request, end, now))
         case _:
             assert_never(end)
 
 
-def _attribute(request: Request, end: Failed, now: float) -> None:
-    """Find the items that failed: those by FullStory's own fault are sent again, the others are refused."""
+def _attribute(request: Request, end: Failed, now: float) -> set[str]:
+    """Find the items that failed: those by FullStory's own fault are sent again, the others are refused.
+
+    Return of whom something is sent once more.
+    """
     batch = request.batch
-    kind, items, again = request.kind, request.items, []
+    kind, items, again = request.kind, request.items, list[Item]()
+    goes_on_of: set[str] = set()
     codes, unmatched = attribute(kind, items, end.failures or [])
     for index in sorted(codes):
         if is_passing(codes[index]):
@@ -154,14 +157,18 @@ def _attribute(request: Request, end: Failed, now: float) -> None:
         detail = f"FullStory's job answers {code}"
         rejected = Rejected(DeadLetterReason.REJECTED, detail, None, request.entry.job_id)
         if apart := batch.fail(kind, items[index], rejected):
-            batch.begin(follow_up(kind, apart, 0, is_singly=True), apart, Opening())
+            batch.begin(follow_up(kind, apart, 0, is_singly=True), apart, Opening(request.turn))
+            goes_on_of.add(items[index].uid)
     is_told = end.failures is not None and not unmatched and len(codes) >= end.errors
-    goes_on = is_told or _unattributed(request, [item for index, item in enumerate(items) if index not in codes])
-    if again and goes_on:
+    untold = [] if is_told else [item for index, item in enumerate(items) if index not in codes]
+    if not is_told and not _unattributed(request, untold):
+        return goes_on_of
+    if again:
         entry = follow_up(kind, again, request.entry.attempt + 1)
         rounds = request.rounds + 1
-        for each in batch.begin(entry, again, Opening(rounds=rounds, stage=Stage.RESTING)):
+        for each in batch.begin(entry, again, Opening(request.turn, rounds=rounds, is_resting=True)):
             batch.rest(each, Retry(RetryReason.SERVER_ERROR), rounds, now)
+    return goes_on_of.union(item.uid for item in (*again, *untold))
 
 
 def _unattributed(request: Request, items: Sequence[Item]) -> bool:
@@ -171,7 +178,7 @@ def _unattributed(request: Request, items: Sequence[Item]) -> bool:
         # Upserts are idempotent, and a single request is answered exactly.
         common.observe(Redelivered(sum(len(item.records) for item in items)))
         entry = follow_up(request.kind, items, request.entry.attempt + 1, is_singly=True)
-        batch.begin(entry, items, Opening())
+        batch.begin(entry, items, Opening(request.turn))
         return True
     detail = "a job failed in part, and which events failed cannot be read with this key"
     match common.settings.unattributed:

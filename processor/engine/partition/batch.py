@@ -2,8 +2,7 @@
 
 Rules:
 
-1. The users part is accepted before the events part is POSTed; a users request waits for earlier ones that hold one of
-   its users (`order`). What has a job already is followed at once.
+1. Each request waits for its turn in the order of users (`order`). What has a job already is followed at once.
 2. A request goes on until each of its items took effect or has failed for good. What follows from an answer is in the
    plan only where the journal has to tell of it: two halves of a planned request are, what a failed job leaves is not,
    for whoever reads the journal asks for the job and comes to the same requests under the same keys.
@@ -16,6 +15,7 @@ The table of what may happen to a request is `request.TRANSITIONS`.
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +23,8 @@ from processor.engine.dead_letter_ratio import WINDOW_RECORDS
 from processor.engine.notices import Redelivered, Retried, Settled
 from processor.engine.partition.actions import AskJob, StandStill, WriteLetters
 from processor.engine.partition.journal_format import Entry, EntryState, Plan
-from processor.engine.partition.planning import KEY_TRUST_S, cut, new_entry
+from processor.engine.partition.order import Turn
+from processor.engine.partition.planning import KEY_TRUST_S, cut, lanes, new_half
 from processor.engine.partition.range_queue import OpenRange
 from processor.engine.partition.request import Halves, Happening, Line, Request, Singles, Stage
 from processor.engine.verdict import Retry
@@ -34,7 +35,6 @@ from processor.model.outcomes import Rejected
 from processor.model.reasons import HaltReason, Kind
 
 if TYPE_CHECKING:
-    from processor.engine.partition.order import UsersTurn
     from processor.engine.partition.owner import Partition
 
 
@@ -49,12 +49,8 @@ class Failure(NamedTuple):
 class Part:
     """The users or the events of a batch."""
 
-    has_turn: bool = False
-    """Whether what was not sent before may be sent now."""
     open: int = 0
     """Requests that have not ended."""
-    unaccepted: int = 0
-    """Of those that the part begins with, how many FullStory has not taken yet, into a job at least."""
     failures: list[Failure] = field(default_factory=list)
 
 
@@ -68,7 +64,6 @@ class Batch:
         self.since = now
         self.is_closing = False
         """Whether nothing but dead letters is left to be written."""
-        self.turn: UsersTurn | None = None
         self.requests: dict[Request, None] = {}
         """Those that have not ended, in the order of their beginning."""
         self.attempts: Attempts | None = None
@@ -82,39 +77,25 @@ class Batch:
     def set_out(self, now: float, wall_s: float) -> None:
         """Begin: follow the jobs that the plan tells of, and POST the rest in its turn."""
         self.keys_since = now - max(wall_s - self.plan.at_s, 0.0)
-        entries = list(self.plan.entries)
-        if any(entry.kind is Kind.USER for entry in entries):
-            uids = frozenset(item.uid for item in self.payload.users)
-            self.turn = self.owner.order.enter(self.opened.range.start, uids)
-        for kind in Kind:
-            own = [entry for entry in entries if entry.kind is kind]
-            for entry, items in zip(own, cut(own, self.payload.items(kind)), strict=True):
+        parted = lanes(self.payload, self.plan.apart)
+        for kind in Kind:  # users first: events wait for those that have a place
+            own = [entry for entry in self.plan.entries if entry.kind is kind]
+            for entry, items in zip(own, cut(own, parted[kind]), strict=True):
                 if entry.is_followed:
-                    request = Request(self, entry, items, self.keys_since, stage=Stage.IN_JOB)
+                    turn = self._enter(kind, items, is_apart=False)
+                    self.owner.free(self.owner.order.accept(turn))
+                    request = Request(self, entry, items, self.keys_since, turn, stage=Stage.IN_JOB)
                     self.open(request)
                     self.owner.do(AskJob(request))
                 elif entry.state is not EntryState.DONE:
-                    self.begin(entry, items, Opening(is_first=True, stage=Stage.HELD))
-        self._note_progress(Kind.USER)
-        self.take_turn()
+                    self.begin(entry, items, Opening(is_first=True))
         self._end_if_all_ended()
 
-    def take_turn(self) -> None:
-        """Let go what the order of users held back."""
-        order, start = self.owner.order, self.opened.range.start
-        for kind, part in self.parts.items():
-            held = [request for request in self.requests if request.stage is Stage.HELD and request.kind is kind]
-            if part.has_turn or not held:
-                continue
-            if kind is Kind.USER:
-                assert self.turn is not None, "users without a place in the order"
-                part.has_turn = order.may_post_users(self.turn)
-                self.turn.waits = not part.has_turn
-            else:
-                part.has_turn = order.may_post_events(start, frozenset(item.uid for item in self.payload.events))
-            for request in held if part.has_turn else ():
-                request.on(Happening.TURN_CAME)
-                self.owner.ready(request)
+    def _enter(self, kind: Kind, items: Sequence[Item], *, is_apart: bool) -> Turn:
+        """Take a place in the order of users for what is sent as one, or for one user's line."""
+        uids = {item.uid: None for item in items}
+        order = self.owner.order
+        return order.enter_users(uids, is_apart=is_apart) if kind is Kind.USER else order.enter_events(uids.keys())
 
     # What is sent once more
 
@@ -141,17 +122,26 @@ class Batch:
 
     def begin(self, entry: Entry, items: Sequence[Item], new: "Opening") -> list[Request]:
         """Open the requests of an entry: one, or one for each line of items that are sent singly."""
-        if entry.state is not EntryState.SINGLY:
-            request = Request(self, entry, items, self.keys_since, new.then, None, new.is_first, new.rounds, new.stage)
-            return [self.open(request)]
-        lines = list(_lines(entry.kind, items))
-        singles = Singles(entry, len(lines), new.then)
         opened = []
-        for first, *rest in lines:
-            line = Line(singles, deque((item, entry.attempt) for item in rest))
-            own = entry if len(items) == 1 else follow_up(entry.kind, [first], entry.attempt, is_singly=True)
-            request = Request(self, own, [first], self.keys_since, (), line, new.is_first, new.rounds, new.stage)
-            opened.append(self.open(request))
+        if entry.state is not EntryState.SINGLY:
+            turn = new.turn or self._enter(entry.kind, items, is_apart=entry.lane > 0)
+            opened = [Request(self, entry, items, self.keys_since, turn, new.then)]
+        else:
+            lines = list(_lines(entry.kind, items))
+            singles = Singles(entry, len(lines), new.then)
+            for first, *rest in lines:
+                turn = new.turn or self._enter(entry.kind, [first], is_apart=True)
+                line = Line(singles, deque((item, entry.attempt) for item in rest))
+                own = entry if len(items) == 1 else follow_up(entry.kind, [first], entry.attempt, is_singly=True)
+                opened.append(Request(self, own, [first], self.keys_since, turn, line=line))
+        for request in opened:
+            request.is_first, request.rounds = new.is_first, new.rounds
+            if request.turn.waits:
+                request.stage = Stage.HELD
+                request.turn.held.append(request)
+            elif new.is_resting:
+                request.stage = Stage.RESTING
+            self.open(request)
         return opened
 
     def go_on(self, halves: Halves, request: Request) -> None:
@@ -159,48 +149,41 @@ class Batch:
         if not halves:
             return
         (entry, items), *then = halves
-        (first, *_) = opened = self.begin(entry, items, Opening(request.is_first, request.rounds, then=then))
+        (first, *_) = opened = self.begin(entry, items, Opening(request.turn, request.is_first, request.rounds, then))
         if first.is_batch and self.owner.common.body_size.is_refused(len(first.body)):
             assert len(opened) == 1, "one request for a batch endpoint"
             self.split(first)
 
     def open(self, request: Request) -> Request:
         """Take a request in; it is POSTed as soon as its stage allows."""
-        part = self.parts[request.kind]
-        part.open += 1
-        part.unaccepted += request.is_first
+        self.parts[request.kind].open += 1
+        request.turn.unaccepted += request.is_first
         self.requests[request] = None
         if request.stage is Stage.READY:
             self.owner.ready(request)
         return request
 
-    def close(self, request: Request, happening: Happening) -> None:
-        """It is over: each of its items took effect, failed for good, or stands in another request by now."""
+    def close(self, request: Request, happening: Happening, still_open: AbstractSet[str] = frozenset()) -> None:
+        """It is over: each of its items took effect, failed for good, or stands in another request by now.
+
+        `still_open` are the users whose identifies of it do; those of the others have had their turn.
+        """
         request.on(happening)
-        part = self.parts[request.kind]
-        part.open -= 1
+        self.parts[request.kind].open -= 1
         del self.requests[request]
         self.note_accepted(request)
+        if request.kind is Kind.USER and happening is not Happening.SPLIT:
+            complete = [item.uid for item in request.items if item.uid not in still_open]
+            self.owner.free(self.owner.order.leave(request.turn, complete))
         self._end_if_all_ended()
 
     def note_accepted(self, request: Request) -> None:
-        """FullStory has taken the request, or it is over."""
-        self.parts[request.kind].unaccepted -= request.is_first
+        """FullStory has taken the request, or it is over; with the last one of a turn, the events behind it go."""
+        turn = request.turn
+        turn.unaccepted -= request.is_first
         request.is_first = False
-        self._note_progress(request.kind)
-
-    def _note_progress(self, kind: Kind) -> None:
-        """When the users are accepted their events may be POSTed; when all is over, so may their next identifies."""
-        part, turn = self.parts[kind], self.turn
-        if kind is Kind.EVENT or turn is None or part.unaccepted:
-            return
-        if not part.open:
-            self.owner.order.leave(turn)
-            self.turn = None
-        elif turn.accepted:
-            return
-        turn.accepted = True
-        self.owner.order_changed()
+        if not turn.unaccepted and not turn.is_accepted:
+            self.owner.free(self.owner.order.accept(turn))
 
     def give_up_on(self, request: Request) -> None:
         """Nobody in this process goes on with it."""
@@ -226,8 +209,8 @@ class Batch:
             halves = [(follow_up(entry.kind, items, entry.attempt), items)]
         else:
             halves = [
-                (new_entry(entry.kind, left, is_batch=True, attempt=entry.attempt, until=right[0].records[0]), left),
-                (new_entry(entry.kind, right, is_batch=True, attempt=entry.attempt, until=entry.until), right),
+                (new_half(entry, left, until=right[0].records[0]), left),
+                (new_half(entry, right, until=entry.until), right),
             ]
             if not owner.journal.split(self.plan, entry, [half for half, _ in halves], *owner.told):
                 halves = [(entry, items)]  # it is sent item by item now
@@ -249,7 +232,7 @@ class Batch:
         if len(item.records) == 1:
             self.parts[kind].failures.append(Failure(item.records, rejected))
             return []
-        return [self.owner.rebuild(self.opened.records[offset]) for offset in item.records]
+        return [self.owner.next.rebuild(self.opened.records[offset]) for offset in item.records]
 
     def stand_still(self, reason: HaltReason, cause: str) -> None:
         """Stay open until the epoch ends: nothing in this process ends what is wrong."""
@@ -260,10 +243,12 @@ class Batch:
         """Go on with the next item of its line; with the last one of all lines, the entry is done."""
         line = request.line
         assert line is not None, "a batch endpoint accepts"
+        still_open: AbstractSet[str] = frozenset()
         if line.rest:
             item, attempt = line.rest.popleft()
             entry = follow_up(request.kind, [item], attempt, is_singly=True)
-            self.open(Request(self, entry, [item], self.keys_since, line=line, is_first=request.is_first))
+            self.open(Request(self, entry, [item], self.keys_since, request.turn, line=line, is_first=request.is_first))
+            still_open = {item.uid}
         else:
             singles = line.singles
             singles.lines -= 1
@@ -271,7 +256,7 @@ class Batch:
                 self.owner.journal.finish(self.plan, singles.entry)
             if not singles.lines:
                 self.go_on(singles.then, request)
-        self.close(request, happening)
+        self.close(request, happening, still_open)
 
     # The end
 
@@ -329,6 +314,12 @@ class Batch:
             return "a commit"
         return "its turn to be sent"
 
+    @property
+    def waits_for_users(self) -> bool:
+        """Whether identifies of it are sent only when earlier ones of their users are complete."""
+        users = [request for request in self.requests if request.kind is Kind.USER]
+        return any(request.stage is Stage.HELD or (request.line and request.line.rest) for request in users)
+
     def stamp(self, wall_s: float) -> None:
         """Count one POST."""
         before = self.attempts
@@ -344,10 +335,12 @@ def has_old_key(request: Request, now: float) -> bool:
 class Opening(NamedTuple):
     """How requests begin; the fields are those of `Request`."""
 
+    turn: Turn | None = None
+    """That of the request from which they follow; None: they take their own."""
     is_first: bool = False
     rounds: int = 0
-    stage: Stage = Stage.READY
     then: Halves = ()
+    is_resting: bool = False
 
 
 def follow_up(kind: Kind, items: Sequence[Item], attempt: int, *, is_singly: bool = False) -> Entry:

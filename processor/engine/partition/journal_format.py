@@ -5,12 +5,14 @@ offset and the last planned one, in offset order, settled ones included, so that
 the same requests again, sends them under the same keys, and follows the jobs that go on.
 
     sf1,<place>,<destination>,<base>;<range>;<range>…
-    range   <length>,<nonce>,<seconds>|<entry>|<entry>…      planned
-            =<length>                                        settled
-            -<length>                                        neither: nothing of it was ever sent
-    entry   <u|e><state><attempt>,<items>,<digest>[,<until>[,<job id>]]
+    range   <length>,<nonce>,<seconds>,<apart>|<entry>|<entry>…      planned
+            =<length>                                                settled
+            -<length>                                                neither: nothing of it was ever sent
+    apart   [<offset>[.<offset>…]]
+    entry   <u|e><state><attempt>,<items>,<digest>[,<until>[,<job id>[,<lane>]]]
 
-Numbers are hexadecimal; lengths and `until` count offsets. Fields that a later release appends are passed over.
+Numbers are hexadecimal; lengths, `until` and the offsets of `apart` count from the start of the range. Fields that a
+later release appends are passed over.
 A release whose journal this one could not read writes it only after a release that reads both (docs/adr/0011).
 """
 
@@ -53,7 +55,7 @@ class EntryState(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One request of a planned range: the items of one kind whose first record lies before `until`."""
+    """One request of a planned range: the items of one kind and lane whose first record lies before `until`."""
 
     kind: Kind
     items: int
@@ -63,9 +65,11 @@ class Entry:
     attempt: int = 0
     """Counts the keys that were used up."""
     until: int | None = None
-    """An offset; None for the last entry of its kind, which reaches the end of the range."""
+    """An offset; None for the last entry of its kind and lane, which reaches the end of the range."""
     job_id: str | None = None
     """None for an accepted entry whose id did not fit: the same key gets it back."""
+    lane: int = 0
+    """Which of the lanes of `planning` its items travel in."""
 
     @property
     def is_followed(self) -> bool:
@@ -91,6 +95,9 @@ class Plan:
     """Grows whenever a key comes into use that the journal did not know."""
     acknowledged: int = 0
     """The revision that Kafka is known to hold; 0 for none."""
+    apart: Sequence[int] | None = ()
+    """The first offset of each user that would have held up the others, and therefore goes apart; None for a plan of a
+    release that knew no lanes."""
 
     def revise(self) -> None:
         """A new key comes into use."""
@@ -251,6 +258,8 @@ def _line(each: Range, start: int) -> _Line:
         text = (_SETTLED if isinstance(each, SettledRange) else _UNPLANNED) + length
         return _Line(text, text, 0)
     head = f"{length},{urlsafe_b64encode(each.nonce).rstrip(b'=').decode()},{_hex(each.at_s)}"
+    if each.apart is not None:
+        head += "," + ".".join(_hex(offset - start) for offset in each.apart)
     return _Line(
         "|".join((head, *(_entry_text(entry, start, entry.job_id) for entry in each.entries))),
         "|".join((head, *(_entry_text(entry, start, None) for entry in each.entries))),
@@ -262,6 +271,7 @@ def _entry_text(entry: Entry, start: int, job_id: str | None) -> str:
     fields = [f"{entry.kind[0]}{entry.state}{_hex(entry.attempt)}", _hex(entry.items), entry.digest]
     fields.append("" if entry.until is None else _hex(entry.until - start))
     fields.append(quote(job_id, safe="+/=", errors="surrogatepass") if job_id and entry.is_followed else "")
+    fields.append(_hex(entry.lane) if entry.lane else "")
     return ",".join(fields).rstrip(",")
 
 
@@ -270,16 +280,17 @@ def _range(line: str, start: int) -> Range:
         end = start + _length(line[1:])
         return SettledRange(end) if line[0] == _SETTLED else UnplannedRange(end)
     head, *entries = line.split("|")
-    length, nonce, at_s, *_ = head.split(",")
+    length, nonce, at_s, *later = head.split(",")
     key = urlsafe_b64decode(nonce + "==")
     if len(key) != NONCE_BYTES:
         raise ValueError
-    return Plan(start + _length(length), key, _number(at_s), [_entry(each, start) for each in entries])
+    apart = tuple(start + _number(offset) for offset in later[0].split(".") if later[0]) if later else None
+    return Plan(start + _length(length), key, _number(at_s), [_entry(each, start) for each in entries], apart=apart)
 
 
 def _entry(text: str, start: int) -> Entry:
     head, items, digest, *rest = text.split(",")
-    until, job_id, *_ = [*rest, "", ""]
+    until, job_id, lane, *_ = [*rest, "", "", ""]
     return Entry(
         kind=_KINDS[head[0]],
         items=_number(items),
@@ -288,6 +299,7 @@ def _entry(text: str, start: int) -> Entry:
         attempt=_number(head[2:]),
         until=start + _length(until) if until else None,
         job_id=unquote(job_id, errors="surrogatepass") or None,
+        lane=_number(lane) if lane else 0,
     )
 
 

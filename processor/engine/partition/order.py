@@ -1,54 +1,112 @@
-"""Order among the requests of one partition (law 11).
+"""Order among the requests of one partition (law 11): each user waits for nobody but itself.
 
-FullStory promises no order between jobs, so a users request waits while an earlier one of its partition that is not
-complete holds one of its uids; an events request waits while an earlier or its own users request that is not yet
-accepted holds one of its users. Everything else overlaps freely.
+FullStory promises no order between jobs, so an identify waits until every earlier one of its user is complete; an event
+waits until every identify of its user before it is accepted. Everything else overlaps freely.
+
+A request takes its turn when it is formed, in the order of offsets: for each of its users it stands behind those that
+came before. What is sent as one body waits for the slowest of its users, so who would hold others up travels apart
+(`planning.lanes`).
 """
 
+from collections import deque
+from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from processor.engine.partition.request import Request
 
 
 @dataclass(slots=True, eq=False)
-class UsersTurn:
-    """The place of one batch's users request in its partition's order."""
+class Turn:
+    """The place of one request, or of one user's line of requests."""
 
-    start: int
-    uids: frozenset[str]
-    waits: bool = False
-    """Whether it stands ready and only waits for those before it."""
-    accepted: bool = False
+    is_apart: bool
+    """Whether nobody but the users themselves is held up while it waits."""
+    users: int = 0
+    """How many users' identifies of it are not complete."""
+    waits: int = 0
+    """How many have to come before: users for identifies, other turns for events."""
+    unaccepted: int = 0
+    """Requests that FullStory has not taken yet, into a job at least."""
+    is_accepted: bool = False
+    held: list["Request"] = field(default_factory=list)
+    """What is to be sent when nothing is waited for any more."""
+    followers: list["Turn"] = field(default_factory=list)
+    """Events that wait until it is accepted."""
 
 
 class UserOrder:
-    """The users requests of one partition that are not complete, in offset order."""
+    """The identifies of one partition that are not complete, for each user in offset order."""
 
     def __init__(self) -> None:
-        self._open: list[UsersTurn] = []
+        self._queues: dict[str, deque[Turn]] = {}
+        self._together: dict[Turn, None] = {}
+        """The turns, not complete, of which several users share one request."""
 
-    def enter(self, start: int, uids: frozenset[str]) -> UsersTurn:
-        """Take a place; called in offset order, when the batch is formed."""
-        turn = UsersTurn(start, uids)
-        self._open.append(turn)
+    def enter_users(self, uids: Collection[str], *, is_apart: bool) -> Turn:
+        """Take a place for identifies; no uid stands twice in one request."""
+        turn = Turn(is_apart, users=len(uids))
+        for uid in uids:
+            queue = self._queues.setdefault(uid, deque())
+            turn.waits += bool(queue)
+            queue.append(turn)
+        if uids and not is_apart:
+            self._together[turn] = None
         return turn
 
-    def leave(self, turn: UsersTurn) -> None:
-        """The request is complete: its items took effect or never will."""
-        self._open.remove(turn)
+    def enter_events(self, uids: AbstractSet[str]) -> Turn:
+        """Take a place for events, behind all identifies that have one; only those not accepted count."""
+        turn = Turn(is_apart=True)
+        before = {each: None for uid in uids for each in self._queues.get(uid, ()) if not each.is_accepted}
+        for each in before:
+            each.followers.append(turn)
+        turn.waits = len(before)
+        return turn
+
+    def accept(self, turn: Turn) -> list[Turn]:
+        """FullStory has taken all of it; return the events that wait for nothing more."""
+        turn.is_accepted = True
+        followers, turn.followers = turn.followers, []
+        for each in followers:
+            each.waits -= 1
+        return [each for each in followers if not each.waits]
+
+    def leave(self, turn: Turn, uids: Iterable[str]) -> list[Turn]:
+        """The identifies of these users took effect or never will; return the turns that wait for nothing more."""
+        free: list[Turn] = []
+        next_one: Turn | None
+        for uid in uids:
+            queue, next_one = self._queues[uid], turn  # who waits for one user less
+            if queue[0] is turn:
+                queue.popleft()
+                next_one = queue[0] if queue else None
+            else:  # its job went on in another epoch, while an identify before it has yet to be sent
+                queue.remove(turn)
+            turn.users -= 1
+            if next_one is not None:
+                next_one.waits -= 1
+                free += [next_one] if next_one.users and not next_one.waits else []
+            if not queue:
+                del self._queues[uid]
+        if not turn.users:
+            self._together.pop(turn, None)
+        return free
 
     @property
     def is_held_up(self) -> bool:
-        """Whether a request waits for its turn: what comes after it had better grow meanwhile."""
-        return any(turn.waits for turn in self._open)
+        """Whether several users' identifies wait for their turn: what comes after them had better grow meanwhile."""
+        return any(turn.waits and turn.held for turn in self._together)
 
-    def holds(self, uids: AbstractSet[str]) -> bool:
-        """Say whether a users request of these uids would have to wait for one before it."""
-        return any(not turn.uids.isdisjoint(uids) for turn in self._open)
+    def held(self, uids: AbstractSet[str]) -> AbstractSet[str]:
+        """Return whose identifies would have to wait by now."""
+        return self._queues.keys() & uids
 
-    def may_post_users(self, turn: UsersTurn) -> bool:
-        """Say whether no earlier request holds one of this one's uids."""
-        return all(turn.uids.isdisjoint(earlier.uids) for earlier in self._open if earlier.start < turn.start)
+    def unaccepted(self, uids: AbstractSet[str]) -> set[str]:
+        """Return whose events would have to wait by now."""
+        return {uid for uid in self.held(uids) if not all(turn.is_accepted for turn in self._queues[uid])}
 
-    def may_post_events(self, start: int, uids: frozenset[str]) -> bool:
-        """Say whether the identifies before these events, of the same users, are accepted."""
-        return all(turn.accepted or uids.isdisjoint(turn.uids) for turn in self._open if turn.start <= start)
+    def is_slow(self, uid: str) -> bool:
+        """Say whether a user's identifies go apart by now: one after the other, not with those of others."""
+        return any(turn.is_apart for turn in self._queues[uid])

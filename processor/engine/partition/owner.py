@@ -22,7 +22,7 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 
 from processor.engine.limits import Cost
 from processor.engine.notices import Built, Gap, JournalIgnored, JournalResumed, Redelivered, ResumedPart, Settled
@@ -32,14 +32,13 @@ from processor.engine.partition.batch import Batch, has_old_key
 from processor.engine.partition.common import Common
 from processor.engine.partition.journal import Journal
 from processor.engine.partition.journal_format import Entry, Plan, Range, SettledRange
-from processor.engine.partition.order import UserOrder
-from processor.engine.partition.planning import new_plan, resume
+from processor.engine.partition.next_batch import NextBatch
+from processor.engine.partition.order import Turn, UserOrder
 from processor.engine.partition.range_queue import RangeQueue
 from processor.engine.partition.request import Happening, Request, Stage
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.verdict import JobEnd, PostVerdict
-from processor.events.framing import schema_ids
-from processor.events.payload import WHOLE_RANGE, Item, Payload, PayloadBuilder, PayloadLimits
+from processor.events.payload import Payload
 from processor.model.reasons import HaltReason, Kind
 from processor.model.records import Commit, Record, TopicPartition
 
@@ -71,6 +70,7 @@ class Partition:
         self.common = common
         self.queue = RangeQueue(assignment.start)
         self.order = UserOrder()
+        self.next = NextBatch(self.id, self.queue, self.order, common)
         self.batches: dict[Batch, None] = {}
         """The batches on their way, in the order of their forming."""
         self.is_paused = True
@@ -88,8 +88,6 @@ class Partition:
         self._metadata = assignment.metadata
         self._adopted: set[Entry] = set()
         """Entries of the journal whose jobs go on and no batch follows yet: they hold their part of the limits."""
-        self._growing: PayloadBuilder | None = None
-        """The next batch, when its turn has not come; until then it takes what arrives."""
         self._actions: list[Action] = []
         self._ready: deque[Request] = deque()
         """Requests that wait for a commit that covers them."""
@@ -169,23 +167,21 @@ class Partition:
 
     def form_planned(self, now: float, wall_s: float) -> bool:
         """Form the batch that the journal tells of, if all of it is here; say whether something was formed."""
-        queue, plan = self.queue, self.queue.planned
-        if not queue.is_recovering or not self.is_due(now):
+        plan = self.queue.planned
+        if not self.queue.is_recovering or not self.is_due(now):
             return False
         if plan is None:
             return self.form(now, wall_s) is not None
-        forming = self.common.forming
-        if not forming.has_schemas(schema_ids(queue.buffered()), self.id):
-            return False
-        payload = forming.builder(queue.position, WHOLE_RANGE).build(queue.buffered())
         told = set(plan.entries)
-        sent_anew = resume(plan, payload, wall_s, forming.nonce(), is_batch=self.common.is_batch)
-        if sent_anew:
-            self.common.observe(Redelivered(sent_anew))
+        formed = self.next.form_planned(plan, wall_s)
+        if formed is None:
+            return False
+        if formed.sent_anew:
+            self.common.observe(Redelivered(formed.sent_anew))
         for entry in self._adopted & told - set(plan.entries):
             self.common.limits.finished(Cost.of_job(entry.items))
         self._adopted -= told
-        self._set_out(payload, plan, now, wall_s)
+        self._set_out(formed.payload, plan, now, wall_s)
         return True
 
     def form(self, now: float, wall_s: float) -> int | None:
@@ -194,20 +190,11 @@ class Partition:
         Return how many requests it is going to send at first; None while a schema is missing, or while it would only
         wait for an earlier identify of one of its users: then it grows until its turn comes.
         """
-        queue, forming = self.queue, self.common.forming
-        ids = schema_ids(islice(queue.buffered(), self.common.settings.limits.max_records))
-        if not forming.has_schemas(ids, self.id):
+        formed = self.next.form(wall_s)
+        if formed is None:
             return None
-        self._growing = self._growing or forming.builder(queue.position, self._payload_limits)
-        payload = self._growing.build(queue.buffered())
-        if not queue.is_recovering and self._had_better_grow:
-            return None
-        self._growing = None
-        plan = None
-        if payload.users or payload.events:
-            plan = new_plan(payload, forming.nonce(), wall_s, is_batch=self.common.is_batch)
-        self._set_out(payload, plan, now, wall_s)
-        return bool(payload.users) + bool(payload.events)
+        self._set_out(formed.payload, formed.plan, now, wall_s)
+        return len(formed.plan.entries) if formed.plan else 0
 
     def _set_out(self, payload: Payload, plan: Plan | None, now: float, wall_s: float) -> None:
         bodies = 2 * sum(len(item.body) for kind in Kind for item in payload.items(kind))  # its own, and in a request
@@ -223,36 +210,19 @@ class Partition:
         batch.set_out(now, wall_s)
 
     def is_due(self, now: float) -> bool:
-        """Say whether a batch may close: it is full, its first record has lingered, or the journal's next is here."""
-        due_at = self.queue.due_at(self.common.settings.limits)
-        return not self.is_going and due_at is not None and due_at <= now
-
-    @property
-    def is_free(self) -> bool:
-        """Whether one more batch may overlap those on their way, and would not only wait for its turn."""
-        is_held_up = self.queue.is_recovering or self.order.is_held_up or self._had_better_grow
-        return not is_held_up and self.queue.open_ranges < self.common.settings.depth
+        """Say whether a batch may close."""
+        return not self.is_going and self.next.is_due(now)
 
     def is_waiting(self, now: float) -> bool:
-        """Say whether records are due that were not sent."""
-        return self.is_due(now) and not self._had_better_grow
+        """Say whether records are due that were not sent; a batch that grows until its turn comes is not waiting."""
+        return self.is_due(now) and not self.next.had_better_grow
 
-    @property
-    def _had_better_grow(self) -> bool:
-        """Whether the next batch could not be sent now but for waiting, and has room for more."""
-        growing = self._growing
-        if growing is None or growing.is_full or self.queue.is_full(self.common.settings.limits):
-            return False
-        return self.order.holds(growing.uids)
-
-    @property
-    def _payload_limits(self) -> PayloadLimits:
-        return PayloadLimits(self.common.settings.limits.max_records, self.common.body_size.max_bytes)
-
-    def rebuild(self, record: Record) -> Item:
-        """Make the item of one identify anew, without merging."""
-        builder = self.common.forming.builder(record.offset, self._payload_limits)
-        return builder.build([record]).items(Kind.USER)[0]
+    def waits_for_users(self, now: float) -> bool:
+        """Say whether they were not because earlier identifies of their users are not complete."""
+        is_full = self.queue.open_ranges >= self.common.settings.depth
+        oldest = next(iter(self.batches), None)
+        is_in_order = self.order.is_held_up or (is_full and oldest is not None and oldest.waits_for_users)
+        return is_in_order and self.is_waiting(now)
 
     # What is to be done
 
@@ -335,10 +305,14 @@ class Partition:
         """The broker has acknowledged all dead letters of a batch."""
         self.settle(batch, batch.settled())
 
-    def order_changed(self) -> None:
-        """See whose turn it is by now."""
-        for batch in self.batches:
-            batch.take_turn()
+    def free(self, turns: Sequence[Turn]) -> None:
+        """The turn of these has come."""
+        for turn in turns:
+            held, turn.held = turn.held, []
+            for request in held:
+                if request.stage is Stage.HELD:
+                    request.on(Happening.TURN_CAME)
+                    self.ready(request)
 
     def settle(self, batch: Batch, settled: Settled) -> None:
         """Nothing is left to do for any record of the batch."""
@@ -395,6 +369,7 @@ class Partition:
             end=self.end,
             oldest_unsettled_ms=oldest.timestamp_ms if oldest else None,
             blocked=self._blocked(now),
+            waits_for_users=self.waits_for_users(now),
         )
 
     def _blocked(self, now: float) -> Blocked | None:

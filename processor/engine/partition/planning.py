@@ -1,12 +1,24 @@
 """Plans: which requests a batch begins with, and what is left of a plan that another process made.
 
+A batch travels in lanes, so that each user waits for nobody but itself:
+
+1. In the first one, each user's only identify, as one request.
+2. While many users have several identifies that cannot be merged, the second ones follow in a lane of their own, and so
+   on: a wave is sent when the job of the one before it is complete.
+3. The last lane is for who would hold others up: users that the partition waits for already (`apart`), few users with
+   several identifies, and what the waves leave. Their identifies go one by one, each user's in a row, and are answered
+   at once.
+4. A user's events travel in the lane of its last identify.
+
+Which lanes there are follows from the records and `apart` alone, so the journal tells only these.
+
 A plan made earlier is kept as far as the records still become the same bodies, whatever settings or release make them.
 What has a job is followed in any case. The rest was perhaps sent, under keys that no longer fit: it is sent anew and
 counted as redelivered.
 """
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from processor.engine.digest import digest
 from processor.engine.partition.journal_format import Entry, EntryState, Plan
@@ -17,31 +29,90 @@ KEY_TRUST_S = 23 * 3600.0
 """FullStory forgets a key after 24 hours (docs/fullstory-api.md#idempotency); an hour less, for clocks that differ."""
 
 
-def new_plan(payload: Payload, nonce: bytes, wall_s: float, *, is_batch: bool) -> Plan:
-    """Plan one request for each part, or one for each item."""
-    entries = [new_entry(kind, items, is_batch=is_batch) for kind in Kind if (items := payload.items(kind))]
-    return Plan(payload.range.end, nonce, int(wall_s), entries)
+WAVE = 32
+"""Items that are worth a request and a job of their own; fewer are answered sooner one by one."""
+
+WAVES = 3
+"""How many batch requests of users a plan begins with at most: each takes room in the journal, for its job's id."""
+
+Lanes = Sequence[Sequence[Item]]
+"""The items of one part; the last lane is for those that go apart."""
+
+
+def lanes(payload: Payload, apart: Collection[int] | None) -> dict[Kind, Lanes]:
+    """Part a batch into lanes; `apart` are offsets, the first ones of users that go apart.
+
+    None: the plan is of a release without lanes (docs/adr/0017), which sent each part as a whole.
+    """
+    users, events = payload.users, payload.events
+    if apart is None:
+        return {Kind.USER: [users, []], Kind.EVENT: [events, []]}
+    first = set(apart)
+    alone = {item.uid for item in (*users, *events) if item.records[0] in first} if first else set()
+    counts = Counter(item.uid for item in users)
+    several = {uid for uid, count in counts.items() if count > 1}
+    if len(several) < WAVE:
+        alone |= several
+    if not alone and not several:
+        return {Kind.USER: [users, []], Kind.EVENT: [events, []]}
+    together = [count for uid, count in counts.items() if uid not in alone]
+    last = max(1, sum(sum(count > wave for count in together) >= WAVE for wave in range(WAVES)))
+    of_users: list[list[Item]] = [[] for _ in range(last + 1)]
+    of_events: list[list[Item]] = [[] for _ in range(last + 1)]
+    lane_of: dict[str, int] = {}
+    for item in users:
+        lane_of[item.uid] = last if item.uid in alone else min(lane_of.get(item.uid, -1) + 1, last)
+        of_users[lane_of[item.uid]].append(item)
+    for item in events:
+        of_events[last if item.uid in alone else lane_of.get(item.uid, 0)].append(item)
+    return {Kind.USER: of_users, Kind.EVENT: of_events}
+
+
+def new_plan(payload: Payload, nonce: bytes, wall_s: float, apart: Sequence[int], *, is_batch: bool) -> Plan:
+    """Plan one request for each lane of each part, or one for each item."""
+    parted = lanes(payload, apart)
+    entries = [entry for kind in Kind for entry in _new_entries(kind, parted[kind], is_batch=is_batch)]
+    return Plan(payload.range.end, nonce, int(wall_s), entries, apart=apart)
+
+
+def _new_entries(kind: Kind, parted: Lanes, *, is_batch: bool, attempt: int = 0) -> list[Entry]:
+    """Plan what is sent of one part; identifies that go apart are sent one by one."""
+    last = len(parted) - 1
+    return [
+        new_entry(kind, items, is_batch=is_batch and (kind is Kind.EVENT or lane < last), attempt=attempt, lane=lane)
+        for lane, items in enumerate(parted)
+        if items
+    ]
 
 
 def new_entry(
-    kind: Kind, items: Sequence[Item], *, is_batch: bool, attempt: int = 0, until: int | None = None
+    kind: Kind, items: Sequence[Item], *, is_batch: bool, attempt: int = 0, until: int | None = None, lane: int = 0
 ) -> Entry:
     """Plan a request that was never sent; one of a single item goes to the endpoint for single items."""
     uids = {item.uid for item in items}
     is_singly = not is_batch or len(items) == 1 or (kind is Kind.USER and len(uids) < len(items))
-    return Entry(
-        kind, len(items), _digest(items), EntryState.SINGLY if is_singly else EntryState.PLANNED, attempt, until
-    )
+    state = EntryState.SINGLY if is_singly else EntryState.PLANNED
+    return Entry(kind, len(items), _digest(items), state, attempt, until, lane=lane)
 
 
-def cut(entries: Sequence[Entry], items: Sequence[Item]) -> list[Sequence[Item]]:
-    """Return the items of each of a kind's entries; both are in the order of offsets."""
-    cuts, at = [0], 0
+def new_half(entry: Entry, items: Sequence[Item], *, until: int | None) -> Entry:
+    """Plan a part of an entry that is refused as a whole."""
+    return new_entry(entry.kind, items, is_batch=True, attempt=entry.attempt, until=until, lane=entry.lane)
+
+
+def cut(entries: Sequence[Entry], parted: Lanes) -> list[Sequence[Item]]:
+    """Return the items of each of a kind's entries; those of one lane are in the order of offsets."""
+    at = [0] * len(parted)
+    found: list[Sequence[Item]] = []
     for entry in entries:
-        while at < len(items) and (entry.until is None or items[at].records[0] < entry.until):
-            at += 1
-        cuts.append(at)
-    return [items[start:end] for start, end in pairwise(cuts)]
+        items = parted[entry.lane] if entry.lane < len(parted) else ()
+        start = end = at[entry.lane] if items else 0
+        while end < len(items) and (entry.until is None or items[end].records[0] < entry.until):
+            end += 1
+        found.append(items[start:end])
+        if items:
+            at[entry.lane] = end
+    return found
 
 
 def resume(plan: Plan, payload: Payload, wall_s: float, nonce: bytes, *, is_batch: bool) -> int:
@@ -54,22 +125,29 @@ def resume(plan: Plan, payload: Payload, wall_s: float, nonce: bytes, *, is_batc
     is_young = wall_s - plan.at_s < KEY_TRUST_S
     fitted: list[Entry] = []
     sent_anew = 0
+    parted = lanes(payload, plan.apart)
     for kind in Kind:
-        entries, items = [entry for entry in plan.entries if entry.kind is kind], payload.items(kind)
-        owners = list(zip(entries, cut(entries, items), strict=True))
+        entries, of_kind = [entry for entry in plan.entries if entry.kind is kind], parted[kind]
+        owners = list(zip(entries, cut(entries, of_kind), strict=True))
         keeps = [entry.is_out or (is_young and _is_same(entry, own)) for entry, own in owners]
-        if not entries or (kind is Kind.USER and len(entries) > 1 and not all(keeps)):
+        untold = [items for lane, items in enumerate(of_kind) if items and all(each.lane != lane for each in entries)]
+        if not entries or (kind is Kind.USER and (untold or not all(keeps))):
             # Merged otherwise, an item may stand in another entry than before. Users are upserts: all are sent anew.
             attempt = max((entry.attempt for entry in entries), default=0)
-            fitted += [new_entry(kind, items, is_batch=is_batch, attempt=attempt)] if items else []
-            sent_anew += _records(items) if entries else 0
+            fitted += _new_entries(kind, of_kind, is_batch=is_batch, attempt=attempt)
+            sent_anew += sum(map(_records, of_kind)) if entries else 0
             continue
         for (entry, own), is_kept in zip(owners, keeps, strict=True):
             if is_kept:
                 fitted.append(entry)
             elif own:
-                fitted.append(new_entry(kind, own, is_batch=is_batch, attempt=entry.attempt, until=entry.until))
+                fitted.append(
+                    new_entry(kind, own, is_batch=is_batch, attempt=entry.attempt, until=entry.until, lane=entry.lane)
+                )
                 sent_anew += _records(own)
+        for items in untold:  # the records have become something else, and what these are may have been sent
+            fitted.append(new_entry(kind, items, is_batch=is_batch, lane=of_kind.index(items)))
+            sent_anew += _records(items)
     if fitted != plan.entries:
         plan.entries = fitted
         plan.revise()

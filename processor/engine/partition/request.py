@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from processor.engine.limits import Cost
 from processor.engine.partition.journal_format import Entry
+from processor.engine.partition.order import Turn
 from processor.engine.retry import Suspicion
 from processor.events.payload import Item, request_body
 from processor.model.reasons import Kind
@@ -123,13 +124,15 @@ class Request:
     items: Sequence[Item]
     since: float
     """Since when, on the monotonic clock, its key may have been used."""
+    turn: Turn
+    """Its place in the order of users; what follows from it shares that."""
     then: "Halves" = ()
     """What is sent once FullStory has taken it: the other halves of what was split. They wait, for what is learned of
     one (how large a body may be) saves requests for the others."""
     line: Line | None = None
     """Where it is one item of several that are sent one by one; else it goes to the batch endpoint."""
     is_first: bool = False
-    """Whether the part is not accepted before it is."""
+    """Whether its turn is not accepted before it is."""
     rounds: int = 0
     """How many jobs with its items failed by FullStory's own fault, in a row."""
     stage: Stage = Stage.READY

@@ -31,6 +31,8 @@ class PartitionState:
     """Kafka's timestamp of the record at `position`; None when everything consumed is settled."""
     blocked: Blocked | None = None
     """What holds it up."""
+    waits_for_users: bool = False
+    """Whether records that are due wait until earlier identifies of their users are complete."""
 
     @property
     def lag(self) -> int | None:
