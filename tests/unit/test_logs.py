@@ -22,6 +22,7 @@ from processor.engine.notices import (
     DeadLetterWrite,
     Gap,
     Halted,
+    HeldInOrder,
     HeldUp,
     JobEnded,
     JobIsLate,
@@ -136,6 +137,10 @@ TOLD: list[tuple[Notice, dict[str, Any]]] = [
     (
         JobIsLate(Kind.EVENT, "j1", "t[1]", 600.2),
         {"level": "warning", "event": "job is late", "partition": "t[1]", "kind": "event", "job": "j1", "seconds": 600},
+    ),
+    (
+        HeldInOrder((P, TopicPartition("t", 2))),
+        {"level": "warning", "event": "order of users limits throughput", "partitions": "t[1], t[2]"},
     ),
     (
         HeldUp(P, 7, 31.5, "a commit"),

@@ -9,6 +9,9 @@ from processor.engine.service_health import Diagnosis, Symptom
 from processor.model.reasons import OUTAGES, Bottleneck, HaltReason
 from processor.runtime.state import ActiveHalt, WorkerState
 
+PARTITIONS_NAMED = 5
+"""A line names so many of them at most."""
+
 RUNBOOK = "/runbook"
 """Where the worker serves docs/runbook.md."""
 
@@ -20,7 +23,13 @@ _HELD_BACK = {
     Bottleneck.KAFKA: "Kafka limits throughput: records or commits do not come fast enough.",
     Bottleneck.REGISTRY: "The schema registry limits throughput: a schema is missing.",
     Bottleneck.DEAD_LETTERS: "The dead-letter topic limits throughput: it does not take what is written.",
+    Bottleneck.ORDER: (
+        "The order of identifies limits throughput: later identifies of a user wait until FullStory has finished the "
+        "earlier ones. More workers do not help."
+    ),
 }
+
+_ANCHORS = {Bottleneck.ORDER: "order-of-users"}
 
 _SYMPTOMS = {
     Symptom.REFUSING: (
@@ -97,12 +106,22 @@ def _state(state: WorkerState, now: float, wall_s: float) -> tuple[str, str, lis
     if state.diagnosis is not None and state.diagnosis.symptom in _SYMPTOMS:
         return _slowed(state, state.diagnosis, now, wall_s)
     if state.bottleneck is not Bottleneck.NONE:
-        return "Held back", "warn", [HeadlineLine(_HELD_BACK[state.bottleneck])]
+        text = _HELD_BACK[state.bottleneck]
+        in_order = [str(each.id) for each in state.partitions if each.waits_for_users]
+        if state.bottleneck is Bottleneck.ORDER and in_order:
+            text += f" It is so in {named(in_order)}."
+        return "Held back", "warn", [HeadlineLine(text, _ANCHORS.get(state.bottleneck, ""))]
     if not state.partitions:
         return "Spare", "good", [HeadlineLine("All is well. The other members of the group have all partitions.")]
     if any(each.buffered_records or each.in_flight_records for each in state.partitions):
         return "Delivering", "good", [HeadlineLine("Nothing limits throughput.")]
     return "Idle", "good", [HeadlineLine("Everything is delivered.")]
+
+
+def named(each: Sequence[str]) -> str:
+    """Return the first few of what may be many."""
+    rest = len(each) - PARTITIONS_NAMED
+    return ", ".join(each[:PARTITIONS_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _halts(state: WorkerState, wall_s: float) -> Iterator[HeadlineLine]:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TextIO, final
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from processor.adapters.telemetry.headline import named
 from processor.engine.notices import (
     Answered,
     Built,
@@ -22,6 +23,7 @@ from processor.engine.notices import (
     DeadLetterWrite,
     Gap,
     Halted,
+    HeldInOrder,
     HeldUp,
     JobEnded,
     JobIsLate,
@@ -167,6 +169,7 @@ class LogObserver:
             Gap: self._gap,
             JobIsLate: self._job_is_late,
             HeldUp: self._held_up,
+            HeldInOrder: self._held_in_order,
             Redelivered: self._redelivered,
             Released: self._released,
             SchemaCacheTrouble: self._schema_cache_trouble,
@@ -238,6 +241,13 @@ class LogObserver:
             offset=notice.offset,
             waits_for=notice.waits_for,
             seconds=round(notice.age_s),
+        )
+
+    def _held_in_order(self, notice: HeldInOrder) -> None:
+        self._say(
+            logging.WARNING,
+            "order of users limits throughput",
+            partitions=named([str(each) for each in notice.partitions]),
         )
 
     def _released(self, notice: Released) -> None:

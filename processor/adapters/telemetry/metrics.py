@@ -19,6 +19,7 @@ from processor.engine.notices import (
     DeadLetterWrite,
     Gap,
     Halted,
+    HeldInOrder,
     HeldUp,
     JobEnded,
     JobIsLate,
@@ -41,7 +42,7 @@ from processor.model.reasons import Bottleneck, HaltReason, Kind
 from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf, WorkerState
 
-UNCOUNTED = (Halted, Resumed, KeyKnown, SourceTrouble, SchemaCacheTrouble, JobIsLate, HeldUp)
+UNCOUNTED = (Halted, Resumed, KeyKnown, SourceTrouble, SchemaCacheTrouble, JobIsLate, HeldUp, HeldInOrder)
 """Notices for logs only: the state says what is halted or held up."""
 
 
