@@ -1,4 +1,4 @@
-"""What each halt stops, and what ends it."""
+"""What each halt stops, what ends it, and how much of it is told."""
 
 from processor.model.reasons import HaltReason
 
@@ -13,3 +13,6 @@ ENDED_BY_A_READ = PROBED - {HaltReason.FORBIDDEN}
 
 OF_THE_SOURCE = frozenset({HaltReason.KAFKA_UNAVAILABLE, HaltReason.SOURCE_TOPIC})
 """Those of which the source tells, beginning and end."""
+
+SHOWN_FAULTS = 10
+"""Of a halt in many places so many are told one by one, the first ones; the others are counted."""

@@ -172,16 +172,18 @@ class Rebalanced:
 
 @dataclass(frozen=True, slots=True)
 class Halted:
-    """Delivery stands still; said once when it begins."""
+    """Delivery stands still, or stands still in one more place; said once for each place when it begins."""
 
     reason: HaltReason
     cause: str
     action: str
+    places: int = 1
+    """In how many places it stands still for this reason by now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A halt is over: its cause is gone, or it concerned a partition that another worker has now."""
+    """A halt is over in its last place: its cause is gone, or it concerned a partition that another worker has now."""
 
     reason: HaltReason
     lasted_s: float

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, assert_never
 
-from processor.engine.halts import PROBED
+from processor.engine.halts import CLOSING, PROBED
 from processor.engine.limits import Cost, load_of
 from processor.engine.partition.actions import Action, AskJob, Post, Seek, StandStill, WriteLetters
 from processor.engine.partition.owner import Partition
@@ -89,7 +89,8 @@ class Driver:
                 case WriteLetters():
                     self._start(self._write(action, partition), work.last)
                 case StandStill(reason, cause, advice):
-                    work.halts.enter_context(self.gate.held(reason, cause, advice, is_cured_at_end=False))
+                    place = "" if reason in CLOSING else cause  # which names the partition, and what of it
+                    work.halts.enter_context(self.gate.held(reason, place, cause, advice, is_cured_at_end=False))
                 case Seek(offset):
                     source.seek(partition.id, partition.epoch, offset)
                 case _:

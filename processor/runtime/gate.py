@@ -6,8 +6,9 @@ first thing that shows the cause to be gone: an answer as it should be, or an ac
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from processor.engine.halts import CLOSING, OF_THE_SOURCE, PROBED
@@ -16,7 +17,7 @@ from processor.engine.notices import Halted, Observer, Resumed
 from processor.engine.service_health import ServiceHealth, Symptom
 from processor.model.reasons import ACTIONS, HaltReason
 from processor.runtime.ports import Clock, SourceFault
-from processor.runtime.state import ActiveHalt
+from processor.runtime.state import ActiveHalt, HaltFault
 
 
 class Sender(Protocol):
@@ -49,7 +50,7 @@ class Gate:
         self._observe = observe
         self._is_open = False
         self._is_leaving = False
-        self._held: defaultdict[HaltReason, list[tuple[str, str]]] = defaultdict(list)
+        self._held: defaultdict[tuple[HaltReason, str], list[tuple[str, str]]] = defaultdict(list)
         self._queue: deque[Sender] = deque()
         self._asking: deque[asyncio.Future[None]] = deque()
 
@@ -144,16 +145,19 @@ class Gate:
 
     # Halts
 
-    def halt(self, reason: HaltReason, cause: str, action: str = "") -> None:
-        """Stand still for this reason; observers learn of it once until it is resumed.
+    def halt(self, reason: HaltReason, cause: str, action: str = "", where: str = "") -> None:
+        """Stand still for this reason; observers learn of it once for each place, until it is resumed there.
 
-        `action` replaces the general advice for this reason where more is known.
+        What was said of the same place before is replaced. `action` replaces the general advice for this reason where
+        more is known.
         """
-        before = self.halts.get(reason)
-        since = self._clock.wall() if before is None else before.since
-        self.halts[reason] = ActiveHalt(cause, since, action or ACTIONS[reason])
-        if before is None:
-            self._observe(Halted(reason, cause, self.halts[reason].action))
+        now = self._clock.wall()
+        before = self.halts.get(reason, ActiveHalt(now, {}))
+        known = before.faults.get(where)
+        fault = HaltFault(cause, now if known is None else known.since, action or ACTIONS[reason])
+        self.halts[reason] = replace(before, faults={**before.faults, where: fault})
+        if known is None:
+            self._observe(Halted(reason, cause, fault.action, len(self.halts[reason].faults)))
         if reason in PROBED:
             self.limits.halt(self._clock.monotonic())
             self.wake()  # the next chance is another one now
@@ -169,20 +173,25 @@ class Gate:
                 self.limits.resume()
             self.wake()
 
-    def source_faults(self, faults: Mapping[HaltReason, SourceFault]) -> None:
+    def source_faults(self, faults: Mapping[HaltReason, Sequence[SourceFault]]) -> None:
         """Halt for what keeps the source from reading, all of it, and for nothing else of its kind."""
-        self.resume(*(OF_THE_SOURCE & self.halts.keys() - faults.keys()))
-        for reason, fault in faults.items():
-            self.halt(reason, fault.cause, fault.action)
+        for reason in OF_THE_SOURCE & self.halts.keys():
+            for where in self.halts[reason].faults.keys() - {each.where for each in faults.get(reason, ())}:
+                self._resume_at(reason, where, is_cured=True)
+        for reason, found in faults.items():
+            for each in found:
+                self.halt(reason, each.cause, each.action, each.where)
 
     @contextmanager
-    def held(self, reason: HaltReason, cause: str, action: str = "", *, is_cured_at_end: bool = True) -> Iterator[None]:
-        """Show a halt for as long as the block lasts, or until it is resumed; of several the last one is shown.
+    def held(
+        self, reason: HaltReason, where: str, cause: str, action: str = "", *, is_cured_at_end: bool = True
+    ) -> Iterator[None]:
+        """Show a halt for as long as the block lasts, or until it is resumed; of several in a place, the last is shown.
 
         A block that is cancelled has not seen the cause go.
         """
-        self.halt(reason, cause, action)
-        held = self._held[reason]
+        self.halt(reason, cause, action, where)
+        held = self._held[reason, where]
         held.append((cause, action))
         is_cured = False
         try:
@@ -191,9 +200,19 @@ class Gate:
         finally:
             held.remove((cause, action))
             if not held:
-                self.resume(reason, is_cured=is_cured)
+                del self._held[reason, where]
+                self._resume_at(reason, where, is_cured=is_cured)
             elif reason in self.halts:
-                self.halt(reason, *held[-1])
+                self.halt(reason, *held[-1], where)
+
+    def _resume_at(self, reason: HaltReason, where: str, *, is_cured: bool) -> None:
+        """End a halt in one place, and with the last one as a whole."""
+        halt = self.halts.get(reason)
+        left = {} if halt is None else {place: each for place, each in halt.faults.items() if place != where}
+        if halt is not None and left:
+            self.halts[reason] = replace(halt, faults=left)
+        else:
+            self.resume(reason, is_cured=is_cured)
 
     def leave(self) -> None:
         """The process ends: what ends with it is no cure, and observers do not learn of it."""

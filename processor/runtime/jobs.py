@@ -74,7 +74,7 @@ class Jobs:
             if now >= halt_at:
                 halt_at = float("inf")
                 detail = f"{where} waits for FullStory's job {job_id}, which does not end"
-                late.enter_context(self._gate.held(HaltReason.STUCK_JOB, detail))
+                late.enter_context(self._gate.held(HaltReason.STUCK_JOB, job_id, detail))
             wait_s = self._polling.wait_s(kind, now - accepted_at)
             await asyncio.sleep(wait_s)
             waited_s += wait_s

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from processor.engine.halts import CLOSING
 from processor.engine.notices import DeadLetterWrite, Observer
 from processor.engine.retry import Backoff, Chance
 from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
@@ -52,9 +53,9 @@ class Letters:
                 tried = attempts if attempts and was_tried else untried
                 headers = dead_letter_headers(self._stamp, source, record, rejected, tried)
                 letter = DeadLetter(record.key, record.value, headers)
-                group.create_task(self._write(letter, f"{source} offset {record.offset}"))
+                group.create_task(self._write(letter, source, f"{source} offset {record.offset}"))
 
-    async def _write(self, letter: DeadLetter, name: str) -> None:
+    async def _write(self, letter: DeadLetter, source: TopicPartition, name: str) -> None:
         """Write one dead letter, as often as it takes: nothing else may be done with its record."""
         tries = 0
         error = await self._try_write(letter)
@@ -65,18 +66,19 @@ class Letters:
                 await asyncio.sleep(self._backoff.delay_s(tries, self._chance))
                 error = await self._try_write(letter)
             else:
-                error = await self._insist(letter, reason, error, f"{error}; {name} belongs there")
+                where = "" if reason in CLOSING else str(source)
+                error = await self._insist(letter, reason, where, error, f"{error}; {name} belongs there")
 
     async def _insist(
-        self, letter: DeadLetter, reason: HaltReason, error: DeadLetterError | None, detail: str
+        self, letter: DeadLetter, reason: HaltReason, where: str, error: DeadLetterError | None, detail: str
     ) -> DeadLetterError | None:
         """Halt and try again from time to time, for somebody may mend the topic; return another fault, or None.
 
         The halt ends with this task, too: whoever reads the record again finds out for himself.
         """
-        with self._gate.held(reason, detail):
+        with self._gate.held(reason, where, detail):
             while error is not None and _HALTS.get(error.fault, reason) is reason:
-                self._gate.halt(reason, detail)  # another letter may have been taken meanwhile
+                self._gate.halt(reason, detail, where=where)  # another letter may have been taken meanwhile
                 await asyncio.sleep(self._gate.limits.probe_interval_s)
                 error = await self._try_write(letter)
         return error

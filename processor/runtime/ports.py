@@ -50,10 +50,14 @@ class ClientFigures(NamedTuple):
 
 
 class SourceFault(NamedTuple):
-    """Why the source gives nothing: the cause as a clause, the action in whole sentences ("" for the general one)."""
+    """Why the source gives nothing: the cause as a clause, the action in whole sentences ("" for the general one).
+
+    `where` is the topic that it concerns, "" where it concerns all.
+    """
 
     cause: str
     action: str = ""
+    where: str = ""
 
 
 class SourceListener(Protocol):
@@ -94,7 +98,7 @@ class SourceListener(Protocol):
         """The position is not in the topic, which holds the offsets `[first, end)`; nothing is fetched of it."""
         ...
 
-    def faults(self, faults: Mapping[HaltReason, SourceFault]) -> None:
+    def faults(self, faults: Mapping[HaltReason, Sequence[SourceFault]]) -> None:
         """What keeps the source from reading, all of it; told whenever it changes, and empty when all is well."""
         ...
 

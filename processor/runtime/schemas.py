@@ -94,7 +94,7 @@ class SchemaCache:
                     text = await self._schemas.fetch(schema_id)
                 except RegistryUnavailableError as error:
                     self._observe(RegistryAsked("unavailable"))
-                    reason, detail = HaltReason.SCHEMA_REGISTRY, str(error)
+                    reason, where, detail = HaltReason.SCHEMA_REGISTRY, "", str(error)
                 else:
                     self._observe(RegistryAsked("absent" if text is None else "found"))
                     now = self._clock.monotonic()
@@ -102,9 +102,10 @@ class SchemaCache:
                     if text is not None or now >= give_up_at:
                         return text
                     delay_s = min(delay_s, give_up_at - now)
-                    reason, detail = HaltReason.UNKNOWN_SCHEMA, self._absence(schema_id, partition)
+                    reason, where = HaltReason.UNKNOWN_SCHEMA, str(schema_id)
+                    detail = self._absence(schema_id, partition)
                 with ExitStack() as next_wait:  # begins before the last one ends: a halt that lasts is told once
-                    next_wait.enter_context(self._gate.held(reason, detail))
+                    next_wait.enter_context(self._gate.held(reason, where, detail))
                     waiting.close()
                     waiting.push(next_wait.pop_all())
                 await asyncio.sleep(delay_s)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.partition.state import PartitionState
 from processor.engine.service_health import Diagnosis
 from processor.model.reasons import Bottleneck, HaltReason
@@ -10,15 +11,46 @@ from processor.runtime.ports import ClientFigures
 
 
 @dataclass(frozen=True, slots=True)
-class ActiveHalt:
-    """One reason for which delivery stands still."""
+class HaltFault:
+    """What is wrong in one place."""
 
     cause: str
-    """What is wrong and where, without a full stop."""
+    """And where, without a full stop."""
     since: float
     """In wall-clock seconds."""
     action: str
     """What an operator does about it, in whole sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveHalt:
+    """One reason for which delivery stands still, in every place where it does: partitions, topics, schemas, jobs."""
+
+    since: float
+    """In wall-clock seconds; the fault with which it began may have ended."""
+    faults: Mapping[str, HaltFault]
+    """By the name of the place, the oldest first, one at least; the name is empty for what concerns everything."""
+
+    @property
+    def shown(self) -> Sequence[HaltFault]:
+        """The faults that are told one by one."""
+        return list(self.faults.values())[:SHOWN_FAULTS]
+
+    @property
+    def unshown(self) -> int:
+        """How many more there are."""
+        return max(len(self.faults) - SHOWN_FAULTS, 0)
+
+    @property
+    def cause(self) -> str:
+        """What is wrong, and where, as one clause."""
+        more = [f"and {self.unshown} more"] if self.unshown else []
+        return "; ".join([*(each.cause for each in self.shown), *more])
+
+    @property
+    def action(self) -> str:
+        """What an operator does about all that is shown, each thing once."""
+        return " ".join(dict.fromkeys(each.action for each in self.shown))
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ class Worker:
             each.gap(position, *available)
         self._schedule_pump()
 
-    def faults(self, faults: Mapping[HaltReason, SourceFault]) -> None:
+    def faults(self, faults: Mapping[HaltReason, Sequence[SourceFault]]) -> None:
         """Halt while Kafka is not there to read from."""
         self.gate.source_faults(faults)
 

@@ -2,7 +2,7 @@
 
 from processor.adapters.telemetry.metrics import Facts
 from processor.model.reasons import ACTIONS, Bottleneck, HaltReason
-from processor.runtime.state import ActiveHalt, WorkerState
+from processor.runtime.state import ActiveHalt, HaltFault, WorkerState
 
 FACTS = Facts(
     version="1.2.3",
@@ -32,6 +32,6 @@ IDLE = WorkerState(
 """It has joined its group, owns nothing, and does nothing."""
 
 
-def halts(reason: HaltReason, cause: str, since: float = 0.0) -> dict[HaltReason, ActiveHalt]:
-    """Return one halt, as a state holds it."""
-    return {reason: ActiveHalt(cause, since, ACTIONS[reason])}
+def halts(reason: HaltReason, *causes: str, since: float = 0.0) -> dict[HaltReason, ActiveHalt]:
+    """Return one halt, as a state holds it, in as many places as there are causes."""
+    return {reason: ActiveHalt(since, {cause: HaltFault(cause, since, ACTIONS[reason]) for cause in causes})}

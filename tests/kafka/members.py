@@ -94,7 +94,7 @@ class Listener:
         """Partition, offset, and which offset would have followed what had been fetched by then."""
         self.log_ends: dict[TopicPartition, int] = {}
         self.gaps: list[tuple[TopicPartition, int, tuple[int, int]]] = []
-        self.source_faults: list[dict[HaltReason, SourceFault]] = []
+        self.source_faults: list[dict[HaltReason, Sequence[SourceFault]]] = []
         self.troubles: list[str] = []
         self.failures: list[Exception] = []
         self.to_commit: dict[TopicPartition, int] = {}
@@ -150,7 +150,7 @@ class Listener:
         """Keep the gap."""
         self.gaps.append((partition, position, available))
 
-    def faults(self, faults: Mapping[HaltReason, SourceFault]) -> None:
+    def faults(self, faults: Mapping[HaltReason, Sequence[SourceFault]]) -> None:
         """Keep what keeps the source from reading."""
         self.source_faults.append(dict(faults))
 
@@ -232,10 +232,13 @@ async def until_shared(*members: Member, partitions: int) -> None:
     )
 
 
-def settings_of(kafka: Cluster, names: Names, properties: dict[str, Any], **settings: Any) -> KafkaSettings:
-    """Return a source's settings."""
+def settings_of(
+    kafka: Cluster, names: Names, properties: dict[str, Any], others: Sequence[str] = (), **settings: Any
+) -> KafkaSettings:
+    """Return a source's settings, for a topic and perhaps others."""
+    topics = (names.topic, *others)
     return KafkaSettings(
-        kafka.bootstrap_servers, (names.topic,), names.group, names.dead_letters, properties=properties, **settings
+        kafka.bootstrap_servers, topics, names.group, names.dead_letters, properties=properties, **settings
     )
 
 
@@ -247,12 +250,13 @@ async def member(
     properties: Mapping[str, Any] | None = None,
     start: Literal["earliest", "latest"] = "earliest",
     *,
+    others: Sequence[str] = (),
     resumes: bool = True,
 ) -> AsyncIterator[Member]:
     """Run a member until the end of the `async with`; it resumes whatever is assigned, unless told otherwise."""
     joined = Member()
     own = {**PROPERTIES[protocol], **(properties or {})}
-    joined.source = KafkaSource(settings_of(kafka, names, own, start=start), DRAIN_S)
+    joined.source = KafkaSource(settings_of(kafka, names, own, others, start=start), DRAIN_S)
     if resumes:
         joined.resume = joined.source.resume
     joined.source.start(joined)

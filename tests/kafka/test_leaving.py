@@ -29,7 +29,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.joined = asyncio.Event()
-        self.source_faults: list[dict[HaltReason, SourceFault]] = []
+        self.source_faults: list[dict[HaltReason, Sequence[SourceFault]]] = []
         self.troubles: list[object] = []
 
     def assigned(self, assignments: Sequence[Assignment], partitions_in_topics: int) -> None:
@@ -61,7 +61,7 @@ class Listener:
     def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:
         """Take nothing."""
 
-    def faults(self, faults: Mapping[HaltReason, SourceFault]) -> None:
+    def faults(self, faults: Mapping[HaltReason, Sequence[SourceFault]]) -> None:
         """Keep what keeps the source from reading."""
         self.source_faults.append(dict(faults))
 

@@ -376,7 +376,7 @@ async def test_a_missing_topic_is_told_until_it_is_created(kafka: Cluster, names
         await until(lambda: one.owned != {}, "the topic is read")
 
     told, *_ = one.source_faults
-    assert told == {HaltReason.SOURCE_TOPIC: SourceFault(f"topic {names.topic} does not exist")}
+    assert told == {HaltReason.SOURCE_TOPIC: [SourceFault(f"topic {names.topic} does not exist", where=names.topic)]}
     assert one.failures == []
 
 
@@ -389,7 +389,7 @@ async def test_an_absent_broker_is_told(names: Names) -> None:
         await until(lambda: any("Connection refused" in each for each in one.troubles), "it is told")
         await until(lambda: one.source_faults != [], "it is a fault of the source")
 
-    (fault,) = one.source_faults[0].values()
+    ((fault,),) = one.source_faults[0].values()
     assert fault.cause == f"Kafka does not answer at {nowhere.bootstrap_servers} (connection refused)"
     assert one.is_stopped
     assert one.failures == []

@@ -74,7 +74,7 @@ assert isinstance(REVOKED, Halt)
 HALTED = replace(
     BUSY,
     partitions=[replace(each, oldest_unsettled_ms=int((NOW_S - 754) * 1_000)) for each in BUSY.partitions],
-    halts=halts(REVOKED.reason, REVOKED.detail, NOW_S - 754),
+    halts=halts(REVOKED.reason, REVOKED.detail, since=NOW_S - 754),
 )
 """In the words that the worker has for it."""
 

@@ -69,8 +69,8 @@ def no_wait_for_dead_letters(patch: pytest.MonkeyPatch) -> None:
     """A batch settles while its dead letters are on their way."""
     write = Letters._write
 
-    async def in_passing(letters: Letters, letter: DeadLetter, name: str) -> None:
-        asyncio.get_running_loop().create_task(write(letters, letter, name))
+    async def in_passing(letters: Letters, letter: DeadLetter, source: TopicPartition, name: str) -> None:
+        asyncio.get_running_loop().create_task(write(letters, letter, source, name))
 
     patch.setattr(Letters, "_write", in_passing)
 

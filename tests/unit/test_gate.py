@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.limits import Cost, Limits, LimitSettings, Load
 from processor.engine.notices import Halted, Resumed
 from processor.engine.verdict import Answer
 from processor.model.reasons import ACTIONS, HaltReason
 from processor.runtime.gate import Gate
+from processor.runtime.ports import SourceFault
 from processor.runtime.worker import LEAST_WAIT_S
 from tests.fakes.clock import FakeClock
 from tests.fakes.loop import run_virtually
@@ -393,12 +396,12 @@ def test_some_halts_let_nothing_through_at_all(reason: HaltReason) -> None:
 
 
 def test_a_halt_that_several_hold_ends_with_the_last() -> None:
-    """And shows what one of those says that still hold it."""
+    """Of several in one place it shows what one of those says that still hold it."""
 
     async def story(scene: Scene) -> None:
         gate, reason = scene.gate, HaltReason.GAP
-        with gate.held(reason, "first"):
-            with gate.held(reason, "second"):
+        with gate.held(reason, "t[0]", "first"):
+            with gate.held(reason, "t[0]", "second"):
                 assert causes(gate) == {reason: "second"}
             assert causes(gate) == {reason: "first"}
             assert gate.room == 2
@@ -411,13 +414,75 @@ def test_a_halt_that_several_hold_ends_with_the_last() -> None:
     ]
 
 
+def test_a_halt_in_several_places_keeps_what_is_wrong_in_each() -> None:
+    """Each is told once, has its own beginning, and goes with its place; the halt ends with the last one."""
+
+    async def story(scene: Scene) -> None:
+        gate, reason, begun = scene.gate, HaltReason.GAP, FakeClock().wall()
+        with ExitStack() as first:
+            first.enter_context(gate.held(reason, "t[0]", "t[0] lacks records", "Do this."))
+            await asyncio.sleep(5.0)
+            with gate.held(reason, "t[1]", "t[1] lacks records", "Do that."):
+                gate.halt(reason, "t[1] lacks more records", where="t[1]")
+                halt = gate.halts[reason]
+                assert [(each.cause, each.since - begun) for each in halt.shown] == [
+                    ("t[0] lacks records", 0.0),
+                    ("t[1] lacks more records", 5.0),
+                ]
+                assert halt.cause == "t[0] lacks records; t[1] lacks more records"
+                first.close()
+                assert causes(gate) == {reason: "t[1] lacks more records"}
+                assert gate.halts[reason].since == begun
+        assert gate.halts == {}
+
+    assert play(story).observer.notices == [
+        Halted(HaltReason.GAP, "t[0] lacks records", "Do this.", 1),
+        Halted(HaltReason.GAP, "t[1] lacks records", "Do that.", 2),
+        Resumed(HaltReason.GAP, 5.0, is_cured=True),
+    ]
+
+
+def test_more_places_than_can_be_shown_are_counted() -> None:
+    """The first ones are told one by one."""
+
+    async def story(scene: Scene) -> None:
+        for each in range(SHOWN_FAULTS + 3):
+            scene.gate.halt(HaltReason.GAP, f"t[{each}] lacks records", where=f"t[{each}]")
+        halt = scene.gate.halts[HaltReason.GAP]
+        assert [each.cause for each in halt.shown] == [f"t[{each}] lacks records" for each in range(SHOWN_FAULTS)]
+        assert halt.cause.endswith("; t[9] lacks records; and 3 more")
+        assert halt.action == ACTIONS[HaltReason.GAP]
+
+    play(story)
+
+
+def test_faults_of_the_source_come_and_go_each_by_itself() -> None:
+    """What is said of all of them replaces what was said before; other halts are none of its business."""
+    topic, kafka = HaltReason.SOURCE_TOPIC, HaltReason.KAFKA_UNAVAILABLE
+
+    async def story(scene: Scene) -> None:
+        gate = scene.gate
+        gate.halt(HaltReason.GAP, "t[0] lacks records")
+        one, other = (SourceFault(f"topic {each} does not exist", where=each) for each in ("one", "other"))
+        gate.source_faults({topic: [one, other]})
+        assert gate.halts[topic].cause == "topic one does not exist; topic other does not exist"
+        gate.source_faults({topic: [other], kafka: [SourceFault("no answer")]})
+        assert (gate.halts[topic].cause, gate.halts[kafka].cause) == ("topic other does not exist", "no answer")
+        gate.source_faults({})
+        assert gate.halts.keys() == {HaltReason.GAP}
+
+    told = play(story).observer
+    assert [(each.reason, each.places) for each in told.of(Halted)[1:]] == [(topic, 1), (topic, 2), (kafka, 1)]
+    assert {each.reason for each in told.of(Resumed)} == {topic, kafka}
+
+
 def test_a_held_halt_may_be_resumed_for_all() -> None:
     """Whoever still holds it does not bring it back by letting go."""
 
     async def story(scene: Scene) -> None:
         gate, reason = scene.gate, HaltReason.DEAD_LETTER_TOPIC
-        with gate.held(reason, "first"):
-            with gate.held(reason, "second"):
+        with gate.held(reason, "", "first"):
+            with gate.held(reason, "", "second"):
                 gate.resume(reason)
             assert gate.halts == {}
 
@@ -428,7 +493,7 @@ def test_a_halt_that_is_cancelled_or_another_workers_now_is_not_cured() -> None:
     """Nobody is to believe that its cause is gone."""
 
     async def hold(gate: Gate) -> None:
-        with gate.held(HaltReason.STUCK_JOB, "it does not end"):
+        with gate.held(HaltReason.STUCK_JOB, "j1", "it does not end"):
             await asyncio.Event().wait()
 
     async def story(scene: Scene) -> None:
@@ -436,7 +501,7 @@ def test_a_halt_that_is_cancelled_or_another_workers_now_is_not_cured() -> None:
         await asyncio.sleep(5.0)
         holding.cancel()
         await asyncio.wait({holding})
-        with scene.gate.held(HaltReason.GAP, "records are gone", is_cured_at_end=False):
+        with scene.gate.held(HaltReason.GAP, "t[0]", "records are gone", is_cured_at_end=False):
             await asyncio.sleep(3.0)
 
     assert play(story).observer.of(Resumed) == [
@@ -449,7 +514,7 @@ def test_a_process_that_ends_reports_no_end_of_a_halt() -> None:
     """What ends with the process has not ended."""
 
     async def story(scene: Scene) -> None:
-        with scene.gate.held(HaltReason.GAP, "records are gone"):
+        with scene.gate.held(HaltReason.GAP, "t[0]", "records are gone"):
             scene.gate.leave()
 
     scene = play(story)
@@ -504,8 +569,8 @@ def test_a_halt_that_one_holder_leaves_shows_cause_and_action_of_the_other() -> 
 
     async def story(scene: Scene) -> None:
         gate = scene.gate
-        with gate.held(HaltReason.GAP, "one", "Do this."):
-            with gate.held(HaltReason.GAP, "other", "Do that."):
+        with gate.held(HaltReason.GAP, "t[0]", "one", "Do this."):
+            with gate.held(HaltReason.GAP, "t[0]", "other", "Do that."):
                 assert gate.halts[HaltReason.GAP].action == "Do that."
             assert (gate.halts[HaltReason.GAP].cause, gate.halts[HaltReason.GAP].action) == ("one", "Do this.")
 

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from processor.adapters.telemetry.metrics import Metrics
 from processor.adapters.telemetry.server import POLL_LIMIT_S, ListenAddress, TelemetryServer
+from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.partition.state import PartitionState
 from processor.model.errors import ConfigurationError
 from processor.model.reasons import ACTIONS, HaltReason
@@ -141,10 +142,23 @@ def test_a_halt_stands_in_the_body_of_a_ready_worker() -> None:
         "since": "1970-01-01T00:00:00+00:00",
         "action": ACTIONS[HaltReason.FORBIDDEN],
         "runbook": "/runbook#halt-forbidden",
+        "count": 1,
     }
+    halt["faults"] = [{name: halt[name] for name in ("cause", "since", "action")}]
     body = {"joined": True, "partitions": 0, "halts": {"forbidden": halt}}
     assert world.ask("/readyz") == (200, {"status": "ready", **body})
     assert world.ask("/readyz", fail_on_halt=True) == (503, {"status": "halted", **body})
+
+
+def test_a_halt_in_several_places_stands_in_the_body_with_each_of_the_first_and_their_number() -> None:
+    """Nobody has to mend one to learn of the next."""
+    causes = [f"t[{each}] lacks records" for each in range(SHOWN_FAULTS + 2)]
+    _, body = World(replace(IDLE, halts=halts(HaltReason.GAP, *causes))).ask("/readyz")
+
+    gap = body["halts"]["gap"]
+    assert [each["cause"] for each in gap["faults"]] == causes[:SHOWN_FAULTS]
+    assert gap["count"] == SHOWN_FAULTS + 2
+    assert gap["cause"] == "; ".join([*causes[:SHOWN_FAULTS], "and 2 more"])
 
 
 def test_metrics_come_in_the_format_that_is_asked_for() -> None:

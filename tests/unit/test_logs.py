@@ -14,6 +14,7 @@ from typing import Any, get_args
 import pytest
 
 from processor.adapters.telemetry.logs import QUIET_S, UNTOLD, Format, LogObserver, logging_to
+from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import (
     Answered,
     Built,
@@ -279,6 +280,22 @@ def test_changes_of_state_are_never_held_back() -> None:
             lines.observe(Resumed(HaltReason.GAP, 1.0, is_cured=True))
 
         assert len(lines.take()) == 6
+
+
+def test_a_halt_writes_a_line_for_each_of_the_first_places_and_then_few() -> None:
+    """A thousand partitions in a gap are named ten at once, and the others are counted."""
+    with capture() as lines:
+        for places in range(1, SHOWN_FAULTS + 6):
+            lines.observe(Halted(HaltReason.GAP, f"t[{places}] lacks records", "do", places))
+        told = lines.take()
+        lines.clock.now += QUIET_S
+        lines.observe(KeyKnown("o-1", "ADMIN", is_batch=True))
+        later = lines.take()[0]
+
+    assert [line["cause"] for line in told] == [f"t[{each}] lacks records" for each in range(1, SHOWN_FAULTS + 2)]
+    assert [line.get("places") for line in told] == [None, *range(2, SHOWN_FAULTS + 2)]
+    assert (later["cause"], later["suppressed"]) == (f"t[{SHOWN_FAULTS + 5}] lacks records", 3)
+    assert (later["event"], later["reason"], later["places"]) == ("delivery halted", "gap", SHOWN_FAULTS + 5)
 
 
 def test_what_is_below_the_level_is_not_written() -> None:

@@ -58,6 +58,7 @@ from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
 from processor.runtime.state import ActiveHalt, WorkerState
 from tests.fakes.state import FACTS as SOME
+from tests.fakes.state import halts
 
 NOW_S = 1_700_000_000.0
 TOPIC = "segment.track"
@@ -267,7 +268,7 @@ def test_the_state_is_read_when_scraped() -> None:
     """Gauges show the state at the moment of the scrape."""
     world = World()
     world.partitions = [partition(0, buffered=2, in_flight=3, oldest_unsettled_ms=1_500), partition(1, position=40)]
-    world.halts = {HaltReason.FORBIDDEN: ActiveHalt("level too low", 0.0, "")}
+    world.halts = halts(HaltReason.FORBIDDEN, "level too low")
 
     samples = world.scrape()
 

@@ -10,6 +10,7 @@ import pytest
 from processor.adapters.telemetry.headline import duration
 from processor.adapters.telemetry.history import STEP_S, STEPS, History
 from processor.adapters.telemetry.page import RUNBOOK_PAGE, SHOWN_PARTITIONS, render
+from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import (
     Committed,
     Consumed,
@@ -77,7 +78,7 @@ def first_line(text: str) -> str:
         (replace(IDLE, is_draining=True), "Stopping", "The worker is shutting down"),
         (replace(IDLE, has_joined=False), "Joining", "not assigned this worker its partitions yet"),
         (
-            replace(IDLE, halts=halts(HaltReason.UNAUTHORIZED, "FullStory answers 401", Time.now - 754)),
+            replace(IDLE, halts=halts(HaltReason.UNAUTHORIZED, "FullStory answers 401", since=Time.now - 754)),
             "Halted",
             "FullStory answers 401, since 13:34:06 UTC (12 min 34 s). Give the worker a valid key",
         ),
@@ -85,7 +86,7 @@ def first_line(text: str) -> str:
             replace(
                 IDLE,
                 has_joined=False,
-                halts=halts(HaltReason.KAFKA_UNAVAILABLE, "Kafka does not answer at k:1", Time.now),
+                halts=halts(HaltReason.KAFKA_UNAVAILABLE, "Kafka does not answer at k:1", since=Time.now),
             ),
             "Not delivering",
             "Kafka does not answer at k:1, since 13:46:40 UTC (0 s). Nothing is lost. Check PROCESSOR_KAFKA__BOOTSTRAP",
@@ -93,7 +94,9 @@ def first_line(text: str) -> str:
         (
             replace(
                 IDLE,
-                halts=halts(HaltReason.FULLSTORY_UNAVAILABLE, "FullStory answers 503 to every request", Time.now - 36),
+                halts=halts(
+                    HaltReason.FULLSTORY_UNAVAILABLE, "FullStory answers 503 to every request", since=Time.now - 36
+                ),
                 next_try_s=3.6,
             ),
             "Not delivering",
@@ -130,8 +133,8 @@ def test_the_first_line_says_what_is_wrong_since_when_and_what_to_do(state: Work
 def test_what_is_away_goes_before_what_waits_for_an_operator() -> None:
     """Halts are listed with what is away first, each with its section of the runbook."""
     both = {
-        **halts(HaltReason.GAP, "t[3] lacks records", Time.now),
-        **halts(HaltReason.KAFKA_UNAVAILABLE, "Kafka does not answer", Time.now),
+        **halts(HaltReason.GAP, "t[3] lacks records", since=Time.now),
+        **halts(HaltReason.KAFKA_UNAVAILABLE, "Kafka does not answer", since=Time.now),
     }
     text = shown(replace(IDLE, halts=both))
 
@@ -139,6 +142,21 @@ def test_what_is_away_goes_before_what_waits_for_an_operator() -> None:
     assert first_line(text).startswith("Kafka does not answer")
     assert "t[3] lacks records, since" in text
     assert '<a href="/runbook#halt-gap">' in text
+
+
+def test_a_halt_in_several_places_names_each_and_says_once_what_to_do() -> None:
+    """What asks for something else has its own action; more than can be shown are counted."""
+    causes = [f"t[{each}] lacks records" for each in range(SHOWN_FAULTS + 2)]
+    halt = halts(HaltReason.GAP, *causes, since=Time.now)[HaltReason.GAP]
+    other = replace(halt.faults[causes[1]], action="Reset the offset.")
+    faults = {**halt.faults, causes[1]: other}
+    text = unescape(shown(replace(IDLE, halts={HaltReason.GAP: replace(halt, faults=faults)})))
+
+    assert [each in text for each in causes] == [True] * SHOWN_FAULTS + [False] * 2
+    assert text.index("t[1] lacks records") < text.index("Reset the offset.") < text.index("t[2] lacks records")
+    assert text.count(ACTIONS[HaltReason.GAP]) == 2, "before and after the one that asks for something else"
+    assert "And 2 more of this kind." in text
+    assert text.count('<a href="/runbook#halt-gap">') == 1
 
 
 @pytest.mark.parametrize("reason", list(HaltReason))

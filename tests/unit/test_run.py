@@ -11,8 +11,9 @@ from processor.app.run import Process
 from processor.model.reasons import HaltReason
 from processor.runtime.state import ActiveHalt
 from processor.settings import Settings, load
+from tests.fakes.state import halts
 
-HALTS: Mapping[HaltReason, ActiveHalt] = {HaltReason.UNAUTHORIZED: ActiveHalt("FullStory answers 401", 0.0, "")}
+HALTS = halts(HaltReason.UNAUTHORIZED, "FullStory answers 401")
 
 
 class StubWorker:

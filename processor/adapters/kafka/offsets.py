@@ -15,6 +15,7 @@ from processor.engine.digest import digest
 from processor.model.errors import SourceError
 from processor.model.nearest import nearest
 from processor.model.records import TopicPartition
+from processor.runtime.ports import SourceFault
 
 ASK_S = 5.0
 """For one question to a broker."""
@@ -110,8 +111,8 @@ class Offsets:
             return {}
         return {named(each): each.offset for each in told if not each.error}
 
-    def topic_faults(self) -> list[str]:
-        """Return why topics cannot be read, one clause each; raise `KafkaException` where no broker answers."""
+    def topic_faults(self) -> list[SourceFault]:
+        """Return why topics cannot be read, one fault each; raise `KafkaException` where no broker answers."""
         listed = {each: self._consumer.list_topics(each, timeout=LOOK_S).topics[each] for each in self._settings.topics}
         faults = {name: found.error for name, found in listed.items() if found.error}
         missing = [name for name, error in faults.items() if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART]
@@ -156,12 +157,13 @@ def stored(partitions: Iterable[KafkaPartition]) -> dict[TopicPartition, Stored]
     return {named(each): Stored(each.offset, _metadata(each)) for each in partitions}
 
 
-def _topic_fault(name: str, error: KafkaError, similar: str | None) -> str:
+def _topic_fault(name: str, error: KafkaError, similar: str | None) -> SourceFault:
     if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-        return f"topic {name} does not exist" + (f" (did you mean {similar}?)" if similar else "")
+        hint = f" (did you mean {similar}?)" if similar else ""
+        return SourceFault(f"topic {name} does not exist{hint}", where=name)
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        return f"the worker may not read topic {name}"
-    return f"topic {name} cannot be read ({error.str()})"
+        return SourceFault(f"the worker may not read topic {name}", where=name)
+    return SourceFault(f"topic {name} cannot be read ({error.str()})", where=name)
 
 
 def _metadata(partition: KafkaPartition) -> str:

@@ -95,8 +95,8 @@ class KafkaSource:
         self._offsets: Offsets
         self._commits: CommitCalls
         self._connection = Connection(settings.bootstrap_servers)
-        self._faults: dict[HaltReason, SourceFault] = {}
-        self._told_faults: dict[HaltReason, SourceFault] = {}
+        self._faults: dict[HaltReason, list[SourceFault]] = {}
+        self._told_faults: dict[HaltReason, list[SourceFault]] = {}
         self._doubts_topics = False
         self._has_joined = False
         self._is_cut_off = False  # while leaving: the group does not answer
@@ -251,7 +251,7 @@ class KafkaSource:
             self._connection.group_answered()
         self._doubts_topics = bool(missing)
         if missing:
-            self._faults[HaltReason.SOURCE_TOPIC] = SourceFault("; ".join(missing))
+            self._faults[HaltReason.SOURCE_TOPIC] = missing
         elif self._faults.pop(HaltReason.SOURCE_TOPIC, None) is None:
             self._note_spare()
 
@@ -264,7 +264,7 @@ class KafkaSource:
     def _tell_faults(self) -> None:
         """Tell what keeps the source from reading, where that has changed."""
         if (fault := self._connection.fault) is not None:
-            self._faults[HaltReason.KAFKA_UNAVAILABLE] = fault
+            self._faults[HaltReason.KAFKA_UNAVAILABLE] = [fault]
         else:
             self._faults.pop(HaltReason.KAFKA_UNAVAILABLE, None)
         if self._faults != self._told_faults:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
 
 from processor.adapters.telemetry.history import Warned
 from processor.engine.service_health import Diagnosis, Symptom
@@ -125,15 +127,24 @@ def named(each: Sequence[str]) -> str:
 
 
 def _halts(state: WorkerState, wall_s: float) -> Iterator[HeadlineLine]:
-    """Yield a line for each halt: what is away goes first, then the order of the list of reasons."""
+    """Yield lines for each halt: what is away goes first, then the order of the list of reasons."""
     for reason in sorted(state.halts, key=lambda each: (each not in OUTAGES, list(HaltReason).index(each))):
-        halt = state.halts[reason]
-        parts = [f"{_since(halt.cause, halt.since, wall_s)}."]
-        if reason in OUTAGES:
-            parts.append("Nothing is lost.")
+        comfort = ["Nothing is lost."] if reason in OUTAGES else []
         if reason is HaltReason.FULLSTORY_UNAVAILABLE:
-            parts += _next_try(state)
-        yield HeadlineLine(" ".join([*parts, halt.action]), halt_anchor(reason))
+            comfort += _next_try(state)
+        *lines, last = _faults(state.halts[reason], comfort, wall_s)
+        yield from map(HeadlineLine, lines)
+        yield HeadlineLine(last, halt_anchor(reason))
+
+
+def _faults(halt: ActiveHalt, comfort: Sequence[str], wall_s: float) -> Iterator[str]:
+    """Yield a line for each fault that is shown, and say only once what is done about those that ask for the same."""
+    for action, group in groupby(halt.shown, key=lambda each: each.action):
+        *causes, last = [f"{_since(each.cause, each.since, wall_s)}." for each in group]
+        yield from causes
+        yield " ".join([last, *comfort, action])
+    if halt.unshown:
+        yield f"And {halt.unshown} more of this kind."
 
 
 def _slowed(state: WorkerState, diagnosis: Diagnosis, now: float, wall_s: float) -> tuple[str, str, list[HeadlineLine]]:
@@ -161,14 +172,22 @@ def _warning(each: Warned, wall_s: float) -> HeadlineLine:
     return HeadlineLine(f"{_since(each.cause, each.since, wall_s)}. {each.action}")
 
 
-def halts_in_words(halts: Mapping[HaltReason, ActiveHalt]) -> dict[str, dict[str, str]]:
-    """Return halts for machines that people read."""
+def halts_in_words(halts: Mapping[HaltReason, ActiveHalt]) -> dict[str, dict[str, Any]]:
+    """Return halts for machines that people read: `faults` are the first ones, `count` is the number of all."""
     return {
         reason.value: {
             "cause": halt.cause,
-            "since": datetime.fromtimestamp(halt.since, UTC).isoformat(timespec="seconds"),
+            "since": _for_machines(halt.since),
             "action": halt.action,
             "runbook": f"{RUNBOOK}#{halt_anchor(reason)}",
+            "count": len(halt.faults),
+            "faults": [
+                {"cause": each.cause, "since": _for_machines(each.since), "action": each.action} for each in halt.shown
+            ],
         }
         for reason, halt in halts.items()
     }
+
+
+def _for_machines(wall_s: float) -> str:
+    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="seconds")

@@ -15,6 +15,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from processor.adapters.telemetry.headline import named
+from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import (
     Answered,
     Built,
@@ -195,11 +196,15 @@ class LogObserver:
         self._say(level, f"partitions {notice.kind}", partitions=_by_topic(notice.partitions))
 
     def _halted(self, notice: Halted) -> None:
-        fields = {"reason": notice.reason.value, "cause": notice.cause, "action": notice.action}
+        """Write a line for each of the first places where delivery stands still; more of them are repeats."""
+        fields: dict[str, Any] = {"reason": notice.reason.value, "cause": notice.cause, "action": notice.action}
+        fields |= {"places": notice.places} if notice.places > 1 else {}
         if notice.reason in OUTAGES:
             self._say(logging.WARNING, "not delivering", **fields)
-        else:
+        elif notice.places <= SHOWN_FAULTS:
             self._say(logging.ERROR, "delivery halted", **fields)
+        else:
+            self._repeat(logging.ERROR, "delivery halted", **fields)
 
     def _resumed(self, notice: Resumed) -> None:
         fields = {"reason": notice.reason.value, "seconds": round(notice.lasted_s)}
