@@ -88,6 +88,11 @@ class Cluster(ABC):
         topic = NewTopic(name, num_partitions=partitions, config=config or {})
         admin.create_topics([topic])[name].result(ANSWER_DEADLINE_S)
 
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+        admin.delete_topics([name])[name].result(ANSWER_DEADLINE_S)
+
     def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
         """Commit an offset for a group that has no members."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})

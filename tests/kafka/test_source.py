@@ -3,11 +3,11 @@
 import asyncio
 import random
 import threading
+from collections.abc import Sequence
 from typing import Literal
 
 import pytest
 from confluent_kafka import Consumer
-from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka import commits as commits_module
 from processor.adapters.kafka import source as module
@@ -184,8 +184,7 @@ async def test_a_commit_that_the_broker_refuses_is_told(kafka: Cluster, names: N
 
     async with member(kafka, names, protocol) as one:
         await one.until_assigned(partition)
-        admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-        await asyncio.to_thread(admin.delete_topics([names.topic])[names.topic].result)
+        await asyncio.to_thread(kafka.delete_topic, names.topic)
         one.commit({partition: 0})
         await until(lambda: len(one.commits) == 1, "the commit is answered")
 
@@ -377,6 +376,66 @@ async def test_a_missing_topic_is_told_until_it_is_created(kafka: Cluster, names
 
     told, *_ = one.source_faults
     assert told == {HaltReason.SOURCE_TOPIC: [SourceFault(f"topic {names.topic} does not exist", where=names.topic)]}
+    assert one.failures == []
+
+
+def named(one: Listener) -> Sequence[SourceFault]:
+    """Return the faults of topics that were told last."""
+    return one.source_faults[-1].get(HaltReason.SOURCE_TOPIC, ()) if one.source_faults else ()
+
+
+@protocols
+@on_a_loop
+async def test_topics_are_watched_while_others_are_read(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """A topic that is missing, created, or deleted is seen within the deadline, and the others are read meanwhile."""
+    kafka.create_topic(names.topic)
+    own, late, wrong = TopicPartition(names.topic, 0), TopicPartition(f"{names.topic}-late", 0), f"{names.topic}-wrong"
+
+    async with member(kafka, names, protocol, others=(late.topic, wrong)) as one:
+
+        async def until_named(*topics: str) -> None:
+            await until(lambda: [each.where for each in named(one)] == [*topics], f"{topics} are named")
+
+        await until_named(late.topic, wrong)
+        assert [each.cause for each in named(one)] == [
+            f"topic {each} does not exist (did you mean {names.topic}?)" for each in (late.topic, wrong)
+        ]
+        append(kafka, *own, numbered(10))
+        await one.until_fetched(own, 9)
+        kafka.create_topic(late.topic)
+        await one.until_assigned(own, late)
+        await until_named(wrong)
+        append(kafka, *late, numbered(10))
+        await one.until_fetched(late, 9)
+        await asyncio.to_thread(kafka.delete_topic, late.topic)
+        await until_named(late.topic, wrong)
+        await one.until_assigned(own)
+        append(kafka, *own, numbered(10))
+        await one.until_fetched(own, 19)
+
+    assert one.failures == []
+
+
+@protocols
+@on_a_loop
+async def test_a_topic_is_not_missing_because_no_broker_answers(
+    own_kafka: Cluster, names: Names, protocol: Protocol
+) -> None:
+    """While the broker is away, Kafka is what is missing; a topic that was, still is."""
+    own_kafka.create_topic(names.topic)
+    wrong = f"{names.topic}-wrong"
+
+    async with member(own_kafka, names, protocol, others=(wrong,)) as one:
+        await until(lambda: one.source_faults != [], "the missing one is named")
+        own_kafka.kill()
+        try:
+            await until(lambda: HaltReason.KAFKA_UNAVAILABLE in one.source_faults[-1], "Kafka is away")
+        finally:
+            await asyncio.to_thread(own_kafka.restart)
+        await until(lambda: HaltReason.KAFKA_UNAVAILABLE not in one.source_faults[-1], "Kafka is back")
+
+    told = [[each.where for each in faults[HaltReason.SOURCE_TOPIC]] for faults in one.source_faults]
+    assert told == [[wrong]] * len(told)
     assert one.failures == []
 
 

@@ -10,7 +10,8 @@ from confluent_kafka.admin import AclOperation
 
 from docs import generate
 from processor.adapters.clock import SystemClock
-from processor.adapters.kafka.facts import Cluster, Group, Topic, allows
+from processor.adapters.kafka.described import allows
+from processor.adapters.kafka.facts import Cluster, Group, Topic
 from processor.adapters.kafka.offsets import Stored
 from processor.adapters.kafka.reading import latest
 from processor.commands.check import findings

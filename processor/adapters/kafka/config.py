@@ -71,6 +71,7 @@ def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "message.max.bytes": 1_000,  # a producer's limit, below which librdkafka refuses the `fetch.max.bytes`
         "max.partition.fetch.bytes": settings.partition_fetch_bytes,
         "statistics.interval.ms": 10_000,
+        "topic.metadata.refresh.interval.ms": 10_000,  # what was created is read by then; the default is five minutes
         **settings.properties,
         "bootstrap.servers": settings.bootstrap_servers,
         "group.id": settings.group_id,

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, ResourceType
 
 from processor.adapters.kafka.config import KafkaSettings, admin_config, refusals
+from processor.adapters.kafka.described import allows
 from processor.adapters.kafka.offsets import MOCK_CLUSTER
 from processor.adapters.kafka.unreached import Reports, unreached
 from processor.model.errors import SourceError
@@ -143,11 +144,6 @@ def _settings(answer: Future[Any] | None) -> Mapping[str, str] | None:
 
 def _may(answer: Future[Any] | None, operation: AclOperation) -> bool | None:
     return _answer(answer, lambda topic: allows(topic.authorized_operations, operation))
-
-
-def allows(operations: Collection[AclOperation] | None, operation: AclOperation) -> bool | None:
-    """Say whether an operation is allowed. Whoever is told of something may describe it, so nothing is no answer."""
-    return operation in operations if operations else None
 
 
 def _answer(future: Future[Any] | None, read: Callable[[Any], _T]) -> _T | None:

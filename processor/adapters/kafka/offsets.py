@@ -9,8 +9,8 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import ClusterMetadata
 
 from processor.adapters.kafka.config import KafkaSettings
+from processor.adapters.kafka.described import topic_ids, unreadable
 from processor.adapters.kafka.faults import said
-from processor.adapters.kafka.topic_ids import topic_ids
 from processor.engine.digest import digest
 from processor.model.errors import SourceError
 from processor.model.nearest import nearest
@@ -27,6 +27,13 @@ ASK_AGAIN_S = 1.0
 
 PATIENCE_S = 60.0
 """How long a rebalance waits for a broker that just handed out partitions; then the process starts anew."""
+
+MAY_NOT_READ = "the worker may not read topic {}"
+READ_ACTION = "Grant the worker Read on the topic. Other topics continue."
+DENIED_ACTION = (
+    "Grant the worker Read and Describe on the topic: until then Kafka does not say whether it exists. Other topics "
+    "continue."
+)
 
 MOCK_CLUSTER = "mockCluster"
 """How the ids of librdkafka's mock clusters begin; they have no topic ids, and leave the question without an answer."""
@@ -57,6 +64,10 @@ class Offsets:
         self._consumer = consumer
         self._settings = settings
         self._is_stopping = is_stopping
+        self.denied: frozenset[str] = frozenset()
+        """Topics that the brokers do not let this client know of, by the last look."""
+        self.refused: set[str] = set()
+        """Topics of which a broker has refused records; a look takes out those that may be read by now."""
         self._missing: list[str] = []
         self._similar: dict[str, str | None] = {}
 
@@ -112,15 +123,25 @@ class Offsets:
         return {named(each): each.offset for each in told if not each.error}
 
     def topic_faults(self) -> list[SourceFault]:
-        """Return why topics cannot be read, one fault each; raise `KafkaException` where no broker answers."""
+        """Return why topics cannot be read, one fault each; raise `KafkaException` where no broker answers.
+
+        One question for each topic, in a row: librdkafka (2.16) asks for one topic or for all of the cluster.
+        """
         listed = {each: self._consumer.list_topics(each, timeout=LOOK_S).topics[each] for each in self._settings.topics}
         faults = {name: found.error for name, found in listed.items() if found.error}
         missing = [name for name, error in faults.items() if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART]
+        self.denied = frozenset(
+            name for name, error in faults.items() if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+        )
         if missing and missing != self._missing:  # all topics of a cluster are many: once for each that is missing
             known = list(self._consumer.list_topics(timeout=LOOK_S).topics)
             self._similar = {name: nearest(name, known) for name in missing}
         self._missing = missing
-        return [_topic_fault(name, error, self._similar.get(name)) for name, error in faults.items()]
+        if asked := self.refused - faults.keys():
+            self.refused = set(unreadable(self._settings, asked, LOOK_S))
+        told = [_topic_fault(name, error, self._similar.get(name)) for name, error in faults.items()]
+        unread = sorted(self.refused - faults.keys())
+        return told + [SourceFault(MAY_NOT_READ.format(name), READ_ACTION, name) for name in unread]
 
     def does_group_answer(self) -> bool:
         """Say whether the group's coordinator answers in a moment."""
@@ -162,7 +183,7 @@ def _topic_fault(name: str, error: KafkaError, similar: str | None) -> SourceFau
         hint = f" (did you mean {similar}?)" if similar else ""
         return SourceFault(f"topic {name} does not exist{hint}", where=name)
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        return SourceFault(f"the worker may not read topic {name}", where=name)
+        return SourceFault(MAY_NOT_READ.format(name), DENIED_ACTION, name)
     return SourceFault(f"topic {name} cannot be read ({error.str()})", where=name)
 
 

@@ -48,6 +48,10 @@ CONSUME_WAIT_S = 0.02
 LOOK_EVERY_S = 5.0
 """How often the ends of partitions are asked for: one question for all, on the thread that also polls."""
 
+WATCH_TOPICS_S = 10.0
+"""How often the topics are looked at while nothing seems to be wrong: one may be missing, or deleted, without a word.
+A member of a group by KIP-848 is told of neither (librdkafka 2.16, November 2026)."""
+
 DOUBTFUL_TOPICS = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -97,7 +101,10 @@ class KafkaSource:
         self._connection = Connection(settings.bootstrap_servers)
         self._faults: dict[HaltReason, list[SourceFault]] = {}
         self._told_faults: dict[HaltReason, list[SourceFault]] = {}
+        self._topic_faults: list[SourceFault] = []  # of the last look
+        self._topics_looked_at = float("-inf")
         self._doubts_topics = False
+        self._subscribed: tuple[str, ...] = ()
         self._has_joined = False
         self._is_cut_off = False  # while leaving: the group does not answer
         self._last_epoch = 0
@@ -186,9 +193,7 @@ class KafkaSource:
             self._ended.set_result(None)
 
     def _consume(self, consumer: Consumer) -> None:
-        consumer.subscribe(
-            list(self._settings.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+        self._subscribe(consumer)
         while not self._stopping.is_set():
             self._polled_at = time.monotonic()
             self._carry_out_commands(consumer)
@@ -199,6 +204,20 @@ class KafkaSource:
                 self._caught_up.clear()
             else:
                 self._tell_of(consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S))
+
+    def _subscribe(self, consumer: Consumer) -> None:
+        self._subscribed = self._wanted()
+        consumer.subscribe(
+            list(self._subscribed), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def _wanted(self) -> tuple[str, ...]:
+        """Return the topics to subscribe to: all, as far as one does not keep the others from being read.
+
+        A group by KIP-848 (Kafka 4.1) refuses every heartbeat that names a topic which the member may not describe.
+        """
+        allowed = tuple(each for each in self._settings.topics if each not in self._offsets.denied)
+        return self._settings.topics if self._settings.is_classic or not allowed else allowed
 
     def _leave(self, consumer: Consumer) -> None:
         """Leave the group, where `close` alone would leave a ghost for whom all others wait until its session ends.
@@ -234,7 +253,7 @@ class KafkaSource:
             self._tell(self._listener.ends, ends)
         if self._epochs and not ends and not is_doubtful:
             self._connection.did_not_answer()  # the next look, soon, asks further
-        elif is_doubtful or not self._epochs:
+        elif is_doubtful or not self._epochs or time.monotonic() >= self._topics_looked_at + WATCH_TOPICS_S:
             self._look_for_faults()
         self._tell_faults()
         self._looked_at = time.monotonic()
@@ -242,17 +261,25 @@ class KafkaSource:
     def _look_for_faults(self) -> None:
         """Find out whether Kafka answers and has the topics. A group by KIP-848 does not say why it assigns nothing."""
         try:
-            missing = self._offsets.topic_faults()
+            found = self._offsets.topic_faults()
         except KafkaException:
             self._connection.did_not_answer()
             return
         self._connection.answered()
         if self._connection.is_refused and self._epochs and self._offsets.does_group_answer():
             self._connection.group_answered()
-        self._doubts_topics = bool(missing)
-        if missing:
-            self._faults[HaltReason.SOURCE_TOPIC] = missing
-        elif self._faults.pop(HaltReason.SOURCE_TOPIC, None) is None:
+        # A broker that has just started may not know every topic yet: only what two looks in a row find is told.
+        self._topics_looked_at = time.monotonic()
+        self._doubts_topics, self._topic_faults = found != self._topic_faults, found
+        if self._doubts_topics:
+            return
+        if found:
+            self._faults[HaltReason.SOURCE_TOPIC] = found
+        else:
+            self._faults.pop(HaltReason.SOURCE_TOPIC, None)
+        if self._wanted() != self._subscribed:
+            self._commands.append(self._subscribe)
+        elif len(found) < len(self._settings.topics):
             self._note_spare()
 
     def _note_spare(self) -> None:
@@ -329,6 +356,8 @@ class KafkaSource:
             raise _fatal(error)
         self._note(error)
         partition = TopicPartition(message.topic() or "", message.partition() or 0)
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED and partition in self._epochs:
+            self._offsets.refused.add(partition.topic)
         if error.code() == KafkaError._AUTO_OFFSET_RESET and partition in self._epochs:
             self._tell(self._listener.gap, partition, self._positions[partition], self._offsets.available(partition))
         else:

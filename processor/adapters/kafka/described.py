@@ -1,0 +1,37 @@
+"""What a consumer is not told of topics (confluent-kafka 2.16): their ids, and what this client may do with them.
+
+A client is made for each question, and gone after it. Both ask for all topics at once, and raise `KafkaException` where
+there is no answer.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from confluent_kafka import TopicCollection
+from confluent_kafka.admin import AclOperation, AdminClient
+
+from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, admin_config
+
+
+def topic_ids(settings: KafkaSettings, topics: Collection[str], timeout_s: float) -> dict[str, str]:
+    """Ask for the ids, by which a topic differs from one of its name that was deleted."""
+    return {name: str(topic.topic_id) for name, topic in _described(settings, topics, timeout_s).items()}
+
+
+def unreadable(settings: KafkaSettings, topics: Collection[str], timeout_s: float) -> frozenset[str]:
+    """Ask which of these topics this client may describe, and not read."""
+    described = _described(settings, topics, timeout_s, include_authorized_operations=True)
+    return frozenset(
+        name for name, topic in described.items() if allows(topic.authorized_operations, AclOperation.READ) is False
+    )
+
+
+def allows(operations: Collection[AclOperation] | None, operation: AclOperation) -> bool | None:
+    """Say whether an operation is allowed. Whoever is told of something may describe it, so nothing is no answer."""
+    return operation in operations if operations else None
+
+
+def _described(settings: KafkaSettings, topics: Collection[str], timeout_s: float, **what: bool) -> Mapping[str, Any]:
+    admin = AdminClient(admin_config(settings), logger=LIBRDKAFKA_LOG)
+    answers = admin.describe_topics(TopicCollection([*topics]), request_timeout=timeout_s, **what)
+    return {topic: answer.result() for topic, answer in answers.items()}
