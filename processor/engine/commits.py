@@ -20,6 +20,18 @@ COMMIT_AGAIN_AFTER_S = (0.25, 0.5, 1.0, 2.0)
 """After the first failure in a row, the second and so on: normal while the group rebalances, for a second or so."""
 
 
+class _Pause(NamedTuple):
+    """How often commits have failed in a row, and until when the next one waits."""
+
+    failures: int = 0
+    until: float = float("-inf")
+
+    def longer(self, now: float) -> "_Pause":
+        """Return the pause after one more failure."""
+        again_after_s = COMMIT_AGAIN_AFTER_S[min(self.failures, len(COMMIT_AGAIN_AFTER_S) - 1)]
+        return _Pause(self.failures + 1, now + again_after_s)
+
+
 class CommitFault(NamedTuple):
     """Why it is not known whether a partition's commit took effect."""
 
@@ -38,23 +50,26 @@ class Commits:
         self._probe_interval_s = probe_interval_s
         self._probe_at = float("-inf")
         self._asked: dict[TopicPartition, Partition] = {}
-        self._may_commit_at = self._due_at = float("-inf")
-        self._failures = 0
+        self._due_at = float("-inf")
+        self._pause = _Pause()
+        self._pauses: dict[TopicPartition, _Pause] = {}
+        """Of partitions that failed while others of the call did not: their topic was deleted, say, or is denied."""
 
     def next_at(self, partitions: Iterable[Partition], now: float) -> float | None:
         """Return when a commit is due that time alone brings; None when there is none, or an answer brings it."""
-        if self._asked or not _moved(partitions):
+        if self._asked:
             return None
-        moments = [at for at in (self._may_commit_at, max(self._may_commit_at, self._due_at)) if at > now]
+        pauses = {self._paused_until(each) for each in _moved(partitions)}
+        moments = [at for until in pauses for at in (until, max(until, self._due_at)) if at > now]
         if self.is_refused:
-            moments.append(max(self._may_commit_at, self._probe_at))
+            moments += [max(until, self._probe_at) for until in pauses]
         return min(moments, default=None)
 
     def due(self, partitions: Iterable[Partition], now: float) -> dict[TopicPartition, Commit]:
         """Return what is to be committed in one call by now; `answered` is to follow where that is anything."""
-        if self._asked or now < self._may_commit_at:
+        if self._asked:
             return {}
-        moved = _moved(partitions)
+        moved = [each for each in _moved(partitions) if now >= self._paused_until(each)]
         is_due = now >= self._due_at or (self.is_refused and now >= self._probe_at)
         if not is_due and not any(each.journal.acknowledged is None or each.awaiting_commit for each in moved):
             return {}
@@ -86,6 +101,7 @@ class Commits:
         asked, self._asked = self._asked, {}
         for each, partition in asked.items():
             if each in commits and each not in faults:
+                self._pauses.pop(each, None)
                 told_of_plans = partition.journal.acknowledge()
                 self.is_refused = self.is_refused and not told_of_plans
             else:
@@ -93,10 +109,16 @@ class Commits:
         too_large = [len(commits[each].metadata) for each, fault in faults.items() if fault.is_too_large]
         if too_large:
             self._room.metadata_bytes = min(self._room.metadata_bytes, *too_large) // 2
-        elif faults:
-            pause_s = COMMIT_AGAIN_AFTER_S[min(self._failures, len(COMMIT_AGAIN_AFTER_S) - 1)]
-            self._may_commit_at = now + pause_s
-        self._failures = self._failures + 1 if faults else 0
+            self._pause = self._pause._replace(failures=self._pause.failures + 1)
+        elif not faults:
+            self._pause = _Pause()
+        elif faults.keys() < commits.keys() or faults.keys() <= self._pauses.keys():
+            self._pauses |= {each: self._pauses.get(each, _Pause()).longer(now) for each in faults}
+        else:
+            self._pause = self._pause.longer(now)
+
+    def _paused_until(self, partition: Partition) -> float:
+        return max(self._pause.until, self._pauses.get(partition.id, self._pause).until)
 
 
 def _moved(partitions: Iterable[Partition]) -> list[Partition]:

@@ -1,7 +1,7 @@
 """The worker and a Kafka that trusts nobody: TLS, every login, and exactly the rights that docs/security.md names."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,18 +150,17 @@ RIGHTS = [
 
 def grant(guarded: Guarded, names: Names, user: str = "worker") -> None:
     """Grant a worker what it needs, and nothing else."""
+    for kind, name, operations in RIGHTS:
+        allow(guarded, kind, getattr(names, name), operations, user)
+
+
+def allow(
+    guarded: Guarded, kind: ResourceType, name: str, operations: Collection[AclOperation], user: str = "worker"
+) -> None:
+    """Allow a user these operations."""
     admin = AdminClient({"bootstrap.servers": guarded.cluster.bootstrap_servers})
     bindings = [
-        AclBinding(
-            kind,
-            getattr(names, name),
-            ResourcePatternType.LITERAL,
-            f"User:{user}",
-            "*",
-            operation,
-            AclPermissionType.ALLOW,
-        )
-        for kind, name, operations in RIGHTS
+        AclBinding(kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
         for operation in operations
     ]
     for done in admin.create_acls(bindings).values():
@@ -295,3 +294,41 @@ def test_a_worker_without_a_right_says_which(guarded: Guarded, names: Names, tmp
         wait_until(lambda: "uthorization failed" in program.said(), "the missing right is told")
         assert program.process.poll() is None
         assert program.terminate(40) == 0
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_topic_that_may_not_be_read_is_named_and_keeps_no_other_from_being_read(
+    guarded: Guarded, names: Names, protocol: str, tmp_path: Path
+) -> None:
+    """Without Describe, and without Read alone; both are read when the rights are there."""
+    hidden, closed = f"{names.topic}-hidden", f"{names.topic}-closed"
+    topics = (names.topic, hidden, closed)
+    for each in topics:
+        guarded.cluster.create_topic(each)
+        produce_all(guarded.cluster, each, generate(len(each), RECORDS), lambda *_: None)
+    guarded.cluster.create_topic(names.dead_letters)
+    grant(guarded, names)
+    allow(guarded, ResourceType.TOPIC, closed, [AclOperation.DESCRIBE])
+
+    def is_read(topic: str) -> bool:
+        return committed(guarded.cluster, names.group, topic) == end_offsets(guarded.cluster, topic)
+
+    with sandbox("--job-seconds", "0", "0.1") as server:
+        settings = environment(guarded, names, "PLAIN", server.url, **{"group.protocol": protocol})
+        settings["PROCESSOR_KAFKA__TOPICS"] = ",".join(topics)
+        with worker(settings, tmp_path / "log") as program:
+
+            def denied() -> set[str]:
+                halts = program.ready().get("halts", {})
+                return {each["cause"] for each in halts.get("source_topic", {"faults": []})["faults"]}
+
+            named = {f"the worker may not read topic {each}" for each in (hidden, closed)}
+            wait_until(lambda: denied() == named, f"both are named; it says {program.said()[-1_000:]}")
+            wait_until(lambda: is_read(names.topic), "the other topic is read")
+            assert not is_read(hidden)
+            assert not is_read(closed)
+            for each in (hidden, closed):
+                allow(guarded, ResourceType.TOPIC, each, [AclOperation.READ, AclOperation.DESCRIBE])
+            wait_until(lambda: is_read(hidden) and is_read(closed), "both are read")
+            wait_until(lambda: program.ready()["halts"] == {}, "and named no longer")
+            assert program.terminate(30) == 0

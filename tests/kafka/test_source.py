@@ -193,6 +193,28 @@ async def test_a_commit_that_the_broker_refuses_is_told(kafka: Cluster, names: N
     assert not faults[partition].is_too_large
 
 
+@protocols
+@on_a_loop
+async def test_a_commit_that_the_broker_refuses_holds_no_other_back(
+    kafka: Cluster, names: Names, protocol: Protocol
+) -> None:
+    """Of a call, what concerns a deleted topic is told as refused, and the rest is committed."""
+    own, gone = (TopicPartition(topic, 0) for topic in (names.topic, f"{names.topic}-gone"))
+    for each in (own, gone):
+        kafka.create_topic(each.topic)
+
+    async with member(kafka, names, protocol, others=(gone.topic,)) as one:
+        await one.until_assigned(own, gone)
+        await asyncio.to_thread(kafka.delete_topic, gone.topic)
+        one.commit({own: 3, gone: 4})
+        await until(lambda: len(one.commits) == 1, "the commit is answered")
+        found = committed(kafka, names.group, names.topic)
+
+    ((commits, faults),) = one.commits
+    assert commits.keys() - faults.keys() == {own}
+    assert found == {0: 3}
+
+
 @on_a_loop
 async def test_a_late_answer_is_not_taken_for_the_next_commits(
     kafka: Cluster, names: Names, monkeypatch: pytest.MonkeyPatch

@@ -256,3 +256,23 @@ def test_no_time_is_waited_for_while_a_commit_is_under_way_or_nobody_is_left_to_
     assert scene.next_at(200.0) == 200.25
     scene.first.revoking()
     assert scene.next_at(200.0) is None
+
+
+def test_a_partition_whose_commits_fail_holds_no_other_back() -> None:
+    """Its topic may have been deleted, or be denied: the others commit at once, and it is tried again and again."""
+    scene = Scene(2)
+    denied, other = scene.partitions
+    for each in scene.partitions:
+        scene.form(each, 0.0)
+    commits = scene.due(0.0)
+    scene.commits.answered(commits, {denied.id: TIMED_OUT}, 0.0)
+    assert set(commits) == {denied.id, other.id}
+    scene.accept(other, 0.0)
+
+    scene.form(other, 0.1)
+    assert set(scene.commit(0.1)) == {other.id}
+    scene.accept(other, 0.1)
+    assert scene.next_at(0.1) == 0.25
+    assert set(scene.commit(0.25, TIMED_OUT)) == {denied.id}
+    assert scene.next_at(0.3) == 0.75
+    assert set(scene.commit(0.75)) == {denied.id}

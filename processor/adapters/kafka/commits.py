@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -23,12 +23,20 @@ Told = Callable[[Mapping[TopicPartition, Commit], Mapping[TopicPartition, Commit
 """Told what a call committed, and where it failed."""
 
 
+OF_ONE_TOPIC = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART})
+"""The topic of a partition was deleted, or may not be read. The others of the call may be in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     """A call that awaits its answer."""
 
     commits: Mapping[TopicPartition, Commit]
     deadline: float
+    refused: Mapping[TopicPartition, Commit] = field(default_factory=dict)
+    """What was part of the call before, until the broker refused it."""
+    detail: str = ""
+    """Why."""
 
 
 @final
@@ -43,12 +51,15 @@ class CommitCalls:
 
     def send(self, commits: Mapping[TopicPartition, Commit]) -> None:
         """Commit; `tell` is told of the answer, at once where there is nothing to commit."""
-        self._sent = _Call(commits, time.monotonic() + COMMIT_DEADLINE_S)
-        if not commits:
+        self._send(_Call(commits, time.monotonic() + COMMIT_DEADLINE_S))
+
+    def _send(self, call: _Call) -> None:
+        self._sent = call
+        if not call.commits:
             self._answer({})
             return
         try:
-            self._consumer.commit(offsets=_offsets(commits), asynchronous=True)
+            self._consumer.commit(offsets=_offsets(call.commits), asynchronous=True)
         except KafkaException as error:
             self._answer_for_all(said(error))
 
@@ -58,13 +69,15 @@ class CommitCalls:
         if answered in self._given_up:
             self._given_up.remove(answered)
         elif self._sent is not None and answered == _wanted(self._sent.commits):
-            self._judge_sent(self._sent.commits, error)
+            self._judge_sent(self._sent, error)
 
-    def _judge_sent(self, commits: Mapping[TopicPartition, Commit], error: KafkaError | None) -> None:
+    def _judge_sent(self, call: _Call, error: KafkaError | None) -> None:
         if error is None:
             self._answer({})
         elif error.code() == KafkaError.OFFSET_METADATA_TOO_LARGE:
-            self._find_too_large(commits, error)
+            self._find_too_large(call.commits, error)
+        elif error.code() in OF_ONE_TOPIC and not call.refused:
+            self._leave_out_refused(call, error)
         else:
             self._answer_for_all(error.str())
 
@@ -96,6 +109,24 @@ class CommitCalls:
         refused = [each for each, wanted in _wanted(commits).items() if found.get(each) != wanted]
         self._answer(dict.fromkeys(refused, CommitFault(error.str(), is_too_large=True)))
 
+    def _leave_out_refused(self, call: _Call, error: KafkaError) -> None:
+        """Commit the others again: librdkafka (2.16) gives the fault of one partition to all of the call.
+
+        That the group has what was committed does not do: it may have it from before, of a member that it let in then.
+        """
+        try:
+            told = self._consumer.committed([KafkaPartition(*each) for each in call.commits], timeout=LOOK_S)
+        except KafkaException:
+            told = []
+        found = stored(each for each in told if not each.error)
+        taken = {each for each, wanted in _wanted(call.commits).items() if found.get(each) == wanted}
+        if not taken:
+            self._answer_for_all(error.str())
+            return
+        refused = {each: commit for each, commit in call.commits.items() if each not in taken}
+        others = {each: commit for each, commit in call.commits.items() if each in taken}
+        self._send(_Call(others, call.deadline, refused, error.str()))
+
     def _answer_for_all(self, detail: str) -> None:
         if self._sent is not None:
             self._answer(dict.fromkeys(self._sent.commits, CommitFault(detail, is_too_large=False)))
@@ -103,7 +134,8 @@ class CommitCalls:
     def _answer(self, faults: Mapping[TopicPartition, CommitFault]) -> None:
         sent, self._sent = self._sent, None
         if sent is not None:
-            self._tell(sent.commits, faults)
+            refused = dict.fromkeys(sent.refused, CommitFault(sent.detail, is_too_large=False))
+            self._tell({**sent.commits, **sent.refused}, {**faults, **refused})
 
 
 def _offsets(commits: Mapping[TopicPartition, Commit]) -> list[KafkaPartition]:
