@@ -24,7 +24,7 @@ from processor.adapters.telemetry.server import ListenAddress, TelemetryServer
 from processor.engine.notices import Consumed, KeyKnown, Retried, Settled
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.verdict import Answer, Halt, RetryReason, of_trouble
-from processor.model.reasons import Bottleneck, DeadLetterReason, FilterReason, Kind
+from processor.model.reasons import Bottleneck, DeadLetterReason, FilterReason, HaltReason, Kind
 from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
 from processor.runtime.state import WorkerState
@@ -77,6 +77,9 @@ HALTED = replace(
     halts=halts(REVOKED.reason, REVOKED.detail, since=NOW_S - 754),
 )
 """In the words that the worker has for it."""
+
+GAPS = replace(BUSY, halts=halts(HaltReason.GAP, *(f"{each.id} lacks records" for each in BUSY.partitions)))
+"""More places than are told one by one."""
 
 
 @dataclass

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.operation.browser import OVERFLOW, Page, look
-from tests.operation.pages import BUSY, HALTED, WIDTHS, WorkerWorld, partitions
+from tests.operation.pages import BUSY, GAPS, HALTED, WIDTHS, WorkerWorld, partitions
 
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 
@@ -53,6 +53,23 @@ def test_the_worker_fits_every_screen_and_the_browser_has_nothing_to_complain(tm
     assert overflow == [0, 0]
     assert problems == []
     assert background == ("rgb(18, 22, 29)" if is_dark else "rgb(246, 247, 249)")
+
+
+def test_a_halt_in_many_places_fits_a_phone_and_links_once_to_what_to_do(tmp_path: Path) -> None:
+    """The first ones stand below each other, the others are counted."""
+
+    async def use(page: Page) -> tuple[int, list[str], int]:
+        async with WorkerWorld(GAPS).serve() as url:
+            await page.visit(url, width=WIDTHS["phone"])
+            lines = "[...document.querySelectorAll('.state p')].map(each => each.textContent)"
+            links = "document.querySelectorAll('.state a[href=\"/runbook#halt-gap\"]').length"
+            return await page.value(OVERFLOW), await page.value(lines), await page.value(links)
+
+    overflow, lines, links = look(tmp_path, use)
+
+    assert (overflow, links) == (0, 1)
+    assert [f"segment.track[{each}] lacks records" in line for each, line in enumerate(lines[:10])] == [True] * 10
+    assert "And 30 more of this kind." in lines[10]
 
 
 def test_the_workers_page_goes_with_the_time(tmp_path: Path) -> None:
