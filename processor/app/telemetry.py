@@ -8,8 +8,9 @@ from typing import NamedTuple
 from structlog.typing import FilteringBoundLogger
 
 from processor.adapters.telemetry.history import History
-from processor.adapters.telemetry.logs import LogObserver, outlet
+from processor.adapters.telemetry.logs import LogObserver, line_writer
 from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
+from processor.adapters.telemetry.outlet import Outlet
 from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import ListenAddress, TelemetryServer
 from processor.engine.notices import Observer
@@ -45,12 +46,16 @@ async def serve_telemetry(
 
     def remember(state: WorkerState) -> None:
         history.look(state)
-        if (lines := outlet()) is not None:
-            history.note_log(lines.lost, lines.fault)
+        if (writer := line_writer()) is not None:
+            writer.catch_up()
+            if isinstance(outlet := writer.stream, Outlet):
+                history.note_log(outlet.lost, outlet.fault)
+                metrics.note_log(outlet.ever_lost)
 
     watch = Watch(worker.state, worker.gate, clock, time.thread_time, observe, remember)
     registry = new_registry()
-    observers = (Metrics(registry, watch.state, clock, facts), LogObserver(log, clock), history)
+    metrics = Metrics(registry, watch.state, clock, facts)
+    observers = (metrics, LogObserver(log, clock), history)
     async with TelemetryServer(
         ListenAddress(settings.http.host, settings.http.port),
         registry,

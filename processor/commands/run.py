@@ -3,12 +3,14 @@
 import asyncio
 import os
 import sys
+from contextlib import redirect_stderr
 from functools import partial
 from pathlib import Path
 
 import click
 
 from processor.adapters.telemetry.logs import logging_to
+from processor.adapters.telemetry.outlet import outlet_to
 from processor.app.run import run_until
 from processor.commands.common.options import CONFIG
 from processor.commands.common.signals import stop_on_signal
@@ -30,12 +32,14 @@ def run(config: Path | None) -> None:
     Exit codes: 0 after a graceful shutdown, 1 if the Kafka client fails and cannot recover, 2 if the settings are
     invalid.
     """
-    try:
-        sys.exit(_serve(config))
-    except ConfigurationError as error:
-        for problem in error.problems:
-            click.echo(problem, err=True)
-        sys.exit(2)
+    with outlet_to(sys.stderr) as stderr, redirect_stderr(stderr):  # all that is ever said there, by anybody
+        try:
+            code = _serve(config)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                click.echo(problem, err=True)
+            code = 2
+    sys.exit(code)
 
 
 def _serve(config: Path | None) -> int:

@@ -13,7 +13,8 @@ from typing import Any, get_args
 
 import pytest
 
-from processor.adapters.telemetry.logs import QUIET_S, UNTOLD, Format, LogObserver, logging_to
+from processor.adapters.telemetry.logs import KINDS, UNTOLD, Format, LogObserver, logging_to
+from processor.adapters.telemetry.repeats import QUIET_S
 from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import (
     Answered,
@@ -396,7 +397,64 @@ def test_every_line_is_documented() -> None:
     written = set(re.findall(r'(?:_say|_repeat)\(\s*[\w.]+,\s*"([a-z][^"]+)"', sources))
     written |= set(re.findall(r'log\.(?:info|warning|error|critical)\(\s*"([a-z][^"]+)"', sources))
     written |= {f"partitions {kind}" for kind in ("assigned", "revoked", "lost")}
+    written |= set(re.findall(r'"msg": "([a-z][^"]+)"', sources))
     documented = re.findall(r"(?m)^\| `([^`]+)` \|", (root / "docs" / "logs.md").read_text(encoding="utf-8"))
 
     assert len(written) > 20
     assert sorted(documented) == sorted(written)
+
+
+def test_a_library_that_repeats_itself_is_held_back() -> None:
+    """The first line of a kind is written at once, of the others the last, with the number of those in between."""
+    stream, clock = io.StringIO(), Clock()
+    with logging_to(stream, "info", "json", clock.monotonic) as log:
+        for number in range(1_000):
+            logging.getLogger("asyncio").error("socket.accept() out of system resource\nsocket: fd=%s", number)
+            logging.getLogger("librdkafka").error("%s [%s] %s", "FAIL", "rdkafka#1", f"broker {number}: refused")
+            log.error("the worker's own")
+        logging.getLogger("librdkafka").error("%s [%s] %s", "SSL", "rdkafka#1", "the certificate is old")
+        assert len(stream.getvalue().splitlines()) == 1_003
+
+        clock.now += QUIET_S
+        logging.getLogger("asyncio").error("something else")
+        lines = [json.loads(line) for line in stream.getvalue().splitlines()[1_003:]]
+
+    assert [(line["event"].splitlines()[0], line.get("suppressed")) for line in lines] == [
+        ("socket.accept() out of system resource", 998),
+        ("FAIL [rdkafka#1] broker 999: refused", 998),
+        ("something else", None),
+    ]
+
+
+def test_what_was_held_back_is_written_at_the_end() -> None:
+    """No line is held back for ever: the end writes the last of each kind."""
+    stream = io.StringIO()
+    with logging_to(stream, "info", "json", Clock().monotonic):
+        for _ in range(3):
+            logging.getLogger("library").error("again")
+
+    assert [json.loads(line).get("suppressed") for line in stream.getvalue().splitlines()] == [None, 1]
+
+
+def test_errors_of_other_types_and_lines_of_debugging_are_not_held_back() -> None:
+    """A line with another exception is of another kind, and what was asked for comes whole."""
+    stream = io.StringIO()
+    with logging_to(stream, "debug", "json", Clock().monotonic):
+        for error in (ValueError("a"), KeyError("b"), ValueError("c")):
+            logging.getLogger("library").error("failed", exc_info=error)
+        for _ in range(3):
+            logging.getLogger("librdkafka").debug("%s [%s] %s", "RECV", "rdkafka#1", "Received")
+        told = stream.getvalue().splitlines()
+
+    assert len(told) == 5
+
+
+def test_kinds_of_lines_are_bounded() -> None:
+    """A library whose every line is of a kind of its own cannot fill the memory."""
+    stream = io.StringIO()
+    with logging_to(stream, "info", "json", Clock().monotonic):
+        for number in range(3 * KINDS):
+            logging.getLogger("library").error("x" * number)
+        told = len(stream.getvalue().splitlines())
+
+    assert told == KINDS + 1

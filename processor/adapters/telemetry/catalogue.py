@@ -196,6 +196,12 @@ HALTED = Definition(
     "1 while delivery stands still for this reason, else 0. The data is kept.",
     (Label("reason", _values(HaltReason)),),
 )
+LOG_LINES_LOST = Definition(
+    "log_lines_lost_total",
+    Type.COUNTER,
+    "lines",
+    "Lines of the log that could not be written: nobody reads standard error, or its disk is full.",
+)
 BYTES_HELD = Definition("bytes_held", Type.GAUGE, "bytes", "What records in flight hold of the memory budget.")
 MEMORY_BUDGET = Definition("memory_budget_bytes", Type.GAUGE, "bytes", "`PROCESSOR_MEMORY__BUDGET_BYTES`.")
 BUILD_INFO = Definition("build_info", Type.GAUGE, "", "Always 1.", (Label("version"),))
@@ -301,6 +307,7 @@ CATALOGUE = (
     BOTTLENECK,
     HEAD_OF_LINE,
     HALTED,
+    LOG_LINES_LOST,
     BYTES_HELD,
     MEMORY_BUDGET,
     PARTITIONS_ASSIGNED,

@@ -82,7 +82,7 @@ CACHE_ACTION = (
 )
 
 
-LOG_ACTION = "Free disk space where standard error goes. Delivery continues."
+LOG_ACTION = "Let standard error be read, or free disk space where it goes. Delivery continues."
 
 
 @final

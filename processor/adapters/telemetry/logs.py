@@ -5,10 +5,11 @@ which would hold them.
 """
 
 import logging
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import re
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TextIO, final
 
 import structlog
@@ -16,6 +17,8 @@ from structlog.typing import FilteringBoundLogger, Processor
 
 from processor.adapters.telemetry.headline import named
 from processor.engine.halts import SHOWN_FAULTS
+from processor.adapters.telemetry.outlet import Outlet
+from processor.adapters.telemetry.repeats import QUIET_S, Repeats
 from processor.engine.notices import (
     Answered,
     Built,
@@ -49,20 +52,25 @@ from processor.runtime.ports import Clock
 
 Format = Literal["json", "console"]
 
-QUIET_S = 30.0
-"""How long a line that was written keeps the next one of its kind back: two lines a minute tell that it goes on."""
+OWN = "segment_fullstory"
+"""The worker's own logger."""
+
+KINDS = 200
+"""Of lines that repeat, so many are told apart; beyond, all of a library are one kind."""
 
 UNTOLD = (Consumed, Built, Answered, JobEnded, RegistryAsked)
 """Notices of the ordinary course of things: metrics count them. A registry that is away is a halt."""
 
 
 @contextmanager
-def logging_to(stream: TextIO, level: str, format_: Format) -> Iterator[FilteringBoundLogger]:
+def logging_to(
+    stream: TextIO | Outlet, level: str, format_: Format, monotonic: Callable[[], float] = time.monotonic
+) -> Iterator[FilteringBoundLogger]:
     """Send the worker's logs and those of its libraries to the stream until the end of the `with`."""
-    handler = Outlet(stream)
+    handler = LineWriter(stream, monotonic)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_CONTEXT,
+            foreign_pre_chain=_FOREIGN,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(format_)],
         )
     )
@@ -73,49 +81,80 @@ def logging_to(stream: TextIO, level: str, format_: Format) -> Iterator[Filterin
     logging.captureWarnings(capture=True)
     try:
         yield structlog.wrap_logger(
-            logging.getLogger("segment_fullstory"),
+            logging.getLogger(OWN),
             processors=[*_CONTEXT, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
             wrapper_class=structlog.make_filtering_bound_logger(level),
         )
     finally:
+        handler.catch_up(everything=True)
         logging.captureWarnings(capture=False)
         root.setLevel(previous)
         root.removeHandler(handler)
 
 
 @final
-class Outlet(logging.StreamHandler[TextIO]):
-    """Where lines go. What cannot be written is counted and shown elsewhere: there is no other place to write it.
+class LineWriter(logging.StreamHandler[TextIO | Outlet]):
+    """Writes lines, for any thread; of libraries, a repeat only now and then.
 
-    `logging` itself would write a traceback to standard error, which usually is the very stream that fails.
+    A library may write as much as somebody else makes it: asyncio 128 lines a second while it has no descriptor for a
+    connection, aiohttp one for each request that is none. The worker's own lines hold their repeats back themselves,
+    and lines of debugging were asked for.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | Outlet, monotonic: Callable[[], float]) -> None:
         super().__init__(stream)
-        self.lost = 0
-        """Lines that could not be written since the last one that could."""
-        self.fault = ""
+        if isinstance(stream, Outlet):
+            stream.note = self.note
+            self.lock = stream.lock  # two would be taken in either order where a finalizer logs, in whatever thread
+        self._repeats: Repeats[logging.LogRecord] = Repeats(monotonic)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line."""
-        lost = self.lost
-        super().emit(record)
-        if self.lost == lost:
-            self.lost, self.fault = 0, ""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
-        """Remember why a line could not be written; a fault of the program is no fault of the stream."""
-        error = sys.exception()
-        if not isinstance(error, OSError):
-            super().handleError(record)
+        """Write a line, or hold it back."""
+        if record.name == OWN or record.levelno <= logging.DEBUG:
+            super().emit(record)
             return
-        self.lost += 1
-        self.fault = error.strerror or type(error).__name__
+        self.catch_up()
+        kind = _kind(record)
+        if len(self._repeats) >= KINDS:
+            kind = (record.name,)
+        if self._repeats.is_first(kind, record):
+            super().emit(record)
+        else:
+            record.exc_info = None  # it would keep all that the frames hold
+
+    def catch_up(self, *, everything: bool = False) -> None:
+        """Write what was held back for long enough; to be called now and then."""
+        with self.lock or nullcontext():
+            for record, suppressed in self._repeats.due(everything=everything):
+                record.suppressed = suppressed
+                super().emit(record)
+
+    def note(self, lines: int) -> str:
+        """Return the line that tells of lost ones."""
+        fields = {"name": OWN, "levelno": logging.WARNING, "levelname": "WARNING"}
+        return self.format(logging.makeLogRecord({**fields, "msg": "log lines lost", "lines": lines})) + "\n"
 
 
-def outlet() -> Outlet | None:
-    """Return where this process' lines go; None where nothing was set up."""
-    return next((each for each in logging.getLogger().handlers if isinstance(each, Outlet)), None)
+def _kind(record: logging.LogRecord) -> Hashable:
+    """Return what repeats of a library's line have in common: the text of the call, but for numbers, and the error.
+
+    Where that text holds nothing but places for others, as librdkafka's and that of warnings do, the whole line counts.
+    """
+    text = str(record.msg)
+    if not _WORD.search(_PLACE.sub("", text)):
+        text = record.getMessage()
+    error = record.exc_info[0] if record.exc_info else None
+    return record.name, record.levelno, _NUMBER.sub("#", text.partition("\n")[0]), error
+
+
+_PLACE = re.compile(r"%[^a-zA-Z%]*[a-zA-Z]")
+_WORD = re.compile(r"[a-zA-Z]")
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
+
+
+def line_writer() -> LineWriter | None:
+    """Return what writes this process' lines; None where nothing was set up."""
+    return next((each for each in logging.getLogger().handlers if isinstance(each, LineWriter)), None)
 
 
 _CONTEXT: Sequence[Processor] = (
@@ -123,6 +162,8 @@ _CONTEXT: Sequence[Processor] = (
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
+_FOREIGN: Sequence[Processor] = (*_CONTEXT, structlog.stdlib.ExtraAdder(allow=("lines", "suppressed")))
+"""Of lines that do not come through structlog: of libraries, and about lines."""
 
 
 def _rendering(format_: Format) -> list[Processor]:
@@ -140,26 +181,12 @@ class _Line:
 
 
 @final
-@dataclass(slots=True)
-class _Repeats:
-    """Lines of one kind after one was written."""
-
-    quiet_until: float
-    last: _Line
-    suppressed: int = 0
-    records: int = 0
-    """What the suppressed lines told of, where they told of records."""
-
-
-@final
 class LogObserver:
     """An `Observer` that writes lines; for the event loop's thread."""
 
     def __init__(self, log: FilteringBoundLogger, clock: Clock, quiet_s: float = QUIET_S) -> None:
         self._log = log
-        self._clock = clock
-        self._quiet_s = quiet_s
-        self._repeats: dict[tuple[str, str], _Repeats] = {}
+        self._repeats = Repeats(clock.monotonic, quiet_s, _joined)
         self._on: Mapping[type[Notice], Callable[[Any], None]] = {
             Rebalanced: self._rebalanced,
             Halted: self._halted,
@@ -293,29 +320,22 @@ class LogObserver:
     def _repeat(self, level: int, event: str, reason: str, **fields: Any) -> None:
         """Write the line, unless one of its event and reason was written lately."""
         line = _Line(level, event, {"reason": reason, **fields} if reason else fields)
-        repeats = self._repeats.get((event, reason))
-        if repeats is None:
-            self._repeats[event, reason] = _Repeats(self._clock.monotonic() + self._quiet_s, line)
+        if self._repeats.is_first((event, reason), line):
             self._say(level, event, **line.fields)
-        else:
-            repeats.last = line
-            repeats.suppressed += 1
-            repeats.records += fields.get("records", 0)
 
     def _catch_up(self) -> None:
         """Write what was held back and is due: the last of each kind, how many more there were, all their records."""
-        now = self._clock.monotonic()
-        for key, repeats in [each for each in self._repeats.items() if each[1].quiet_until <= now]:
-            if not repeats.suppressed:
-                del self._repeats[key]
-                continue
-            line = repeats.last
-            total = {"records": repeats.records} if "records" in line.fields else {}
-            self._repeats[key] = _Repeats(now + self._quiet_s, line)
-            self._say(line.level, line.event, **{**line.fields, **total}, suppressed=repeats.suppressed - 1)
+        for line, suppressed in self._repeats.due():
+            self._say(line.level, line.event, **line.fields, suppressed=suppressed)
 
     def _say(self, level: int, event: str, **fields: Any) -> None:
         self._log.log(level, event, **fields)
+
+
+def _joined(held: _Line, line: _Line) -> _Line:
+    if "records" not in line.fields:
+        return line
+    return replace(line, fields={**line.fields, "records": held.fields["records"] + line.fields["records"]})
 
 
 def _by_topic(partitions: Sequence[TopicPartition]) -> dict[str, list[int]]:

@@ -85,6 +85,7 @@ class Metrics(Collector):
         self._state_of = state_of
         self._clock = clock
         self._facts = facts
+        self._log_lines_lost = 0
         self._tallies = {each: Tally(each) for each in catalogue.CATALOGUE if each.type is Type.COUNTER}
         self._distributions = {each: Distribution(each) for each in catalogue.CATALOGUE if each.type is Type.HISTOGRAM}
         self._on: Mapping[type[Notice], Callable[[Any], None]] = {
@@ -124,6 +125,11 @@ class Metrics(Collector):
                 yield self._distributions[definition].family()
             else:
                 yield gauge(definition, gauges[definition])
+
+    def note_log(self, ever_lost: int) -> None:
+        """Count the lines of the log that could not be written, of which there were so many since the start."""
+        self._count(catalogue.LOG_LINES_LOST, ever_lost - self._log_lines_lost)
+        self._log_lines_lost = ever_lost
 
     # Notices
 

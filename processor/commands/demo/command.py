@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from processor.adapters.telemetry.logs import logging_to
+from processor.adapters.telemetry.outlet import outlet_to
 from processor.commands.common.terminal import BAD, BOLD, GOOD, NAME, PLAIN, Style, Terminal
 from processor.commands.demo.closing import Closing
 from processor.commands.demo.display import display_for
@@ -49,7 +50,7 @@ def demo(*, duration: int, rate: int, seed: int, faults: str, keep: bool, log: T
     """
     script = Script(duration, rate, seed, Severity(faults), keep)
     kept = io.StringIO()
-    with logging_to(log or kept, "info" if log else "warning", "console") as logger:
+    with outlet_to(log or kept) as lines, logging_to(lines, "info" if log else "warning", "console") as logger:
         try:
             closing = asyncio.run(play(script, logger, Narrator(script)))
         except SourceError as error:
