@@ -25,6 +25,7 @@ from processor.adapters.clock import SystemClock
 from processor.adapters.fullstory import ApiKey, FullStory
 from processor.adapters.kafka.dead_letters import KafkaDeadLetters
 from processor.adapters.kafka.source import KafkaSource
+from processor.adapters.telemetry.connections import raise_open_files
 from processor.adapters.telemetry.metrics import Facts
 from processor.app.assemble import DRAIN_S, Ports, assemble, runtime_settings
 from processor.app.identity import Identity
@@ -50,9 +51,16 @@ async def run_until(
 
     Raises `SourceError` when Kafka's client cannot go on, `ConfigurationError` for what only shows when it is used.
     """
+    open_files = raise_open_files()
     while True:
         async with open_process(settings, log, reload) as process:
-            log.info("started", version=__version__, topics=settings.kafka.topics, http_port=process.port)
+            log.info(
+                "started",
+                version=__version__,
+                topics=settings.kafka.topics,
+                http_port=process.port,
+                open_files=open_files,
+            )
             gc.unfreeze()
             gc.collect()  # what a worker before this one left
             gc.freeze()

@@ -22,7 +22,16 @@ from typing import Any, NamedTuple, final
 from processor.model.records import Record
 from tests.kafka.cluster import Cluster, KafkaCluster, free_port
 from tests.kafka.conftest import Names
-from tests.kafka.programs import ROOT, SandboxProgram, WorkerProgram, environment_of, sandbox, wait_until, worker
+from tests.kafka.programs import (
+    PROGRAM,
+    ROOT,
+    SandboxProgram,
+    WorkerProgram,
+    environment_of,
+    sandbox,
+    wait_until,
+    worker,
+)
 from tests.kafka.topics import append
 from tests.operation.browser import browser
 
@@ -70,14 +79,16 @@ class Stage:
         if dead_letters:
             self.kafka.create_topic(self.names.dead_letters)
 
-    def start(self, *, log: Path | None = None, waits: bool = True, **settings: object) -> WorkerProgram:
+    def start(
+        self, *, log: Path | None = None, waits: bool = True, program: Sequence[str] = PROGRAM, **settings: object
+    ) -> WorkerProgram:
         """Run a worker; return when it has joined, unless told not to wait."""
         own = {"SCHEMA_REGISTRY__URL": "", "KAFKA__TOPICS": self.names.topic, "BATCH__LINGER_S": 0.2, **settings}
         environment = environment_of(self.kafka, self.names, self.server.url, **own)
-        program = self._stack.enter_context(worker(environment, log or self.folder / "worker.log"))
+        running = self._stack.enter_context(worker(environment, log or self.folder / "worker.log", program=program))
         if waits:
-            program.wait_until_joined()
-        return program
+            running.wait_until_joined()
+        return running
 
     def produce(self, value: bytes | None = None) -> None:
         """Write one record: a track, unless told otherwise."""

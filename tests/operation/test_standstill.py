@@ -1,16 +1,17 @@
-"""Those who read the log cannot bring a worker to a standstill."""
+"""Those who read the log, and those who reach the port, cannot bring a worker to a standstill."""
 
 import os
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
-from tests.kafka.programs import ask, sandbox, wait_until
+from tests.kafka.programs import PROGRAM, ask, sandbox, wait_until
 from tests.operation.faults import Stage
 
 
@@ -82,3 +83,54 @@ def test_a_log_that_is_read_late_is_whole(stage: Stage) -> None:
     places = [next(number for number, line in enumerate(pipe.lines()) if each in line) for each in said]
     assert places == sorted(places)
     assert places[-1] == len(pipe.lines()) - 1
+
+
+HALF = b"GET /metrics HTTP/1.1\r\nHost: here\r\n"
+FILES = 256
+"""Fewer descriptors than half-open requests, and as many as librdkafka, FullStory's connections and the port need."""
+
+
+LIMITED = ["sh", "-c", f'ulimit -Sn {FILES // 2}; ulimit -Hn {FILES}; exec "$0" "$@"', *PROGRAM]
+
+
+@pytest.mark.kafka
+def test_a_port_full_of_half_requests_stops_nothing(stage: Stage) -> None:
+    """Half-open requests beyond all descriptors cost neither deliveries nor probes, and few lines of the log."""
+    program = stage.start(program=LIMITED)
+    host, port = program.address.split(":")
+    stage.produce()
+    wait_until(lambda: stage.server.effects() == 1, "all is well at first")
+
+    with ExitStack() as stack:
+        for number in range(2 * FILES):
+            connection = stack.enter_context(socket.create_connection((host, int(port))))
+            connection.sendall(HALF)
+            if number % 50 == 0:
+                stage.produce()
+        wait_until(lambda: stage.server.effects() == 1 + 2 * FILES // 50 + 1, "delivery goes on")
+        assert b"alive" in ask(f"http://{program.address}/livez")
+        assert program.metrics()["process_open_fds"] < FILES
+
+    assert program.terminate(30) == 0
+    said = program.said()
+    assert f'"open_files": {FILES}' in said
+    assert "out of system resource" not in said
+    assert len(said.splitlines()) < 30
+
+
+@pytest.mark.kafka
+def test_bytes_that_are_no_http_are_told_once(stage: Stage) -> None:
+    """Thousands of TLS greetings to the port, and the like, are a few lines without a traceback."""
+    program = stage.start()
+    host, port = program.address.split(":")
+    for _ in range(300):
+        for sent in (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"GET / HTTP/9\r\n\r\n"):
+            with socket.create_connection((host, int(port))) as connection:
+                connection.sendall(sent)
+                assert b"400" in connection.recv(100)
+
+    assert program.terminate(30) == 0
+    said = program.said()
+    assert "Traceback" not in said
+    assert len(said.splitlines()) < 30
+    assert '"suppressed": ' in said

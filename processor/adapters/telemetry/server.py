@@ -1,5 +1,6 @@
 """The worker's small HTTP server: a page for people, metrics, and the two questions that Kubernetes asks."""
 
+import asyncio
 import errno
 import socket
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from processor.adapters.telemetry.connections import GuardedServer, Respond, connection_limit
 from processor.adapters.telemetry.headline import RUNBOOK, halts_in_words
 from processor.adapters.telemetry.metrics import exposition
 from processor.adapters.telemetry.page import HEADERS, RUNBOOK_PAGE
@@ -51,13 +53,15 @@ class TelemetryServer:
         self._page = page
         self._clock = clock
         self._fail_on_halt = fail_on_halt
-        application = web.Application()
-        application.router.add_get("/", self._index)
-        application.router.add_get(RUNBOOK, self._show_runbook)
-        application.router.add_get("/metrics", self._metrics)
-        application.router.add_get("/livez", self._livez)
-        application.router.add_get("/readyz", self._readyz)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self._pages: Mapping[str, Respond] = {
+            "/": self._index,
+            RUNBOOK: self._show_runbook,
+            "/metrics": self._metrics,
+            "/livez": self._livez,
+            "/readyz": self._readyz,
+        }
+        self._runner: web.ServerRunner
+        self._watching: asyncio.Task[None]
 
     @property
     def port(self) -> int:
@@ -67,17 +71,23 @@ class TelemetryServer:
 
     async def __aenter__(self) -> Self:
         """Listen; raise `ConfigurationError` where that is not possible."""
+        limit = connection_limit()
+        server = GuardedServer(self._answer, limit)
+        self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, *self._listen).start()
+            # asyncio accepts as many at once as may wait, before it tells of any.
+            await web.TCPSite(self._runner, *self._listen, backlog=limit).start()
         except OSError as error:
             await self._runner.cleanup()
             raise ConfigurationError([self._problem(error)]) from None
+        self._watching = asyncio.create_task(server.watch())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._watching.cancel()
         await self._runner.cleanup()
 
     def _problem(self, error: OSError) -> str:
@@ -89,19 +99,26 @@ class TelemetryServer:
         detail = error.strerror if isinstance(error, socket.gaierror) else str(error)
         return f"PROCESSOR_HTTP__HOST: cannot listen on {host}: {detail}; for example: 0.0.0.0"
 
-    async def _index(self, _request: web.Request) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if (page := self._pages.get(request.path)) is None:
+            raise web.HTTPNotFound
+        if request.method not in ("GET", "HEAD"):
+            raise web.HTTPMethodNotAllowed(request.method, ("GET", "HEAD"))
+        return await page(request)
+
+    async def _index(self, _request: web.BaseRequest) -> web.Response:
         return web.Response(text=self._page(), content_type="text/html", headers=HEADERS)
 
-    async def _show_runbook(self, _request: web.Request) -> web.Response:
+    async def _show_runbook(self, _request: web.BaseRequest) -> web.Response:
         return web.Response(text=RUNBOOK_PAGE, content_type="text/html", headers=HEADERS)
 
-    async def _metrics(self, request: web.Request) -> web.Response:
+    async def _metrics(self, request: web.BaseRequest) -> web.Response:
         body, content_type = exposition(self._registry, request.headers.get("Accept", ""))
         response = web.Response(body=body, headers={"Content-Type": content_type})
         response.enable_compression()
         return response
 
-    async def _livez(self, _request: web.Request) -> web.Response:
+    async def _livez(self, _request: web.BaseRequest) -> web.Response:
         """A worker is alive while it polls Kafka: neither a broker nor FullStory that is away ends a pod."""
         age = max(self._clock.monotonic() - self._state_of().polled_at, 0.0)
         is_alive = age <= POLL_LIMIT_S
@@ -112,7 +129,7 @@ class TelemetryServer:
         }
         return _json(body, 200 if is_alive else 503)
 
-    async def _readyz(self, _request: web.Request) -> web.Response:
+    async def _readyz(self, _request: web.BaseRequest) -> web.Response:
         """A worker is ready once it has joined the group, which may have no partition for it."""
         state = self._state_of()
         if state.is_draining:
