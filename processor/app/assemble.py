@@ -8,6 +8,7 @@ from random import Random
 from typing import final
 
 from processor import __version__
+from processor.app.parts import kafka_settings
 from processor.engine.dead_letter_ratio import DeadLetterRatio
 from processor.engine.job_polling import STUCK_AFTER_S
 from processor.engine.limits import Limits, LimitSettings
@@ -36,8 +37,13 @@ DRAIN_S = 5.0
 LEAVING_S = 5.0
 """Of the grace time, what is kept for the last commit and for leaving the group."""
 
-SESSION_TIMEOUT_MS = 45_000
-"""librdkafka's default, and a broker's for groups that it assigns itself (KIP-848)."""
+CLOSING_S = 3.0
+"""Of the grace time, what is kept for what comes after: the port, dead letters on their way, the log's last lines."""
+
+
+def stop_s(grace_s: float) -> float:
+    """Return how long the source may take to stop."""
+    return max(grace_s - CLOSING_S, LEAVING_S)
 
 
 @final
@@ -90,7 +96,6 @@ def assemble(ports: Ports, settings: RuntimeSettings, observe: Observer) -> Work
 def runtime_settings(settings: Settings) -> RuntimeSettings:
     """Return what the parts of the worker take of what the operator set."""
     batch, delivery, kafka = settings.batch, settings.delivery, settings.kafka
-    session_ms = kafka.client_properties().get("session.timeout.ms", SESSION_TIMEOUT_MS)
     rules, grace_s = settings.mapping.rules(), settings.shutdown.grace_s
     return RuntimeSettings(
         worker=WorkerSettings(
@@ -100,7 +105,7 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
         ),
         partition=PartitionSettings(
             limits=BatchLimits(batch.max_records, batch.max_bytes, batch.linger_s),
-            lease_s=float(session_ms) / 1_000 / 2,
+            lease_s=kafka_settings(settings).session_s / 2,
             on_gap=kafka.on_gap,
             unattributed=delivery.unattributed,
         ),

@@ -1,5 +1,7 @@
 """Secrets that change while the worker runs: their files are read again and again.
 
+They are read on another thread: a file system may not answer, and the event loop waits for nobody.
+
 A new key of FullStory's is tried before it is used, and so is what Kafka's client takes only when it begins. A login is
 not: it is used from the next connection on, and the broker refuses the old one when it wants to.
 """
@@ -77,7 +79,7 @@ class KeyFile:
     async def look(self) -> None:
         """Put a new key to use, if there is one that works."""
         try:
-            text = read_key(self._path)
+            text = await asyncio.to_thread(read_key, self._path)
             if text == self._seen:
                 return
             key = ApiKey(text)
@@ -138,9 +140,7 @@ class ClientProperties:
     async def look(self) -> None:
         """Put what changed to use."""
         try:
-            # A property that is gone from the file, or a file that is gone, is about to be swapped: it did not change.
-            found = {**self._current, **({} if self._path is None else self._read(self._path))}
-            contents = {**self._contents, **_contents(found)}
+            found, contents = await asyncio.to_thread(self._read_files)
             changed = {
                 name
                 for name, value in found.items()
@@ -158,8 +158,16 @@ class ClientProperties:
         self._current, self._contents = found, contents
         self._log.info("new properties are used", client=self._client, names=sorted(changed))
 
+    def _read_files(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Return the properties and the contents of the files that they name.
 
-def _contents(properties: Mapping[str, Any]) -> Mapping[str, bytes]:
+        A property that is gone from the file, or a file that is gone, is about to be swapped: it did not change.
+        """
+        found = {**self._current, **({} if self._path is None else self._read(self._path))}
+        return found, {**self._contents, **_contents(found)}
+
+
+def _contents(properties: Mapping[str, Any]) -> dict[str, bytes]:
     """Return what the files hold that the properties name; one that cannot be read is about to be swapped."""
     contents = {}
     for name, value in properties.items():

@@ -25,9 +25,11 @@ from processor.adapters.clock import SystemClock
 from processor.adapters.fullstory import ApiKey, FullStory
 from processor.adapters.kafka.dead_letters import KafkaDeadLetters
 from processor.adapters.kafka.source import KafkaSource
+from processor.adapters.loop_watch import AskingLoopWatch
 from processor.adapters.telemetry.connections import raise_open_files
 from processor.adapters.telemetry.metrics import Facts
-from processor.app.assemble import DRAIN_S, Ports, assemble, runtime_settings
+from processor.app.assemble import CLOSING_S, DRAIN_S, Ports, assemble, runtime_settings, stop_s
+from processor.app.ending import LoopReport, end_in_time
 from processor.app.identity import Identity
 from processor.app.parts import kafka_settings, registry_of, schemas_of
 from processor.app.renew import KeyFile, Renewal, kafka_properties, keep_renewed, registry_properties
@@ -52,6 +54,7 @@ async def run_until(
     Raises `SourceError` when Kafka's client cannot go on, `ConfigurationError` for what only shows when it is used.
     """
     open_files = raise_open_files()
+    ending = asyncio.create_task(end_in_time(stop, stop_s(settings.shutdown.grace_s) + CLOSING_S, log))
     while True:
         async with open_process(settings, log, reload) as process:
             log.info(
@@ -70,6 +73,7 @@ async def run_until(
             break
         log.info("begins anew")
         settings = process.successor
+    ending.cancel()
     if halts:
         log.warning("stopped while halted", halts={reason.value: each.cause for reason, each in halts.items()})
     else:
@@ -145,7 +149,9 @@ async def open_process(
         registry = await stack.enter_async_context(registry_of(settings.schema_registry))
         schemas = schemas_of(settings.schema_registry, registry, observe)
         kafka = kafka_settings(settings)
-        source = KafkaSource(kafka, DRAIN_S)
+        source = KafkaSource(
+            kafka, DRAIN_S, stop_s(settings.shutdown.grace_s), AskingLoopWatch(kafka.session_s, LoopReport(log))
+        )
         dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
 
         # The worker behind them.

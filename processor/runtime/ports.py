@@ -37,6 +37,18 @@ class Fetched:
     bytes: int
 
 
+class LoopWatch(Protocol):
+    """Whether the event loop answers; for the source's thread."""
+
+    def look(self) -> bool:
+        """Say whether it is lost; to be called all the time."""
+        ...
+
+    def end(self) -> None:
+        """End the process, whatever the loop does."""
+        ...
+
+
 class ClientFigures(NamedTuple):
     """What Kafka's client says of itself, every few seconds."""
 

@@ -141,7 +141,8 @@ class ShutdownSection(Section):
         float,
         Field(ge=0, le=3_600, allow_inf_nan=False),
         About(
-            "Seconds from SIGTERM until the process abandons what is still in flight. Keep it below the pod's "
+            "Seconds from SIGTERM until the process has ended, whatever it waits for; what is still in flight then is "
+            "carried on by the next owner. Below 8 it acts like 8. Keep it below the pod's "
             "`terminationGracePeriodSeconds`.",
             "Kubernetes kills a pod after 30 s. 5 s are left for leaving the consumer group.",
             "55",

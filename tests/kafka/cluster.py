@@ -211,6 +211,16 @@ class KafkaCluster(Cluster):
             self._process = None
         atexit.unregister(self.kill)
 
+    def suspend(self) -> None:
+        """Stop the broker where it is: it accepts connections and requests, and answers nothing."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let a suspended broker go on."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def restart(self) -> None:
         """Stop the broker if it runs, and start it on the same port with the same data."""
         self.stop()

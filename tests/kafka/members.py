@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.source import KafkaSource
+from processor.adapters.loop_watch import AskingLoopWatch, LoopAlarm
 from processor.engine.commits import CommitFault
 from processor.engine.partition.owner import Assignment
 from processor.model.reasons import HaltReason
@@ -252,11 +253,14 @@ async def member(
     *,
     others: Sequence[str] = (),
     resumes: bool = True,
+    alarm: LoopAlarm | None = None,
 ) -> AsyncIterator[Member]:
     """Run a member until the end of the `async with`; it resumes whatever is assigned, unless told otherwise."""
     joined = Member()
     own = {**PROPERTIES[protocol], **(properties or {})}
-    joined.source = KafkaSource(settings_of(kafka, names, own, others, start=start), DRAIN_S)
+    settings = settings_of(kafka, names, own, others, start=start)
+    watch = None if alarm is None else AskingLoopWatch(settings.session_s, alarm)
+    joined.source = KafkaSource(settings, DRAIN_S, watch=watch)
     if resumes:
         joined.resume = joined.source.resume
     joined.source.start(joined)

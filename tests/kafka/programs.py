@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, final
@@ -177,6 +179,54 @@ class WorkerProgram:
         """End it with SIGTERM; return its exit code."""
         self.process.terminate()
         return self.process.wait(deadline_s)
+
+
+@final
+class UnreadPipe:
+    """A named pipe that is full, until somebody reads it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        os.mkfifo(path)
+        self._reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        writing = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"." * 4_095 + b"\n")
+        os.close(writing)
+        self._text = bytearray()
+
+    def read(self) -> None:
+        """Read from now on, on a thread, until its writers have ended."""
+        os.set_blocking(self._reading, True)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def lines(self) -> list[str]:
+        """Return what has been read by now."""
+        return [line for line in self._text.decode().splitlines() if not line.startswith(".")]
+
+    def _read(self) -> None:
+        while part := os.read(self._reading, 65_536):
+            self._text += part
+
+
+HALF = b"GET /metrics HTTP/1.1\r\nHost: here\r\n"
+
+
+@contextmanager
+def half_open(program: WorkerProgram, count: int) -> Iterator[None]:
+    """Hold so many connections to a worker's port, each with half a request."""
+    host, port = program.address.split(":")
+    with ExitStack() as stack:
+        for _ in range(count):
+            connection = stack.enter_context(socket.create_connection((host, int(port)), ANSWER_S))
+            connection.sendall(HALF)
+        yield
+
+
+def with_few_files(files: int) -> list[str]:
+    """Return the program with so many descriptors at most, of which it has half until it asks for more."""
+    return ["sh", "-c", f'ulimit -Sn {files // 2}; ulimit -Hn {files}; exec "$0" "$@"', *PROGRAM]
 
 
 def is_conserved(metrics: dict[str, float]) -> bool:

@@ -1,17 +1,18 @@
-"""Those who read the log, and those who reach the port, cannot bring a worker to a standstill."""
+"""Who reads the log, who reaches the port, and a file that does not answer: none brings a worker to a standstill."""
 
+import json
 import os
+import signal
 import socket
-import threading
+import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
-from tests.kafka.programs import PROGRAM, ask, sandbox, wait_until
+from tests.kafka.programs import UnreadPipe, ask, half_open, sandbox, wait_until, with_few_files
 from tests.operation.faults import Stage
 
 
@@ -25,34 +26,6 @@ def stage(kafka: Cluster, names: Names, tmp_path: Path) -> Iterator[Stage]:
             yield stage
         finally:
             stage.close()
-
-
-class UnreadPipe:
-    """A named pipe that is full, until somebody reads it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        os.mkfifo(path)
-        self._reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        writing = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        with suppress(BlockingIOError):
-            while True:
-                os.write(writing, b"." * 4_095 + b"\n")
-        os.close(writing)
-        self._text = bytearray()
-
-    def read(self) -> None:
-        """Read to the end, on a thread."""
-        os.set_blocking(self._reading, True)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def lines(self) -> list[str]:
-        """Return what has been read by now."""
-        return [line for line in self._text.decode().splitlines() if not line.startswith(".")]
-
-    def _read(self) -> None:
-        while part := os.read(self._reading, 65_536):
-            self._text += part
 
 
 @pytest.mark.kafka
@@ -85,29 +58,21 @@ def test_a_log_that_is_read_late_is_whole(stage: Stage) -> None:
     assert places[-1] == len(pipe.lines()) - 1
 
 
-HALF = b"GET /metrics HTTP/1.1\r\nHost: here\r\n"
 FILES = 256
 """Fewer descriptors than half-open requests, and as many as librdkafka, FullStory's connections and the port need."""
-
-
-LIMITED = ["sh", "-c", f'ulimit -Sn {FILES // 2}; ulimit -Hn {FILES}; exec "$0" "$@"', *PROGRAM]
 
 
 @pytest.mark.kafka
 def test_a_port_full_of_half_requests_stops_nothing(stage: Stage) -> None:
     """Half-open requests beyond all descriptors cost neither deliveries nor probes, and few lines of the log."""
-    program = stage.start(program=LIMITED)
-    host, port = program.address.split(":")
+    program = stage.start(program=with_few_files(FILES))
     stage.produce()
     wait_until(lambda: stage.server.effects() == 1, "all is well at first")
 
-    with ExitStack() as stack:
-        for number in range(2 * FILES):
-            connection = stack.enter_context(socket.create_connection((host, int(port))))
-            connection.sendall(HALF)
-            if number % 50 == 0:
-                stage.produce()
-        wait_until(lambda: stage.server.effects() == 1 + 2 * FILES // 50 + 1, "delivery goes on")
+    with half_open(program, 2 * FILES):
+        for _ in range(10):
+            stage.produce()
+        wait_until(lambda: stage.server.effects() == 11, "delivery goes on")
         assert b"alive" in ask(f"http://{program.address}/livez")
         assert program.metrics()["process_open_fds"] < FILES
 
@@ -134,3 +99,48 @@ def test_bytes_that_are_no_http_are_told_once(stage: Stage) -> None:
     assert "Traceback" not in said
     assert len(said.splitlines()) < 30
     assert '"suppressed": ' in said
+
+
+STOPPABLE = """
+import runpy, signal, threading
+signal.signal(signal.SIGUSR1, lambda *_: threading.Event().wait())
+runpy.run_module("processor", run_name="__main__", alter_sys=True)
+"""
+"""A worker whose loop stands still from a signal on."""
+
+
+@pytest.mark.kafka
+def test_a_loop_that_stands_still_hands_its_partitions_over(stage: Stage) -> None:
+    """The process says where its loop stands, leaves the group and ends; another one delivers."""
+    session = '{"session.timeout.ms": 6000}'
+    log = stage.folder / "stuck"
+    stuck = stage.start(log=log, program=[sys.executable, "-c", STOPPABLE], KAFKA__PROPERTIES=session)
+    stuck.process.send_signal(signal.SIGUSR1)
+    stage.produce()
+
+    assert stuck.process.wait(60) == 1
+    silent, end = (json.loads(line) for line in stuck.said().splitlines()[-2:])
+    assert silent["event"] == "the event loop does not answer"
+    assert any("<lambda>" in place for place in silent["where"])
+    assert (end["event"], end["error"]) == ("the worker cannot go on", "the event loop has not answered for 6 s")
+
+    stage.start(KAFKA__PROPERTIES=session)
+    wait_until(lambda: stage.server.effects() == 1, "the other one delivers")
+
+
+@pytest.mark.kafka
+def test_a_file_that_does_not_answer_stops_nothing(stage: Stage) -> None:
+    """A file of secrets whose reading never ends holds back its renewal, and neither delivery nor the end."""
+    secret = stage.folder / "key"
+    secret.write_text("na1.architect", encoding="utf-8")
+    program = stage.start(FULLSTORY__API_KEY="", FULLSTORY__API_KEY_FILE=secret, SHUTDOWN__GRACE_S=10)
+    pipe = stage.folder / "pipe"
+    os.mkfifo(pipe)
+    pipe.replace(secret)
+
+    writing = os.open(secret, os.O_WRONLY)  # returns when the worker has begun to read
+    stage.produce()
+    wait_until(lambda: stage.server.effects() > 0, "the record is delivered")
+    assert b"alive" in ask(f"http://{program.address}/livez")
+    program.terminate(30)
+    os.close(writing)

@@ -15,6 +15,10 @@ LIBRDKAFKA_LOG = logging.getLogger("librdkafka")
 """Given to every client, or librdkafka writes to standard error by itself."""
 
 
+SESSION_TIMEOUT_MS = 45_000
+"""librdkafka's default, and a broker's for groups that it assigns itself (KIP-848)."""
+
+
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
     """Where Kafka is and how it is used; `properties` are the user's, for SASL, TLS and the like."""
@@ -36,6 +40,11 @@ class KafkaSettings:
     def is_classic(self) -> bool:
         """Whether the members join and assign by themselves; else the broker assigns (KIP-848)."""
         return str(self.properties.get("group.protocol", "classic")).lower() != "consumer"
+
+    @property
+    def session_s(self) -> float:
+        """After how long a silent member loses its partitions."""
+        return float(self.properties.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1_000
 
     @property
     def is_incremental(self) -> bool:

@@ -20,7 +20,7 @@ SERVE_S = 0.1
 ON_THEIR_WAY_BYTES = 16 * 1024 * 1024
 """Of letters without an answer; a larger one goes when it is alone."""
 
-FLUSH_S = 5.0
+FLUSH_S = 1.0
 """For letters on their way when the process ends; what is not acknowledged then is read and written again."""
 
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})

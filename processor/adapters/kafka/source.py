@@ -39,7 +39,7 @@ from processor.engine.partition.owner import Assignment
 from processor.model.errors import SourceError
 from processor.model.reasons import HaltReason
 from processor.model.records import Commit, Record, TopicPartition, held_bytes
-from processor.runtime.ports import ClientFigures, Fetched, SourceFault, SourceListener
+from processor.runtime.ports import ClientFigures, Fetched, LoopWatch, SourceFault, SourceListener
 
 CONSUME_RECORDS = 1_000
 CONSUME_WAIT_S = 0.02
@@ -74,17 +74,30 @@ JOIN_PATIENCE_S = 6.0
 UNSUBSCRIBE_S = 5.0
 """Leaving the group takes a round trip, beyond what is in flight."""
 
-CLOSE_DEADLINE_S = 10.0
-"""For what librdkafka closes; without a broker it is given up."""
+STOP_S = 25.0
+"""For all of that together, where nothing else is said: without a broker the rest is given up."""
+
+GIVE_UP_S = 15.0
+"""For leaving the group when the loop does not answer; then the process ends all the same."""
 
 
 @final
 class KafkaSource:
-    """Records of the subscribed topics; `drain_s` is how long `SourceListener.revoking` may take."""
+    """Records of the subscribed topics.
 
-    def __init__(self, settings: KafkaSettings, drain_s: float) -> None:
+    `drain_s` is how long `SourceListener.revoking` may take, `stop_s` how long `stop` may, all in all. Where
+    `watch` says that the loop is lost, the member leaves its group, which would wait for it as long as librdkafka sends
+    heartbeats, and lets the watch end the process.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, drain_s: float, stop_s: float = STOP_S, watch: LoopWatch | None = None
+    ) -> None:
         self._settings = settings
         self._revoke_deadline_s = drain_s + REVOKE_MARGIN_S
+        self._stop_s = stop_s
+        self._watch = watch
+        self._is_loop_lost = False
         self._commands: deque[Callable[[Consumer], None]] = deque()
         self._stopping = threading.Event()
         self._caught_up = threading.Event()
@@ -166,8 +179,7 @@ class KafkaSource:
         """Leave the group; returns when the thread has ended, or when that takes too long."""
         self._stopping.set()
         if self._ended is not None:
-            leave_s = JOIN_PATIENCE_S + UNSUBSCRIBE_S + CLOSE_DEADLINE_S
-            await asyncio.wait({self._ended}, timeout=self._revoke_deadline_s + leave_s)
+            await asyncio.wait({self._ended}, timeout=self._stop_s)
 
     def _take_over(self, chunk: Sequence[Fetched], size: int) -> None:
         self._listener.fetched(chunk)
@@ -187,6 +199,8 @@ class KafkaSource:
             self._tell(self._listener.failed, _as_source_error(error))
         finally:
             self._tell(self._end)
+            if self._watch is not None and self._is_loop_lost:
+                self._watch.end()
 
     def _end(self) -> None:
         if self._ended is not None and not self._ended.done():
@@ -194,7 +208,7 @@ class KafkaSource:
 
     def _consume(self, consumer: Consumer) -> None:
         self._subscribe(consumer)
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and not self._has_lost_the_loop():
             self._polled_at = time.monotonic()
             self._carry_out_commands(consumer)
             self._commits.give_up_late()
@@ -218,6 +232,19 @@ class KafkaSource:
         """
         allowed = tuple(each for each in self._settings.topics if each not in self._offsets.denied)
         return self._settings.topics if self._settings.is_classic or not allowed else allowed
+
+    def _has_lost_the_loop(self) -> bool:
+        """Whether to leave the group without the loop, commit nothing, and end the process.
+
+        What is in flight is as if the process had been killed: the next owner carries it on. Should the loop wake up
+        meanwhile, its leases have ended, and its commits are of ended epochs.
+        """
+        if self._watch is not None and self._watch.look():
+            self._is_loop_lost = True
+            late = threading.Timer(GIVE_UP_S, self._watch.end)  # a broker may stand still, too
+            late.daemon = True
+            late.start()
+        return self._is_loop_lost
 
     def _leave(self, consumer: Consumer) -> None:
         """Leave the group, where `close` alone would leave a ghost for whom all others wait until its session ends.
@@ -431,7 +458,7 @@ class KafkaSource:
 
     def _finish(self, going: list[TopicPartition]) -> dict[TopicPartition, Commit]:
         """Let the loop finish what is in flight of these partitions; return what to commit of them."""
-        if not going or self._loop.is_closed():
+        if not going or self._is_loop_lost or self._loop.is_closed():
             return {}
         finishing = asyncio.run_coroutine_threadsafe(self._listener.revoking(going), self._loop)
         try:
