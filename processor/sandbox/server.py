@@ -19,6 +19,9 @@ from processor.sandbox.world import World
 
 SHUTDOWN_S = 0.5  # for answers under way when the sandbox stops
 
+KEEP_ALIVE_S = 60.0
+"""A connection without a whole request for so long is closed; clients keep theirs for shorter."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -34,7 +37,11 @@ class Sandbox:
         self._clock = clock or SystemWallClock()
         self._world = World(self.options, self._clock)
         self._runner = web.AppRunner(
-            self._application(), access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_S
+            self._application(),
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=KEEP_ALIVE_S,
+            shutdown_timeout=SHUTDOWN_S,
         )
 
     @property

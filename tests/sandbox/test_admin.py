@@ -1,11 +1,13 @@
 """The sandbox's own endpoints: docs/fullstory-api.md#its-own-endpoints."""
 
+import asyncio
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
 
-from processor.sandbox import Faults, Sandbox
+from processor.sandbox import Faults, Sandbox, server
 from tests.sandbox.stage import EVENT, JOB_S, STANDARD, USER, Api, Json, on_sandbox
 
 
@@ -162,3 +164,20 @@ async def test_two_sandboxes_share_nothing(api: Api) -> None:
         await api.post("/events", EVENT)
         assert other.url != api.sandbox.url
         assert other.truth.effects == []
+
+
+def test_a_request_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection with half a request is closed in time."""
+    monkeypatch.setattr(server, "KEEP_ALIVE_S", 0.05)
+
+    async def wait() -> bytes:
+        async with Sandbox() as sandbox:
+            url = urlsplit(sandbox.url)
+            reader, writer = await asyncio.open_connection(url.hostname, url.port)
+            writer.write(b"GET /me HTTP/1.1\r\nHost: here\r\n")
+            try:
+                return await reader.read()
+            finally:
+                writer.close()
+
+    assert asyncio.run(wait()) == b""
