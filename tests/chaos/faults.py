@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from tests.chaos.scene import CHAOS, SESSION_S, Scene, Script, until
+from tests.chaos.scene import CHAOS, FILES, SESSION_S, Scene, Script, until
+from tests.kafka.programs import half_open
 
 KILLS_PER_BLOCK = 25
 """Among so many kills every other fault comes once."""
@@ -181,6 +182,39 @@ def _spoil(scene: Scene, chance: random.Random, what: str) -> str:
     return how
 
 
+def _leave_log_unread(scene: Scene, chance: random.Random) -> str:
+    """Nobody reads what a worker says, from its start on; then somebody does."""
+    scene.wait_until_assigned()
+    (slot,) = _busy(scene, chance, 1)
+    scene.terminate(slot)
+    pipe = scene.start_unread(slot)
+    scene.wait_until_assigned()
+    _go_on_for_a_while(scene, chance, slot)
+    pipe.read()
+    until(lambda: bool(pipe.lines()), "the log goes on")
+    return ""
+
+
+def _half_open(scene: Scene, chance: random.Random) -> str:
+    """A worker's port is sent more half requests than the worker has descriptors."""
+    scene.wait_until_assigned()
+    (slot,) = _busy(scene, chance, 1)
+    with half_open(scene.workers[slot], 2 * FILES):
+        _go_on_for_a_while(scene, chance, slot)
+    return ""
+
+
+def _go_on_for_a_while(scene: Scene, chance: random.Random, slot: int) -> None:
+    """See that a worker keeps delivering, and answers."""
+    time.sleep(chance.uniform(*SPELL_S))
+    before = _delivered(scene, slot)
+    until(lambda: _delivered(scene, slot) > before, f"the worker in slot {slot} goes on")
+
+
+def _delivered(scene: Scene, slot: int) -> float:
+    return scene.look(slot).get("records_delivered_total", 0)
+
+
 def _restart_broker(scene: Scene, chance: random.Random) -> str:
     is_killed = chance.random() < 1 / 2
     if is_killed:
@@ -231,6 +265,8 @@ BLOWS: Mapping[str, Callable[[Scene, random.Random], str]] = {
     "cut-off": _cut_off,
     "spoil-kafka": _spoil_kafka,
     "spoil-fullstory": _spoil_fullstory,
+    "unread-log": _leave_log_unread,
+    "half-open": _half_open,
     "broker": _restart_broker,
     "rolling": _roll,
     "scale": _scale,

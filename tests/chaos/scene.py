@@ -17,17 +17,21 @@ from tests.kafka.conftest import Names
 from tests.kafka.programs import (
     ROOT,
     SandboxProgram,
+    UnreadPipe,
     WorkerProgram,
     environment_of,
     is_conserved,
     sandbox,
     wait_until,
+    with_few_files,
 )
 
 CHAOS = "chaos"
 SESSION_S = 6
 """The group notices a killed member soon."""
 GRACE_S = 20
+FILES = 256
+"""So many descriptors has a worker at most: fewer than it is sent half-open requests."""
 DEADLINE_S = 90.0
 """For everything that a fault delays: longer than an attempt of a request, and than any back-off."""
 LOOK_S = 0.2
@@ -116,9 +120,21 @@ class Scene:
     def start(self, *slots: int) -> None:
         """Start a worker in each of these slots."""
         for slot in slots:
-            log = self._folder / f"worker-{slot}-{len(self.counts)}.log"
-            self.workers[slot] = program = WorkerProgram(self._environments[slot], log, self.script.root)
-            self.counts[program] = {}
+            self._start(slot, self._new_log(slot))
+
+    def start_unread(self, slot: int) -> UnreadPipe:
+        """Start a worker whose log is a pipe that is full and that nobody reads."""
+        pipe = UnreadPipe(self._new_log(slot))
+        self._start(slot, pipe.path)
+        return pipe
+
+    def _new_log(self, slot: int) -> Path:
+        return self._folder / f"worker-{slot}-{len(self.counts)}.log"
+
+    def _start(self, slot: int, log: Path) -> None:
+        program = WorkerProgram(self._environments[slot], log, self.script.root, with_few_files(FILES))
+        self.workers[slot] = program
+        self.counts[program] = {}
 
     def kill(self, *slots: int) -> None:
         """End these workers with SIGKILL, all at once."""
