@@ -83,6 +83,18 @@ def test_a_pipe_that_nobody_reads_keeps_nobody_waiting(pipe: Pipe) -> None:
     assert (outlet.lost, outlet.ever_lost) == (0, 110)
 
 
+def test_a_pipe_that_others_made_non_blocking_loses_nothing(pipe: Pipe) -> None:
+    """A full pipe is waited for on the thread, although a write to it returns at once."""
+    pipe.fill()
+    os.set_blocking(pipe.writing, False)
+    outlet = Outlet(pipe.writing)
+    for number in range(10_000):
+        outlet.write(f"line {number}\n")
+
+    assert pipe.lines(10_000) == [f"line {number}" for number in range(10_000)]
+    assert outlet.ever_lost == 0
+
+
 def test_what_a_disk_does_not_take_is_told_of_later(monkeypatch: pytest.MonkeyPatch, pipe: Pipe) -> None:
     """Lines for a full disk are lost with its reason, and told of before the next line that it takes."""
     real, is_full = os.write, threading.Event()

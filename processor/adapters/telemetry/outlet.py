@@ -2,6 +2,7 @@
 
 import io
 import os
+import select
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -125,7 +126,12 @@ class Outlet(io.TextIOBase):
     def _write(self, data: bytes) -> None:
         left = memoryview(data)
         while left:
-            left = left[os.write(self._descriptor, left) :]
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except BlockingIOError:  # another program that has the same pipe has made it so
+                room = select.poll()
+                room.register(self._descriptor, select.POLLOUT)
+                room.poll()
 
 
 @contextmanager
