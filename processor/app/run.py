@@ -38,6 +38,7 @@ from processor.engine.notices import Observer, fan_out
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import HaltReason
 from processor.runtime.account import identify_account
+from processor.runtime.ports import LoopWatch
 from processor.runtime.state import ActiveHalt
 from processor.runtime.worker import Worker
 from processor.settings import Settings
@@ -56,7 +57,8 @@ async def run_until(
     open_files = raise_open_files()
     ending = asyncio.create_task(end_in_time(stop, stop_s(settings.shutdown.grace_s) + CLOSING_S, log))
     while True:
-        async with open_process(settings, log, reload) as process:
+        watch = AskingLoopWatch(kafka_settings(settings).session_s, LoopReport(log))
+        async with open_process(settings, log, reload, watch=watch) as process:
             log.info(
                 "started",
                 version=__version__,
@@ -130,9 +132,11 @@ async def open_process(
     log: FilteringBoundLogger,
     reload: Callable[[], Settings],
     *observers: Observer,
+    watch: LoopWatch | None = None,
 ) -> AsyncIterator[Process]:
     """Put a process together, with what it needs open until the end of the `async with`.
 
+    With a `watch` the process ends where its loop is lost. A demo has none: whoever stops its terminal stops its loop.
     Raises `ConfigurationError` for what only shows when it is used. `reload` returns the settings as they are now; it
     raises that error for settings with which no other worker could begin.
     """
@@ -149,9 +153,7 @@ async def open_process(
         registry = await stack.enter_async_context(registry_of(settings.schema_registry))
         schemas = schemas_of(settings.schema_registry, registry, observe)
         kafka = kafka_settings(settings)
-        source = KafkaSource(
-            kafka, DRAIN_S, stop_s(settings.shutdown.grace_s), AskingLoopWatch(kafka.session_s, LoopReport(log))
-        )
+        source = KafkaSource(kafka, DRAIN_S, stop_s(settings.shutdown.grace_s), watch)
         dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
 
         # The worker behind them.
