@@ -16,9 +16,9 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from processor.adapters.telemetry.headline import named
-from processor.engine.halts import SHOWN_FAULTS
 from processor.adapters.telemetry.outlet import Outlet
 from processor.adapters.telemetry.repeats import QUIET_S, Repeats
+from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import (
     Answered,
     Built,
