@@ -36,9 +36,9 @@ from processor.events.framing import (
 )
 from processor.events.json_text import INVALID, parse_json
 from processor.events.timestamps import iso
-from processor.model.outcomes import Event, Filtered, Rejected
-from processor.model.reasons import DeadLetterReason, FilterReason
-from processor.model.records import Record
+from processor.model.outcomes import Event, Filtered, Note, Rejected, unnoted
+from processor.model.reasons import DeadLetterReason, FilterReason, PropertyRule
+from processor.model.records import UNREADABLE, Headers, Record, unreadable_parts
 
 MAPPED_FIELDS = frozenset(
     {
@@ -63,18 +63,17 @@ class Reader(Protocol):
         ...
 
 
-def decode(record: Record, readers: Mapping[SchemaId, Reader]) -> Event | Filtered | Rejected:
+def decode(record: Record, readers: Mapping[SchemaId, Reader], note: Note = unnoted) -> Event | Filtered | Rejected:
     """Decode one record by the schema it names; `readers` holds every id that exists."""
-    value = record.value
+    value, headers = record.value, record.headers
+    if headers and headers[0][0] == UNREADABLE:
+        return _decode_readable(record, headers, readers, note)
     if value is None:
         return Filtered(FilterReason.TOMBSTONE)
     if not value:
         return _malformed("the value is empty")
-    if record.headers and (header := header_of(record.headers)) is not None:
-        named = id_in_header(header)
-        if named is None:
-            return _malformed(f"the header {SCHEMA_HEADER} holds neither a schema's id nor a guid")
-        return _read(value, named, 0, readers)
+    if headers and (header := header_of(headers)) is not None:
+        return _decode_by_header(value, header, readers)
     first = value[0]
     if first == MAGIC:
         if len(value) < PREFIX_BYTES:
@@ -90,6 +89,28 @@ def decode(record: Record, readers: Mapping[SchemaId, Reader]) -> Event | Filter
             return _malformed("the value ends within the prefix of Avro's single-object encoding")
         return _read(value, named, SINGLE_OBJECT_BYTES, readers)
     return _malformed(f"the first byte is {first:#04x}: neither a framing that names a schema nor JSON")
+
+
+def _decode_readable(
+    record: Record, headers: Headers, readers: Mapping[SchemaId, Reader], note: Note
+) -> Event | Filtered | Rejected:
+    """Decode what Kafka's client could read of a record: without a value there is nothing, the rest may be absent."""
+    parts = unreadable_parts(record)
+    for part in parts:
+        note(PropertyRule.UNREADABLE, part)
+    if "value" in parts:
+        return _malformed("Kafka's client cannot read the value")
+    decoded = decode(record._replace(headers=headers[1:]), readers, note)
+    if isinstance(decoded, Rejected) and "headers" in parts:
+        return decoded._replace(detail=f"{decoded.detail}; its headers cannot be read, which may name a schema")
+    return decoded
+
+
+def _decode_by_header(value: bytes, header: bytes, readers: Mapping[SchemaId, Reader]) -> Event | Rejected:
+    named = id_in_header(header)
+    if named is None:
+        return _malformed(f"the header {SCHEMA_HEADER} holds neither a schema's id nor a guid")
+    return _read(value, named, 0, readers)
 
 
 def _read(value: bytes, named: SchemaId, start: int, readers: Mapping[SchemaId, Reader]) -> Event | Rejected:

@@ -190,7 +190,7 @@ class PayloadBuilder:
 
     def _add(self, record: Record) -> bool:
         """Take a record; False, and nothing changed, when it belongs to the next batch."""
-        decoded = decode(record, self._readers)
+        decoded = decode(record, self._readers, self._note)
         outcome: Outcome
         outcome = self._mapping.map(decoded, record.timestamp_ms, self._note) if isinstance(decoded, dict) else decoded
         if isinstance(outcome, Mapped):

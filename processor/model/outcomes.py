@@ -36,12 +36,17 @@ class Mapped(NamedTuple):
 
 
 Note = Callable[[PropertyRule, str], None]
-"""Told of each rule that mapping applies, in the order of application, and where: once for each place.
+"""Told of each rule that decoding and mapping apply, in the order of application, and where: once for each place.
 
 The place is a dotted path from where the rule works: a trait or property by its path within `traits` or `properties`
 (as sent; as given for what the settings deny, hash or cut), else a field of the message, as `event`, `timestamp`,
-`context.ip` or `integrations.FullStory.sessionId`. A place may name a property, but never shows a value.
+`context.ip` or `integrations.FullStory.sessionId`; or a part of the record, as `headers`. A place may name a property,
+but never shows a value.
 """
+
+
+def unnoted(_rule: PropertyRule, _place: str) -> None:
+    """Note nothing."""
 
 
 Event = dict[str, Any]

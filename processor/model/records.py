@@ -7,6 +7,13 @@ from typing import NamedTuple
 
 Headers = list[tuple[str, bytes | None]]
 
+UNREADABLE = "fullstory.unreadable"
+"""The header, in front of all others, that names what of a record could not be read and is left out: some of `headers`,
+`timestamp`, `key` and `value`, joined by commas."""
+
+NO_TIME = -1
+"""What Kafka gives for a record without a timestamp."""
+
 PER_RECORD_OVERHEAD_BYTES = 256
 """What CPython keeps for a record beside its bytes (tuple, bytes headers, numbers); counted against the budget."""
 
@@ -22,13 +29,23 @@ class TopicPartition(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A Kafka message; key, value and headers are its original bytes and are never changed."""
+    """A Kafka message; key, value and headers are its original bytes and are never changed.
+
+    What could not be read is None (`NO_TIME` for the timestamp), and a header `UNREADABLE` says so.
+    """
 
     offset: int
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
     headers: Headers | None
+
+
+def unreadable_parts(record: Record) -> list[str]:
+    """Return which parts of the record could not be read."""
+    if not record.headers or record.headers[0][0] != UNREADABLE:
+        return []
+    return (record.headers[0][1] or b"").decode(errors="replace").split(",")
 
 
 def held_bytes(record: Record) -> int:

@@ -15,6 +15,7 @@ from processor.model.reasons import DeadLetterReason
 from processor.model.records import Headers, Record, TopicPartition
 from processor.workload import generate
 from tests.commands.program import Done, run
+from tests.kafka.by_hand import RawRecord, produce_raw
 
 PRODUCED_S = 10.0
 
@@ -112,6 +113,21 @@ def test_a_dead_letter_that_mapping_takes_now_can_be_brought_back(kafka: MockClu
     (told,) = explain(kafka, "letters", place, "--format", "json").objects()
 
     assert (told["outcome"], told["next_step"]) == ("delivered", REDRIVE)
+
+
+def test_a_record_whose_headers_no_client_can_read_is_explained_with_that(kafka: MockCluster) -> None:
+    """A header's name that is not UTF-8 is a note, for a record that is delivered as for one that is dead-lettered."""
+    track = b'{"type": "track", "userId": "u", "event": "E"}'
+    poison = [(b"fine", b"1"), (b"\xc3\x28", b"x")]
+    records = [RawRecord(track, headers=poison), RawRecord(b"no message", headers=poison), RawRecord(track)]
+    first = produce_raw(kafka.bootstrap_servers, "segment", records, partition=2)
+    told = explain(kafka, "segment", (2, first), "--count", "3", "--format", "json").objects()
+    text = explain(kafka, "segment", (2, first)).out
+
+    noted = [{(note["rule"], note["path"]) for note in each["notes"]} for each in told]
+    assert [each["outcome"] for each in told] == ["delivered", "dead-lettered", "delivered"]
+    assert [("unreadable", "headers") in each for each in noted] == [True, True, False]
+    assert "unreadable: headers" in text
 
 
 def test_an_offset_that_is_not_there_is_named_with_those_that_are(kafka: MockCluster) -> None:

@@ -9,9 +9,13 @@ from typing import NamedTuple
 
 import pytest
 
+from processor.adapters.kafka.messages import record_of
 from processor.model.reasons import DeadLetterReason
+from processor.model.records import UNREADABLE
 from processor.workload import ExpectDeadLettered, ExpectDelivered, GeneratedRecord, Mix, generate
 from processor.workload.account import Account, Balance, letter_of
+from tests.commands.program import run
+from tests.kafka.by_hand import RawRecord, produce_raw
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 from tests.kafka.programs import (
@@ -360,3 +364,37 @@ def test_an_absent_broker_is_told_and_waited_for(own_kafka: Cluster, names: Name
     assert unready["status"] != "ready"
     assert balance.faults == []
     assert (balance.lost, balance.repeated) == (0, 0)
+
+
+def test_records_whose_headers_no_client_can_read_stop_nobody(kafka: Cluster, names: Names, tmp_path: Path) -> None:
+    """Records with a header name that is not UTF-8 are delivered, or dead-lettered byte for byte; the rest goes on."""
+    kafka.create_topic(names.topic)
+    kafka.create_topic(names.dead_letters, 1, {"retention.ms": "2592000000"})
+    track = b'{"type": "track", "userId": "u", "event": "Event %d", "timestamp": "2026-01-01T00:00:00Z"}'
+    poison = [(b"before", b"1"), (b"\xc3\x28", b"2")]
+    records = [RawRecord(track % each, b"u", poison if each % 10 == 3 else ()) for each in range(100)]
+    records[53] = RawRecord(b"\xff no message", b"\xff key", poison)
+    produce_raw(kafka.bootstrap_servers, names.topic, records)
+
+    with sandbox() as server, worker(environment_of(kafka, names, server.url), tmp_path / "log") as program:
+        wait_until(lambda: committed(kafka, names.group, names.topic) == {0: 100}, "all is committed")
+        metrics, said = program.metrics(), program.said()
+        effects = sorted(each["item"]["name"] for each in server.truth())
+        place = ("--topic", names.topic, "--partition", "0", "--offset", "53", "--format", "json")
+        settings = environment_of(kafka, names, server.url)
+        (told,) = run("explain", *place, environment=settings).objects()
+        checked = run("check", environment=settings).out
+    (letter,) = [record_of(each) for each in read_all(kafka, names.dead_letters)]
+
+    assert effects == sorted(f"Event {each}" for each in range(100) if each != 53)
+    assert metrics["property_changes_total{rule=unreadable}"] == 10
+    assert metrics["records_dead_lettered_total{reason=malformed}"] == 1
+    assert is_conserved(metrics)
+    assert len(said.splitlines()) < 20, "no line for each record"
+    assert (letter.key, letter.value) == (b"\xff key", b"\xff no message")
+    assert letter.headers is not None
+    assert letter.headers[0] == (UNREADABLE, b"headers")
+    assert dict(letter.headers)["__dlq.errors.offset"] == b"53"
+    assert told["outcome"] == "dead-lettered"
+    assert {"rule": "unreadable", "path": "headers", "text": ""} in told["notes"]
+    assert "dead-lettered 1 (malformed 1); rules applied: unreadable 9" in checked

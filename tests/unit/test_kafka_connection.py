@@ -2,7 +2,8 @@
 
 from confluent_kafka import KafkaError
 
-from processor.adapters.kafka.connection import FIRST_LOOKS, GROUP_ACTION, SILENT_LOOKS, Connection
+from processor.adapters.kafka.connection import FIRST_LOOKS, SILENT_LOOKS, Connection
+from processor.adapters.kafka.faults import GROUP_ACTION
 
 REFUSED = KafkaError(
     KafkaError._TRANSPORT,

@@ -4,7 +4,7 @@ from typing import final
 
 from confluent_kafka import KafkaError
 
-from processor.adapters.kafka.faults import reason_in
+from processor.adapters.kafka.faults import GROUP_ACTION, reason_in
 from processor.runtime.ports import SourceFault
 
 SILENT_LOOKS = 3
@@ -13,8 +13,6 @@ the one broker that is away."""
 
 FIRST_LOOKS = 2
 """The same before any broker has ever answered."""
-
-GROUP_ACTION = "Grant the worker Read on the group that PROCESSOR_KAFKA__GROUP_ID names."
 
 _LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
 _TRANSPORT = frozenset(

@@ -4,6 +4,10 @@ import re
 
 from confluent_kafka import KafkaError, KafkaException
 
+from processor.model.errors import SourceError
+
+GROUP_ACTION = "Grant the worker Read on the group that PROCESSOR_KAFKA__GROUP_ID names."
+
 _REASONS = (
     re.compile(r"Connect to \S+ failed: (?P<reason>.+?) \(after"),
     re.compile(r"Failed to resolve '[^']*': (?P<reason>.+?) \(after"),
@@ -31,3 +35,17 @@ def reason_in(text: str) -> str:
 def is_fatal(fault: KafkaError) -> bool:
     """Return whether the client that reports it can never go on; a consumer says so by the code alone."""
     return fault.fatal() or fault.code() == KafkaError._FATAL
+
+
+def fatal(error: KafkaError) -> SourceError:
+    """Say that the client has ended. A group by KIP-848 ends one that it refuses (librdkafka 2.16)."""
+    is_refusal = "group authorization" in error.str().lower()
+    return SourceError(f"Kafka's client cannot go on: {error.str()}" + (f". {GROUP_ACTION}" if is_refusal else ""))
+
+
+def ended(error: Exception) -> SourceError:
+    """Say what has ended the client's thread."""
+    if isinstance(error, SourceError):
+        return error
+    detail = said(error) if isinstance(error, KafkaException) else f"{type(error).__name__}: {error}"
+    return SourceError(f"Kafka's client ended: {detail}")

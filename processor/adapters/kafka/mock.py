@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG
+from processor.adapters.kafka.messages import record_of
 from processor.model.errors import SourceError
 from processor.model.records import Headers, Record
 
@@ -138,7 +139,7 @@ class Tail:
         if message.error() is not None:
             raise SourceError(f"the embedded Kafka cannot be read: {message.error().str()}")
         self.offsets[message.partition()] = message.offset() + 1
-        return Record(message.offset(), message.timestamp()[1], message.key(), message.value(), message.headers())
+        return record_of(message)
 
 
 def _config(properties: dict[str, Any]) -> dict[str, Any]:

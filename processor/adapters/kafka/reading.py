@@ -11,6 +11,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.config import KafkaSettings, consumer_config, refusals
 from processor.adapters.kafka.faults import said
+from processor.adapters.kafka.messages import record_of
 from processor.adapters.kafka.offsets import Stored, committed, named
 from processor.adapters.kafka.unreached import Reports, faults, unreached
 from processor.model.errors import SourceError
@@ -134,11 +135,8 @@ class TopicReader:
         partition = TopicPartition(message.topic(), message.partition())
         error = message.error()
         if error is None:
-            offset = message.offset()
-            records[partition].append(
-                Record(offset, message.timestamp()[1], message.key(), message.value(), message.headers())
-            )
-            return partition, offset + 1
+            records[partition].append(record_of(message))
+            return partition, message.offset() + 1
         if error.code() == KafkaError._PARTITION_EOF:
             return partition, message.offset()
         raise SourceError(f"records cannot be read: {error.str()}")

@@ -31,12 +31,12 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.commits import CommitCalls
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, consumer_config, refusals
-from processor.adapters.kafka.connection import GROUP_ACTION, Connection
-from processor.adapters.kafka.faults import is_fatal, said
+from processor.adapters.kafka.connection import Connection
+from processor.adapters.kafka.faults import ended, fatal, is_fatal, said
 from processor.adapters.kafka.figures import figures
+from processor.adapters.kafka.messages import record_of
 from processor.adapters.kafka.offsets import Offsets, Start, named
 from processor.engine.partition.owner import Assignment
-from processor.model.errors import SourceError
 from processor.model.reasons import HaltReason
 from processor.model.records import Commit, Record, TopicPartition, held_bytes
 from processor.runtime.ports import ClientFigures, Fetched, LoopWatch, SourceFault, SourceListener
@@ -196,7 +196,7 @@ class KafkaSource:
             finally:
                 consumer.close()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on without a consumer
-            self._tell(self._listener.failed, _as_source_error(error))
+            self._tell(self._listener.failed, ended(error))
         finally:
             self._tell(self._end)
             if self._watch is not None and self._is_loop_lost:
@@ -356,7 +356,7 @@ class KafkaSource:
                 else:
                     faults.append(message)
                 continue
-            record = Record(message.offset(), message.timestamp()[1], message.key(), message.value(), message.headers())
+            record = record_of(message)
             if at in found:
                 found[at].append(record)
             else:
@@ -380,7 +380,7 @@ class KafkaSource:
     def _meet(self, message: Message, error: KafkaError) -> None:
         """React to an event that came in a record's place."""
         if is_fatal(error):
-            raise _fatal(error)
+            raise fatal(error)
         self._note(error)
         partition = TopicPartition(message.topic() or "", message.partition() or 0)
         if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED and partition in self._epochs:
@@ -500,7 +500,7 @@ class KafkaSource:
 
     def _on_error(self, error: KafkaError) -> None:
         if is_fatal(error):
-            self._tell(self._listener.failed, _fatal(error))
+            self._tell(self._listener.failed, fatal(error))
         else:
             self._note(error)
             self._tell(self._listener.trouble, error.str())
@@ -522,16 +522,3 @@ class KafkaSource:
 
 def _kafka_offsets(offsets: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
     return [KafkaPartition(each.topic, each.partition, offset) for each, offset in offsets.items()]
-
-
-def _fatal(error: KafkaError) -> SourceError:
-    """Say that the client has ended. A group by KIP-848 ends one that it refuses (librdkafka 2.16)."""
-    is_refusal = "group authorization" in error.str().lower()
-    return SourceError(f"Kafka's client cannot go on: {error.str()}" + (f". {GROUP_ACTION}" if is_refusal else ""))
-
-
-def _as_source_error(error: Exception) -> SourceError:
-    if isinstance(error, SourceError):
-        return error
-    detail = said(error) if isinstance(error, KafkaException) else f"{type(error).__name__}: {error}"
-    return SourceError(f"Kafka's client ended: {detail}")

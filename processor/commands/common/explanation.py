@@ -16,11 +16,8 @@ from processor.events.json_text import parse_json
 from processor.events.mapping import Mapping
 from processor.events.payload import Payload, PayloadBuilder, PayloadLimits
 from processor.model.outcomes import Event, Filtered, Rejected
-from processor.model.records import Record
+from processor.model.records import NO_TIME, Record
 from processor.runtime.ports import Schemas
-
-NO_TIME = -1
-"""What Kafka gives for a record without a timestamp, as those of files are."""
 
 _ALONE = PayloadLimits(max_records=1, max_bytes=sys.maxsize)
 
@@ -115,9 +112,13 @@ class Explainer:
         record = letter.original if letter else given.record
         named = await self._learn(record)
         notes: list[Remark] = []
-        decoded = decode(record, self._readers)
+
+        def note(rule: str, place: str) -> None:
+            notes.append(Remark(str(rule), place))
+
+        decoded = decode(record, self._readers, note)
         if isinstance(decoded, dict):
-            self._mapping.map(decoded, record.timestamp_ms, lambda rule, path: notes.append(Remark(rule.value, path)))
+            self._mapping.map(decoded, record.timestamp_ms, note)
         payload = PayloadBuilder(record.offset, self._mapping, self._readers, _ALONE).build([record])
         posts = posts_of(payload)
         outcome, reason = _verdict(payload)

@@ -8,10 +8,10 @@ from typing import BinaryIO, final
 
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.reading import TopicReader
-from processor.commands.common.explanation import NO_TIME, Input
+from processor.commands.common.explanation import Input
 from processor.commands.explain.avro_file import SCHEMA_ID, AvroFile
 from processor.events.json_text import INVALID, parse_json
-from processor.model.records import Record, TopicPartition
+from processor.model.records import NO_TIME, Record, TopicPartition
 from processor.runtime.ports import Schemas
 
 STDIN = "-"
