@@ -6,28 +6,29 @@ the `page.referrer` of Segment is the page before, FullStory's `initial_referrer
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from processor.events.json_text import parse_json
 from processor.events.properties import MAX_VALUE_BYTES, SURELY_SHORT_CHARACTERS
-from processor.model.outcomes import Note
+from processor.model.outcomes import Change, Note
 from processor.model.reasons import PropertyRule
 
 _INT32_MAX = 2**31 - 1
 _COUNTRY = re.compile(r"[A-Za-z]{2}\Z")
 _REGION = re.compile(r"[A-Za-z]{2}-[A-Za-z0-9]{1,3}\Z")
 _SUBDIVISION = re.compile(r"[A-Za-z0-9]{1,3}\Z")
-_OCTET = "(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
-_IP_ADDRESS = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}\Z|(?=.{{2,45}}\Z)[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\Z")
-"""Version 4 exactly, version 6 by its characters."""
+_PORT = re.compile(r":[0-9]{1,5}\Z")
+_BRACKETED = re.compile(r"\[([^]]*)](?::[0-9]{1,5})?\Z")
+_MAX_ADDRESS_CHARACTERS = 128
+"""With zone, brackets and port."""
 
 _REMEMBERED_TEXTS = 2_048
 _REMEMBERED_CHARACTERS = 2_048
 
 ContextGroup = dict[str, Any]
 Taken = dict[str, ContextGroup]
-Change = tuple[PropertyRule, str]
-"""A rule, and the place in the context that it touched."""
 
 
 class EventContexts:
@@ -80,6 +81,8 @@ class EventContexts:
                 if given is None or given == "":
                     continue
                 value = None if check is None else check(given, part)
+                if check is _ip_address and value is not None and value != given:
+                    changes.append((PropertyRule.ADDRESS_CUT, "context.ip"))
                 if value is None:
                     rule = PropertyRule.DENIED if check is None else PropertyRule.CONTEXT_DROPPED
                     changes.append((rule, f"context.{_path(source, name)}"))
@@ -121,7 +124,20 @@ def _degrees(limit: float) -> Callable[[Any, ContextGroup], float | None]:
 
 
 def _ip_address(value: Any, _part: ContextGroup) -> str | None:
-    return value if type(value) is str and _IP_ADDRESS.match(value) else None
+    """Return an address without what gateways add to it: a port, brackets around version 6, a zone."""
+    return _address_in(value) if type(value) is str and len(value) <= _MAX_ADDRESS_CHARACTERS else None
+
+
+@lru_cache(maxsize=4_096)
+def _address_in(text: str) -> str | None:
+    """Return the text that is the address, as it was written: Python's releases differ in how they write some."""
+    bracketed = _BRACKETED.match(text)
+    bare = bracketed[1] if bracketed else _PORT.sub("", text) if text.count(":") == 1 else text
+    try:
+        is_fit = isinstance(ip_address(bare), IPv6Address) or not bracketed
+    except ValueError:
+        return None
+    return bare.partition("%")[0] if is_fit else None
 
 
 def _country(value: Any, _part: ContextGroup) -> str | None:

@@ -45,6 +45,10 @@ but never shows a value.
 """
 
 
+Change = tuple[PropertyRule, str]
+"""A rule that was applied, and where."""
+
+
 def unnoted(_rule: PropertyRule, _place: str) -> None:
     """Note nothing."""
 

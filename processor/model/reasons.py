@@ -214,5 +214,7 @@ class PropertyRule(StrEnum):
     """The session that the event names is none of FullStory's: it counts as absent."""
     CONTEXT_DROPPED = "context_dropped"
     """A part of the context is not of the type or form that FullStory takes: dropped."""
+    ADDRESS_CUT = "address_cut"
+    """The IP address had a port, brackets or a zone: cut off."""
     UNREADABLE = "unreadable"
     """Kafka's client cannot read the record's headers, key or timestamp: they count as absent."""

@@ -129,11 +129,47 @@ def test_a_field_is_taken_in_its_form(context: Json, expected: Json) -> None:
         ({"ip": "1.2.3.4.5"}, "context.ip"),
         ({"ip": "192.0.2.7, 198.51.100.2"}, "context.ip"),
         ({"ip": 3_221_225_991}, "context.ip"),
+        ({"ip": "12:30"}, "context.ip"),
+        ({"ip": "a.b:c"}, "context.ip"),
+        ({"ip": ":"}, "context.ip"),
+        ({"ip": "::1::2"}, "context.ip"),
+        ({"ip": "192.0.02.7"}, "context.ip"),
+        ({"ip": "192.0.2.7:"}, "context.ip"),
+        ({"ip": "192.0.2.7:http"}, "context.ip"),
+        ({"ip": "192.0.2.7:123456"}, "context.ip"),
+        ({"ip": "192.0.2.7/24"}, "context.ip"),
+        ({"ip": "[192.0.2.7]:80"}, "context.ip"),
+        ({"ip": "[2001:db8::1"}, "context.ip"),
+        ({"ip": "[2001:db8::1]80"}, "context.ip"),
+        ({"ip": "[::1]:80\n"}, "context.ip"),
+        ({"ip": "\u0661\u0669\u0662.0.2.7"}, "context.ip"),
+        ({"ip": "fe80::1%" + "x" * 200}, "context.ip"),
     ],
 )
 def test_what_has_another_form_is_left_out(context: Json, place: str) -> None:
     """A field of another form is left out, and the note names its place, not its value."""
     assert taken(context) == ({}, [place])
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("203.0.113.5:4432", "203.0.113.5"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("[fe80::1%25eth0]:8080", "fe80::1"),
+        ("[::ffff:192.0.2.7]:80", "::ffff:192.0.2.7"),
+    ],
+)
+@pytest.mark.parametrize("write", [dict, json.dumps], ids=["object", "text"])
+def test_what_gateways_add_to_an_address_is_cut_off(write: Any, given: str, sent: str) -> None:
+    """A port, brackets and a zone are cut off an IP address, and noted; the rest is sent as it was written."""
+    notes: list[tuple[PropertyRule, str]] = []
+    found = EventContexts().of(write({"ip": given}), lambda *note: notes.append(note))
+
+    assert found == {"location": {"ip_address": sent}}
+    assert notes == [(PropertyRule.ADDRESS_CUT, "context.ip")]
 
 
 @pytest.mark.parametrize(
