@@ -236,6 +236,15 @@ def test_a_long_event_name_is_cut() -> None:
             [PropertyRule.TIMESTAMP_OF_KAFKA],
         ),
         *(({"timestamp": bad}, KAFKA_TIMESTAMP, UNREADABLE) for bad in NO_TIMES),
+        *(
+            ({"timestamp": number}, "2026-11-27T10:00:00.000Z", [PropertyRule.TIMESTAMP_UNIT])
+            for number in (1_795_773_600, 1_795_773_600_000_000, 1_795_773_600_000_000_000)
+        ),
+        (
+            {"originalTimestamp": 1_795_773_600_000_000, "sentAt": 1_795_773_600_000, "receivedAt": 1_795_773_601},
+            "2026-11-27T10:00:01.000Z",
+            [PropertyRule.TIMESTAMP_UNIT, PropertyRule.TIMESTAMP_UNIT, PropertyRule.TIMESTAMP_CORRECTED],
+        ),
     ],
 )
 def test_when_an_event_happened(times: Json, sent: str, rules: list[PropertyRule]) -> None:
@@ -246,15 +255,17 @@ def test_when_an_event_happened(times: Json, sent: str, rules: list[PropertyRule
     assert changes == Counter(rules)
 
 
-@pytest.mark.parametrize("kafka_ms", [-1, 2**62])
+@pytest.mark.parametrize("kafka_ms", [-1, 5 * 10**16])
 def test_without_any_time_an_event_is_at_the_epoch(kafka_ms: int) -> None:
     """An event without any time, even Kafka's, gets the epoch, so that its bytes never change."""
+    noted: list[PropertyRule] = []
     outcome = Mapping(MappingRules()).map(
-        {"type": "track", "userId": "u", "event": "E"}, kafka_ms, lambda _rule, _path: None
+        {"type": "track", "userId": "u", "event": "E"}, kafka_ms, lambda rule, _path: noted.append(rule)
     )
 
     assert isinstance(outcome, Mapped)
     assert outcome.body["timestamp"] == "1970-01-01T00:00:00.000Z"
+    assert noted == [PropertyRule.TIMESTAMP_UNKNOWN]
 
 
 @pytest.mark.parametrize("absent", [None, {}, []])
