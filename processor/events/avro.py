@@ -5,11 +5,12 @@ raises for what a record holds: a fault is returned as `Rejected`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache, partial
 from typing import Any, Protocol
 
 import fastavro
 
-from processor.events.avro_binary import FAULTS, compile_event, compile_value, name_of
+from processor.events.avro_binary import DOUBTS, FAULTS, compile_event, compile_value, name_of
 from processor.events.avro_event import Read
 from processor.events.avro_shapes import (
     SEGMENT_FIELDS,
@@ -32,11 +33,12 @@ from processor.events.framing import (
     header_of,
     id_in_header,
     id_in_prefix,
+    is_json,
     kind_of,
 )
-from processor.events.json_text import INVALID, parse_json
+from processor.events.json_text import NoJson, mended, parse_json
 from processor.events.timestamps import iso
-from processor.model.outcomes import Event, Filtered, Note, Rejected, unnoted
+from processor.model.outcomes import Change, Event, Filtered, Note, Rejected, unnoted
 from processor.model.reasons import DeadLetterReason, FilterReason, PropertyRule
 from processor.model.records import UNREADABLE, Headers, Record, unreadable_parts
 
@@ -54,12 +56,18 @@ CLOCK_FIELDS = frozenset({"originalTimestamp", "sentAt", "receivedAt"})
 FREE_FORM_FIELDS = ("traits", "properties", "integrations")
 """Fields that the shipped schemas hold as JSON text and that mapping reads; other free-form text is left unparsed."""
 
+_PLACES = {"traits": "", "properties": "", "integrations": "integrations"}
+"""How places within them begin."""
+
+Finish = Callable[[Any, Note], Event | Rejected]
+"""Makes an event of what was decoded."""
+
 
 class Reader(Protocol):
     """Decodes a value from an offset on, by the one schema that it names."""
 
-    def __call__(self, value: bytes, start: int = PREFIX_BYTES, /) -> Event | Rejected:
-        """Return the event, or why there is none."""
+    def __call__(self, value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
+        """Return the event, or why there is none; note what of it was changed."""
         ...
 
 
@@ -73,22 +81,29 @@ def decode(record: Record, readers: Mapping[SchemaId, Reader], note: Note = unno
     if not value:
         return _malformed("the value is empty")
     if headers and (header := header_of(headers)) is not None:
-        return _decode_by_header(value, header, readers)
+        return _decode_by_header(value, header, readers, note)
     first = value[0]
     if first == MAGIC:
         if len(value) < PREFIX_BYTES:
             return _malformed("the value ends within Confluent's prefix")
         found = int.from_bytes(value[1:PREFIX_BYTES], "big")
         reader = readers.get(found)
-        return _unknown(found) if reader is None else reader(value)
+        return _unknown(found) if reader is None else reader(value, PREFIX_BYTES, note)
     if first in JSON_FIRST_BYTES:
-        return _message(parse_json(value))
+        return _message_of(parse_json(value, note), note)
+    return _decode_other(value, readers, note)
+
+
+def _decode_other(value: bytes, readers: Mapping[SchemaId, Reader], note: Note) -> Event | Rejected:
+    """Decode what is neither Confluent's nor plain JSON, or say what it is."""
     if value.startswith(SINGLE_OBJECT):
         named = id_in_prefix(value)
         if named is None:
             return _malformed("the value ends within the prefix of Avro's single-object encoding")
-        return _read(value, named, SINGLE_OBJECT_BYTES, readers)
-    return _malformed(f"the first byte is {first:#04x}: neither a framing that names a schema nor JSON")
+        return _read(value, named, SINGLE_OBJECT_BYTES, readers, note)
+    if is_json(value) or not isinstance(parse_json(value), NoJson):
+        return _message(value, note)
+    return _malformed(f"the first byte is {value[0]:#04x}: neither a framing that names a schema nor JSON")
 
 
 def _decode_readable(
@@ -106,16 +121,18 @@ def _decode_readable(
     return decoded
 
 
-def _decode_by_header(value: bytes, header: bytes, readers: Mapping[SchemaId, Reader]) -> Event | Rejected:
+def _decode_by_header(value: bytes, header: bytes, readers: Mapping[SchemaId, Reader], note: Note) -> Event | Rejected:
     named = id_in_header(header)
     if named is None:
         return _malformed(f"the header {SCHEMA_HEADER} holds neither a schema's id nor a guid")
-    return _read(value, named, 0, readers)
+    return _read(value, named, 0, readers, note)
 
 
-def _read(value: bytes, named: SchemaId, start: int, readers: Mapping[SchemaId, Reader]) -> Event | Rejected:
+def _read(
+    value: bytes, named: SchemaId, start: int, readers: Mapping[SchemaId, Reader], note: Note
+) -> Event | Rejected:
     reader = readers.get(named)
-    return _unknown(named) if reader is None else reader(value, start)
+    return _unknown(named) if reader is None else reader(value, start, note)
 
 
 def _unknown(named: SchemaId) -> Rejected:
@@ -152,9 +169,9 @@ def _reader_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Rea
         return _choosing([_branch_of(branch, named, wanted) for branch in schema])
     kind = "string" if with_text_for_bytes(schema) == "string" else kind_of_type(schema)
     if kind == "string":
-        return _whole(compile_value("string"), _message_of_text)
+        return _reading(partial(compile_value, "string"), _message)
     if kind == "map" or is_json_record(schema):
-        return _whole(compile_value(schema), _message)
+        return _reading(partial(compile_value, schema), _message_of)
     if kind != "record":
         raise _UnsuitableError(f"a schema of type {kind} is no Segment message's: that is a record, a map or JSON text")
     names = segment_names(schema["fields"])
@@ -166,8 +183,13 @@ def _reader_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Rea
     ]
     free_form = [name for name in names if name in FREE_FORM_FIELDS]
     suited = {**schema, "fields": fields}
-    read_clocks = None if wanted is None else compile_event(suited, names, {*wanted, *CLOCK_FIELDS})
-    return _event_reader(compile_event(suited, names, wanted), read_clocks, free_form)
+    compile_wanted = partial(compile_event, suited, names)
+    wanted_with_clocks = None if wanted is None else {*wanted, *CLOCK_FIELDS}
+    finish = partial(_parse_free_form, free_form)
+    read_thoroughly = _thorough_reader(partial(compile_wanted, wanted_with_clocks), finish)
+    if wanted is None:
+        return _event_reader(compile_wanted(None), None, finish, read_thoroughly)
+    return _event_reader(compile_wanted(wanted), compile_wanted(wanted_with_clocks), finish, read_thoroughly)
 
 
 def _branch_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Reader | _UnsuitableError:
@@ -177,38 +199,67 @@ def _branch_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Rea
         return unsuitable
 
 
-def _event_reader(read_event: Read, read_clocks: Read | None, free_form: list[str]) -> Reader:
-    """Return the reader of a record: the hot path, so it is `_whole` written out.
+def _event_reader(read_event: Read, read_clocks: Read | None, finish: Finish, read_thoroughly: Reader) -> Reader:
+    """Return the reader of a record: the hot path, so it is `_reading` written out.
 
     An event without a usable `timestamp` is read once more, with the fields that take its place.
     """
 
-    def read(value: bytes, start: int = PREFIX_BYTES, /) -> Event | Rejected:
+    def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
         try:
             event, end = read_event(value, start)
             timestamp = event.get("timestamp")
             if type(timestamp) is not int and read_clocks is not None and iso(timestamp) is None:
                 event, end = read_clocks(value, start)
+        except DOUBTS:
+            return read_thoroughly(value, start, note)
         except FAULTS as fault:
             return _contradicted(fault)
         if end != len(value):
             return _followed(len(value) - end)
-        return _parse_free_form(free_form, event)
+        return finish(event, note)
 
     return read
 
 
-def _whole(read_body: Read, finish: Callable[[Any], Event | Rejected]) -> Reader:
+def _reading(compile_read: Callable[[list[Change] | None], Read], finish: Finish) -> Reader:
     """Return the reader of a value that nothing may follow."""
+    read_body, read_thoroughly = compile_read(None), _thorough_reader(compile_read, finish)
 
-    def read(value: bytes, start: int = PREFIX_BYTES, /) -> Event | Rejected:
+    def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
         try:
             event, end = read_body(value, start)
+        except DOUBTS:
+            return read_thoroughly(value, start, note)
         except FAULTS as fault:
             return _contradicted(fault)
         if end != len(value):
             return _followed(len(value) - end)
-        return finish(event)
+        return finish(event, note)
+
+    return read
+
+
+def _thorough_reader(compile_read: Callable[[list[Change]], Read], finish: Finish) -> Reader:
+    """Return the reader of what the quick one doubts: it takes whatever it can, and notes what it changes.
+
+    It is compiled when it is needed first.
+    """
+    changes: list[Change] = []
+    read_body = cache(lambda: compile_read(changes))
+
+    def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
+        changes.clear()
+        try:
+            event, end = read_body()(value, start)
+        except FAULTS as fault:
+            return _contradicted(fault)
+        if end != len(value):
+            return _followed(len(value) - end)
+        for change in changes:
+            note(*change)
+        finished = finish(event, note)
+        return finished if isinstance(finished, Rejected) else mended(finished, note)
 
     return read
 
@@ -221,14 +272,14 @@ def _choosing(branches: list[Reader | _UnsuitableError]) -> Reader:
     readers = [_rejecting(str(each)) if isinstance(each, _UnsuitableError) else each for each in branches]
     read_branch = compile_value("long")
 
-    def read(value: bytes, start: int = PREFIX_BYTES, /) -> Event | Rejected:
+    def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
         try:
             branch, at = read_branch(value, start)
         except FAULTS as fault:
             return _contradicted(fault)
         if not 0 <= branch < len(readers):
             return _malformed("the bytes contradict the schema: the union has no such branch")
-        return readers[branch](value, at)
+        return readers[branch](value, at, note)
 
     return read
 
@@ -238,21 +289,35 @@ def _is_json_schema(schema: Any) -> bool:
     return isinstance(schema, dict) and ("$schema" in schema or schema.get("type") == "object")
 
 
-def _read_json(value: bytes, start: int = PREFIX_BYTES, /) -> Event | Rejected:
-    return _message(parse_json(value[start:]))
+def _read_json(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
+    return _message(value[start:], note)
 
 
-def _message_of_text(text: str) -> Event | Rejected:
-    return _message(parse_json(text))
+def _message(text: bytes | str, note: Note) -> Event | Rejected:
+    """Return the event that a JSON text holds."""
+    return _message_of(parse_json(text, note), note)
 
 
-def _message(parsed: Any) -> Event | Rejected:
+def _message_of(parsed: Any, note: Note) -> Event | Rejected:
     """Return the event that a JSON value is."""
     if type(parsed) is not dict:
-        return _malformed("the value is not a JSON object")
+        return _malformed(_no_message(parsed))
     if "userId" not in parsed and "anonymousId" not in parsed:
         parsed = _by_segment_names(parsed)
-    return _parse_free_form(FREE_FORM_FIELDS, parsed)
+    return _parse_free_form(FREE_FORM_FIELDS, parsed, note)
+
+
+_KINDS = {list: "a JSON array", str: "a JSON string", bool: "a JSON boolean", type(None): "a JSON null"}
+
+
+def _no_message(parsed: Any) -> str:
+    """Say what a JSON value is that is no object."""
+    if isinstance(parsed, NoJson):
+        return f"the value is no JSON: {parsed}"
+    kind = _KINDS.get(type(parsed), "a JSON number")
+    if isinstance(parsed, str) and type(parse_json(parsed)) is dict:
+        kind = "a JSON string that holds a JSON object (it was written as JSON twice)"
+    return f"the value is {kind}, not a JSON object"
 
 
 def _by_segment_names(event: Event) -> Event:
@@ -264,21 +329,21 @@ def _by_segment_names(event: Event) -> Event:
     return renamed
 
 
-def _parse_free_form(names: Iterable[str], event: Event) -> Event | Rejected:
+def _parse_free_form(names: Iterable[str], event: Event, note: Note) -> Event | Rejected:
     """Replace the JSON text of the named fields by what it says; empty text is an absent field."""
     for name in names:
         text = event.get(name)
         if type(text) is str:
-            event[name] = parsed = parse_json(text) if text else None
-            if parsed is INVALID:
-                return _malformed(f"the field `{name}` does not hold JSON")
+            event[name] = parsed = parse_json(text, note, _PLACES[name]) if text else None
+            if type(parsed) is NoJson:
+                return _malformed(f"the field `{name}` holds no JSON: {parsed}")
     return event
 
 
 def _rejecting(detail: str) -> Reader:
     rejected = Rejected(DeadLetterReason.UNSUITABLE_SCHEMA, detail)
 
-    def reject(_value: bytes, _start: int = PREFIX_BYTES, /) -> Rejected:
+    def reject(_value: bytes, _start: int = PREFIX_BYTES, _note: Note = unnoted, /) -> Rejected:
         return rejected
 
     return reject

@@ -19,10 +19,21 @@ from uuid import UUID
 
 from processor.events.avro_event import EventField, Read, event_reader
 from processor.events.avro_shapes import is_json_record
-from processor.events.timestamps import iso_of_ms
+from processor.events.json_text import PLACED_WITHIN
+from processor.events.timestamps import MILLISECONDS, as_declared, iso_of_ms, unit_of
+from processor.model.outcomes import Change
+from processor.model.reasons import PropertyRule
 
 FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
 """What a `Read` raises on bad bytes."""
+
+
+class DoubtError(ValueError):
+    """The bytes agree with the schema, but what they say is not what can be sent."""
+
+
+DOUBTS = (UnicodeError, DoubtError)
+"""What a quick `Read` raises where a thorough one may go on; of `FAULTS`, so to be caught before them."""
 
 MAX_VALUES = 100_000
 """Of the arrays, maps and records inside an event: one byte may stand for each, and a hundred of memory."""
@@ -37,13 +48,10 @@ _CONTINUATION_SHIFTS = tuple(range(7, 70, 7))
 _MORE_BYTES = 128
 _UUID_BYTES = 16
 
-_MILLISECOND_DIVISORS = {
-    "timestamp-millis": 1,
-    "timestamp-micros": 1_000,
-    "timestamp-nanos": 1_000_000,
-    "local-timestamp-millis": 1,
-    "local-timestamp-micros": 1_000,
-    "local-timestamp-nanos": 1_000_000,
+_UNITS_PER_SECOND = {
+    f"{prefix}timestamp-{unit}": per_second
+    for prefix in ("", "local-")
+    for unit, per_second in (("millis", 1_000), ("micros", 1_000_000), ("nanos", 1_000_000_000))
 }
 _MICROSECONDS = {"time-millis": 1_000, "time-micros": 1}
 
@@ -60,19 +68,28 @@ def name_of(fault: Exception) -> str:
     return str(fault) if isinstance(fault, ContradictionError) else type(fault).__name__
 
 
-def compile_event(parsed: dict[str, Any], names: Sequence[str], wanted: Collection[str] | None = None) -> Read:
+def compile_event(
+    parsed: dict[str, Any],
+    names: Sequence[str],
+    wanted: Collection[str] | None = None,
+    changes: list[Change] | None = None,
+) -> Read:
     """Return the reader of a record schema that fastavro has parsed, so that all names in it are full and known.
 
     `names` are what its fields are to be called. Those that are not `wanted` (None: all are) are passed over: the time
     to decode what nobody reads is a third of the whole. A timestamp among the record's own fields is left a number, of
     milliseconds.
+
+    With `changes` the reader is thorough: it also reads what the quick one raises one of `DOUBTS` for. It appends there
+    what it changed, with the place as far as the schema names it. NULs stay in its texts, and lone surrogates stand for
+    bytes that are not UTF-8.
     """
-    return _Compiler().event(parsed, names, wanted)
+    return _Compiler(changes).event(parsed, names, wanted)
 
 
-def compile_value(parsed: Any) -> Read:
-    """Return the reader of any schema that fastavro has parsed."""
-    return _Compiler().value(parsed)
+def compile_value(parsed: Any, changes: list[Change] | None = None) -> Read:
+    """Return the reader of any schema that fastavro has parsed; `changes` as above."""
+    return _Compiler(changes).value(parsed)
 
 
 def _long(value: bytes, at: int) -> tuple[int, int]:
@@ -107,7 +124,21 @@ def _exactly(size: int, value: bytes, at: int) -> tuple[bytes, int]:
 
 def _string(value: bytes, at: int) -> tuple[str, int]:
     taken, at = _sized(value, at)
+    text = taken.decode()
+    if "\0" in text:
+        _doubt()
+    return text, at
+
+
+def _key(value: bytes, at: int) -> tuple[str, int]:
+    """Read a name of a map; a NUL in it goes with all that is illegal in names."""
+    taken, at = _sized(value, at)
     return taken.decode(), at
+
+
+def _string_as_it_is(value: bytes, at: int) -> tuple[str, int]:
+    taken, at = _sized(value, at)
+    return taken.decode(errors="surrogateescape"), at
 
 
 def _bytes(value: bytes, at: int) -> tuple[str, int]:
@@ -153,14 +184,6 @@ def _then(read: Read, convert: Callable[[Any], Any]) -> Read:
     return read_and_convert
 
 
-def _milliseconds(divisor: int) -> Read:
-    return _long if divisor == 1 else _then(_long, lambda number: number // divisor)
-
-
-def _iso_text(divisor: int) -> Read:
-    return _then(_long, lambda number: iso_of_ms(number // divisor))
-
-
 def _date(days: int) -> str:
     return date.fromordinal(date(1970, 1, 1).toordinal() + days).isoformat()
 
@@ -187,10 +210,18 @@ def _fail() -> None:
     raise ContradictionError("a length points outside of the value")
 
 
-class _Compiler:
-    """Compiles one schema; knows the types that it has named so far."""
+def _doubt() -> None:
+    raise DoubtError
 
-    def __init__(self) -> None:
+
+class _Compiler:
+    """Compiles one schema; knows the types that it has named so far, and the place of what it compiles."""
+
+    def __init__(self, changes: list[Change] | None) -> None:
+        self._changes = changes
+        self._primitives = _PRIMITIVES if changes is None else {**_PRIMITIVES, "string": _string_as_it_is}
+        self._read_key = _key if changes is None else _string_as_it_is
+        self._place = ""
         self._named: dict[str, Read] = {}
         self._left = MAX_VALUES
         """How many more values the event at hand may hold."""
@@ -209,17 +240,19 @@ class _Compiler:
 
     def event(self, schema: dict[str, Any], names: Sequence[str], wanted: Collection[str] | None) -> Read:
         """Return the reader of an event: the hot path."""
-        self._named[schema["name"]] = self.record(schema, _milliseconds)  # for fields that refer to the event itself
+        self._named[schema["name"]] = self.record(schema, self._milliseconds)  # for fields that refer to the event
         fields = []
         for name, field in zip(map(_text, names), schema["fields"], strict=True):
             type_ = field["type"]
-            read = self._type(type_, _milliseconds)
-            second = self._type(type_[-1], _milliseconds) if isinstance(type_, list) and type_ else read
+            self._place = "" if name in PLACED_WITHIN else name
+            read = self._type(type_, self._milliseconds)
+            second = self._type(type_[-1], self._milliseconds) if isinstance(type_, list) and type_ else read
             fields.append(EventField(name if wanted is None or name in wanted else None, type_, read, second))
-        return event_reader(fields, _long, _fail, self._begin if self._is_counting else None)
+        doubt = _doubt if self._changes is None else None
+        return event_reader(fields, _long, _fail, doubt, self._begin if self._is_counting else None)
 
     def record(self, schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read:
-        """Return the reader of a record; `timestamp` makes those of its fields that are timestamps, by divisor."""
+        """Return the reader of a record; `timestamp` makes those of its fields that are timestamps, by their unit."""
         fields: list[tuple[str, Read]] = []
         spend = self._spend
 
@@ -234,8 +267,12 @@ class _Compiler:
             return fields[0][1](value, at)
 
         self._named[schema["name"]] = read_this = read_json if is_json_record(schema) else read
-        # Only now are its fields compiled: they may refer to it.
-        fields.extend((_text(field["name"]), self._type(field["type"], timestamp)) for field in schema["fields"])
+        place = self._place
+        for field in schema["fields"]:  # only now are they compiled: they may refer to the record
+            name = _text(field["name"])
+            self._place = f"{place}.{name}" if place else name
+            fields.append((name, self._type(field["type"], timestamp)))
+        self._place = place
         return read_this
 
     def _begin(self) -> None:
@@ -246,26 +283,66 @@ class _Compiler:
         if self._left < 0:
             raise ContradictionError(f"there are more than {MAX_VALUES} values in it")
 
-    def _type(self, schema: Any, timestamp: Callable[[int], Read] = _iso_text) -> Read:
+    def _milliseconds(self, per_second: int) -> Read:
+        """Return the reader of one of the event's own times; milliseconds are judged where they are used."""
+        return _long if per_second == MILLISECONDS else self._moment(per_second, lambda milliseconds: milliseconds)
+
+    def _iso_text(self, per_second: int) -> Read:
+        return self._moment(per_second, iso_of_ms)
+
+    def _moment(self, per_second: int, finish: Callable[[int], Any]) -> Read:
+        first, last = as_declared(per_second)
+        changes, place = self._changes, self._place
+
+        def read(value: bytes, at: int) -> tuple[Any, int]:
+            number, at = _long(value, at)
+            if first <= number <= last:
+                return finish(number * MILLISECONDS // per_second), at
+            unit = unit_of(number, per_second)
+            if unit != per_second:
+                if changes is None:
+                    _doubt()
+                else:
+                    changes.append((PropertyRule.TIMESTAMP_UNIT, place))
+            return finish(number * MILLISECONDS // unit), at
+
+        return read
+
+    def _type(self, schema: Any, timestamp: Callable[[int], Read] | None = None) -> Read:
+        timestamp = timestamp or self._iso_text
         self._is_counting |= isinstance(schema, dict) and schema["type"] in _COUNTED
         match schema:
             case str():
-                return _PRIMITIVES.get(schema) or self._named[schema]
+                return self._primitives.get(schema) or self._named[schema]
             case list():
                 return _union([self._type(branch, timestamp) for branch in schema])
             case {"type": "record" | "error"}:
-                return self.record(schema, _iso_text)
+                return self.record(schema, self._iso_text)
             case {"type": "array", "items": items}:
                 return _array(self._type(items), self._spend)
             case {"type": "map", "values": values}:
-                return _then(_array(_entry(self._type(values)), self._spend), dict)
+                return _then(_array(_entry(self._read_key, self._type(values)), self._spend), dict)
             case {"type": "enum", "name": name, "symbols": symbols}:
                 self._named[name] = _then(_long, dict(enumerate(map(_text, symbols))).__getitem__)
                 return self._named[name]
             case {"type": "fixed", "name": name}:
                 self._named[name] = _fixed(schema)
                 return self._named[name]
-        return _annotated(schema, timestamp)
+        return self._annotated(schema, timestamp)
+
+    def _annotated(self, schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read:
+        """Return the reader of a primitive type that may have a logical type; an unknown one is ignored, as in Avro."""
+        primitive, logical = schema["type"], schema.get("logicalType", "")
+        match primitive, logical:
+            case "long", _ if logical in _UNITS_PER_SECOND:
+                return timestamp(_UNITS_PER_SECOND[logical])
+            case "int" | "long", _ if logical in _MICROSECONDS:
+                return _then(_long, _time(_MICROSECONDS[logical]))
+            case "int", "date":
+                return _then(_long, _date)
+            case "bytes", "decimal":
+                return _then(_sized, _decimal(schema.get("scale", 0)))
+        return self._primitives[primitive]
 
 
 def _text(name: Any) -> str:
@@ -273,21 +350,6 @@ def _text(name: Any) -> str:
     if not isinstance(name, str):
         raise TypeError("a name is no text")
     return name
-
-
-def _annotated(schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read:
-    """Return the reader of a primitive type that may have a logical type; an unknown one is ignored, as Avro wants."""
-    primitive, logical = schema["type"], schema.get("logicalType", "")
-    match primitive, logical:
-        case "long", _ if logical in _MILLISECOND_DIVISORS:
-            return timestamp(_MILLISECOND_DIVISORS[logical])
-        case "int" | "long", _ if logical in _MICROSECONDS:
-            return _then(_long, _time(_MICROSECONDS[logical]))
-        case "int", "date":
-            return _then(_long, _date)
-        case "bytes", "decimal":
-            return _then(_sized, _decimal(schema.get("scale", 0)))
-    return _PRIMITIVES[primitive]
 
 
 def _fixed(schema: dict[str, Any]) -> Read:
@@ -338,9 +400,9 @@ def _array(read_item: Read, spend: Callable[[int], None]) -> Read:
     return read
 
 
-def _entry(read_value: Read) -> Read:
+def _entry(read_key: Read, read_value: Read) -> Read:
     def read(value: bytes, at: int) -> tuple[tuple[str, Any], int]:
-        key, at = _string(value, at)
+        key, at = read_key(value, at)
         decoded, at = read_value(value, at)
         return (key, decoded), at
 

@@ -48,6 +48,17 @@ if length & 1 or not start <= at <= size:
 """
 """Lengths are even where they are not negative; up to 8,191 bytes they take two bytes."""
 
+_TAKEN = """\
+text = value[start:at].decode()
+if "\\0" in text:
+    doubt()
+decoded[{name!r}] = text
+"""
+
+_TAKEN_AS_IT_IS = """\
+decoded[{name!r}] = value[start:at].decode(errors="surrogateescape")
+"""
+
 _NULLABLE = """\
 if value[at] == 2:
     at += 1
@@ -61,24 +72,33 @@ else:
 
 
 def event_reader(
-    fields: Sequence[EventField], read_long: Read, fail: Callable[[], None], begin: Callable[[], None] | None
+    fields: Sequence[EventField],
+    read_long: Read,
+    fail: Callable[[], None],
+    doubt: Callable[[], None] | None,
+    begin: Callable[[], None] | None,
 ) -> Read:
-    """Return the reader; `fail` raises for a length that points outside of the value; `begin` is called first."""
-    names: dict[str, Any] = {"read_long": read_long, "fail": fail, "begin": begin}
+    """Return the reader; `fail` raises for a length that points outside of the value; `begin` is called first.
+
+    `doubt` raises for a text that holds a NUL, as does decoding for one that is not UTF-8; None: texts are taken as
+    they are, with surrogates for bytes that are no text.
+    """
+    names: dict[str, Any] = {"read_long": read_long, "fail": fail, "doubt": doubt, "begin": begin}
     source = _HEAD if begin is None else f"{_HEAD}    begin()\n"
+    taken = _TAKEN_AS_IT_IS if doubt is None else _TAKEN
     for number, field in enumerate(fields):
         names[f"read_{number}"], names[f"second_{number}"] = field.read, field.second
-        source += indent(_lines(field, number), "    ")
+        source += indent(_lines(field, number, taken), "    ")
     exec(f"{source}    return decoded, at\n", names)  # noqa: S102 - of templates of this file and of literals
     read_event: Read = names["read_event"]
     return read_event
 
 
-def _lines(field: EventField, number: int) -> str:
+def _lines(field: EventField, number: int, taken: str) -> str:
     if not _is_nullable(field.schema):
-        return _type_lines(field.schema, field.name, f"read_{number}")
+        return _type_lines(field.schema, field.name, f"read_{number}", taken)
     return _NULLABLE.format(
-        second=indent(_type_lines(field.schema[1], field.name, f"second_{number}"), "    "),
+        second=indent(_type_lines(field.schema[1], field.name, f"second_{number}", taken), "    "),
         null=indent("" if field.name is None else f"decoded[{field.name!r}] = None\n", "    "),
         other=indent(_call(field.name, f"read_{number}"), "    "),
     )
@@ -88,9 +108,9 @@ def _is_nullable(schema: Any) -> bool:
     return isinstance(schema, list) and len(schema) == 2 and schema[0] == "null"
 
 
-def _type_lines(schema: Any, name: str | None, read: str) -> str:
+def _type_lines(schema: Any, name: str | None, read: str, taken: str) -> str:
     if schema == "string":
-        return _TEXT if name is None else f"{_TEXT}decoded[{name!r}] = value[start:at].decode()\n"
+        return _TEXT if name is None else _TEXT + taken.format(name=name)
     if name is None and (schema == "long" or (isinstance(schema, dict) and schema.get("type") == "long")):
         return "while value[at] > 127:\n    at += 1\nat += 1\n"
     return _call(name, read)

@@ -5,7 +5,7 @@
 | Confluent, header | header `__value_schema_id`; looked at first | 1 and a guid, or 0 and an id |
 | Confluent, prefix | first byte 0 | an id: four bytes, big-endian |
 | Avro single-object | first bytes C3 01 | a fingerprint: eight bytes, little-endian |
-| JSON | an opening brace or white space | nothing |
+| JSON | an opening brace, bracket or quotation mark, white space, or a byte order mark | nothing |
 
 Confluent: https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format
 Avro: https://avro.apache.org/docs/1.12.0/specification/#single-object-encoding
@@ -47,7 +47,8 @@ MAGIC = 0
 PREFIX_BYTES = 5
 SINGLE_OBJECT = b"\xc3\x01"
 SINGLE_OBJECT_BYTES = 10
-JSON_FIRST_BYTES = frozenset(b"{ \t\r\n")
+JSON_FIRST_BYTES = frozenset(b'{[" \t\r\n')
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _GUID_MAGIC = 1
 _GUID_HEADER_BYTES = 17
@@ -56,6 +57,11 @@ _GUID_HEADER_BYTES = 17
 def kind_of(schema_id: SchemaId) -> str:
     """Return what sort of name it is: `id`, `guid` or `fingerprint`."""
     return "id" if isinstance(schema_id, int) else type(schema_id).__name__.lower()
+
+
+def is_json(value: bytes) -> bool:
+    """Say whether a value without a framing begins as JSON does that may hold a message."""
+    return value[0] in JSON_FIRST_BYTES or value.startswith(BYTE_ORDER_MARK)
 
 
 def header_of(headers: Headers) -> bytes | None:

@@ -26,6 +26,9 @@ MAX_EVENT_NAME_CHARACTERS = 250
 
 SEGMENT_TYPES = frozenset({"identify", "track", "page", "screen", "group", "alias", "delete"})
 
+REPLACED = "\ufffd"
+"""In a text: something of it is lost. An id with it could be that of several users."""
+
 ANONYMOUS_ID_PROPERTY = "segmentAnonymousId"
 """The property that keeps an anonymousId which is not the uid, named as Segment's cloud destination names it."""
 
@@ -74,7 +77,8 @@ class Mapping:
         user_id, anonymous_id = _id(event.get("userId")), _id(event.get("anonymousId"))
         has_user = user_id is not None or not self._takes_anonymous_id
         uid, kept_id = (user_id, anonymous_id) if has_user else (anonymous_id, None)
-        if (uid is None or len(uid) > MAX_UID_CHARACTERS) and (refused := self._refuse(uid, kept_id, user_id)):
+        is_doubtful = uid is None or len(uid) > MAX_UID_CHARACTERS or REPLACED in uid
+        if is_doubtful and (refused := self._refuse(uid, kept_id, user_id)):
             return refused
         if kind == "identify":
             return self._identify(event, uid, kept_id, note)
@@ -84,6 +88,8 @@ class Mapping:
         """Say why a message without a uid that fits is not sent, or None when it is."""
         if uid is not None:
             field = "anonymousId" if user_id is None else "userId"
+            if REPLACED in uid:
+                return Rejected(DeadLetterReason.MISSING_USER, f"`{field}` holds U+FFFD, in place of what is no text")
             detail = f"`{field}` has {len(uid)} characters, FullStory takes {MAX_UID_CHARACTERS}"
             return Rejected(DeadLetterReason.UID_TOO_LONG, detail)
         if kept_id is None:

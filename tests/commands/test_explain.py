@@ -164,7 +164,7 @@ def test_a_broken_line_is_named_and_the_others_are_explained() -> None:
         (b" \n\n", "stdin: it is empty"),
         (b'{\n "type": "track",\n "event" "x"\n}\n', "stdin, line 3: no JSON at column 10"),
         (b"\n\nhello\n", "stdin, line 3: no JSON at column 1"),
-        (b'{"a":\n"\xff"}', "stdin, line 2: no text in UTF-8"),
+        (b'{"a":\n\xff"}', "stdin, line 2: no text in UTF-8 at column 1"),
         (b"[" * 100_000, "stdin, line 1: nested too deeply"),
         (b"Obj\x01", "stdin: it is no Avro container file"),
         (b"Oh no", "stdin: it is no Avro container file"),
@@ -176,6 +176,43 @@ def test_input_that_is_none_is_named_with_its_line(stdin: bytes, complaint: str)
 
     assert (done.code, done.out) == (2, "")
     assert complaint in done.err
+
+
+def test_a_line_of_any_kind_is_explained_as_the_worker_reads_it() -> None:
+    """Numbers of thousands of digits, deep nesting, marks and JSON in JSON are told as they are, and end nothing."""
+    track = b'{"type": "track", "userId": "u", "event": "E", "properties": {"n": %s}}'
+    given = [
+        track % (b"9" * 5_000),
+        b"\xef\xbb\xbf" + track % b"1",
+        b'{"a":' * 100_000,
+        json.dumps('{"type": "track"}').encode(),
+        b"[]",
+        track % b'"\xff\\u0000"',
+        track % b"2",
+    ]
+    done = explain(b"\n".join(given))
+    told = done.objects()
+    noted = [[(note["rule"], note["path"] or note["text"]) for note in each["notes"]] for each in told]
+
+    assert [each["outcome"] for each in told] == [
+        *("delivered", "delivered", "dead-lettered", "dead-lettered", "dead-lettered", "delivered", "delivered")
+    ]
+    assert ("not_a_number", "n") in noted[0]
+    assert ("malformed", "the value is no JSON: line 1: nested too deeply") in noted[2]
+    assert "holds a JSON object" in noted[3][0][1]
+    assert noted[4] == [("malformed", "the value is a JSON array, not a JSON object")]
+    assert {("text_replaced", "n"), ("nul_removed", "n")} <= set(noted[5])
+    assert "stdin, line 3: nested too deeply" in done.err
+
+
+def test_people_are_shown_events_that_no_request_could_hold() -> None:
+    """Numbers beyond 64 bits and hundreds of levels are shown, or said not to be, without a traceback."""
+    head = b'{"type": "track", "userId": "u", "event": "E", "n": NaN, "properties": {"n": '
+    given = [head + each + b"}}" for each in (b"9" * 400, b"[" * 300 + b"]" * 300, b"[" * 900 + b"]" * 900, b"1")]
+    done = run("explain", "-", stdin=b"\n".join(given))
+
+    assert done.out.count("outcome") == 4
+    assert "9" * 400 in done.out
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,19 @@ ALPHANUMERIC = ascii_letters + digits
 INTERESTING = (
     *(b"\0", b"\1", b"\2", b"\x7f", b"\x80", b"\xff", b"{", b"}", b"[", b'"', b"\\", b","),
     *(b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\xff" * 10, b"\x80\x80\x80\x80\x10", b"\xc3\x01", b"\0\0\0\0\1"),
-    *(b"null", b"NaN", b"1e999", b"-0", b'{"a":', b"\\ud800", "é".encode(), "😀".encode(), b"9" * 30),
+    *(
+        b"null",
+        b"NaN",
+        b"1e999",
+        b"-0",
+        b'{"a":',
+        b"\\ud800",
+        b"\\u0000",
+        b"\xef\xbb\xbf",
+        "é".encode(),
+        "😀".encode(),
+        b"9" * 30,
+    ),
 )
 
 

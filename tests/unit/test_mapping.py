@@ -268,6 +268,33 @@ def test_without_any_time_an_event_is_at_the_epoch(kafka_ms: int) -> None:
     assert noted == [PropertyRule.TIMESTAMP_UNKNOWN]
 
 
+@pytest.mark.parametrize("unit", [1_000, 1_000_000])
+def test_kafkas_timestamp_may_be_of_another_unit(unit: int) -> None:
+    """A record's timestamp in micro- or nanoseconds is the time that it is, and noted."""
+    noted: list[PropertyRule] = []
+    outcome = Mapping(MappingRules()).map(
+        {"type": "track", "userId": "u", "event": "E"},
+        1_795_773_600_123 * unit,
+        lambda rule, _path: noted.append(rule),
+    )
+
+    assert isinstance(outcome, Mapped)
+    assert outcome.body["timestamp"] == "2026-11-27T10:00:00.123Z"
+    assert noted == [PropertyRule.TIMESTAMP_UNIT, PropertyRule.TIMESTAMP_OF_KAFKA]
+
+
+@pytest.mark.parametrize(
+    "ids", [{"userId": "u\ufffd"}, {"userId": "\ufffd", "anonymousId": "a"}, {"anonymousId": "\ufffd"}]
+)
+def test_an_id_of_which_something_is_lost_is_nobodys(ids: Json) -> None:
+    """An id with U+FFFD could be that of several users: the message is not sent, for no other id either."""
+    outcome, _ = mapped({"type": "track", "event": "E", **ids})
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is DeadLetterReason.MISSING_USER
+    assert "U+FFFD" in outcome.detail
+
+
 @pytest.mark.parametrize("absent", [None, {}, []])
 def test_an_absent_free_form_part_is_empty(absent: Any) -> None:
     """An absent part counts as empty, and so does the empty array that PHP writes for an empty object."""

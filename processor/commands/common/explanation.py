@@ -11,7 +11,7 @@ from processor.commands.common.letter import LetterHeaders, letter_of
 from processor.commands.common.next_steps import BY_FULLSTORY, NEXT_STEPS, REDRIVE
 from processor.commands.common.post import ShownPost, posts_of
 from processor.events.avro import Reader, decode, reader_of
-from processor.events.framing import SCHEMA_HEADER, Fingerprint, SchemaId, header_of, kind_of, schema_ids
+from processor.events.framing import SCHEMA_HEADER, Fingerprint, SchemaId, header_of, is_json, kind_of, schema_ids
 from processor.events.json_text import parse_json
 from processor.events.mapping import Mapping
 from processor.events.payload import Payload, PayloadBuilder, PayloadLimits
@@ -175,7 +175,7 @@ def _framing(record: Record, named: SchemaId | None) -> str:
         return "Avro's single-object encoding"
     if named is not None:
         return "Confluent's, by the first bytes of the value"
-    return "JSON" if record.value[:1].strip() in (b"", b"{") else "unknown"
+    return "JSON" if record.value and is_json(record.value) else "unknown"
 
 
 def _name_of(schema: str | None) -> str:

@@ -1,6 +1,5 @@
 """What is to be explained: JSON, an Avro container or a Kafka value, in a file or on standard input, or a topic."""
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.reading import TopicReader
 from processor.commands.common.explanation import Input
 from processor.commands.explain.avro_file import SCHEMA_ID, AvroFile
-from processor.events.json_text import INVALID, parse_json
+from processor.events.framing import BYTE_ORDER_MARK
+from processor.events.json_text import NoJson, parse_json
 from processor.model.records import NO_TIME, Record, TopicPartition
 from processor.runtime.ports import Schemas
 
@@ -20,8 +20,6 @@ _AVRO_FIRST_BYTE = b"O"
 
 _FRAMING_FIRST_BYTES = (b"\0", b"\xc3")
 """Of a Kafka value that names its schema; no JSON begins so either."""
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class InputError(Exception):
@@ -79,14 +77,15 @@ def _json_inputs(stream: BinaryIO, name: str) -> Iterator[Input]:
     first = next(lines, None)
     if first is None:
         raise InputError(f"{name}: it is empty; expected is a Segment message as JSON, or one a line")
-    if parse_json(first[1]) is INVALID:
+    if isinstance(parse_json(first[1]), NoJson):
         rest = list(lines)
         whole = b"\n" * (first[0] - 1) + b"\n".join([first[1], *(line for _, line in rest)])
-        if parse_json(whole) is not INVALID:
+        fault = parse_json(whole)
+        if not isinstance(fault, NoJson):
             yield Input(name, _record(whole, 0))
             return
         if not any(type(parse_json(line)) is dict for _, line in rest):
-            raise InputError(_fault_of(whole, name))
+            raise InputError(f"{name}, {fault}")
         lines = iter(rest)
     yield _line_input(name, *first)
     for number, line in lines:
@@ -96,29 +95,16 @@ def _json_inputs(stream: BinaryIO, name: str) -> Iterator[Input]:
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Give the lines that are not blank, with their numbers."""
     for number, line in enumerate(stream, 1):
-        text = line.removeprefix(_BOM) if number == 1 else line
+        text = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
         if text.strip():
             yield number, text.rstrip(b"\r\n")
 
 
 def _line_input(name: str, number: int, line: bytes) -> Input:
-    fault = _fault_of(line, name, number) if parse_json(line) is INVALID else None
+    parsed = parse_json(line)
+    fault = f"{name}, line {number}: {parsed.fault}" if isinstance(parsed, NoJson) else None
     return Input(f"{name}, line {number}", _record(line, number - 1), fault=fault)
 
 
 def _record(value: bytes, offset: int) -> Record:
     return Record(offset, NO_TIME, None, value, None)
-
-
-def _fault_of(text: bytes, name: str, first_line: int = 1) -> str:
-    """Say where text stops being JSON; never with what it holds."""
-    line, fault = 1, "no JSON"
-    try:
-        json.loads(text.decode())
-    except json.JSONDecodeError as error:
-        line, fault = error.lineno, f"no JSON at column {error.colno}: {error.msg}"
-    except UnicodeDecodeError as error:
-        line, fault = 1 + text.count(b"\n", 0, error.start), "no text in UTF-8"
-    except RecursionError:
-        fault = "nested too deeply"
-    return f"{name}, line {first_line - 1 + line}: {fault}"

@@ -1,5 +1,6 @@
 """Explanations and comparisons for people."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from processor.commands.common.explanation import Explanation, Remark, Verdict
 from processor.commands.common.letter import LetterHeaders
 from processor.commands.common.terminal import BAD, BOLD, DIM, DOUBTFUL, GOOD, NAME, PLAIN, TITLE, Style, Terminal
 from processor.commands.explain.difference import ABSENT, Comparison
+from processor.model.outcomes import Event
 
 _STYLES: Mapping[Verdict, Style] = {"delivered": GOOD, "filtered": DOUBTFUL, "dead-lettered": BAD}
 _NAME_WIDTH = 10
@@ -24,7 +26,7 @@ def show(explanation: Explanation, terminal: Terminal) -> None:
     if explanation.schema is not None:
         _field(terminal, "schema", explanation.schema)
     if explanation.event is not None:
-        _field(terminal, "event", orjson.dumps(explanation.event, option=orjson.OPT_INDENT_2, default=str).decode())
+        _field(terminal, "event", _shown(explanation.event))
     verdict = explanation.outcome if explanation.reason is None else f"{explanation.outcome}: {explanation.reason}"
     _field(terminal, "outcome", verdict, _STYLES[explanation.outcome])
     if explanation.next_step is not None:
@@ -36,6 +38,18 @@ def show(explanation: Explanation, terminal: Terminal) -> None:
         headers = "".join(f"{name}: {value}\n" for name, value in request.headers.items())
         _field(terminal, "", f"{headers}\n{request.body.decode()}")
     terminal.print("")
+
+
+def _shown(event: Event) -> str:
+    """Return a decoded event as JSON, also what no request could hold: numbers beyond 64 bits, more than 254 levels."""
+    try:
+        return orjson.dumps(event, option=orjson.OPT_INDENT_2, default=str).decode()
+    except TypeError:
+        pass
+    try:
+        return json.dumps(event, indent=2, default=str)
+    except RecursionError:
+        return "nested too deeply to be shown"
 
 
 def _show_letter(letter: LetterHeaders, terminal: Terminal) -> None:
