@@ -77,7 +77,8 @@ def mended(value: Any, note: Note, place: str = "", depth: int = 0) -> Any:
     """Return the value with texts and names that can be written; each change is noted with its dotted place.
 
     Lone surrogates, which also stand for bytes that are not UTF-8, become U+FFFD, because no UTF-8 holds one; NULs are
-    removed, because many programs take them for the end. What is nested deeper than can be sent stays as it is.
+    removed from texts, because many programs take them for the end (names lose them with all else that is illegal in
+    them). What is nested deeper than can be sent stays as it is.
     """
     if isinstance(value, str):
         return _mended_text(value, note, place)
@@ -92,20 +93,24 @@ def mended(value: Any, note: Note, place: str = "", depth: int = 0) -> Any:
     for name, each in value.items():
         full = f"{place}.{name}" if place else name
         within = "" if not place and name in PLACED_WITHIN and not isinstance(each, str) else full
-        found[_mended_text(name, note, full)] = mended(each, note, within, depth + 1)
+        found[_mended_name(name, note, full)] = mended(each, note, within, depth + 1)
     return found
 
 
 def _mended_text(text: str, note: Note, place: str) -> str:
     if "\0" in text:
         text = text.replace("\0", "")
-        note(PropertyRule.NUL_REMOVED, _writable(place).replace("\0", ""))
+        note(PropertyRule.NUL_REMOVED, _writable(place))
+    return _mended_name(text, note, place)
+
+
+def _mended_name(name: str, note: Note, place: str) -> str:
     try:
-        text.encode()
+        name.encode()
     except UnicodeEncodeError:
-        note(PropertyRule.TEXT_REPLACED, _writable(place).replace("\0", ""))
-        return _writable(text)
-    return text
+        note(PropertyRule.TEXT_REPLACED, _writable(place))
+        return _writable(name)
+    return name
 
 
 def _writable(text: str) -> str:

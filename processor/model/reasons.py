@@ -223,6 +223,6 @@ class PropertyRule(StrEnum):
     TEXT_REPLACED = "text_replaced"
     """Bytes that are not UTF-8, or half of a surrogate pair: U+FFFD stands in their place."""
     NUL_REMOVED = "nul_removed"
-    """A text or a name held U+0000: removed."""
+    """A text held U+0000: removed."""
     UNREADABLE = "unreadable"
     """Kafka's client cannot read the record's headers, key or timestamp: they count as absent."""

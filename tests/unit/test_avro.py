@@ -265,14 +265,14 @@ def test_a_text_that_cannot_be_sent_costs_nothing_else(bad: str, good: str, rule
         given = TEXTS
     event, noted = read_noted(value, given)
 
+    name = f"n-{bad}" if "\0" in bad else f"n-{good}"  # a NUL goes with all that is illegal in names
     assert event == {
         "type": "track",
         "userId": "u",
         "event": f"E {good}",
-        "properties": {"fine": "größe", "inner": good, "many": ["a", good], f"n-{good}": "x"},
+        "properties": {"fine": "größe", "inner": good, "many": ["a", good], name: "x"},
     }
-    name = f"n-{good}"
-    assert noted == [(rule, "event"), (rule, "inner"), (rule, "many"), (rule, name)]
+    assert noted == [(rule, each) for each in ("event", "inner", "many", name) if "\0" not in each]
 
 
 @pytest.mark.parametrize("value", [b'{"a": "\xff", "b": "\\u0000"}', b'\xef\xbb\xbf{"a": "\xff", "b": "\\u0000"}'])
