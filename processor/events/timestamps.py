@@ -28,6 +28,12 @@ _LAST_S = 253_402_300_799
 
 _QUARTER_S = 15 * 60
 
+_END_OF_REALS = 1e19
+"""Of nanoseconds; a larger real is no time in any unit."""
+
+_DIGITS = re.compile(r"[0-9]{9,19}")
+"""A number as text. A date has eight digits; Python (3.11) takes the ninth for what divides date and time."""
+
 
 def as_declared(per_second: int) -> tuple[int, int]:
     """Return the first and the last number of a unit of which nobody doubts the unit."""
@@ -79,9 +85,21 @@ def event_time(event: Event, record_timestamp_ms: int, note: Note) -> str:
 
 
 def _written(given: Any, field: str, note: Note) -> str | None:
-    """Return ISO 8601 for one of the times, or None; note where a number is of another unit than milliseconds."""
-    if type(given) is not int:
-        return iso(given)
+    """Return ISO 8601 for one of the times, or None; note where a number is of another unit than milliseconds.
+
+    A number may be a real, or text of digits alone, if it stands for a time after 1973: some libraries write it so.
+    """
+    if type(given) is str:
+        if not _DIGITS.fullmatch(given):
+            return iso(given)
+        given = int(given)
+    elif type(given) is float and _FIRST_PLAUSIBLE_S <= given < _END_OF_REALS:
+        unit = unit_of(int(given), MILLISECONDS)
+        if unit != MILLISECONDS:
+            note(PropertyRule.TIMESTAMP_UNIT, field)
+        return iso_of_ms(round(given * MILLISECONDS / unit))
+    elif type(given) is not int:
+        return None
     if not _FIRST_MS <= given <= _LAST_MS and (unit := unit_of(given, MILLISECONDS)) != MILLISECONDS:
         note(PropertyRule.TIMESTAMP_UNIT, field)
         given = given * MILLISECONDS // unit
@@ -143,6 +161,8 @@ _PRINTED = re.compile(
 
 
 def _iso_of_text(text: str) -> str | None:
+    if _DIGITS.fullmatch(text):
+        return None
     try:
         return _iso_of_moment(datetime.fromisoformat(text))
     except (ValueError, OverflowError):

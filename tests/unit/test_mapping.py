@@ -238,7 +238,13 @@ def test_a_long_event_name_is_cut() -> None:
         *(({"timestamp": bad}, KAFKA_TIMESTAMP, UNREADABLE) for bad in NO_TIMES),
         *(
             ({"timestamp": number}, "2026-11-27T10:00:00.000Z", [PropertyRule.TIMESTAMP_UNIT])
-            for number in (1_795_773_600, 1_795_773_600_000_000, 1_795_773_600_000_000_000)
+            for number in (1_795_773_600, 1_795_773_600_000_000, 1_795_773_600_000_000_000, "1795773600", 1795773600.0)
+        ),
+        *(({"timestamp": number}, "2026-11-27T10:00:00.123Z", []) for number in ("1795773600123", 1795773600123.0)),
+        ({"timestamp": 1795773600.123}, "2026-11-27T10:00:00.123Z", [PropertyRule.TIMESTAMP_UNIT]),
+        *(
+            ({"timestamp": bad}, KAFKA_TIMESTAMP, UNREADABLE)
+            for bad in (1e300, float("nan"), -1e12, "20150223222855" * 2)
         ),
         (
             {"originalTimestamp": 1_795_773_600_000_000, "sentAt": 1_795_773_600_000, "receivedAt": 1_795_773_601},

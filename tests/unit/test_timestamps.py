@@ -71,6 +71,8 @@ def test_text_is_iso_8601_and_utc_unless_it_says_otherwise(timestamp: str, expec
         " ",
         "yesterday",
         "1424730535111",
+        "1777122481405",
+        "20150223222855",
         "2015-02-30T00:00:00Z",
         "2015-02-23T22:28:61Z",
         "0001-01-01T00:00:00+23:59",
