@@ -155,6 +155,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], str], int | None]] = MappingProxyTy
         "job_duration_s": (lambda span: f"takes {_span(span)} for each job", None),
         "job_retention_s": (lambda seconds: f"forgets a job {seconds:g} s after its end", 404),
         "page_size": (lambda count: f"puts at most {count:,} users, imports or errors on a page", None),
+        "nested": (lambda _: "replaces nested objects as a whole", None),
         "echo_style": (lambda _: "echoes failed items with another key order and number format", None),
         "max_items": (lambda count: f"takes at most {count:,} items in a request", 400),
         "running_jobs": (lambda count: f"carries out at most {count:,} jobs at once", None),

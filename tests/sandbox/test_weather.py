@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from processor.sandbox import Condition, Faults, Role, Sandbox, SandboxOptions
-from processor.sandbox.options import EchoStyle
+from processor.sandbox.options import EchoStyle, Nested
 from tests.sandbox.stage import ARCHITECT, STANDARD, START, Api, ManualClock, on_sandbox
 
 ACTS: dict[str, tuple[Any, str]] = {
@@ -42,6 +42,7 @@ OPTIONS: dict[str, tuple[Any, str]] = {
     "job_duration_s": ((1.0, 3.0), "takes 1 to 3 s for each job"),
     "job_retention_s": (60.0, "forgets a job 60 s after its end"),
     "page_size": (2, "puts at most 2 users, imports or errors on a page"),
+    "nested": (Nested.REPLACE, "replaces nested objects as a whole"),
     "echo_style": (EchoStyle.REORDERED, "echoes failed items with another key order and number format"),
     "max_items": (10, "takes at most 10 items in a request"),
     "running_jobs": (2, "carries out at most 2 jobs at once"),
