@@ -170,6 +170,30 @@ def test_items_that_change_their_lane_are_sent_anew() -> None:
     ]
 
 
+def test_an_event_that_changes_its_lane_is_not_taken_for_one_that_has_a_job() -> None:
+    """The record by which its user went apart is gone, so it stands where all else has a job: nobody sent it."""
+    users = [user("a", 0), user("b", 3)]
+    events = [event(1, uid="b"), event(2, uid="a"), event(4, uid="c")]
+    for state, job_id in ((EntryState.ACCEPTED, "job"), (EntryState.DONE, None)):
+        plan = planned(payload(users, events), 0)
+        _, _, together, apart = plan.entries
+        together.state, together.job_id = state, job_id
+        assert (apart.kind, apart.items, apart.lane) == (Kind.EVENT, 1, 1)
+        assert resume(plan, payload(users[1:], events), NOW + 5, OTHER, is_batch=True) == 4
+        assert told(plan)[-1] == (Kind.EVENT, 3, EntryState.PLANNED, None)
+
+
+def test_what_has_a_job_is_followed_although_other_lanes_changed() -> None:
+    """As long as nothing can have come to it from them: the bodies alone changed, or those lanes are as they were."""
+    events = [event(1, uid="b"), event(2, uid="a"), event(4, uid="c")]
+    for changed, sent_anew in (([event(each.records[0], "x", each.uid) for each in events], 1), (events[:2], 0)):
+        plan = planned(payload([user("a", 0)], events), 0)
+        together = plan.entries[1]
+        together.state, together.job_id = EntryState.ACCEPTED, "job"
+        assert resume(plan, payload([user("a", 0)], changed), NOW + 5, OTHER, is_batch=True) == sent_anew
+        assert plan.entries[1] is together
+
+
 def test_a_plan_of_a_release_without_lanes_is_resumed_as_a_whole() -> None:
     """Several identifies of one user were sent one by one, together with all others."""
     users, events = [user("a", 0), user("a", 3), user("b", 4)], EVENTS

@@ -13,8 +13,8 @@ A batch travels in lanes, so that each user waits for nobody but itself:
 Which lanes there are follows from the records and `apart` alone, so the journal tells only these.
 
 A plan made earlier is kept as far as the records still become the same bodies, whatever settings or release make them.
-What has a job is followed in any case. The rest was perhaps sent, under keys that no longer fit: it is sent anew and
-counted as redelivered.
+What has a job is followed, unless it may hold by now what stood in another lane, and was not sent. The rest was perhaps
+sent, under keys that no longer fit: it is sent anew and counted as redelivered.
 """
 
 from collections import Counter
@@ -129,7 +129,13 @@ def resume(plan: Plan, payload: Payload, wall_s: float, nonce: bytes, *, is_batc
     for kind in Kind:
         entries, of_kind = [entry for entry in plan.entries if entry.kind is kind], parted[kind]
         owners = list(zip(entries, cut(entries, of_kind), strict=True))
-        keeps = [entry.is_out or (is_young and _is_same(entry, own)) for entry, own in owners]
+        changed = {entry for entry, own in owners if not _is_same(entry, own)}
+        have_moved = any(len(own) != entry.items for entry, own in owners)
+        left = {entry.lane for entry in changed if have_moved and not entry.is_out}
+        keeps = [
+            entry.is_out and left <= {entry.lane} if entry in changed else is_young or entry.is_out
+            for entry, own in owners
+        ]
         untold = [items for lane, items in enumerate(of_kind) if items and all(each.lane != lane for each in entries)]
         if not entries or (kind is Kind.USER and (untold or not all(keeps))):
             # Merged otherwise, an item may stand in another entry than before. Users are upserts: all are sent anew.
