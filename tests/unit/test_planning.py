@@ -194,6 +194,27 @@ def test_what_has_a_job_is_followed_although_other_lanes_changed() -> None:
         assert plan.entries[1] is together
 
 
+def test_a_job_with_two_identifies_of_a_user_is_not_followed_as_one() -> None:
+    """They were merged when it was sent, or stood in different waves; now each has to have its turn."""
+    for apart in ((), None):
+        plan = planned(payload([user("a", 0, 3), user("b", 1)]))
+        plan.apart = apart
+        plan.entries[0].state, plan.entries[0].job_id = EntryState.ACCEPTED, "job"
+        users = [user("a", 0), user("b", 1), user("a", 3)]
+        assert resume(plan, payload(users), NOW + 5, OTHER, is_batch=True) == 3
+        assert not any(entry.is_followed for entry in plan.entries)
+    names = [f"u{number}" for number in range(WAVE)]
+    waves = [user(name, 100 * wave + at) for wave in range(2) for at, name in enumerate(names)]
+    plan = planned(payload(waves))
+    plan.entries[0].state = EntryState.DONE
+    plan.entries[1].state, plan.entries[1].job_id = EntryState.ACCEPTED, "job"
+    assert resume(plan, payload(waves[:-1]), NOW + 5, OTHER, is_batch=True) == 2 * WAVE - 1
+    assert [(each.items, each.state, each.lane) for each in plan.entries] == [
+        (1, EntryState.SINGLY, 0),
+        (2 * WAVE - 2, EntryState.SINGLY, 1),
+    ]
+
+
 def test_a_plan_of_a_release_without_lanes_is_resumed_as_a_whole() -> None:
     """Several identifies of one user were sent one by one, together with all others."""
     users, events = [user("a", 0), user("a", 3), user("b", 4)], EVENTS

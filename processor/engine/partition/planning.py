@@ -89,8 +89,7 @@ def new_entry(
     kind: Kind, items: Sequence[Item], *, is_batch: bool, attempt: int = 0, until: int | None = None, lane: int = 0
 ) -> Entry:
     """Plan a request that was never sent; one of a single item goes to the endpoint for single items."""
-    uids = {item.uid for item in items}
-    is_singly = not is_batch or len(items) == 1 or (kind is Kind.USER and len(uids) < len(items))
+    is_singly = not is_batch or len(items) == 1 or (kind is Kind.USER and _names_twice(items))
     state = EntryState.SINGLY if is_singly else EntryState.PLANNED
     return Entry(kind, len(items), _digest(items), state, attempt, until, lane=lane)
 
@@ -133,7 +132,7 @@ def resume(plan: Plan, payload: Payload, wall_s: float, nonce: bytes, *, is_batc
         have_moved = any(len(own) != entry.items for entry, own in owners)
         left = {entry.lane for entry in changed if have_moved and not entry.is_out}
         keeps = [
-            entry.is_out and left <= {entry.lane} if entry in changed else is_young or entry.is_out
+            _stays_out(entry, own) and left <= {entry.lane} if entry in changed else is_young or entry.is_out
             for entry, own in owners
         ]
         untold = [items for lane, items in enumerate(of_kind) if items and all(each.lane != lane for each in entries)]
@@ -166,6 +165,18 @@ def resume(plan: Plan, payload: Payload, wall_s: float, nonce: bytes, *, is_batc
 
 def _is_same(entry: Entry, items: Sequence[Item]) -> bool:
     return entry.items == len(items) and entry.digest == _digest(items)
+
+
+def _stays_out(entry: Entry, items: Sequence[Item]) -> bool:
+    """Say whether nothing is to be sent of an entry, though its records are not what they were.
+
+    A job ends the turn of each of its users once: where one stands in it twice by now, each item needs its own turn.
+    """
+    return entry.is_out and not (entry.is_followed and entry.kind is Kind.USER and _names_twice(items))
+
+
+def _names_twice(items: Sequence[Item]) -> bool:
+    return len({item.uid for item in items}) < len(items)
 
 
 def _digest(items: Sequence[Item]) -> str:
