@@ -49,6 +49,8 @@ class NextBatch:
         self._order = order
         self._common = common
         self._growing: PayloadBuilder | None = None
+        self._grown_to = 0
+        """How many of the buffered records were there when it was looked at last."""
 
     def is_due(self, now: float) -> bool:
         """Say whether a batch may close: it is full, its first record has lingered, or the journal's next is here."""
@@ -79,6 +81,7 @@ class NextBatch:
             return None
         self._growing = growing = self._growing or common.forming.builder(queue.position, self._payload_limits)
         payload = growing.build(queue.buffered())
+        self._grown_to = queue.buffered_records
         if not queue.is_recovering and self.had_better_grow:
             return None
         self._growing = None
@@ -95,9 +98,14 @@ class NextBatch:
 
     @property
     def had_better_grow(self) -> bool:
-        """Whether the next batch could not be sent now but for waiting, and has room for more."""
-        growing = self._growing
-        if growing is None or growing.is_full or self._queue.is_full(self._common.settings.limits):
+        """Whether the next batch could not be sent now but for waiting, and has room for more.
+
+        What has come since it was looked at last may be of others, who need not wait.
+        """
+        growing, queue = self._growing, self._queue
+        if growing is None or growing.is_full or queue.is_full(self._common.settings.limits):
+            return False
+        if queue.buffered_records > self._grown_to:
             return False
         return self._apart(growing)[1]
 
