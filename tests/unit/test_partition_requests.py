@@ -16,7 +16,7 @@ from processor.engine.retry import POISON_AFTER_S
 from processor.engine.verdict import Accepted, Completed, Delivered, Retry, RetryReason, Split, Unknown
 from processor.model.reasons import Kind
 from processor.model.records import Record, held_bytes
-from tests.fakes.partitions import DESTINATION, a_common, form, track
+from tests.fakes.partitions import DESTINATION, a_common, form, identify, track
 from tests.fakes.partitions import a_partition as a_bare_partition
 
 
@@ -81,16 +81,16 @@ def test_a_key_that_grew_too_old_while_its_request_waited_for_room_is_not_used()
     assert post.request.idempotency_key != old
 
 
-def adopted(plan: Plan, records: Sequence[Record], now: float, wall_s: float, common: Common) -> Partition:
-    """Return a partition whose journal told of a plan, which is carried out now."""
+def adopted(plans: Sequence[Plan], records: Sequence[Record], now: float, wall_s: float, common: Common) -> Partition:
+    """Return a partition whose journal told of these plans, which are carried out now."""
     partition = a_bare_partition(common, is_recovered=False)
-    written = encode(JournalId("place-0", DESTINATION), 0, [plan], 4_095)
+    written = encode(JournalId("place-0", DESTINATION), 0, plans, 4_095)
     assert written is not None
     partition._metadata = written.text
     partition.recover(DESTINATION)
     partition.fetched(list(records), sum(map(held_bytes, records)), now)
-    partition.at_end(plan.end)
-    assert partition.form_planned(now, wall_s)
+    partition.at_end(plans[-1].end)
+    assert all(partition.form_planned(now, wall_s) for _ in plans)
     return partition
 
 
@@ -99,7 +99,7 @@ def test_one_item_that_is_left_of_a_lost_job_is_sent_singly_before_it_is_given_u
     common, now = a_common(), 1_000.0
     commits = Commits(common.room, 1.0)
     plan = Plan(2, b"n" * 16, 0, [Entry(Kind.EVENT, 2, "x", EntryState.ACCEPTED, 0, None, "job")])
-    partition = adopted(plan, [track(0)], now, 10.0, common)
+    partition = adopted([plan], [track(0)], now, 10.0, common)
     (ask,) = partition.look(now)
     assert isinstance(ask, AskJob)
     partition.job_ended(ask.request, Unknown(), now)
@@ -141,7 +141,7 @@ def test_each_item_of_an_old_plan_gets_a_new_key() -> None:
     plan = Plan(3, b"n" * 16, 0, [users, Entry(Kind.EVENT, 1, "y", EntryState.ACCEPTED, 0, None, "job")])
     values = [{"type": "identify", "userId": "u", "traits": {"a": {f"x{number}": 1}}} for number in range(2)]
     records = [Record(offset, 1, None, orjson.dumps(value), None) for offset, value in enumerate(values)]
-    partition = adopted(plan, [*records, track(2)], now, day_s, common)
+    partition = adopted([plan], [*records, track(2)], now, day_s, common)
     for number in range(2):
         requests: list[Request] = []
         while not requests:
@@ -150,3 +150,24 @@ def test_each_item_of_an_old_plan_gets_a_new_key() -> None:
         assert [each.entry.attempt for each in requests] == [1]
         assert sum(each.records for each in seen if isinstance(each, Redelivered)) == number + 1
         partition.answered(requests[0], Delivered(), now)
+
+
+def test_a_lost_job_is_sent_again_when_the_identifies_before_it_are_complete() -> None:
+    """Its process had sent it in its turn; what comes before is sent anew, for its records became something else."""
+    common = a_common()
+    common.body_size.refused(80)  # so that the halves of what is refused are halved before they are sent
+    commits = Commits(common.room, 1.0)
+    sent_anew = Plan(2, b"n" * 16, 0, [Entry(Kind.USER, 2, "x")])
+    followed = Plan(6, b"m" * 16, 0, [Entry(Kind.USER, 4, "x", EntryState.ACCEPTED, job_id="job")])
+    uids = ["a", "b", "a", "c", "d", "e"]
+    partition = adopted([sent_anew, followed], [identify(at, uid) for at, uid in enumerate(uids)], 0.0, 10.0, common)
+    (ask,) = [each for each in partition.look(0.0) if isinstance(each, AskJob)]
+    partition.job_ended(ask.request, Unknown(), 0.0)
+    (before,) = posted(look(partition, commits, 0.0))
+    assert (before.items[0].uid, ask.request.stage) == ("a", Stage.HELD)
+    partition.answered(before, Accepted("another"), 1.0)
+    partition.job_ended(before, Completed(), 1.0)
+    assert posted(look(partition, commits, 2.0)) == [ask.request]
+    partition.answered(ask.request, Split(400), 2.0)
+    (first,) = posted(look(partition, commits, 4.0))
+    assert [item.uid for item in first.items] == ["a"]

@@ -130,8 +130,12 @@ def job_ended(request: Request, end: JobEnd, now: float) -> None:
         case Unknown() if request.items:
             # Send it again, under the same key: FullStory may answer with another job.
             request.lost_job = request.entry.job_id
-            request.on(Happening.JOB_UNKNOWN)
-            owner.ready(request)
+            if request.turn.waits:  # the journal told of its job, while an earlier identify is to be sent anew
+                request.on(Happening.JOB_UNKNOWN_EARLY)
+                request.turn.held.append(request)
+            else:
+                request.on(Happening.JOB_UNKNOWN)
+                owner.ready(request)
         case Unknown():  # the records have become something else, or are gone
             batch.close(request, Happening.JOB_COMPLETED)
         case Failed():

@@ -57,6 +57,7 @@ class Happening(StrEnum):
     JOB_COMPLETED = "job completed"
     JOB_FAILED = "job failed in part"
     JOB_UNKNOWN = "job unknown"
+    JOB_UNKNOWN_EARLY = "job unknown before its turn came"
     EPOCH_ENDED = "the partition goes"
 
 
@@ -81,6 +82,7 @@ TRANSITIONS: Mapping[Stage, Mapping[Happening, Stage]] = {
         Happening.JOB_COMPLETED: Stage.ENDED,
         Happening.JOB_FAILED: Stage.ENDED,
         Happening.JOB_UNKNOWN: Stage.READY,
+        Happening.JOB_UNKNOWN_EARLY: Stage.HELD,
         **_GOES,
     },
     Stage.ENDED: {},
