@@ -292,6 +292,19 @@ def test_one_part_of_a_split_is_sent_anew_alone() -> None:
     assert told(plan) == [(Kind.EVENT, 2, EntryState.ACCEPTED, 4), (Kind.EVENT, 2, EntryState.PLANNED, None)]
 
 
+def test_what_was_filtered_for_a_while_is_sent_after_all() -> None:
+    """By a release that was rolled back: its plan tells only of what it would have sent."""
+    plan = planned(payload([], EVENTS))
+    plan.entries = [
+        Entry(Kind.EVENT, 2, "gone", EntryState.ACCEPTED, until=4, job_id="job"),
+        Entry(Kind.EVENT, 2, "other", EntryState.PLANNED),
+    ]
+    assert resume(plan, payload([], EVENTS[:2]), NOW + 5, OTHER, is_batch=True) == 0
+    assert resume(plan, payload([], EVENTS), NOW + 5, OTHER, is_batch=True) == 2
+    assert told(plan) == [(Kind.EVENT, 2, EntryState.ACCEPTED, 4), (Kind.EVENT, 2, EntryState.PLANNED, None)]
+    assert cut(plan.entries, [EVENTS, []]) == [EVENTS[:2], EVENTS[2:]]
+
+
 def test_split_users_that_merge_otherwise_are_all_sent_anew() -> None:
     """A record may stand in another item now: better twice, for users are upserts, than never."""
     plan = planned(payload(USERS))

@@ -135,7 +135,8 @@ def resume(plan: Plan, payload: Payload, wall_s: float, nonce: bytes, *, is_batc
             _stays_out(entry, own) and left <= {entry.lane} if entry in changed else is_young or entry.is_out
             for entry, own in owners
         ]
-        untold = [items for lane, items in enumerate(of_kind) if items and all(each.lane != lane for each in entries)]
+        taken = Counter(entry.lane for entry, own in owners for _ in own)
+        untold = [(lane, items[taken[lane] :]) for lane, items in enumerate(of_kind) if taken[lane] < len(items)]
         if not entries or (kind is Kind.USER and (untold or not all(keeps))):
             # Merged otherwise, an item may stand in another entry than before. Users are upserts: all are sent anew.
             attempt = max((entry.attempt for entry in entries), default=0)
@@ -150,8 +151,8 @@ def resume(plan: Plan, payload: Payload, wall_s: float, nonce: bytes, *, is_batc
                     new_entry(kind, own, is_batch=is_batch, attempt=entry.attempt, until=entry.until, lane=entry.lane)
                 )
                 sent_anew += _records(own)
-        for items in untold:  # the records have become something else, and what these are may have been sent
-            fitted.append(new_entry(kind, items, is_batch=is_batch, lane=of_kind.index(items)))
+        for lane, items in untold:  # the records have become something else, and what these are may have been sent
+            fitted.append(new_entry(kind, items, is_batch=is_batch, lane=lane))
             sent_anew += _records(items)
     if fitted != plan.entries:
         plan.entries = fitted
