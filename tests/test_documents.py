@@ -10,7 +10,7 @@ import pytest
 from docs import generate
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.commands.main import COMMANDS, main
-from processor.engine.partition import owner
+from processor.engine.partition import answers, owner
 from processor.settings.variables import variables
 from tests.test_house import targets
 
@@ -129,10 +129,12 @@ def test_the_tables_of_states_are_current() -> None:
 def test_the_owner_has_every_event_of_its_table() -> None:
     """What the head of the owner's file promises of an event is promised of a method that there is."""
     rows = re.findall(r"(?m)^\| (`.+?) +\|", owner.__doc__ or "")
-    events = re.findall(r"`(\w+)`", "".join(rows))
+    events = re.findall(r"`((?:answers\.)?\w+)`", "".join(rows))
 
-    assert {"fetched", "answered", "look"} <= set(events)
-    assert [each for each in events if not hasattr(owner.Partition, each)] == []
+    assert {"fetched", "answers.answered", "look"} <= set(events)
+    of_answers = {each for each in events if each.startswith("answers.")}
+    assert [each for each in of_answers if not hasattr(answers, each.removeprefix("answers."))] == []
+    assert [each for each in events if each not in of_answers and not hasattr(owner.Partition, each)] == []
 
 
 def test_every_cited_law_is_in_the_architecture() -> None:

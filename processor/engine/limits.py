@@ -57,11 +57,6 @@ class Cost(NamedTuple):
     jobs: int
     """1 where FullStory makes a job of it, else 0."""
 
-    @classmethod
-    def of_job(cls, operations: int) -> "Cost":
-        """Return what a job counts for."""
-        return cls(operations, 1)
-
 
 @dataclass(frozen=True, slots=True)
 class LimitSettings:
@@ -172,9 +167,13 @@ class Limits:
         self._pace.sent(now)
 
     def adopt(self, cost: Cost) -> None:
-        """Count what is in progress; also a job for which nothing was sent here."""
+        """Count what is in progress."""
         self.jobs += cost.jobs
         self.operations += cost.operations
+
+    def adopt_job(self, operations: int) -> None:
+        """Count a job for which nothing was sent here."""
+        self.adopt(Cost(operations, 1))
 
     @property
     def probe_interval_s(self) -> float:
@@ -215,6 +214,10 @@ class Limits:
         """Give back what a request held: its job ended, or it was answered for good without one."""
         self.jobs -= cost.jobs
         self.operations -= cost.operations
+
+    def job_ended(self, operations: int) -> None:
+        """Give back what a job held."""
+        self.finished(Cost(operations, 1))
 
     def halt(self, now: float) -> None:
         """Let only probes through, the first one after the probe interval."""

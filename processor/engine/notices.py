@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from processor.engine.partition.journal_format import JournalFault
+from processor.engine.partition.journal_format import JournalFault, ResumedPart
 from processor.engine.verdict import RetryReason
 from processor.model.errors import WriteFault
 from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind, PropertyRule, ReleaseReason
@@ -110,10 +110,6 @@ class Redelivered:
     """Records are sent once more under a new key: FullStory may have taken them already, and no longer says so."""
 
     records: int
-
-
-ResumedPart = Literal["settled", "job", "request"]
-"""What a journal told of: a range that is not sent again, a job that is followed, a request that keeps its key."""
 
 
 @dataclass(frozen=True, slots=True)

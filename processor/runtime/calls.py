@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable
 
+from processor.engine.halts import PROBED
+from processor.engine.limits import load_of
 from processor.engine.notices import Answered, Observer, Retried, Throttled
 from processor.engine.retry import Retries
-from processor.engine.verdict import Answer, NoAnswer, Retry
+from processor.engine.verdict import Answer, Halt, NoAnswer, PostVerdict, Retry
 from processor.runtime.gate import Gate
 from processor.runtime.ports import Clock
 
@@ -34,6 +36,18 @@ class Calls:
         self._observe(Retried(verdict.reason, verdict.detail, verdict.status))
         is_broken = self.gate.limits.is_broken
         await asyncio.sleep(self._retries.delay_s(verdict, failures, self._clock.monotonic(), is_broken=is_broken))
+
+    def answered(self, verdict: PostVerdict | None, sent_at: float) -> None:
+        """Let an answer to a POST count for what may be sent; None: it was given up."""
+        self.note_throttle(verdict)
+        self.gate.answered(load_of(verdict), sent_at)
+
+    def halt_or_resume(self, verdict: PostVerdict | None) -> None:
+        """Stand still for what the set-up is at fault for; an answer as it should be ends that."""
+        if isinstance(verdict, Halt):
+            self.gate.halt(verdict.reason, verdict.detail)
+        elif verdict is not None and not isinstance(verdict, Retry):
+            self.gate.resume(*PROBED)
 
     def note_throttle(self, verdict: object) -> None:
         """Let nobody send anything for as long as FullStory wishes, where the verdict says so."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, assert_never
 
-from processor.engine.halts import CLOSING, PROBED
-from processor.engine.limits import Cost, load_of
+from processor.engine.limits import Cost
+from processor.engine.partition import answers
 from processor.engine.partition.actions import Action, AskJob, Post, Seek, StandStill, WriteLetters
 from processor.engine.partition.owner import Partition
 from processor.engine.partition.request import Request, Stage
-from processor.engine.verdict import Halt, PostVerdict, Retry, of_post
+from processor.engine.verdict import PostVerdict, of_post
 from processor.runtime.calls import Calls
 from processor.runtime.jobs import Jobs
 from processor.runtime.letters import Letters
@@ -89,8 +89,8 @@ class Driver:
                 case WriteLetters():
                     self._start(self._write(action, partition), work.last)
                 case StandStill(reason, cause, advice):
-                    place = "" if reason in CLOSING else cause  # which names the partition, and what of it
-                    work.halts.enter_context(self.gate.held(reason, place, cause, advice, is_cured_at_end=False))
+                    held = self.gate.held(reason, action.place, cause, advice, is_cured_at_end=False)
+                    work.halts.enter_context(held)
                 case Seek(offset):
                     source.seek(partition.id, partition.epoch, offset)
                 case _:
@@ -163,22 +163,17 @@ class Driver:
         self, request: Request, partition: Partition, sent_at: float, task: asyncio.Task[PostVerdict | None]
     ) -> None:
         verdict = None if task.cancelled() or task.exception() else task.result()
-        self._calls.note_throttle(verdict)
-        self.gate.answered(load_of(verdict), sent_at)
-        partition.answered(request, verdict, self._clock.monotonic())
-        if partition.is_going:
-            pass  # whoever owns it next finds out for himself, and this process may be leaving
-        elif isinstance(verdict, Halt):
-            self.gate.halt(verdict.reason, verdict.detail)
-        elif verdict is not None and not isinstance(verdict, Retry):
-            self.gate.resume(*PROBED)
+        self._calls.answered(verdict, sent_at)
+        answers.answered(request, verdict, self._clock.monotonic())
+        if not partition.is_going:  # whoever owns it next finds out for himself, and this process may be leaving
+            self._calls.halt_or_resume(verdict)
         # The next one takes its place at once: an answer that comes while there is room says nothing of the limit.
         self.gate.serve()
 
     async def _ask_job(self, request: Request, partition: Partition) -> None:
         assert request.entry.job_id is not None, "a job without an id"
         end = await self._jobs.end(request.kind, request.entry.job_id, str(partition.id))
-        partition.job_ended(request, end, self._clock.monotonic())
+        answers.job_ended(request, end, self._clock.monotonic())
         self.gate.wake()
 
     async def _write(self, action: WriteLetters, partition: Partition) -> None:

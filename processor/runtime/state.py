@@ -1,10 +1,11 @@
 """What the worker is doing at this moment, for those who show it: metrics, probes, pages. A value, made on demand."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from processor.engine.halts import SHOWN_FAULTS
-from processor.engine.partition.state import PartitionState
+from processor.engine.partition.owner import Partition
+from processor.engine.partition.state import PartitionState, state_of
 from processor.engine.service_health import Diagnosis
 from processor.model.reasons import Bottleneck, HaltReason
 from processor.runtime.ports import ClientFigures
@@ -83,3 +84,8 @@ class WorkerState:
 
 StateOf = Callable[[], WorkerState]
 """Called on the event loop's thread."""
+
+
+def states_of(partitions: Iterable[Partition], now: float) -> list[PartitionState]:
+    """Return what each is doing at this moment; `now` is monotonic."""
+    return [state_of(each, now) for each in partitions]

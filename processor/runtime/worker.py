@@ -24,7 +24,7 @@ from processor.model.reasons import Bottleneck, HaltReason, ReleaseReason
 from processor.model.records import Commit, TopicPartition
 from processor.runtime.driver import Driver
 from processor.runtime.ports import Clock, Fetched, Source, SourceFault
-from processor.runtime.state import ActiveHalt, WorkerState
+from processor.runtime.state import ActiveHalt, WorkerState, states_of
 
 LEAST_WAIT_S = 0.001
 """A timer for less would come before its moment by the rounding of floats, and find nothing to do, again and again."""
@@ -78,7 +78,7 @@ class Worker:
         return WorkerState(
             has_joined=self._has_joined,
             is_draining=self._is_draining,
-            partitions=[each.state(now) for each in self._owned.values()],
+            partitions=states_of(self._owned.values(), now),
             halts=dict(self.gate.halts),
             bytes_held=sum(each.queue.held_bytes for each in self._owned.values()),
             bottleneck=self._bottleneck(now),

@@ -30,6 +30,7 @@ from processor.engine.commits import CommitFault, Commits
 from processor.engine.dead_letter_ratio import DeadLetterRatio
 from processor.engine.limits import Limits, LimitSettings
 from processor.engine.notices import Notice, Redelivered, Settled
+from processor.engine.partition import answers
 from processor.engine.partition.actions import Action, AskJob, Post, StandStill, WriteLetters
 from processor.engine.partition.common import Common, PartitionSettings, Unattributed
 from processor.engine.partition.forming import Forming
@@ -624,7 +625,7 @@ class World:
             elif answer.status >= 500:
                 self.failed_500.update(offsets)
         epoch.about = flight.items
-        epoch.partition.answered(request, of_post(answer, batch=request.is_batch), self.now)
+        answers.answered(request, of_post(answer, batch=request.is_batch), self.now)
         epoch.about = None
         self.events["answered"] += 1
 
@@ -740,7 +741,7 @@ class World:
                     self.fails_again.update(offset for item in job.items for offset in item.offsets)
                     self.waive(job)
         epoch.about = job.items
-        epoch.partition.job_ended(request, end, self.now)
+        answers.job_ended(request, end, self.now)
         epoch.about = None
         self.events["job_ended"] += 1
 
@@ -850,7 +851,7 @@ class World:
         for flight in epoch.flights:
             if flight.answer is None and self.chance.random() < 0.5:
                 self.carry_out(flight, "take")
-            epoch.partition.answered(flight.request, None, self.now)
+            answers.answered(flight.request, None, self.now)
             self.events["answered"] += 1
         epoch.flights.clear()
 

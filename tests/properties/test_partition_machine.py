@@ -118,13 +118,14 @@ def a_key_that_is_not_told(patch: pytest.MonkeyPatch) -> None:
 
 def a_new_key_for_each_retry(patch: pytest.MonkeyPatch) -> None:
     """What may have been taken is sent again under another key."""
-    rest = Batch.rest
+    rest = answers._rest
 
-    def renewed(batch: Batch, request: Request, verdict: Retry, failures: int, now: float) -> None:
+    def renewed(request: Request, verdict: Retry, failures: int, now: float) -> None:
+        batch = request.batch
         batch.owner.journal.renew_key(batch.plan, request.entry, is_batch=request.is_batch)
-        rest(batch, request, verdict, failures, now)
+        rest(request, verdict, failures, now)
 
-    patch.setattr(Batch, "rest", renewed)
+    patch.setattr(answers, "_rest", renewed)
 
 
 def a_job_is_forgotten_by_the_journal(patch: pytest.MonkeyPatch) -> None:
@@ -143,7 +144,7 @@ def no_wait_for_jobs(patch: pytest.MonkeyPatch) -> None:
 
     def at_once(request: Request, job_id: str, now: float) -> None:
         accepted(request, job_id, now)
-        request.batch.owner.job_ended(request, Completed(), now)
+        answers.job_ended(request, Completed(), now)
 
     patch.setattr(answers, "_accepted", at_once)
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from processor.engine.limits import LimitSettings
-from processor.engine.notices import JournalIgnored, JournalResumed, Redelivered, ResumedPart
+from processor.engine.notices import JournalIgnored, JournalResumed, Redelivered
+from processor.engine.partition.journal_format import ResumedPart
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
 from processor.model.outcomes import Event, Mapped, Note, Outcome

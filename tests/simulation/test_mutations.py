@@ -15,6 +15,7 @@ from processor.engine.notices import Settled
 from processor.engine.partition.batch import Batch
 from processor.engine.partition.owner import Partition
 from processor.engine.partition.request import Request
+from processor.engine.partition.settlement import Settlement
 from processor.engine.verdict import Completed, JobEnd, Retry
 from processor.model.errors import DeadLetterError
 from processor.model.reasons import Kind
@@ -173,13 +174,13 @@ def a_job_not_given_back(patch: pytest.MonkeyPatch) -> None:
 
 def what_settles_counts_twice(patch: pytest.MonkeyPatch) -> None:
     """Of what settles, the notices tell twice: metrics show more than was consumed."""
-    settled = Batch.settled
+    settled = Settlement.settled
 
-    def doubled(batch: Batch) -> Settled:
-        once = settled(batch)
+    def doubled(end: Settlement) -> Settled:
+        once = settled(end)
         return replace(once, delivered=once.delivered + once.delivered)
 
-    patch.setattr(Batch, "settled", doubled)
+    patch.setattr(Settlement, "settled", doubled)
 
 
 def a_schema_holds_up_all(patch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from processor.engine.limits import LimitSettings
-from processor.engine.notices import JournalResumed, Rebalanced, Released, ResumedPart, Settled
+from processor.engine.notices import JournalResumed, Rebalanced, Released, Settled
+from processor.engine.partition.journal_format import ResumedPart
 from processor.engine.verdict import Answer
 from processor.model.errors import SourceError
 from processor.model.reasons import HaltReason, Kind, ReleaseReason
@@ -324,8 +325,7 @@ def test_what_a_batch_of_an_ended_epoch_reports_changes_nothing() -> None:
         (batch,) = before.batches
         await world.member.source.lose(partition)
         await world.member.source.assign(partition)
-        settled = Settled(Counter({Kind.EVENT: 1}), Counter(), Counter(), ())
-        before.settle(batch, settled)
+        before.settle(batch)
         assert not world.member.observer.of(Settled)
         await world.settled()
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from processor.engine.commits import COMMIT_EVERY_S, CommitFault, Commits
+from processor.engine.partition import answers
 from processor.engine.partition.owner import Partition
 from processor.engine.verdict import Accepted
 from processor.model.records import Commit, TopicPartition
@@ -55,7 +56,7 @@ class Scene:
         for request in requests:
             assert partition.may_post(request, now, now)
             self.common.limits.sent(now, request.cost)
-            partition.answered(request, Accepted(f"job-{request.items[0].records[0]}"), now)
+            answers.answered(request, Accepted(f"job-{request.items[0].records[0]}"), now)
 
 
 def test_nothing_is_committed_while_nothing_has_changed() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from processor.engine.notices import Halted, Resumed, Settled
+from processor.engine.partition import answers
 from processor.engine.partition.actions import StandStill
 from processor.engine.partition.common import PartitionSettings
 from processor.engine.partition.request import Request, Stage
@@ -505,7 +506,7 @@ def test_the_end_of_a_partition_is_no_defect() -> None:
     assert play(story).failures == []
 
 
-def test_a_defect_in_what_follows_from_an_answer_ends_the_worker() -> None:
+def test_a_defect_in_what_follows_from_an_answer_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """A callback's exception would only be logged by asyncio, and its batch would never settle."""
 
     async def story(scene: Scene) -> None:
@@ -514,7 +515,7 @@ def test_a_defect_in_what_follows_from_an_answer_ends_the_worker() -> None:
         def failing(*_arguments: object) -> None:
             raise KeyError("a bug")
 
-        scene.partition.answered = failing  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr(answers, "answered", failing)
         await asyncio.sleep(5.0)
 
     assert [type(each) for each in play(story).failures] == [KeyError]

@@ -73,7 +73,7 @@ class Scene:
 
     def queue(self, name: str, operations: int = 1) -> Waiting:
         """Wait for the right to send; whoever queues something serves soon."""
-        waiting = Waiting(self, name, Cost.of_job(operations))
+        waiting = Waiting(self, name, Cost(operations, 1))
         self.gate.queue(waiting)
         asyncio.get_running_loop().call_soon(self._serve)
         return waiting
@@ -90,7 +90,7 @@ class Scene:
     def end(self, operations: int = 1) -> None:
         """One of those let through is answered for good."""
         self.gate.answered(Load.UNKNOWN, 0.0)
-        self.gate.limits.finished(Cost.of_job(operations))
+        self.gate.limits.finished(Cost(operations, 1))
 
 
 async def all_is_quiet() -> None:

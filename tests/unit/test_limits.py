@@ -20,8 +20,8 @@ def limits_of(**values: float) -> Limits:
 def send(limits: Limits, count: int = 1, operations: int = 1) -> None:
     """Send requests, each allowed."""
     for _ in range(count):
-        assert limits.admits(0.0, Cost.of_job(operations))
-        limits.sent(0.0, Cost.of_job(operations))
+        assert limits.admits(0.0, Cost(operations, 1))
+        limits.sent(0.0, Cost(operations, 1))
 
 
 @pytest.mark.parametrize(
@@ -52,19 +52,19 @@ def test_operations_are_counted_as_jobs_are() -> None:
     """A request that would pass the allowance waits until enough of them are finished."""
     limits = limits_of(org_share=0.1)
     send(limits, 1, 20_000)
-    assert limits.admits(0.0, Cost.of_job(5_000))
-    assert not limits.admits(0.0, Cost.of_job(5_001))
+    assert limits.admits(0.0, Cost(5_000, 1))
+    assert not limits.admits(0.0, Cost(5_001, 1))
     limits.answered(0.0, 0.0, Load.FINE)
-    assert not limits.admits(0.0, Cost.of_job(5_001))
-    limits.finished(Cost.of_job(20_000))
-    assert limits.admits(0.0, Cost.of_job(5_001))
+    assert not limits.admits(0.0, Cost(5_001, 1))
+    limits.finished(Cost(20_000, 1))
+    assert limits.admits(0.0, Cost(5_001, 1))
 
 
 def test_one_request_is_always_allowed() -> None:
     """With nothing else in flight, a request larger than the whole allowance is admitted."""
     limits = limits_of(org_share=0.0)
     send(limits, 1, 50_000)
-    assert not limits.admits(0.0, Cost.of_job(1))
+    assert not limits.admits(0.0, Cost(1, 1))
 
 
 def test_a_retry_after_blocks_everything_until_then() -> None:
@@ -76,7 +76,7 @@ def test_a_retry_after_blocks_everything_until_then() -> None:
     assert limits.block(5.0, 10.0) == 0.0
     assert (limits.room(39.9), limits.room(40.0)) == (0, 4)
     assert (limits.next_chance(39.9), limits.next_chance(40.0)) == (40.0, None)
-    assert not limits.admits(39.9, Cost.of_job(1))
+    assert not limits.admits(39.9, Cost(1, 1))
 
 
 def test_concurrency_grows_with_evidence() -> None:
@@ -94,7 +94,7 @@ def test_concurrency_does_not_grow_while_it_is_not_used() -> None:
     for _ in range(20):
         send(limits)
         limits.answered(0.0, 0.0, Load.FINE)
-        limits.finished(Cost.of_job(1))
+        limits.finished(Cost(1, 1))
     assert limits.concurrency == 2
 
 
@@ -103,7 +103,7 @@ def test_concurrency_shrinks_by_a_fifth_at_most_once_a_second() -> None:
     limits = limits_of(initial_concurrency=10)
     seen = []
     for now in (0.0, 0.5, 1.0, 1.5, *range(2, 30)):
-        limits.sent(0.0, Cost.of_job(1))
+        limits.sent(0.0, Cost(1, 1))
         limits.answered(now, 0.0, Load.FAILING)
         seen.append(limits.concurrency)
     assert seen[:5] == [8, 8, 6, 6, 5]
@@ -115,9 +115,9 @@ def test_an_answer_that_says_nothing_of_load_changes_no_concurrency() -> None:
     limits = limits_of(initial_concurrency=2)
     send(limits, 2)
     limits.answered(0.0, 0.0, Load.FINE)
-    limits.sent(0.0, Cost.of_job(1))
+    limits.sent(0.0, Cost(1, 1))
     limits.answered(0.0, 0.0, Load.UNKNOWN)
-    limits.sent(0.0, Cost.of_job(1))
+    limits.sent(0.0, Cost(1, 1))
     limits.answered(0.0, 0.0, Load.FINE)
     assert limits.concurrency == 3
 
@@ -134,7 +134,7 @@ def test_a_halt_lets_one_probe_through_each_interval() -> None:
     assert (limits.is_halted, limits.probe_interval_s) == (True, 15.0)
     assert (limits.room(114.9), limits.next_chance(114.9)) == (0, 115.0)
     assert limits.room(115.0) == 1
-    limits.sent(115.0, Cost.of_job(1))
+    limits.sent(115.0, Cost(1, 1))
     assert (limits.room(116.0), limits.next_chance(116.0)) == (0, None)
     limits.answered(116.0, 0.0, Load.FAILING)
     assert (limits.room(130.9), limits.next_chance(130.9)) == (0, 131.0)
@@ -183,12 +183,12 @@ class LimitsMachine(RuleBasedStateMachine):
     def ask(self, operations: int) -> None:
         """A request goes out if it is admitted: within every limit, and never while nothing may be sent."""
         limits = self.limits
-        if not limits.admits(self.now, Cost.of_job(operations)):
+        if not limits.admits(self.now, Cost(operations, 1)):
             return
         assert limits.room(self.now) > 0
         assert self.now >= limits.blocked_until
         is_alone = limits.jobs == 0
-        limits.sent(self.now, Cost.of_job(operations))
+        limits.sent(self.now, Cost(operations, 1))
         assert len(self.awaiting) < limits.concurrency or limits.is_probing
         assert limits.jobs <= self.max_jobs or limits.is_probing
         assert is_alone or limits.operations <= self.max_operations
@@ -208,13 +208,13 @@ class LimitsMachine(RuleBasedStateMachine):
         if is_job:
             self.in_job.append(operations)
         else:
-            self.limits.finished(Cost.of_job(operations))
+            self.limits.finished(Cost(operations, 1))
 
     @precondition(lambda self: self.in_job)
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
         """Any job ends."""
-        self.limits.finished(Cost.of_job(self.in_job.pop(data.draw(st.integers(0, len(self.in_job) - 1)))))
+        self.limits.job_ended(self.in_job.pop(data.draw(st.integers(0, len(self.in_job) - 1))))
 
     @rule(seconds=st.floats(0, 100))
     def block(self, seconds: float) -> None:
@@ -250,13 +250,13 @@ class LimitsMachine(RuleBasedStateMachine):
         """Without room either time or an answer or the end of a job brings some (law 8)."""
         limits = self.limits
         if limits.room(self.now) > 0:
-            assert limits.admits(self.now, Cost.of_job(1)) or limits.jobs > 0
+            assert limits.admits(self.now, Cost(1, 1)) or limits.jobs > 0
             assert limits.next_chance(self.now) is None
         else:
             chance = limits.next_chance(self.now)
             assert chance is not None or limits.jobs > 0
             assert chance is None or chance > self.now
-        assert not limits.admits(self.now, Cost.of_job(1)) or limits.room(self.now) > 0
+        assert not limits.admits(self.now, Cost(1, 1)) or limits.room(self.now) > 0
 
 
 TestLimitsMachine = LimitsMachine.TestCase

@@ -6,6 +6,7 @@ import orjson
 
 from processor.engine.commits import Commits
 from processor.engine.notices import Notice, Redelivered
+from processor.engine.partition import answers
 from processor.engine.partition.actions import Action, AskJob, Post
 from processor.engine.partition.common import Common, PartitionSettings
 from processor.engine.partition.journal_format import Entry, EntryState, JournalId, Plan, encode
@@ -49,17 +50,17 @@ def test_the_second_half_is_sent_once_though_the_first_is_accepted_again() -> No
     partition = a_partition(4)
     commits = Commits(partition.common.room, 1.0)
     (whole,) = posted(look(partition, commits, 0.0))
-    partition.answered(whole, Split(413), 0.0)
+    answers.answered(whole, Split(413), 0.0)
     (first,) = posted(look(partition, commits, 1.0))
-    partition.answered(first, Accepted("one"), 1.0)
+    answers.answered(first, Accepted("one"), 1.0)
     (second,) = posted(look(partition, commits, 2.0))
-    partition.job_ended(first, Unknown(), 3.0)
+    answers.job_ended(first, Unknown(), 3.0)
     assert posted(look(partition, commits, 3.0)) == [first]
-    partition.answered(first, Accepted("another"), 3.0)
+    answers.answered(first, Accepted("another"), 3.0)
     assert look(partition, commits, 4.0) == [AskJob(first)]
-    partition.answered(second, Accepted("two"), 4.0)
+    answers.answered(second, Accepted("two"), 4.0)
     for request in (first, second):
-        partition.job_ended(request, Completed(), 5.0)
+        answers.job_ended(request, Completed(), 5.0)
     assert partition.queue.first_unsettled == 4
 
 
@@ -102,13 +103,13 @@ def test_one_item_that_is_left_of_a_lost_job_is_sent_singly_before_it_is_given_u
     partition = adopted([plan], [track(0)], now, 10.0, common)
     (ask,) = partition.look(now)
     assert isinstance(ask, AskJob)
-    partition.job_ended(ask.request, Unknown(), now)
+    answers.job_ended(ask.request, Unknown(), now)
     request, end = ask.request, now + 2 * POISON_AFTER_S
     while request.stage is not Stage.ENDED:
         assert now < end
         for each in posted(look(partition, commits, now)):
             common.retries.succeeded(now)
-            partition.answered(each, Retry(RetryReason.SERVER_ERROR, 503), now)
+            answers.answered(each, Retry(RetryReason.SERVER_ERROR, 503), now)
         now += 15.0
     (alone,) = next(iter(partition.batches)).requests
     assert (alone.is_batch, alone.items) == (False, request.items)
@@ -120,15 +121,15 @@ def test_failures_before_an_acceptance_say_nothing_of_a_lost_job() -> None:
     commits = Commits(partition.common.room, 1.0)
     (request,) = posted(look(partition, commits, now))
     for _ in range(30):
-        partition.answered(request, Retry(RetryReason.SERVER_ERROR, 503), now)
+        answers.answered(request, Retry(RetryReason.SERVER_ERROR, 503), now)
         now += 200.0
         while request not in posted(look(partition, commits, now)):
             now += 1.0
-    partition.answered(request, Accepted("job"), now)
-    partition.job_ended(request, Unknown(), now)
+    answers.answered(request, Accepted("job"), now)
+    answers.job_ended(request, Unknown(), now)
     assert posted(look(partition, commits, now + 1.0)) == [request]
     partition.common.retries.succeeded(now)
-    partition.answered(request, Retry(RetryReason.SERVER_ERROR, 503), now + 1.0)
+    answers.answered(request, Retry(RetryReason.SERVER_ERROR, 503), now + 1.0)
     assert request.stage is Stage.RESTING
 
 
@@ -149,7 +150,7 @@ def test_each_item_of_an_old_plan_gets_a_new_key() -> None:
             now += 0.5
         assert [each.entry.attempt for each in requests] == [1]
         assert sum(each.records for each in seen if isinstance(each, Redelivered)) == number + 1
-        partition.answered(requests[0], Delivered(), now)
+        answers.answered(requests[0], Delivered(), now)
 
 
 def test_a_lost_job_is_sent_again_when_the_identifies_before_it_are_complete() -> None:
@@ -162,12 +163,12 @@ def test_a_lost_job_is_sent_again_when_the_identifies_before_it_are_complete() -
     uids = ["a", "b", "a", "c", "d", "e"]
     partition = adopted([sent_anew, followed], [identify(at, uid) for at, uid in enumerate(uids)], 0.0, 10.0, common)
     (ask,) = [each for each in partition.look(0.0) if isinstance(each, AskJob)]
-    partition.job_ended(ask.request, Unknown(), 0.0)
+    answers.job_ended(ask.request, Unknown(), 0.0)
     (before,) = posted(look(partition, commits, 0.0))
     assert (before.items[0].uid, ask.request.stage) == ("a", Stage.HELD)
-    partition.answered(before, Accepted("another"), 1.0)
-    partition.job_ended(before, Completed(), 1.0)
+    answers.answered(before, Accepted("another"), 1.0)
+    answers.job_ended(before, Completed(), 1.0)
     assert posted(look(partition, commits, 2.0)) == [ask.request]
-    partition.answered(ask.request, Split(400), 2.0)
+    answers.answered(ask.request, Split(400), 2.0)
     (first,) = posted(look(partition, commits, 4.0))
     assert [item.uid for item in first.items] == ["a"]

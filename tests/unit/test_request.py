@@ -2,6 +2,7 @@
 
 import pytest
 
+from processor.engine.partition import answers
 from processor.engine.partition.owner import Partition
 from processor.engine.partition.request import TRANSITIONS, Happening, Request, Stage
 from processor.engine.verdict import Accepted, Unknown
@@ -115,10 +116,10 @@ def test_a_key_that_was_given_up_is_never_used_again() -> None:
         for _ in range(2):
             assert partition.may_post(request, now, now)
             common.limits.sent(now, request.cost)
-            partition.answered(request, Accepted("job"), now)
+            answers.answered(request, Accepted("job"), now)
             if request.stage is not Stage.IN_JOB:
                 break
-            partition.job_ended(request, Unknown(), now)
+            answers.job_ended(request, Unknown(), now)
             (request,) = posts(partition, now)
             assert request.idempotency_key == seen[-1], "at first the same: it may lead to another job"
     assert len(set(seen)) == 3

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from processor.engine.halts import CLOSING
 from processor.engine.partition.request import Request
 from processor.events.dead_letters import Attempts
 from processor.model.outcomes import Rejected
 from processor.model.reasons import HaltReason
-from processor.model.records import Record
+from processor.model.records import Record, TopicPartition
 
 if TYPE_CHECKING:
     from processor.engine.partition.batch import Batch
@@ -39,6 +40,23 @@ class StandStill(NamedTuple):
     cause: str
     action: str = ""
     """What an operator does about it, where more is known than what is always said for this reason."""
+
+    @property
+    def place(self) -> str:
+        """Where it is so: the cause names the partition, and what of it; empty where everything stands still."""
+        return "" if self.reason in CLOSING else self.cause
+
+
+def stand_at_gap(partition: TopicPartition, position: int, first: int, end: int) -> StandStill:
+    """Return the halt of a partition that holds the offsets `[first, end)`, and not the next one to consume."""
+    holds = f"{partition} holds the offsets {first} to {end}, and the next one to consume is {position}"
+    if position > first:
+        cause = f"{holds}: the topic was recreated or truncated"
+        action = "Reset the group's offset of this partition."
+    else:
+        cause = f"{holds}: {first - position} records were deleted before they were consumed"
+        action = "Set PROCESSOR_KAFKA__ON_GAP=continue to skip them. Other partitions continue."
+    return StandStill(HaltReason.GAP, cause, action)
 
 
 class Seek(NamedTuple):

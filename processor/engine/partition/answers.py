@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from processor.engine.attribution import attribute
-from processor.engine.limits import Cost
-from processor.engine.notices import Redelivered
+from processor.engine.notices import Retried
 from processor.engine.partition.actions import AskJob
-from processor.engine.partition.batch import Failure, Opening, follow_up
-from processor.engine.partition.request import Happening, Request
+from processor.engine.partition.batch import Opening, follow_up
+from processor.engine.partition.request import Happening, Request, Stage
 from processor.engine.verdict import (
     Accepted,
     Completed,
@@ -40,7 +39,7 @@ TOO_LARGE = 413
 def answered(  # noqa: C901 - one case for each answer
     request: Request, verdict: PostVerdict | None, now: float
 ) -> None:
-    """A POST was answered; None: it is not known whether it was taken, and it was given up."""
+    """A POST was answered; None: it is not known whether it was taken, and it was given up. `now` is monotonic."""
     batch, owner = request.batch, request.batch.owner
     common = owner.common
     if owner.is_going and not isinstance(verdict, Accepted | Delivered):
@@ -110,19 +109,29 @@ def _failed(request: Request, verdict: Retry, now: float) -> None:
             batch.refuse(request, Rejected(DeadLetterReason.DESTINATION_ERROR, detail, status))
             return
         batch.is_suspect = True
-        common.observe(Redelivered(request.records))  # whether it took effect is not known
+        common.redelivered(request.records)  # whether it took effect is not known
         batch.split(request)
         return
     request.on(Happening.RETRY)
     if request.server_errors == SERVER_ERRORS_PER_KEY:
         batch.renew_key(request, now)
-    batch.rest(request, verdict, request.failures, now)
+    _rest(request, verdict, request.failures, now)
+
+
+def _rest(request: Request, verdict: Retry, failures: int, now: float) -> None:
+    """Have it POSTed again, after a wait that depends on how often it has failed in a row."""
+    owner = request.batch.owner
+    owner.common.observe(Retried(verdict.reason, verdict.detail, verdict.status))
+    delay_s = owner.common.retries.delay_s(verdict, failures, now, is_broken=owner.common.limits.is_broken)
+    owner.rest(request, now + delay_s)
 
 
 def job_ended(request: Request, end: JobEnd, now: float) -> None:
-    """The job of a request has ended; what is left to do of its items is done."""
+    """The job of a request has ended; what is left to do of its items is done. `now` is monotonic."""
     batch, owner = request.batch, request.batch.owner
-    owner.common.limits.finished(Cost.of_job(request.entry.items))
+    if request.stage is not Stage.IN_JOB:  # its partition went meanwhile
+        return
+    owner.common.limits.job_ended(request.entry.items)
     match end:
         case Completed():
             owner.journal.finish(batch.plan, request.entry)
@@ -160,7 +169,7 @@ def _attribute(request: Request, end: Failed, now: float) -> set[str]:
         code = error_code({"code": codes[index]}) or "without a code"
         detail = f"FullStory's job answers {code}"
         rejected = Rejected(DeadLetterReason.REJECTED, detail, None, request.entry.job_id)
-        if apart := batch.fail(kind, items[index], rejected):
+        if apart := batch.fail(items[index], rejected):
             batch.begin(follow_up(kind, apart, 0, is_singly=True), apart, Opening(request.turn))
             goes_on_of.add(items[index].uid)
     is_told = end.failures is not None and not unmatched and len(codes) >= end.errors
@@ -171,7 +180,7 @@ def _attribute(request: Request, end: Failed, now: float) -> set[str]:
         entry = follow_up(kind, again, request.entry.attempt + 1)
         rounds = request.rounds + 1
         for each in batch.begin(entry, again, Opening(request.turn, rounds=rounds, is_resting=True)):
-            batch.rest(each, Retry(RetryReason.SERVER_ERROR), rounds, now)
+            _rest(each, Retry(RetryReason.SERVER_ERROR), rounds, now)
     return goes_on_of.union(item.uid for item in (*again, *untold))
 
 
@@ -180,7 +189,7 @@ def _unattributed(request: Request, items: Sequence[Item]) -> bool:
     batch, common = request.batch, request.batch.owner.common
     if request.kind is Kind.USER:
         # Upserts are idempotent, and a single request is answered exactly.
-        common.observe(Redelivered(sum(len(item.records) for item in items)))
+        common.redelivered(sum(len(item.records) for item in items))
         entry = follow_up(request.kind, items, request.entry.attempt + 1, is_singly=True)
         batch.begin(entry, items, Opening(request.turn))
         return True
@@ -191,7 +200,8 @@ def _unattributed(request: Request, items: Sequence[Item]) -> bool:
             return False
         case "dead_letter":
             rejected = Rejected(DeadLetterReason.UNATTRIBUTED, detail, None, request.entry.job_id)
-            batch.parts[request.kind].failures.extend(Failure(item.records, rejected) for item in items)
+            for item in items:
+                batch.end.failed(item.records, rejected)
         case "accept":
             pass
         case _:

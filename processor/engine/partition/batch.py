@@ -6,58 +6,37 @@ Rules:
 2. A request goes on until each of its items took effect or has failed for good. What follows from an answer is in the
    plan only where the journal has to tell of it: two halves of a planned request are, what a failed job leaves is not,
    for whoever reads the journal asks for the job and comes to the same requests under the same keys.
-3. A request that is opened in the place of another is counted before that one is closed, so a part is never empty by
-   mistake. When both parts are, the dead letters are written, and then the batch settles.
+3. A request that is opened in the place of another is counted before that one is closed, so none is left by mistake
+   only in the end. Then the dead letters are written, and the batch settles (`settlement`).
 4. When the partition goes, an answer is still noted, for the journal; nothing follows from it.
 
 The table of what may happen to a request is `request.TRANSITIONS`.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from processor.engine.dead_letter_ratio import WINDOW_RECORDS
-from processor.engine.notices import Redelivered, Retried, Settled
 from processor.engine.partition.actions import AskJob, StandStill, WriteLetters
 from processor.engine.partition.journal_format import Entry, EntryState, Plan
 from processor.engine.partition.order import Turn
 from processor.engine.partition.planning import KEY_TRUST_S, cut, lanes, new_half
-from processor.engine.partition.range_queue import OpenRange
 from processor.engine.partition.request import Halves, Happening, Line, Request, Singles, Stage
-from processor.engine.verdict import Retry
-from processor.events.dead_letters import Attempts
+from processor.engine.partition.settlement import Settlement
 from processor.events.payload import Item, Payload
-from processor.events.timestamps import seconds_of
 from processor.model.outcomes import Rejected
 from processor.model.reasons import HaltReason, Kind
 
 if TYPE_CHECKING:
     from processor.engine.partition.owner import Partition
-
-
-class Failure(NamedTuple):
-    """Records that FullStory refused, all for one reason."""
-
-    records: tuple[int, ...]
-    rejected: Rejected
-
-
-@dataclass(slots=True, eq=False)
-class Part:
-    """The users or the events of a batch."""
-
-    open: int = 0
-    """Requests that have not ended."""
-    failures: list[Failure] = field(default_factory=list)
+    from processor.engine.partition.range_queue import OpenRange
 
 
 class Batch:
     """Owned by its partition, whose owner tells it what happens; `now` is monotonic."""
 
-    def __init__(self, owner: "Partition", opened: OpenRange, payload: Payload, plan: Plan, now: float) -> None:
+    def __init__(self, owner: "Partition", opened: "OpenRange", payload: Payload, plan: Plan, now: float) -> None:
         self.opened = opened
         self.payload = payload
         self.plan = plan
@@ -66,11 +45,12 @@ class Batch:
         """Whether nothing but dead letters is left to be written."""
         self.requests: dict[Request, None] = {}
         """Those that have not ended, in the order of their beginning."""
-        self.attempts: Attempts | None = None
         self.keys_since = now
         """Since when keys of the plan may have been used; whatever follows from it may have been sent then."""
         self.owner = owner
-        self.parts = {kind: Part() for kind in Kind}
+        self.end = Settlement(payload, opened.records)
+        self.unended = 0
+        """Requests that have not ended."""
         self.is_suspect = False
         """Whether one of its requests failed for so long, alone, that it was split."""
 
@@ -97,21 +77,14 @@ class Batch:
         order = self.owner.order
         return order.enter_users(uids, is_apart=is_apart) if kind is Kind.USER else order.enter_events(uids.keys())
 
-    # What is sent once more
-
-    def rest(self, request: Request, verdict: Retry, failures: int, now: float) -> None:
-        """Have it POSTed again, after a wait that depends on how often it has failed in a row."""
-        common = self.owner.common
-        common.observe(Retried(verdict.reason, verdict.detail, verdict.status))
-        delay_s = common.retries.delay_s(verdict, failures, now, is_broken=common.limits.is_broken)
-        self.owner.rest(request, now + delay_s)
+    # Keys
 
     def renew_key(self, request: Request, now: float) -> None:
         """Give up a key that leads nowhere: what was sent under it may have taken effect, and may do so once more."""
         self.owner.journal.renew_key(self.plan, request.entry, is_batch=request.is_batch)
         request.since = now
         request.server_errors = 0
-        self.owner.common.observe(Redelivered(request.records))
+        self.owner.common.redelivered(request.records)
 
     def renew_old_key(self, request: Request, now: float) -> None:
         """Give up a key that FullStory may have forgotten."""
@@ -156,7 +129,7 @@ class Batch:
 
     def open(self, request: Request) -> Request:
         """Take a request in; it is POSTed as soon as its stage allows."""
-        self.parts[request.kind].open += 1
+        self.unended += 1
         request.turn.unaccepted += request.is_first
         self.requests[request] = None
         if request.stage is Stage.READY:
@@ -169,7 +142,7 @@ class Batch:
         `still_open` are the users whose identifies of it do; those of the others have had their turn.
         """
         request.on(happening)
-        self.parts[request.kind].open -= 1
+        self.unended -= 1
         del self.requests[request]
         self.note_accepted(request)
         if request.kind is Kind.USER and happening is not Happening.SPLIT:
@@ -221,22 +194,22 @@ class Batch:
         """FullStory refused an item: a merged one has its chance record by record, in order."""
         (item,), line = request.items, request.line
         assert line is not None, "only an item that stands alone can be at fault"
-        if apart := self.fail(request.kind, item, rejected):
+        if apart := self.fail(item, rejected):
             line.rest.extendleft((alone, 0) for alone in reversed(apart))
         else:
             line.singles.has_failed = True
         self.end_item(request, Happening.REJECTED)
 
-    def fail(self, kind: Kind, item: Item, rejected: Rejected) -> list[Item]:
+    def fail(self, item: Item, rejected: Rejected) -> list[Item]:
         """Note that an item failed for good; a merged one did not: return the items of its records, made anew."""
         if len(item.records) == 1:
-            self.parts[kind].failures.append(Failure(item.records, rejected))
+            self.end.failed(item.records, rejected)
             return []
-        return [self.owner.next.rebuild(self.opened.records[offset]) for offset in item.records]
+        return [self.owner.next.rebuild(record) for record in self.end.rebuilt_from(item.records)]
 
     def stand_still(self, reason: HaltReason, cause: str) -> None:
         """Stay open until the epoch ends: nothing in this process ends what is wrong."""
-        self.parts[Kind.EVENT].open += 1
+        self.unended += 1
         self.owner.do(StandStill(reason, cause))
 
     def end_item(self, request: Request, happening: Happening) -> None:
@@ -262,41 +235,19 @@ class Batch:
 
     def _end_if_all_ended(self) -> None:
         """Write the dead letters, unless they are so many that something else is wrong; without any, settle."""
-        if any(part.open for part in self.parts.values()) or self.is_closing:
+        if self.unended or self.is_closing:
             return
-        failures = self._failures()
-        records = self.opened.records
-        letters = [(records[offset], each.rejected) for each in failures for offset in each.records]
+        letters = self.end.letters()
         if self.owner.is_going and letters:
             return
-        ratio = self.owner.common.ratio.settling(len(records), len(letters))
+        cause = self.end.too_many_letters(letters, self.owner.common.ratio)
         if not letters:
-            self.owner.settle(self, self.settled())
-        elif ratio is None:
+            self.owner.settle(self)
+        elif cause is None:
             self.is_closing = True
-            self.owner.do(WriteLetters(self, letters, self.attempts))
+            self.owner.do(WriteLetters(self, letters, self.end.attempts))
         else:
-            most, _ = Counter(rejected.reason for _, rejected in letters).most_common(1)[0]
-            cause = f"{ratio:.0%} of about the last {WINDOW_RECORDS} records would be dead-lettered, most as {most}"
             self.stand_still(HaltReason.DEAD_LETTER_RATIO, cause)
-
-    def _failures(self) -> list[Failure]:
-        rejected = [Failure((offset,), each) for offset, each in self.payload.rejected]
-        return rejected + [failure for part in self.parts.values() for failure in part.failures]
-
-    def settled(self) -> Settled:
-        """Say what became of each of its records."""
-        reasons = {offset: failure.rejected.reason for failure in self._failures() for offset in failure.records}
-        payload, records = self.payload, self.opened.records
-        good = {
-            kind: [offset for item in payload.items(kind) for offset in item.records if offset not in reasons]
-            for kind in Kind
-        }
-        timestamps = [records[offset].timestamp_ms for offsets in good.values() for offset in offsets]
-        delivered = Counter({kind: len(offsets) for kind, offsets in good.items()})
-        events = zip(payload.events, payload.event_times, strict=True)
-        times_s = [seconds_of(at) for item, at in events if item.records[0] not in reasons]
-        return Settled(delivered, payload.filtered, Counter(reasons.values()), timestamps, times_s)
 
     @property
     def waits_for(self) -> str:
@@ -319,12 +270,6 @@ class Batch:
         """Whether identifies of it are sent only when earlier ones of their users are complete."""
         users = [request for request in self.requests if request.kind is Kind.USER]
         return any(request.stage is Stage.HELD or (request.line and request.line.rest) for request in users)
-
-    def stamp(self, wall_s: float) -> None:
-        """Count one POST."""
-        before = self.attempts
-        count, first = (before.count, before.first) if before else (0, wall_s)
-        self.attempts = Attempts(count + 1, first, wall_s)
 
 
 def has_old_key(request: Request, now: float) -> bool:

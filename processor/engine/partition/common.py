@@ -6,7 +6,7 @@ from typing import Literal
 from processor.engine.body_size import BodySize
 from processor.engine.dead_letter_ratio import DeadLetterRatio
 from processor.engine.limits import Limits
-from processor.engine.notices import Observer
+from processor.engine.notices import Observer, Redelivered
 from processor.engine.partition.forming import Forming
 from processor.engine.partition.journal import JournalRoom
 from processor.engine.partition.range_queue import BatchLimits
@@ -47,3 +47,7 @@ class Common:
 
     def __post_init__(self) -> None:
         self.body_size = BodySize(self.settings.limits.max_bytes)
+
+    def redelivered(self, records: int) -> None:
+        """Tell of records that may take effect twice: they are sent once more, and FullStory cannot know them again."""
+        self.observe(Redelivered(records))

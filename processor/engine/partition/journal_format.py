@@ -19,6 +19,7 @@ A release whose journal this one could not read writes it only after a release t
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as BinasciiError
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -116,7 +117,22 @@ class UnplannedRange(NamedTuple):
     end: int
 
 
+ResumedPart = Literal["settled", "job", "request"]
+"""What a journal told of: a range that is not sent again, a job that is followed, a request that keeps its key."""
+
 Range = Plan | SettledRange | UnplannedRange
+
+
+def parts_of(ranges: Sequence[Range]) -> Counter[ResumedPart]:
+    """Count what a journal tells of: settled ranges, jobs to follow, and requests that may have to be sent."""
+    parts: Counter[ResumedPart] = Counter()
+    for each in ranges:
+        if isinstance(each, SettledRange):
+            parts["settled"] += 1
+        elif isinstance(each, Plan):
+            parts["job"] += sum(entry.is_followed for entry in each.entries)
+            parts["request"] += sum(not entry.is_out for entry in each.entries)
+    return parts
 
 
 class JournalId(NamedTuple):

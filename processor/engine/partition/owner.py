@@ -12,8 +12,8 @@ batches on their way (`batches`); each of those has a file, and its rules at the
 | `form`, `form_planned` | lets a batch of what is buffered go     | nothing             | -            |
 | `look`                 | asks for what is to be done             | nothing             | -            |
 | `may_post`             | yes, while the journal covers it        | no                  | no           |
-| `answered`             | goes on (`batch`)                       | notes it            | nothing      |
-| `job_ended`            | goes on (`batch`)                       | nothing             | nothing      |
+| `answers.answered`     | goes on (`batch`)                       | notes it            | nothing      |
+| `answers.job_ended`    | goes on (`batch`)                       | nothing             | nothing      |
 | `letters_acknowledged` | settles the batch                       | settles the batch   | nothing      |
 | `journal.acknowledge`  | what waited for it may be POSTed        | notes it            | notes it     |
 """
@@ -24,26 +24,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from processor.engine.limits import Cost
-from processor.engine.notices import Built, Gap, JournalIgnored, JournalResumed, Redelivered, ResumedPart, Settled
-from processor.engine.partition import answers
-from processor.engine.partition.actions import Action, Post, Seek, StandStill
+from processor.engine.notices import Built, Gap, JournalIgnored, JournalResumed, Settled
+from processor.engine.partition.actions import Action, Post, Seek, stand_at_gap
 from processor.engine.partition.batch import Batch, has_old_key
 from processor.engine.partition.common import Common
 from processor.engine.partition.journal import Journal
-from processor.engine.partition.journal_format import Entry, Plan, Range, SettledRange
-from processor.engine.partition.next_batch import NextBatch
+from processor.engine.partition.journal_format import Entry, Plan, Range, parts_of
+from processor.engine.partition.next_batch import Formed, NextBatch
 from processor.engine.partition.order import Turn, UserOrder
 from processor.engine.partition.range_queue import RangeQueue
 from processor.engine.partition.request import Happening, Request, Stage
-from processor.engine.partition.state import Blocked, PartitionState
-from processor.engine.verdict import JobEnd, PostVerdict
-from processor.events.payload import Payload
-from processor.model.reasons import HaltReason, Kind
 from processor.model.records import Commit, Record, TopicPartition
-
-HELD_UP_S = 30.0
-"""A batch that has been on its way for longer, while later ones settled, holds its partition up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +96,9 @@ class Partition:
         plans = [each for each in ranges if isinstance(each, Plan)]
         self._adopted = {entry for plan in plans for entry in plan.entries if entry.is_followed}
         for entry in self._adopted:
-            self.common.limits.adopt(Cost.of_job(entry.items))
+            self.common.limits.adopt_job(entry.items)
         if ranges:
-            self.common.observe(JournalResumed(_resumed_parts(ranges)))
+            self.common.observe(JournalResumed(parts_of(ranges)))
         self.queue.recover(ranges)
         self.is_recovered = True
 
@@ -132,14 +123,7 @@ class Partition:
             self.do(Seek(first))
             return
         self.has_gap = True
-        holds = f"{self.id} holds the offsets {first} to {end}, and the next one to consume is {position}"
-        if position > first:
-            cause = f"{holds}: the topic was recreated or truncated"
-            action = "Reset the group's offset of this partition."
-        else:
-            cause = f"{holds}: {first - position} records were deleted before they were consumed"
-            action = "Set PROCESSOR_KAFKA__ON_GAP=continue to skip them. Other partitions continue."
-        self.do(StandStill(HaltReason.GAP, cause, action))
+        self.do(stand_at_gap(self.id, position, first, end))
 
     def pause(self, *, is_paused: bool) -> None:
         """Kafka was asked to fetch no more of it, or to go on."""
@@ -159,7 +143,7 @@ class Partition:
         self.revoking()
         self.is_gone = True
         for entry in self._adopted:
-            self.common.limits.finished(Cost.of_job(entry.items))
+            self.common.limits.job_ended(entry.items)
         self._adopted.clear()
         return self.queue.unsettled_records
 
@@ -177,11 +161,11 @@ class Partition:
         if formed is None:
             return False
         if formed.sent_anew:
-            self.common.observe(Redelivered(formed.sent_anew))
+            self.common.redelivered(formed.sent_anew)
         for entry in self._adopted & told - set(plan.entries):
-            self.common.limits.finished(Cost.of_job(entry.items))
+            self.common.limits.job_ended(entry.items)
         self._adopted -= told
-        self._set_out(formed.payload, plan, now, wall_s)
+        self._set_out(formed, now, wall_s)
         return True
 
     def form(self, now: float, wall_s: float) -> int | None:
@@ -193,12 +177,12 @@ class Partition:
         formed = self.next.form(wall_s)
         if formed is None:
             return None
-        self._set_out(formed.payload, formed.plan, now, wall_s)
+        self._set_out(formed, now, wall_s)
         return len(formed.plan.entries) if formed.plan else 0
 
-    def _set_out(self, payload: Payload, plan: Plan | None, now: float, wall_s: float) -> None:
-        bodies = 2 * sum(len(item.body) for kind in Kind for item in payload.items(kind))  # its own, and in a request
-        opened = self.queue.open(plan.end if plan else payload.range.end, bodies, plan)
+    def _set_out(self, formed: Formed, now: float, wall_s: float) -> None:
+        payload, plan = formed.payload, formed.plan
+        opened = self.queue.open(plan.end if plan else payload.range.end, payload.held_bytes, plan)
         self.common.observe(Built(len(payload.users), len(payload.events), payload.changes))
         self.journal.is_behind = True
         if plan is None and not payload.rejected:
@@ -289,21 +273,12 @@ class Partition:
             self.ready(request)
             return False
         request.on(Happening.GRANTED)
-        request.batch.stamp(wall_s)
+        request.batch.end.posted(wall_s)
         return True
-
-    def answered(self, request: Request, verdict: PostVerdict | None, now: float) -> None:
-        """A POST was answered; None: it was given up before."""
-        answers.answered(request, verdict, now)
-
-    def job_ended(self, request: Request, end: JobEnd, now: float) -> None:
-        """The job of a request has ended."""
-        if request.stage is Stage.IN_JOB:
-            answers.job_ended(request, end, now)
 
     def letters_acknowledged(self, batch: Batch) -> None:
         """The broker has acknowledged all dead letters of a batch."""
-        self.settle(batch, batch.settled())
+        self.settle(batch)
 
     def free(self, turns: Sequence[Turn]) -> None:
         """The turn of these has come."""
@@ -314,10 +289,11 @@ class Partition:
                     request.on(Happening.TURN_CAME)
                     self.ready(request)
 
-    def settle(self, batch: Batch, settled: Settled) -> None:
+    def settle(self, batch: Batch) -> None:
         """Nothing is left to do for any record of the batch."""
         if self.is_gone:
             return
+        settled = batch.end.settled()
         del self.batches[batch]
         self.queue.settle(batch.opened)
         self.journal.is_behind = True
@@ -355,39 +331,3 @@ class Partition:
     def unconsumed(self) -> int:
         """How many records Kafka still holds for it, as far as that is known."""
         return 0 if self.end is None or self.is_paused else max(self.end - self.queue.arrived, 0)
-
-    def state(self, now: float) -> PartitionState:
-        """Return what the partition is doing at this moment."""
-        queue, oldest = self.queue, self.queue.oldest_unsettled
-        rests = queue.first_unsettled == queue.position and not (queue.buffered_records or queue.is_recovering)
-        return PartitionState(
-            id=self.id,
-            buffered_records=queue.buffered_records,
-            in_flight_records=queue.open_records,
-            is_paused=self.is_paused,
-            position=queue.arrived if rests else queue.first_unsettled,  # behind the mark of a transaction
-            end=self.end,
-            oldest_unsettled_ms=oldest.timestamp_ms if oldest else None,
-            blocked=self._blocked(now),
-            waits_for_users=self.waits_for_users(now),
-        )
-
-    def _blocked(self, now: float) -> Blocked | None:
-        """Return the batch that holds the partition up, if one does."""
-        first = self.queue.overtaken
-        batch = next((each for each in self.batches if each.opened is first), None)
-        if first is None or batch is None or now - batch.since < HELD_UP_S:
-            return None
-        return Blocked(first.range.start, now - batch.since, batch.waits_for)
-
-
-def _resumed_parts(found: Sequence[Range]) -> Counter[ResumedPart]:
-    """Count what a journal tells of."""
-    parts: Counter[ResumedPart] = Counter()
-    for each in found:
-        if isinstance(each, SettledRange):
-            parts["settled"] += 1
-        elif isinstance(each, Plan):
-            parts["job"] += sum(entry.is_followed for entry in each.entries)
-            parts["request"] += sum(not entry.is_out for entry in each.entries)
-    return parts

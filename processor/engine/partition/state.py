@@ -1,8 +1,15 @@
 """What one partition is doing at this moment, for those who show it."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from processor.model.records import TopicPartition
+
+if TYPE_CHECKING:
+    from processor.engine.partition.owner import Partition
+
+HELD_UP_S = 30.0
+"""A batch that has been on its way for longer, while later ones settled, holds its partition up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +45,29 @@ class PartitionState:
     def lag(self) -> int | None:
         """Records between the lowest unsettled one and the end of the partition; None while that is unknown."""
         return None if self.end is None else max(self.end - self.position, 0)
+
+
+def state_of(partition: "Partition", now: float) -> PartitionState:
+    """Return what the partition is doing at this moment; `now` is monotonic."""
+    queue, oldest = partition.queue, partition.queue.oldest_unsettled
+    rests = queue.first_unsettled == queue.position and not (queue.buffered_records or queue.is_recovering)
+    return PartitionState(
+        id=partition.id,
+        buffered_records=queue.buffered_records,
+        in_flight_records=queue.open_records,
+        is_paused=partition.is_paused,
+        position=queue.arrived if rests else queue.first_unsettled,  # behind the mark of a transaction
+        end=partition.end,
+        oldest_unsettled_ms=oldest.timestamp_ms if oldest else None,
+        blocked=_blocked(partition, now),
+        waits_for_users=partition.waits_for_users(now),
+    )
+
+
+def _blocked(partition: "Partition", now: float) -> Blocked | None:
+    """Return the batch that holds the partition up, if one does."""
+    first = partition.queue.overtaken
+    batch = next((each for each in partition.batches if each.opened is first), None)
+    if first is None or batch is None or now - batch.since < HELD_UP_S:
+        return None
+    return Blocked(first.range.start, now - batch.since, batch.waits_for)
