@@ -82,7 +82,7 @@ class _Streak:
         self.last_at = now
         if not is_refusal:
             self.failed_at = now
-        wait_s = (answer.retry_after_s or 0.0) if isinstance(answer, Answer) else 0.0
+        wait_s = (answer.wait_s or 0.0) if isinstance(answer, Answer) else 0.0
         if wait_s >= LONG_WAIT_S:
             self.waits_until = max(self.waits_until, now + wait_s)
         self.cause = _cause(answer, self.what)

@@ -2,6 +2,9 @@
 
 Rules, from docs/fullstory-api.md#errors:
 
+0. FullStory is believed where it is FullStory that speaks: a success by the body that is documented for the call, a
+   refusal by the error code that each of its errors has. Anything else was said by something in between (a gateway, a
+   proxy, a firewall): it delivers nothing, rejects nothing, denies no job, and silences for a minute at most.
 1. Only 400, 413 and 422 speak of the content of a request, and only on a request of one item of the record itself.
 2. 401, 403, 404, 405, 415 and redirects speak of our set-up: delivery halts and nothing is dead-lettered.
 3. 408, 409, 425, 429, 5xx and every fault of the connection pass: the same request is sent again under the same key.
@@ -18,23 +21,36 @@ from enum import StrEnum
 from typing import Any
 
 from processor.model.outcomes import Rejected
-from processor.model.reasons import DeadLetterReason, HaltReason
+from processor.model.reasons import DeadLetterReason, HaltReason, Kind
 
 _PASSING_CODES = frozenset(
     {"server_error", "internal", "internal_error", "unavailable", "timeout", "too_many_requests", "deadline_exceeded"}
 )
 """Codes of failed items that speak of FullStory's state: those of its 5xx and 429 answers, and their common kin."""
 
+FOREIGN_WAIT_S = 60.0
+"""How long an answer that is not FullStory's may silence all; a gateway's page named an hour and stood for 5 s."""
+
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer: `body` is its JSON, or None where it held none; `retry_after_s` counts from its arrival."""
+    """An HTTP answer: `body` is its JSON, or None where it held none that could be read."""
 
     status: int
     body: Any = None
     retry_after_s: float | None = None
+    """What was asked for, from the answer's arrival on."""
+    is_json: bool = field(default=True, compare=False)
+    """Whether it says that its body is JSON: then None is one that is too large."""
+
+    @property
+    def wait_s(self) -> float | None:
+        """How long to wait at least. Whatever stands between may be gone much sooner than it says."""
+        if self.retry_after_s is None or error_code(self.body) is not None:
+            return self.retry_after_s
+        return min(self.retry_after_s, FOREIGN_WAIT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +112,12 @@ class Halt:
 PostVerdict = Delivered | Accepted | Retry | Split | Rejected | Halt
 
 
-def of_post(answer: Answer | NoAnswer, *, batch: bool) -> PostVerdict:
-    """Judge the answer to a POST; `batch` says which kind of endpoint and so which answers are possible."""
+def of_post(answer: Answer | NoAnswer, kind: Kind, *, batch: bool) -> PostVerdict:
+    """Judge the answer to a POST; `kind` and `batch` say which endpoint, and so which answers are possible."""
     if isinstance(answer, NoAnswer):
         return Retry(answer.reason, detail=answer.detail)
     if answer.status in (200, 201, 202, 204):
-        return _success(answer, batch=batch)
+        return _success(answer, kind, batch=batch)
     if answer.status in (400, 413, 422):
         return Split(answer.status) if batch else _rejected(answer)
     return of_trouble(answer)
@@ -113,13 +129,15 @@ def of_trouble(answer: Answer | NoAnswer) -> Retry | Halt:
         return Retry(answer.reason, detail=answer.detail)
     status = answer.status
     if status == 429:
-        return Retry(RetryReason.THROTTLED, status, answer.retry_after_s)
+        return Retry(RetryReason.THROTTLED, status, answer.wait_s)
     if status in (408, 425):
-        return Retry(RetryReason.TIMEOUT, status, answer.retry_after_s)
+        return Retry(RetryReason.TIMEOUT, status, answer.wait_s)
     if status == 409:
-        return Retry(RetryReason.CONFLICT, status, answer.retry_after_s)
+        return Retry(RetryReason.CONFLICT, status, answer.wait_s)
     if status >= 500:
-        return Retry(RetryReason.SERVER_ERROR, status, answer.retry_after_s)
+        return Retry(RetryReason.SERVER_ERROR, status, answer.wait_s)
+    if status >= 400 and error_code(answer.body) is None:
+        return _foreign(status)
     if status == 401:
         return Halt(HaltReason.UNAUTHORIZED, "FullStory answers 401: the API key is wrong or revoked")
     if status == 403:
@@ -127,16 +145,22 @@ def of_trouble(answer: Answer | NoAnswer) -> Retry | Halt:
     return Halt(HaltReason.UNEXPECTED_ANSWER, f"{status} answers a request, which FullStory's API never does")
 
 
-def _success(answer: Answer, *, batch: bool) -> PostVerdict:
-    if not batch:
-        if answer.status == 204 or isinstance(answer.body, dict):
-            return Delivered()
-        return Halt(HaltReason.UNEXPECTED_ANSWER, "a success without FullStory's JSON answers a request")
-    job = answer.body.get("job") if isinstance(answer.body, dict) else None
-    job_id = job.get("id") if isinstance(job, dict) else None
-    if isinstance(job_id, str) and job_id:
-        return Accepted(job_id)
-    return Halt(HaltReason.UNEXPECTED_ANSWER, "a success without a job id answers a request")
+def _foreign(status: int) -> Halt:
+    detail = f"{status} without FullStory's error code answers a request: something in between answers, not FullStory"
+    return Halt(HaltReason.UNEXPECTED_ANSWER, detail)
+
+
+def _success(answer: Answer, kind: Kind, *, batch: bool) -> PostVerdict:
+    """Believe a success by its body (docs/fullstory-api.md#endpoints): a job's id, a user's, or `{}` for an event."""
+    body = answer.body if isinstance(answer.body, dict) else None
+    job = body.get("job") if batch and body else body
+    found = job.get("id") if isinstance(job, dict) else None
+    if isinstance(found, str) and found and batch:
+        return Accepted(found)
+    if not batch and (body == {} if kind is Kind.EVENT else isinstance(found, str) and found):
+        return Delivered()
+    missing = "a job id" if batch else "a user's id" if kind is Kind.USER else "FullStory's empty JSON object"
+    return Halt(HaltReason.UNEXPECTED_ANSWER, f"{answer.status} without {missing} answers a request")
 
 
 def _rejected(answer: Answer) -> Rejected | Halt:
@@ -145,8 +169,7 @@ def _rejected(answer: Answer) -> Rejected | Halt:
     if answer.status == 413:
         return Rejected(DeadLetterReason.TOO_LARGE, "FullStory answers 413: the request is too large", answer.status)
     if code is None:
-        detail = f"{answer.status} without the error code that FullStory gives answers a request"
-        return Halt(HaltReason.UNEXPECTED_ANSWER, detail)
+        return _foreign(answer.status)
     return Rejected(DeadLetterReason.REJECTED, f"FullStory answers {answer.status} {code}", answer.status)
 
 
@@ -196,7 +219,7 @@ def of_job(answer: Answer | NoAnswer) -> JobVerdict:
     if isinstance(answer, NoAnswer) or answer.status not in (200, 202, 404):
         return of_trouble(answer)
     if answer.status == 404:
-        return Unknown()
+        return Unknown() if error_code(answer.body) else of_trouble(answer)
     body = answer.body if isinstance(answer.body, dict) else {}
     job = body.get("job")
     if not isinstance(job, dict):
@@ -231,15 +254,17 @@ def of_errors(answer: Answer | NoAnswer) -> ErrorsVerdict:
     """Judge the answer to a question for a job's failed items."""
     if isinstance(answer, NoAnswer) or answer.status not in (200, 202, 403, 404):
         return of_trouble(answer)
-    if answer.status == 202:
+    if answer.status in (403, 404):
+        known: Unreadable | Unknown = Unreadable() if answer.status == 403 else Unknown()
+        return known if error_code(answer.body) else of_trouble(answer)
+    if answer.body is None and answer.is_json:
+        return Unreadable()  # too large
+    body = answer.body if isinstance(answer.body, dict) else None
+    if answer.status == 202 and body is not None:
         return Running()
-    if answer.status == 403:
-        return Unreadable()
-    if answer.status == 404:
-        return Unknown()
-    body = answer.body if isinstance(answer.body, dict) else {}
-    results, token = body.get("results"), body.get("next_page_token")
-    if not isinstance(results, list):  # too large to be read, say
-        return Unreadable()
+    results, token = (body or {}).get("results"), (body or {}).get("next_page_token")
+    if not isinstance(results, list):
+        detail = f"{answer.status} without results answers a question about a job's failed items"
+        return Halt(HaltReason.UNEXPECTED_ANSWER, detail)
     failures = tuple(each for each in results if isinstance(each, dict))
     return ErrorPage(failures, token if isinstance(token, str) else "")

@@ -148,7 +148,7 @@ class Driver:
         if partition.is_going:
             return None
         post = self._destination.post(request.kind, request.body, request.idempotency_key, batch=request.is_batch)
-        return of_post(await self._calls.timed(request.endpoint, post), batch=request.is_batch)
+        return of_post(await self._calls.timed(request.endpoint, post), request.kind, batch=request.is_batch)
 
     def _posted(
         self, request: Request, partition: Partition, sent_at: float, task: asyncio.Task[PostVerdict | None]

@@ -203,7 +203,7 @@ async def post(stage: Stage, kind: Kind, item: Json, key: str = "k1") -> Answer 
 
 async def accepted(stage: Stage, kind: Kind, *items: Json, key: str = "k1") -> str:
     """POST a batch and return its job id."""
-    verdict = of_post(await stage.destination.post(kind, batch_of(*items), key, batch=True), batch=True)
+    verdict = of_post(await stage.destination.post(kind, batch_of(*items), key, batch=True), kind, batch=True)
     assert isinstance(verdict, Accepted)
     return verdict.job_id
 
@@ -220,7 +220,7 @@ async def test_a_single_item_has_taken_effect_when_it_is_answered(stage: Stage) 
     for number, (kind, item) in enumerate(ITEMS.items()):
         answer = await post(stage, kind, item, f"k{number}")
 
-        assert of_post(answer, batch=False) == Delivered()
+        assert of_post(answer, kind, batch=False) == Delivered()
         assert stage.effects(kind) == [item]
 
 
@@ -229,7 +229,7 @@ async def test_an_item_that_breaks_a_rule_is_rejected_with_a_code(stage: Stage) 
     """A single request at fault is answered 400 and has no effect."""
     answer = await post(stage, Kind.EVENT, NAMELESS)
 
-    verdict = of_post(answer, batch=False)
+    verdict = of_post(answer, Kind.EVENT, batch=False)
     assert isinstance(verdict, Rejected)
     assert (verdict.http_status, "invalid_argument" in verdict.detail) == (400, True)
     assert stage.effects(Kind.EVENT) == []
@@ -349,7 +349,7 @@ async def test_a_revoked_key_is_unauthorised_everywhere(stage: Stage) -> None:
     assert [status_of(answer) for answer in answers] == [401] * 4
 
     stage.grant("ARCHITECT")
-    assert of_post(await post(stage, Kind.EVENT, EVENT), batch=False) == Delivered()
+    assert of_post(await post(stage, Kind.EVENT, EVENT), Kind.EVENT, batch=False) == Delivered()
     assert stage.effects(Kind.EVENT) == [EVENT]
 
 
@@ -398,7 +398,7 @@ async def test_a_request_lost_on_its_way_has_no_effect_until_it_is_repeated(stag
         assert await post(stage, Kind.EVENT, EVENT) == NoAnswer(RetryReason.CONNECTION)
     assert stage.effects(Kind.EVENT) == []
 
-    assert of_post(await post(stage, Kind.EVENT, EVENT), batch=False) == Delivered()
+    assert of_post(await post(stage, Kind.EVENT, EVENT), Kind.EVENT, batch=False) == Delivered()
     assert stage.effects(Kind.EVENT) == [EVENT]
 
 
@@ -409,7 +409,7 @@ async def test_a_lost_answer_comes_back_with_the_repeat(stage: Stage) -> None:
         assert await post(stage, Kind.EVENT, EVENT) == NoAnswer(RetryReason.CONNECTION)
     assert stage.effects(Kind.EVENT) == [EVENT]
 
-    assert of_post(await post(stage, Kind.EVENT, EVENT), batch=False) == Delivered()
+    assert of_post(await post(stage, Kind.EVENT, EVENT), Kind.EVENT, batch=False) == Delivered()
     assert stage.effects(Kind.EVENT) == [EVENT]
 
 
@@ -432,10 +432,10 @@ async def test_throttling_names_a_time_and_leaves_the_key_free(stage: Stage) -> 
     """A 429 says when to come back, has no effect, and its repeat is carried out."""
     with stage.meeting(Refused(429, retry_after_s=7)):
         answer = await post(stage, Kind.EVENT, EVENT)
-    assert of_post(answer, batch=False) == Retry(RetryReason.THROTTLED, 429, 7.0)
+    assert of_post(answer, Kind.EVENT, batch=False) == Retry(RetryReason.THROTTLED, 429, 7.0)
     assert stage.effects(Kind.EVENT) == []
 
-    assert of_post(await post(stage, Kind.EVENT, EVENT), batch=False) == Delivered()
+    assert of_post(await post(stage, Kind.EVENT, EVENT), Kind.EVENT, batch=False) == Delivered()
 
 
 @over_both
@@ -443,10 +443,10 @@ async def test_an_unavailable_server_leaves_the_key_free(stage: Stage) -> None:
     """A 503 has no effect, and its repeat is carried out."""
     with stage.meeting(Refused(503)):
         answer = await post(stage, Kind.EVENT, EVENT)
-    assert of_post(answer, batch=False) == Retry(RetryReason.SERVER_ERROR, 503)
+    assert of_post(answer, Kind.EVENT, batch=False) == Retry(RetryReason.SERVER_ERROR, 503)
     assert stage.effects(Kind.EVENT) == []
 
-    assert of_post(await post(stage, Kind.EVENT, EVENT), batch=False) == Delivered()
+    assert of_post(await post(stage, Kind.EVENT, EVENT), Kind.EVENT, batch=False) == Delivered()
 
 
 @over_both

@@ -69,7 +69,7 @@ BUSY = replace(
     operations_in_flight=21_540,
     client=ClientFigures(3 * 2**20, 0.004),
 )
-REVOKED = of_trouble(Answer(401))
+REVOKED = of_trouble(Answer(401, {"code": "unauthorized"}))
 assert isinstance(REVOKED, Halt)
 HALTED = replace(
     BUSY,

@@ -625,7 +625,7 @@ class World:
             elif answer.status >= 500:
                 self.failed_500.update(offsets)
         epoch.about = flight.items
-        answers.answered(request, of_post(answer, batch=request.is_batch), self.now)
+        answers.answered(request, of_post(answer, request.kind, batch=request.is_batch), self.now)
         epoch.about = None
         self.events["answered"] += 1
 
@@ -665,7 +665,7 @@ class World:
         if is_bad:
             return Answer(400, {"code": "invalid"})
         self.take_effect(request.kind, item)
-        return Answer(200, {})
+        return Answer(200, {} if request.kind is Kind.EVENT else {"id": item.uid})
 
     def accept(self, kind: Kind, items: Sequence[Sent]) -> None:
         """Remember that FullStory took these, or said that it never will."""

@@ -17,6 +17,7 @@ from tests.fakes.fullstory import FakeFullStory
 from tests.fakes.loop import START_S, run_virtually
 from tests.fakes.observer import RecordingObserver
 
+REFUSED = Answer(401, {"code": "unauthorized"})
 ME = Answer(200, {"email": "a@example.com", "orgId": "ORG", "role": "ARCHITECT"})
 
 
@@ -85,7 +86,7 @@ def test_a_passing_fault_is_waited_for() -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (Answer(401), HaltReason.UNAUTHORIZED),
+        (REFUSED, HaltReason.UNAUTHORIZED),
         (Answer(404), HaltReason.UNEXPECTED_ANSWER),
         (Answer(200, None), HaltReason.UNEXPECTED_ANSWER),
         (Answer(200, []), HaltReason.UNEXPECTED_ANSWER),
@@ -124,7 +125,7 @@ def test_the_halt_is_seen_while_it_lasts() -> None:
         observer = RecordingObserver()
         gate = Gate(Limits(LimitSettings(), lambda: 0.5), FakeClock(), observer)
         asking = asyncio.ensure_future(
-            identify_account(Scripted(Answer(401), ME), None, gate, FakeClock(), lambda: 1.0, observer)
+            identify_account(Scripted(REFUSED, ME), None, gate, FakeClock(), lambda: 1.0, observer)
         )
         await asyncio.sleep(1.0)
         seen = dict(gate.halts)

@@ -111,7 +111,7 @@ def test_a_long_wait_outlasts_the_answer_to_an_earlier_request() -> None:
     """Only an answer to a request that was sent after the wait began ends it."""
     service = Service()
     early = service.responses.asked(service.now, is_question=False)
-    service.answer(Answer(503, None, 3_600.0))
+    service.answer(Answer(503, {"code": "unavailable"}, 3_600.0))
     service.responses.answered(early, service.now, FINE, is_question=False)
     assert service.diagnosis == Diagnosis(Symptom.FAILING, "FullStory answers 503 to every request", 1_000.0)
     service.now += 3_000.0

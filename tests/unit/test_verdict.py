@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.engine.verdict import (
+    FOREIGN_WAIT_S,
     Accepted,
     Answer,
     Completed,
@@ -28,7 +29,7 @@ from processor.engine.verdict import (
     of_post,
 )
 from processor.model.outcomes import Rejected
-from processor.model.reasons import DeadLetterReason, HaltReason
+from processor.model.reasons import DeadLetterReason, HaltReason, Kind
 
 JOB = {"job": {"id": "j1", "status": "PROCESSING"}}
 LOST = NoAnswer(RetryReason.CONNECTION, "reset by peer")
@@ -52,8 +53,9 @@ SET_UP = [
     (418, HaltReason.UNEXPECTED_ANSWER),
 ]
 JUDGES = [
-    lambda answer: of_post(answer, batch=True),
-    lambda answer: of_post(answer, batch=False),
+    lambda answer: of_post(answer, Kind.EVENT, batch=True),
+    lambda answer: of_post(answer, Kind.EVENT, batch=False),
+    lambda answer: of_post(answer, Kind.USER, batch=False),
     of_job,
     of_errors,
 ]
@@ -85,42 +87,65 @@ def test_what_speaks_of_the_set_up_halts(judge: Any, status: int, reason: HaltRe
         assert verdict.reason is reason
 
 
-@pytest.mark.parametrize("status", [200, 201, 202])
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
 @pytest.mark.parametrize(
-    ("batch", "body", "expected"),
+    ("kind", "batch", "body", "expected"),
     [
-        (True, JOB, Accepted("j1")),
-        (True, {"job": {"id": ""}}, Halt),
-        (True, {"job": {"id": 5}}, Halt),
-        (True, {"job": "j1"}, Halt),
-        (True, {}, Halt),
-        (True, [], Halt),
-        (True, None, Halt),
-        (False, {}, Delivered()),
-        (False, {"id": "x"}, Delivered()),
-        (False, None, Halt),
-        (False, [], Halt),
+        (Kind.USER, True, JOB, Accepted("j1")),
+        (Kind.EVENT, True, JOB, Accepted("j1")),
+        (Kind.EVENT, True, {"job": {"id": ""}}, Halt),
+        (Kind.EVENT, True, {"job": {"id": 5}}, Halt),
+        (Kind.EVENT, True, {"job": "j1"}, Halt),
+        (Kind.EVENT, True, {}, Halt),
+        (Kind.EVENT, True, [], Halt),
+        (Kind.EVENT, True, None, Halt),
+        (Kind.EVENT, False, {}, Delivered()),
+        (Kind.EVENT, False, {"status": "maintenance"}, Halt),
+        (Kind.EVENT, False, {"id": "x"}, Halt),
+        (Kind.EVENT, False, None, Halt),
+        (Kind.EVENT, False, [], Halt),
+        (Kind.USER, False, {"id": "x"}, Delivered()),
+        (Kind.USER, False, {"id": "x", "app_url": "y"}, Delivered()),
+        (Kind.USER, False, {"id": ""}, Halt),
+        (Kind.USER, False, {"id": 5}, Halt),
+        (Kind.USER, False, {}, Halt),
+        (Kind.USER, False, {"status": "maintenance"}, Halt),
+        (Kind.USER, False, None, Halt),
     ],
 )
-def test_a_success_is_believed_when_it_speaks_fullstorys_json(
-    status: int, body: Any, expected: Any, *, batch: bool
+def test_a_success_is_believed_by_the_body_of_its_endpoint(
+    status: int, kind: Kind, body: Any, expected: Any, *, batch: bool
 ) -> None:
-    """A success without FullStory's JSON, such as a proxy's page, delivers nothing."""
-    verdict = of_post(Answer(status, body), batch=batch)
+    """A gateway that answers 204, or 200 with any JSON, delivers nothing: the request may never have arrived."""
+    verdict = of_post(Answer(status, body), kind, batch=batch)
     assert verdict == expected or (isinstance(expected, type) and isinstance(verdict, expected))
 
 
-def test_an_empty_success_delivers_one_item_and_begins_no_job() -> None:
-    """A 204 delivers a single item, and is not accepted for a batch."""
-    assert of_post(Answer(204), batch=False) == Delivered()
-    assert isinstance(of_post(Answer(204), batch=True), Halt)
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 418])
+@pytest.mark.parametrize("body", [None, [], {}, {"message": "no route"}, {"code": 404}, {"code": "Not Found"}])
+def test_a_refusal_without_fullstorys_code_blames_no_key_and_denies_no_job(judge: Any, status: int, body: Any) -> None:
+    """A gateway without a route answers 404 for FullStory, a firewall 403: both speak for themselves."""
+    verdict = judge(Answer(status, body, is_json=False))
+    assert isinstance(verdict, Halt)
+    assert verdict.reason is HaltReason.UNEXPECTED_ANSWER
+    assert str(status) in verdict.detail
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_only_fullstory_silences_for_long(judge: Any) -> None:
+    """A page in between that names an hour may be gone within seconds."""
+    assert judge(Answer(503, None, 3_600.0)) == Retry(RetryReason.SERVER_ERROR, 503, FOREIGN_WAIT_S)
+    assert judge(Answer(429, {}, 3_600.0)) == Retry(RetryReason.THROTTLED, 429, FOREIGN_WAIT_S)
+    told = {"code": "too_many_requests", "message": "slow down"}
+    assert judge(Answer(429, told, 3_600.0)) == Retry(RetryReason.THROTTLED, 429, 3_600.0)
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 @pytest.mark.parametrize("body", [None, {"code": "invalid_argument"}])
 def test_a_batch_that_is_refused_is_split(status: int, body: Any) -> None:
     """A refused batch is split, because only an item alone can be at fault."""
-    assert of_post(Answer(status, body), batch=True) == Split(status)
+    assert of_post(Answer(status, body), Kind.EVENT, batch=True) == Split(status)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +163,7 @@ def test_a_batch_that_is_refused_is_split(status: int, body: Any) -> None:
 )
 def test_one_item_that_is_refused_is_at_fault(status: int, body: Any, reason: DeadLetterReason, word: str) -> None:
     """A refused single item is rejected, and the detail has FullStory's code and no content."""
-    verdict = of_post(Answer(status, body), batch=False)
+    verdict = of_post(Answer(status, body), Kind.EVENT, batch=False)
     assert isinstance(verdict, Rejected)
     assert (verdict.reason, verdict.http_status) == (reason, status)
     assert word in verdict.detail
@@ -149,7 +174,7 @@ def test_one_item_that_is_refused_is_at_fault(status: int, body: Any, reason: De
 @pytest.mark.parametrize("body", [None, "<html>", [], {}, {"code": 3}, {"code": "two words"}, {"code": "x" * 65}])
 def test_a_refusal_that_is_not_fullstorys_halts(status: int, body: Any) -> None:
     """A 400 that is not FullStory's halts, so that no proxy can dead-letter records."""
-    verdict = of_post(Answer(status, body), batch=False)
+    verdict = of_post(Answer(status, body), Kind.EVENT, batch=False)
     assert isinstance(verdict, Halt)
     assert verdict.reason is HaltReason.UNEXPECTED_ANSWER
 
@@ -189,7 +214,7 @@ def test_some_codes_of_items_speak_of_fullstory(code: str, *, expected: bool) ->
         (Answer(200, {"job": {"status": "PROCESSING"}}), Running()),
         (Answer(202, {"job": {"status": "A_NEW_ONE"}}), Running()),
         (Answer(200, {"job": {}}), Running()),
-        (Answer(404, {}), Unknown()),
+        (Answer(404, {"code": "resource_not_found"}), Unknown()),
     ],
 )
 def test_a_jobs_state_is_told_by_its_status(answer: Answer, expected: Any) -> None:
@@ -208,16 +233,30 @@ def test_a_state_without_a_job_halts(body: Any) -> None:
     [
         (Answer(200, {"results": [{"code": "x"}, "odd"], "next_page_token": "t"}), ErrorPage(({"code": "x"},), "t")),
         (Answer(200, {"results": [], "next_page_token": None}), ErrorPage((), "")),
-        (Answer(200, {"results": None}), Unreadable()),
         (Answer(200, None), Unreadable()),
         (Answer(202, {}), Running()),
-        (Answer(403), Unreadable()),
-        (Answer(404), Unknown()),
+        (Answer(403, {"code": "forbidden"}), Unreadable()),
+        (Answer(404, {"code": "resource_not_found"}), Unknown()),
     ],
 )
 def test_failed_items_are_read_page_by_page(answer: Answer, expected: Any) -> None:
-    """Each page of failed items gives its items and the next token; an unreadable one counts as such."""
+    """Each page of failed items gives its items and the next token; one that is too large counts as unreadable."""
     assert of_errors(answer) == expected
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, {"results": None}),
+        Answer(200, {"status": "maintenance"}),
+        Answer(200, None, is_json=False),
+        Answer(202, None, is_json=False),
+        Answer(202, [], is_json=True),
+    ],
+)
+def test_a_page_in_between_does_not_say_that_items_cannot_be_read(answer: Answer) -> None:
+    """With `accept` failed events would count as delivered, and with `halt` the page would be gone and the halt not."""
+    assert isinstance(of_errors(answer), Halt)
 
 
 JSON = st.recursive(

@@ -192,7 +192,8 @@ class FullStory:
         found = response.headers
         self._told_time = (found.get("Date", ""), arrived_at)
         parsed = None if raw is None else content.parsed(raw, found.get("Content-Encoding", ""), bound)
-        return Answer(response.status, parsed, retry_after_s(found.get("Retry-After"), arrived_at))
+        waits_s = retry_after_s(found.get("Retry-After"), arrived_at)
+        return Answer(response.status, parsed, waits_s, is_json="json" in found.get("Content-Type", "").lower())
 
 
 def _said(error: Exception) -> str:

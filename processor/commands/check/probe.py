@@ -39,7 +39,7 @@ async def probe(destination: Destination, clock: Clock) -> AsyncIterator[Found]:
 
 def _taken(answer: Answer | NoAnswer) -> Accepted | str:
     """Return the job that a batch was taken into, or what came instead, without what the answer says."""
-    verdict = of_post(answer, batch=True)
+    verdict = of_post(answer, Kind.USER, batch=True)
     if isinstance(verdict, Accepted):
         return verdict
     return f"answer {answer.status}" if isinstance(answer, Answer) else answer.reason.value
