@@ -31,6 +31,8 @@ class Course:
     """Those that are not settled."""
     crowded: set[int] = field(default_factory=set)
     """Records that were among several busy users at some moment, before they were sent."""
+    accepted: set[int] = field(default_factory=set)
+    """Identifies that FullStory has taken, into a job at least, or refused for good."""
     complete: set[int] = field(default_factory=set)
     """Identifies of which FullStory has told that they took effect, or never will."""
     handed_at: dict[int, float] = field(default_factory=dict)
@@ -76,8 +78,12 @@ class Course:
         return next((sent for at, sent in self.unsent.values() if at <= until and _must_be_sent(sent)), None)
 
     def first_free_due(self, until: float) -> Sent | None:
-        """Return the oldest one of a user of whom nothing is under way; None while a batch may wait as a whole."""
-        if not self.crowded.isdisjoint(self.unsent):
+        """Return the oldest one of a user of whom nothing is under way; None while a batch may wait as a whole.
+
+        Its events wait until all its identifies are accepted, whomever they are about.
+        """
+        is_awaited = any(offset in self.sent_in and offset not in self.accepted for offset in self.identifies)
+        if is_awaited or not self.crowded.isdisjoint(self.unsent):
             return None
         busy = self.busy_users
         due = (each for at, each in self.unsent.values() if at <= until and _must_be_sent(each))
@@ -141,6 +147,8 @@ class Course:
     def answered(self, post: Post) -> None:
         """FullStory has answered: for good, where a single endpoint does."""
         is_final = post.status == 200 or (post.status in (400, 413, 422) and len(post.marks) == 1)
+        if post.kind is Kind.USER and is_final:
+            self.accepted.update(post.offsets)
         if post.kind is Kind.USER and not post.is_batch and is_final:
             self.complete.update(post.offsets)
 
