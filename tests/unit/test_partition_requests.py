@@ -172,3 +172,19 @@ def test_a_lost_job_is_sent_again_when_the_identifies_before_it_are_complete() -
     answers.answered(ask.request, Split(400), 2.0)
     (first,) = posted(look(partition, commits, 4.0))
     assert [item.uid for item in first.items] == ["a"]
+
+
+def test_a_broker_that_takes_little_metadata_gets_fewer_requests_at_a_time() -> None:
+    """Each lane takes room for the id of its job; a plan that never fits would stand still for ever."""
+    common = a_common(PartitionSettings(BatchLimits(max_records=200)))
+    common.room.metadata_bytes = 600
+    partition = a_bare_partition(common, is_new=True)
+    users = [f"u{number}" for number in range(50)]
+    events: list[dict[str, object]] = [
+        {"type": "identify", "userId": uid, "traits": {"a": {f"x{turn}": 1}}} for turn in range(3) for uid in users
+    ]
+    events += [{"type": "track", "event": "e", "userId": uid} for uid in users]
+    records = [Record(offset, 1, None, orjson.dumps(each), None) for offset, each in enumerate(events)]
+    form(partition, records, 0.0)
+    assert [each.items for each in next(iter(partition.batches)).plan.entries] == [150, 50]
+    assert len(posted(look(partition, Commits(common.room, 1.0), 0.0))) == len(users), "one of each user in a row"

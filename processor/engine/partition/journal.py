@@ -142,6 +142,11 @@ class Journal:
                 each.acknowledged = each.revision
         return found
 
+    def holds(self, plan: Plan, start: int) -> bool:
+        """Say whether the brokers take a plan of a range that begins there, alone, with the job ids to come."""
+        written = encode(self._owner, start, [plan], self._room.metadata_bytes, self._room.job_id_bytes)
+        return written is not None and bool(written.plans)
+
     def write(self, base: int, ranges: Sequence[Range]) -> Written | None:
         """Return what is to be told; None when the brokers take less than that."""
         ids = [entry.job_id for each in ranges if isinstance(each, Plan) for entry in each.entries if entry.job_id]

@@ -97,8 +97,8 @@ class Plan:
     acknowledged: int = 0
     """The revision that Kafka is known to hold; 0 for none."""
     apart: Sequence[int] | None = ()
-    """The first offset of each user that would have held up the others, and therefore goes apart; None for a plan of a
-    release that knew no lanes."""
+    """The first offset of each user that would have held up the others, and therefore goes apart; None for a plan
+    without lanes."""
 
     def revise(self) -> None:
         """A new key comes into use."""

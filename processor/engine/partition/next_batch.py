@@ -16,6 +16,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from processor.engine.partition.common import Common
+from processor.engine.partition.journal import Journal
 from processor.engine.partition.journal_format import Plan
 from processor.engine.partition.order import UserOrder
 from processor.engine.partition.planning import new_plan, resume
@@ -43,8 +44,11 @@ class Formed(NamedTuple):
 class NextBatch:
     """Owned by its partition; it grows while it may not be formed. `now` is monotonic."""
 
-    def __init__(self, partition: TopicPartition, queue: RangeQueue, order: UserOrder, common: Common) -> None:
+    def __init__(
+        self, partition: TopicPartition, queue: RangeQueue, order: UserOrder, journal: Journal, common: Common
+    ) -> None:
         self._partition = partition
+        self._journal = journal
         self._queue = queue
         self._order = order
         self._common = common
@@ -88,7 +92,10 @@ class NextBatch:
         plan = None
         if payload.users or payload.events:
             apart = _first_offsets(payload, self._apart(growing)[0])
-            plan = new_plan(payload, common.forming.nonce(), wall_s, apart, is_batch=common.is_batch)
+            nonce = common.forming.nonce()
+            plan = new_plan(payload, nonce, wall_s, apart, is_batch=common.is_batch)
+            if not self._journal.holds(plan, queue.position):  # fewer requests need less of the brokers' metadata
+                plan = new_plan(payload, nonce, wall_s, None, is_batch=common.is_batch)
         return Formed(payload, plan)
 
     def rebuild(self, record: Record) -> Item:

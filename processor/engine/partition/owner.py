@@ -61,7 +61,6 @@ class Partition:
         self.common = common
         self.queue = RangeQueue(assignment.start)
         self.order = UserOrder()
-        self.next = NextBatch(self.id, self.queue, self.order, common)
         self.batches: dict[Batch, None] = {}
         """The batches on their way, in the order of their forming."""
         self.is_paused = True
@@ -74,6 +73,7 @@ class Partition:
         """The log end offset as Kafka last told it."""
         found = None if assignment.is_new else (assignment.start, assignment.metadata)
         self.journal = Journal(assignment.place, found, common.room, common.settings.lease_s)
+        self.next = NextBatch(self.id, self.queue, self.order, self.journal, common)
         self.is_recovered = False
         """Whether the journal was read; nothing is consumed before."""
         self._metadata = assignment.metadata

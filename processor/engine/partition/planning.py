@@ -42,7 +42,8 @@ Lanes = Sequence[Sequence[Item]]
 def lanes(payload: Payload, apart: Collection[int] | None) -> dict[Kind, Lanes]:
     """Part a batch into lanes; `apart` are offsets, the first ones of users that go apart.
 
-    None: the plan is of a release without lanes (docs/adr/0017), which sent each part as a whole.
+    None: the plan has no lanes, and each part is sent as a whole. It is of an earlier release (docs/adr/0017), or the
+    brokers take too little metadata for more requests.
     """
     users, events = payload.users, payload.events
     if apart is None:
@@ -68,8 +69,8 @@ def lanes(payload: Payload, apart: Collection[int] | None) -> dict[Kind, Lanes]:
     return {Kind.USER: of_users, Kind.EVENT: of_events}
 
 
-def new_plan(payload: Payload, nonce: bytes, wall_s: float, apart: Sequence[int], *, is_batch: bool) -> Plan:
-    """Plan one request for each lane of each part, or one for each item."""
+def new_plan(payload: Payload, nonce: bytes, wall_s: float, apart: Sequence[int] | None, *, is_batch: bool) -> Plan:
+    """Plan one request for each lane of each part, or one for each item; `apart` is None for a plan without lanes."""
     parted = lanes(payload, apart)
     entries = [entry for kind in Kind for entry in _new_entries(kind, parted[kind], is_batch=is_batch)]
     return Plan(payload.range.end, nonce, int(wall_s), entries, apart=apart)
