@@ -58,6 +58,11 @@ def unit_of(number: int, per_second: int) -> int:
     return next(meant, per_second)
 
 
+def in_milliseconds(record_timestamp_ms: int) -> int:
+    """Return Kafka's timestamp of a record in milliseconds, also where its producer surely meant another unit."""
+    return record_timestamp_ms * MILLISECONDS // unit_of(record_timestamp_ms, MILLISECONDS)
+
+
 def event_time(event: Event, record_timestamp_ms: int, note: Note) -> str:
     """Return when an event happened.
 

@@ -39,6 +39,8 @@ class FakeBroker:
         self.max_metadata = METADATA_BYTES
         self.incarnation = 0
         """Another number stands for a topic that was recreated under its name."""
+        self.ticks_per_ms = 1
+        """Of the clock that stamps the records: a producer may take microseconds for milliseconds."""
         self.on_commit: Callable[[TopicPartition, int], None] = lambda _partition, _offset: None
         self.watchers: list[Callable[[], None]] = []
         self.available: dict[TopicPartition, tuple[int, int]] = dict.fromkeys(partitions, (0, 0))
@@ -58,7 +60,7 @@ class FakeBroker:
         """Add a record after `skip` offsets that nobody will ever get."""
         first, end = self.available[partition]
         offset = end + skip
-        record = Record(offset, WALL_MS + offset * 1_000, key, value, headers)
+        record = Record(offset, (WALL_MS + offset * 1_000) * self.ticks_per_ms, key, value, headers)
         self._logs[partition].append(record)
         self.available[partition] = (first, offset + 1)
         for watcher in self.watchers:

@@ -7,10 +7,11 @@ import orjson
 import pytest
 
 from processor.engine.limits import LimitSettings
-from processor.engine.notices import Committed, SourceTrouble, Throttled
+from processor.engine.notices import Committed, Settled, SourceTrouble, Throttled
 from processor.engine.verdict import Answer
 from processor.model.reasons import Kind
 from tests.fakes.fullstory import Refused
+from tests.fakes.source import WALL_MS
 from tests.simulation.laws import ROUNDED_S
 from tests.simulation.world import Plan, World, simulate
 
@@ -347,6 +348,24 @@ def test_the_state_tells_what_the_worker_is_doing() -> None:
         await world.settled()
 
     simulate(story, Plan(partitions=2))
+
+
+@pytest.mark.parametrize("ticks_per_ms", [1, 1_000, 1_000_000])
+def test_ages_are_by_the_unit_that_a_clock_surely_means(ticks_per_ms: int) -> None:
+    """Microseconds or nanoseconds in the place of Kafka's milliseconds make no record old, and none fresh for ever."""
+
+    async def story(world: World) -> None:
+        world.broker.ticks_per_ms = ticks_per_ms
+        world.fullstory.weather.job_duration_s = (60.0, 60.0)
+        world.track("u")
+        await asyncio.sleep(0.1)
+        (partition,) = world.member.worker.state().partitions
+        await world.settled()
+        (settled,) = world.member.observer.of(Settled)
+        assert partition.oldest_unsettled_ms == WALL_MS
+        assert list(settled.timestamps_ms) == [WALL_MS]
+
+    simulate(story, Plan())
 
 
 @pytest.mark.parametrize(("assigned", "expected"), [([0, 1, 2, 3], 4), ([0], 1)])

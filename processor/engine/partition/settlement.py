@@ -8,7 +8,7 @@ from processor.engine.dead_letter_ratio import WINDOW_RECORDS, DeadLetterRatio
 from processor.engine.notices import Settled
 from processor.events.dead_letters import Attempts
 from processor.events.payload import Payload
-from processor.events.timestamps import seconds_of
+from processor.events.timestamps import in_milliseconds, seconds_of
 from processor.model.outcomes import Rejected
 from processor.model.reasons import Kind
 from processor.model.records import Record
@@ -65,7 +65,7 @@ class Settlement:
             kind: [offset for item in payload.items(kind) for offset in item.records if offset not in reasons]
             for kind in Kind
         }
-        timestamps = [records[offset].timestamp_ms for offsets in good.values() for offset in offsets]
+        timestamps = [in_milliseconds(records[offset].timestamp_ms) for offsets in good.values() for offset in offsets]
         delivered = Counter({kind: len(offsets) for kind, offsets in good.items()})
         events = zip(payload.events, payload.event_times, strict=True)
         times_s = [seconds_of(at) for item, at in events if item.records[0] not in reasons]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from processor.events.timestamps import in_milliseconds
 from processor.model.records import TopicPartition
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def state_of(partition: "Partition", now: float) -> PartitionState:
         is_paused=partition.is_paused,
         position=queue.arrived if rests else queue.first_unsettled,  # behind the mark of a transaction
         end=partition.end,
-        oldest_unsettled_ms=oldest.timestamp_ms if oldest else None,
+        oldest_unsettled_ms=in_milliseconds(oldest.timestamp_ms) if oldest else None,
         blocked=_blocked(partition, now),
         waits_for_users=partition.waits_for_users(now),
     )
