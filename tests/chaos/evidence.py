@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
+from processor.adapters.kafka.messages import record_of
 from processor.model.reasons import Kind
 from processor.workload.account import letter_of
 from tests.chaos.oracle import Commit, Evidence
@@ -34,8 +35,8 @@ def gather(kafka: Cluster, names: Names, server: SandboxProgram) -> Evidence:
             failure for job in jobs if job["errors"] and job["kind"] == Kind.USER for failure in failed(server, job)
         ],
         letters=[
-            (letter_of(message.headers() or []), message.timestamp()[1] / 1_000)
-            for message in read_all(kafka, names.dead_letters)
+            (letter_of(letter.headers or []), letter.timestamp_ms / 1_000)
+            for letter in map(record_of, read_all(kafka, names.dead_letters))
         ],
         commits=list(commits(kafka, names)),
     )

@@ -3,11 +3,16 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from processor.workload import generate
 from tests.chaos.scene import CHAOS, FILES, SESSION_S, Scene, Script, until
+from tests.chaos.traffic import MIX
+from tests.kafka.by_hand import produce_poisoned
 from tests.kafka.programs import half_open
+from tests.kafka.topics import committed, end_offsets
 
 KILLS_PER_BLOCK = 25
 """Among so many kills every other fault comes once."""
@@ -15,6 +20,10 @@ PAIR_EVERY = 4
 """Of so many kills two come together."""
 SPELL_S = (2.0, 5.0)
 """How long a connection is spoilt."""
+POISONED = 5
+"""So many records of each partition have a header that no client can read."""
+POISON_SEEDS = (10**6, 10**9)
+"""Of the generator: one of them for each time, none for ordinary traffic."""
 OVERSLEEP_S = 4.0
 """How long a worker may at most sleep on when others have taken its partitions."""
 
@@ -195,6 +204,21 @@ def _leave_log_unread(scene: Scene, chance: random.Random) -> str:
     return ""
 
 
+def _poison(scene: Scene, chance: random.Random) -> str:
+    """Every partition is sent records with a header that no client can read; the group gets past them."""
+    records = generate(chance.randrange(*POISON_SEEDS), None, MIX)
+    for partition in range(scene.script.partitions):
+        produce_poisoned(scene.kafka, scene.names.topic, partition, islice(records, POISONED), scene.oracle.produced)
+    ends = end_offsets(scene.kafka, scene.names.topic)
+
+    def is_past() -> bool:
+        done = committed(scene.kafka, scene.names.group, scene.names.topic)
+        return all(done.get(partition, 0) >= end for partition, end in ends.items())
+
+    until(is_past, "the group gets past records with an unreadable header")
+    return ""
+
+
 def _half_open(scene: Scene, chance: random.Random) -> str:
     """A worker's port is sent more half requests than the worker has descriptors."""
     scene.wait_until_assigned()
@@ -267,6 +291,7 @@ BLOWS: Mapping[str, Callable[[Scene, random.Random], str]] = {
     "spoil-fullstory": _spoil_fullstory,
     "unread-log": _leave_log_unread,
     "half-open": _half_open,
+    "poison": _poison,
     "broker": _restart_broker,
     "rolling": _roll,
     "scale": _scale,

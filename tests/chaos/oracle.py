@@ -7,6 +7,7 @@ committed when. Pure, so that it can be shown to find what it is there for.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import accumulate
 from math import inf
 from typing import Any, NamedTuple, final
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, final
 from processor.model.reasons import Kind
 from processor.workload import ExpectDelivered, GeneratedRecord
 from processor.workload.account import Account, Arrival, Balance, FoundLetter, uniques
+from tests.chaos.traffic import NESTED, nested_of
 
 NAMED = 5
 """How many offenders against one law are named."""
@@ -91,6 +93,7 @@ class Judgement:
     balance: Balance
     duplicated: Breaches = field(default_factory=Breaches)
     out_of_order: Breaches = field(default_factory=Breaches)
+    merged_wrongly: Breaches = field(default_factory=Breaches)
     early_commits: Breaches = field(default_factory=Breaches)
     commits_back: Breaches = field(default_factory=Breaches)
     commits: int = 0
@@ -100,6 +103,8 @@ class Judgement:
     """The longest that any record took from its production to its effect."""
     late: str = ""
     """The record that took so long."""
+    ages: list[tuple[float, float]] = field(default_factory=list)
+    """Of each record that took effect: when it was produced, and how long it took from then on."""
 
     def faults(self) -> Iterator[str]:
         """Name every law that was broken, with the first offenders."""
@@ -107,6 +112,7 @@ class Judgement:
         for name, breaches in (
             ("took effect again (law 10)", self.duplicated),
             ("out of order (law 11)", self.out_of_order),
+            ("merged into what they are not one by one (law 11)", self.merged_wrongly),
             ("committed too early (law 1)", self.early_commits),
             ("committed by one that had lost it (law 4)", self.commits_back),
         ):
@@ -155,13 +161,17 @@ class _Trial:
         self._first: dict[Unique, Seen] = {}
         self._accepted: dict[Unique, float] = {}
         self._duplicated = Breaches()
+        self._merged_wrongly = Breaches()
 
     def arrivals(self) -> Iterator[Arrival]:
         """Yield what took effect, and note the first effect of each record and every further one."""
         for effect in self._evidence.effects:
             arrival = Arrival(effect["kind"], effect["item"])
             job = effect["job_id"]
-            for unique in uniques(arrival):
+            found = uniques(arrival)
+            if effect["kind"] == Kind.USER:
+                self._judge_merging(effect["item"], found)
+            for unique in found:
                 if effect["kind"] == Kind.USER:
                     self._accept(unique, effect["at"] if job is None else self._evidence.accepted[job])
                 if (first := self._first.get(unique)) is None:
@@ -174,11 +184,21 @@ class _Trial:
 
     def judgement(self, balance: Balance) -> Judgement:
         """Return what the effects alone tell."""
-        judgement = Judgement(balance, self._duplicated)
+        judgement = Judgement(balance, self._duplicated, merged_wrongly=self._merged_wrongly)
         for unique, seen in self._first.items():
-            if (record := self._produced.get(unique)) and seen.at_s - record.at_s > judgement.freshness_s:
-                judgement.freshness_s, judgement.late = seen.at_s - record.at_s, self._at(unique)
+            if record := self._produced.get(unique):
+                age_s = seen.at_s - record.at_s
+                judgement.ages.append((record.at_s, age_s))
+                if age_s > judgement.freshness_s:
+                    judgement.freshness_s, judgement.late = age_s, self._at(unique)
         return judgement
+
+    def _judge_merging(self, item: Mapping[str, Any], found: Iterable[Unique]) -> None:
+        """Law 11: a merged user ends as its identifies do one by one, replace FullStory an object or merge it."""
+        produced = sorted((self._produced[unique].offset, unique) for unique in found if unique in self._produced)
+        sent = [nested for _, (_, uid, unique) in produced if (nested := nested_of(uid, unique)) is not None]
+        if sent and not item["properties"].get(NESTED) == sent[-1] == reduce(_merged, sent):
+            self._merged_wrongly.add(f"{', '.join(self._at(unique) for _, unique in produced)}")
 
     def judge_order(self, breaches: Breaches) -> None:
         """Law 11, for each user of each partition."""
@@ -234,6 +254,15 @@ class _Trial:
     def _at(self, unique: Unique) -> str:
         record = self._produced.get(unique)
         return f"({record.partition}, {record.offset})" if record else f"never produced {unique}"
+
+
+def _merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Return what two objects are when the later one overwrites, path by path, what it has."""
+    merged = {**earlier, **later}
+    for name in earlier.keys() & later.keys():
+        if isinstance(earlier[name], dict) and isinstance(later[name], dict):
+            merged[name] = _merged(earlier[name], later[name])
+    return merged
 
 
 def _running_maximum(ended: Mapping[int, float]) -> list[float]:

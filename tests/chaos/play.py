@@ -16,12 +16,12 @@ import confluent_kafka
 
 from processor import __version__
 from processor.engine.limits import PLANNED_JOBS
-from processor.workload import generate
 from tests.chaos import toxiproxy
 from tests.chaos.evidence import gather
 from tests.chaos.faults import Round, clear_up, plan, strike
-from tests.chaos.oracle import Judgement, Oracle
-from tests.chaos.scene import MIX, Scene, Script, scene, until
+from tests.chaos.oracle import Judgement
+from tests.chaos.scene import Scene, Script, scene, until
+from tests.chaos.traffic import traffic
 from tests.kafka.cluster import POM
 from tests.kafka.programs import wait_until
 from tests.kafka.topics import committed, end_offsets, paced, produce_all
@@ -58,14 +58,7 @@ class Result:
             "faults": self.faults,
             "command": f"python -m tests.chaos {' '.join(sys.argv[1:])}".strip(),
             "script": {name: value for name, value in asdict(self.script).items() if name != "root"},
-            "versions": {
-                "segment-fullstory": __version__,
-                "kafka": _kafka_version(),
-                "python": platform.python_version(),
-                "confluent-kafka": confluent_kafka.__version__,
-                "librdkafka": confluent_kafka.libversion()[0],
-                "toxiproxy": toxiproxy.VERSION,
-            },
+            "versions": {**versions(), "toxiproxy": toxiproxy.VERSION},
             "seconds": round(self.seconds),
             "kills": len(self.killed),
             "in_flight_at_kills": {"least": min(self.killed, default=0), "sum": sum(self.killed)},
@@ -77,6 +70,7 @@ class Result:
             "duplicated": judgement.duplicated.count,
             "out_of_order": judgement.out_of_order.count,
             "commits": judgement.commits,
+            "merged_wrongly": judgement.merged_wrongly.count,
             "early_commits": judgement.early_commits.count,
             "commits_back": judgement.commits_back.count,
             "dead_letters_repeated": judgement.letters_repeated,
@@ -89,25 +83,25 @@ class Result:
 def play(script: Script, folder: Path, tell: Tell) -> Result:
     """Play a script, with the logs of all in the folder."""
     started = time.monotonic()
-    oracle, stop = Oracle(), threading.Event()
+    stop = threading.Event()
     with scene(script, folder) as players, ThreadPoolExecutor(1) as thread:
         try:
             players.start(*range(script.workers))
             players.wait_until_assigned()
-            records = paced(generate(script.seed, None, MIX), script.rate, stop)
-            traffic = thread.submit(produce_all, players.kafka, players.names.topic, records, oracle.produced)
+            records = paced(traffic(script.seed), script.rate, stop)
+            feed = thread.submit(produce_all, players.kafka, players.names.topic, records, players.oracle.produced)
             until(lambda: players.server.effects() > 0, "the first records take effect")
             rounds = list(_rounds(players, tell))
             clear_up(players)
             stop.wait(QUIET_S)
         finally:
             stop.set()
-        produced = traffic.result()
+        produced = feed.result()
         tell(f"{produced:,} records were produced; now all must settle")
         _settle(players)
         stats = players.server.stats()
         players.terminate(*players.workers)
-        judgement = oracle.judge(gather(players.kafka, players.names, players.server))
+        judgement = players.oracle.judge(gather(players.kafka, players.names, players.server))
         counts = {
             "redelivered": players.total("records_redelivered_total"),
             "released": players.total("records_released_total"),
@@ -163,9 +157,16 @@ def _settle(players: Scene) -> None:
         players.faults.append(f"when all faults had ended: {error}; committed: {open_partitions()}")
 
 
-def _kafka_version() -> str:
-    found = re.search(r"<artifactId>kafka_2.13</artifactId>\s*<version>([^<]+)", POM.read_text(encoding="utf-8"))
-    return found[1] if found else "unknown"
+def versions() -> dict[str, str]:
+    """Return what a result file says of the programs that took part."""
+    kafka = re.search(r"<artifactId>kafka_2.13</artifactId>\s*<version>([^<]+)", POM.read_text(encoding="utf-8"))
+    return {
+        "segment-fullstory": __version__,
+        "kafka": kafka[1] if kafka else "unknown",
+        "python": platform.python_version(),
+        "confluent-kafka": confluent_kafka.__version__,
+        "librdkafka": confluent_kafka.libversion()[0],
+    }
 
 
 def _further_faults(script: Script, counts: dict[str, int], judgement: Judgement) -> Iterator[str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal, final
 from urllib.parse import urlsplit
 
-from processor.workload import Mix
+from tests.chaos.oracle import Oracle
 from tests.chaos.toxiproxy import Toxiproxy, toxiproxy
+from tests.chaos.traffic import BODY_BYTES
 from tests.kafka.cluster import KafkaCluster, free_port
 from tests.kafka.conftest import Names
 from tests.kafka.programs import (
@@ -36,10 +37,6 @@ DEADLINE_S = 90.0
 """For everything that a fault delays: longer than an attempt of a request, and than any back-off."""
 LOOK_S = 0.2
 """Looking at the workers takes time from them."""
-
-BODY_BYTES = 200_000
-"""The sandbox refuses larger requests; a good record is far smaller, and an oversized one larger."""
-MIX = Mix(identify=0.3, users=300, oversize_bytes=BODY_BYTES + 20_000)
 
 SANDBOX = (
     *("--max-body-bytes", str(BODY_BYTES)),
@@ -88,6 +85,7 @@ class Scene:
         self.kafka = kafka
         self.server = server
         self.proxies = proxies
+        self.oracle = Oracle()
         self.names = Names(f"chaos-{unique}", f"chaos-{unique}-dlq", f"chaos-{unique}")
         self.workers: dict[int, WorkerProgram] = {}
         self.absent: set[int] = set()

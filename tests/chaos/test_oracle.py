@@ -9,6 +9,7 @@ from processor.model.reasons import DeadLetterReason, Kind
 from processor.workload import Expectation, ExpectDeadLettered, ExpectDelivered, GeneratedRecord
 from processor.workload.account import FoundLetter
 from tests.chaos.oracle import Commit, Evidence, Judgement, Oracle
+from tests.chaos.traffic import BUSY, NESTED, nested_of, of_busy_user
 
 UID = "user-1"
 PRODUCED_S = 100.0
@@ -141,6 +142,25 @@ def test_an_identify_counts_as_accepted_by_the_first_job_that_took_it() -> None:
 
     assert judge(again).out_of_order.count == 1
     assert judge(replace(again, failed=[("C", item)])).out_of_order.count == 0
+
+
+def test_an_object_that_is_merged_otherwise_than_one_by_one_is_found() -> None:
+    """Law 11: a later object stands for an earlier one only where it has all of its paths, and it is the last."""
+    grows, shrinks = merged(5, 6, last=6), merged(10, 11, 13, last=13)
+
+    assert list(grows.faults()) == []
+    assert merged(5, 6, last=5).merged_wrongly.named == ["(0, 0), (0, 1)"]
+    assert shrinks.merged_wrongly.named == ["(0, 0), (0, 1), (0, 2)"]
+
+
+def merged(*numbers: int, last: int) -> Judgement:
+    """Judge a run in which these identifies of the busy user took effect as one, with the nested trait of `last`."""
+    oracle, properties = Oracle(), {NESTED: nested_of(BUSY, f"u0_{last}")}
+    for offset, number in enumerate(numbers):
+        oracle.produced(of_busy_user(number), 0, offset)
+        properties[f"u0_{number}"] = None
+    user = effect(1, 102.0, 1, Kind.USER, job="A") | {"item": {"uid": f"{BUSY}-0", "properties": properties}}
+    return oracle.judge(replace(GOOD, effects=[user], letters=[], commits=[]))
 
 
 def test_a_commit_before_the_effect_is_found() -> None:

@@ -6,13 +6,20 @@ version 2: https://kafka.apache.org/protocol#The_Messages_Produce and https://ka
 
 import socket
 import struct
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
 
+from processor.workload import GeneratedRecord
+from tests.kafka.cluster import Cluster
+from tests.kafka.topics import Told
+
 DEADLINE_S = 30.0
 NOW_MS = 1_767_225_600_123
+NOT_UTF8 = b"\xc3\x28"
 
 
 class RawRecord(NamedTuple):
@@ -47,6 +54,20 @@ def produce_raw(
     if fault:
         raise KafkaException(KafkaError(fault))
     return int(offset)
+
+
+def produce_poisoned(
+    cluster: Cluster, topic: str, partition: int, records: Iterable[GeneratedRecord], told: Told
+) -> None:
+    """Produce records as of now, each with a header in front whose name no client of Python can read.
+
+    What must become of a record is what must without that header.
+    """
+    for record in records:
+        headers = [(NOT_UTF8, b""), *((name.encode(), value) for name, value in record.headers or ())]
+        raw, now_ms = RawRecord(record.value, record.key, headers), time.time_ns() // 1_000_000
+        offset = produce_raw(cluster.bootstrap_servers, topic, [raw], partition, now_ms)
+        told(replace(record, timestamp_ms=now_ms), partition, offset)
 
 
 def _batch(records: Sequence[RawRecord], now_ms: int) -> bytes:
