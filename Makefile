@@ -53,6 +53,10 @@ chaos-long: $(VENV)/installed ## 200 kills among all other faults, then a rollin
 	@$(BIN)/python -m tests.chaos --kills 200 --result docs/results/chaos.json $(ARGS)
 	@$(BIN)/python -m tests.chaos --scenario rolling --result docs/results/rolling.json $(ARGS)
 
+.PHONY: endure
+endure: $(VENV)/installed ## an unread log, a port full of half requests and poison together: an hour, or MINUTES=5
+	@$(BIN)/python -m tests.chaos.endure $(if $(MINUTES),--minutes $(MINUTES),--result docs/results/endure.json) $(ARGS)
+
 .PHONY: sim
 sim: $(VENV)/installed ## the simulation: SEEDS=10000 for so many, SEED=42 for that one
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)

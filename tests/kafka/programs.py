@@ -183,30 +183,44 @@ class WorkerProgram:
 
 @final
 class UnreadPipe:
-    """A named pipe that is full, until somebody reads it."""
+    """A named pipe that is full and that nobody reads, until somebody does."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         os.mkfifo(path)
         self._reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        writing = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        with suppress(BlockingIOError):
-            while True:
-                os.write(writing, b"." * 4_095 + b"\n")
-        os.close(writing)
+        self._fill()
+        os.set_blocking(self._reading, True)
+        self._is_read = False
+        self._thread: threading.Thread
         self._text = bytearray()
 
     def read(self) -> None:
         """Read from now on, on a thread, until its writers have ended."""
-        os.set_blocking(self._reading, True)
-        threading.Thread(target=self._read, daemon=True).start()
+        self._is_read = True
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def leave(self) -> None:
+        """Read no longer; the pipe is full again."""
+        self._is_read = False
+        self._fill()  # which wakes a thread that waits for something to read
+        self._thread.join()
+        self._fill()
 
     def lines(self) -> list[str]:
         """Return what has been read by now."""
         return [line for line in self._text.decode().splitlines() if not line.startswith(".")]
 
+    def _fill(self) -> None:
+        writing = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"." * 4_095 + b"\n")
+        os.close(writing)
+
     def _read(self) -> None:
-        while part := os.read(self._reading, 65_536):
+        while self._is_read and (part := os.read(self._reading, 65_536)):
             self._text += part
 
 
