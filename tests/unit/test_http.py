@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from processor.adapters.telemetry.connections import connection_limit
 from processor.adapters.telemetry.metrics import Metrics
 from processor.adapters.telemetry.server import POLL_LIMIT_S, ListenAddress, TelemetryServer
 from processor.engine.halts import SHOWN_FAULTS
@@ -92,6 +94,32 @@ def test_a_worker_that_polls_is_alive() -> None:
         503,
         {"status": "stalled", "seconds_since_poll": POLL_LIMIT_S + 0.5, "limit_seconds": POLL_LIMIT_S},
     )
+
+
+def test_a_probe_keeps_its_place_among_connections_that_come_at_once() -> None:
+    """It is answered though all places are taken, and as many more want one at the same moment as may wait."""
+
+    async def run() -> None:
+        async with World().server() as server:
+            with ExitStack() as stack:
+
+                def connect() -> socket.socket:
+                    connection = stack.enter_context(socket.socket())
+                    connection.setblocking(False)  # noqa: FBT003 - as the library has it
+                    connection.connect_ex((HOST, server.port))
+                    return connection
+
+                async def status(connection: socket.socket) -> bytes:
+                    await loop.sock_sendall(connection, b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n")
+                    return (await loop.sock_recv(connection, 1_000)).split()[1]
+
+                loop = asyncio.get_running_loop()
+                for _ in range(connection_limit()):
+                    assert await status(connect()) == b"200"
+                probe, *_ = [connect() for _ in range(2 * connection_limit())]
+                assert await status(probe) == b"200"
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(

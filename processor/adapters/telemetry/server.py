@@ -22,6 +22,9 @@ from processor.runtime.state import StateOf
 POLL_LIMIT_S = 60.0
 """Longer than a rebalance with its drain and a slow broker, far shorter than the 300 s after which Kafka gives up."""
 
+TURNS = 4
+"""From accepting a connection to beginning its request: two for its callbacks, one to read, one to begin."""
+
 SHUTDOWN_S = 0.5
 """For answers under way when the server stops."""
 
@@ -76,8 +79,9 @@ class TelemetryServer:
         self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         try:
-            # asyncio accepts as many at once as may wait, before it tells of any.
-            await web.TCPSite(self._runner, *self._listen, backlog=limit).start()
+            # asyncio (CPython 3.11) accepts as many at once as may wait, and reads what the first of them asks some
+            # turns of its loop later. What comes in those turns must not take the place of a probe.
+            await web.TCPSite(self._runner, *self._listen, backlog=max(limit // TURNS, 1)).start()
         except OSError as error:
             await self._runner.cleanup()
             raise ConfigurationError([self._problem(error)]) from None
