@@ -60,7 +60,7 @@ POISON_EVERY_S = 2.0
 LOOK_EVERY_S = 1.0
 ANSWER_S = 5.0
 FAILURES = 2
-"""Of probes in a row. One alone may lose its place among the connections that come at the same moment: whoever asks
+"""Of probes in a row. Where many wait, the system drops a connection now and then; whoever asks then asks again, and
 restarts a worker after some failures, four of them in the chart."""
 WARM_UP_S = 10.0
 BASELINE_SHARE = 1 / 6
@@ -158,10 +158,10 @@ class Ordeal:
         while not until.wait(RENEW_S / HALF_OPEN if len(held) == HALF_OPEN else 0):
             if len(held) == HALF_OPEN:
                 held.popleft().close()
-            held.append(socket.create_connection((host, int(port)), ANSWER_S))
-            with suppress(ConnectionError):  # that the worker closes it is what it may do
+            with suppress(OSError):  # the worker may close it, and the system keep it waiting
+                held.append(socket.create_connection((host, int(port)), ANSWER_S))
+                self.connections += 1
                 held[-1].sendall(HALF)
-            self.connections += 1
         for connection in held:
             connection.close()
 
@@ -264,8 +264,8 @@ def _faults(ordeal: Ordeal, metrics: dict[str, float], exit_code: int, judgement
         yield f"the worker gave up keys for {redelivered:g} records"
     if not is_conserved(metrics):
         yield "the counters do not balance (law 12)"
-    if metrics["property_changes_total{rule=unreadable}"] == 0:
-        yield "no record was poisoned: this tests nothing"
+    if metrics["property_changes_total{rule=unreadable}"] == 0 or ordeal.connections < HALF_OPEN:
+        yield f"{ordeal.poisoned} records were poisoned, {ordeal.connections} connections made: this tests nothing"
     if exit_code:
         yield f"SIGTERM was answered with {exit_code}"
 

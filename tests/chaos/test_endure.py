@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.endure import HALF_OPEN, endure
+from tests.chaos.endure import endure
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 
@@ -16,6 +16,4 @@ def test_one_stops_no_other(kafka: Cluster, names: Names, tmp_path: Path) -> Non
     result = endure(kafka, names, tmp_path, 60, 200, print)
 
     assert result["faults"] == []
-    assert result["poisoned"] > 0
-    assert result["half_open_in_all"] > HALF_OPEN
     assert result["log_lines_lost"] > 0
