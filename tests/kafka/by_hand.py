@@ -14,6 +14,7 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, KafkaException
 
 from processor.workload import GeneratedRecord
+from tests.fakes.varint import varint
 from tests.kafka.cluster import Cluster
 from tests.kafka.topics import Told
 
@@ -80,21 +81,12 @@ def _batch(records: Sequence[RawRecord], now_ms: int) -> bytes:
 
 def _record(number: int, record: RawRecord) -> bytes:
     headers = b"".join(_sized(name) + _sized(value) for name, value in record.headers)
-    head = b"\0" + _number(0) + _number(number)
-    return head + _sized(record.key) + _sized(record.value) + _number(len(record.headers)) + headers
+    head = b"\0" + varint(0) + varint(number)
+    return head + _sized(record.key) + _sized(record.value) + varint(len(record.headers)) + headers
 
 
 def _sized(value: bytes | None) -> bytes:
-    return _number(-1) if value is None else _number(len(value)) + value
-
-
-def _number(number: int) -> bytes:
-    rest = number << 1 if number >= 0 else ~number << 1 | 1
-    written = bytearray()
-    while rest > 127:
-        written.append(rest & 127 | 128)
-        rest >>= 7
-    return bytes([*written, rest])
+    return varint(-1) if value is None else varint(len(value)) + value
 
 
 def _text(value: bytes) -> bytes:

@@ -11,6 +11,7 @@ from processor.events.avro import MAPPED_FIELDS, Reader, decode, reader_of
 from processor.events.framing import SchemaId, schema_ids
 from processor.model.outcomes import Filtered, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason
+from tests.fakes.varint import varint
 from tests.properties.segment import as_avro, as_json, every_field, framed, record, shipped, shipped_readers
 
 PREFIX = b"\0\0\0\0\1"
@@ -315,7 +316,7 @@ def test_a_time_in_another_unit_than_declared_is_read_in_it(kind: Any, number: i
         },
     )
     value = framed(schema, {"type": "track", "userId": "u", "timestamp": 0, "properties": {"at": None}})
-    event, noted = read_noted(value[:-2] + _long(number) + b"\2" + _long(number), schema)
+    event, noted = read_noted(value[:-2] + varint(number) + b"\2" + varint(number), schema)
 
     assert event["properties"] == {"at": WHEN}
     if kind is MILLIS:  # the event's own are judged by mapping, which gets numbers from JSON, too
@@ -341,18 +342,9 @@ def test_birthdays_and_the_end_of_all_times_stay_what_they_are(kind: Any, number
     """What may well be a time in the declared unit is left: a birthday of early 1970, the year 9999, an interval."""
     schema = schema_with({"name": "properties", "type": {"type": "map", "values": kind}})
     value = framed(schema, {"type": "track", "userId": "u", "properties": {}})
-    event, noted = read_noted(value[:-1] + b"\2\4at" + _long(number) + b"\0", schema)
+    event, noted = read_noted(value[:-1] + b"\2\4at" + varint(number) + b"\0", schema)
 
     assert (event["properties"], noted) == ({"at": expected}, [])
-
-
-def _long(number: int) -> bytes:
-    rest = number << 1 if number >= 0 else ~number << 1 | 1
-    written = bytearray()
-    while rest > 127:
-        written.append(rest & 127 | 128)
-        rest >>= 7
-    return bytes([*written, rest])
 
 
 @pytest.mark.parametrize(

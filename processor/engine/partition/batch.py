@@ -205,7 +205,7 @@ class Batch:
         if len(item.records) == 1:
             self.end.failed(item.records, rejected)
             return []
-        return [self.owner.next.rebuild(record) for record in self.end.rebuilt_from(item.records)]
+        return [self.owner.next.rebuild(record) for record in self.end.records_of(item.records)]
 
     def stand_still(self, reason: HaltReason, cause: str) -> None:
         """Stay open until the epoch ends: nothing in this process ends what is wrong."""

@@ -41,7 +41,7 @@ class Settlement:
         """FullStory refused these for good."""
         self._failures.append(Failure(records, rejected))
 
-    def rebuilt_from(self, offsets: Sequence[int]) -> list[Record]:
+    def records_of(self, offsets: Sequence[int]) -> list[Record]:
         """Return the records of a merged item, in order."""
         return [self._records[offset] for offset in offsets]
 
