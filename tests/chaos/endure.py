@@ -214,19 +214,12 @@ def endure(kafka: Cluster, names: Names, folder: Path, seconds: float, rate: flo
         judgement = ordeal.oracle.judge(gather(kafka, names, server))
     before = _ages([age for at, age in judgement.ages if measured_from <= at < struck_at])
     after = _ages([age for at, age in judgement.ages if at >= struck_at])
-    balance = judgement.balance
     return {
         "faults": list(_faults(ordeal, metrics, exit_code, judgement)),
         "minutes": round(seconds / 60, 1),
         "rate": rate,
-        "records": balance.records,
         "poisoned": ordeal.poisoned,
-        "delivered": {str(kind): count for kind, count in balance.delivered.items()},
-        "dead_lettered": {str(reason): count for reason, count in balance.dead_lettered.items()},
-        "filtered": {str(reason): count for reason, count in balance.filtered.items()},
-        "lost": balance.lost,
-        "duplicated": judgement.duplicated.count,
-        "out_of_order": judgement.out_of_order.count,
+        **judgement.counts(),
         "half_open_at_once": HALF_OPEN,
         "half_open_in_all": ordeal.connections,
         "open_files_allowed": FILES,

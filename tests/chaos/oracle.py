@@ -106,6 +106,19 @@ class Judgement:
     ages: list[tuple[float, float]] = field(default_factory=list)
     """Of each record that took effect: when it was produced, and how long it took from then on."""
 
+    def counts(self) -> dict[str, Any]:
+        """Return what became of the records, for a result file."""
+        balance = self.balance
+        return {
+            "records": balance.records,
+            "delivered": {str(kind): count for kind, count in balance.delivered.items()},
+            "dead_lettered": {str(reason): count for reason, count in balance.dead_lettered.items()},
+            "filtered": {str(reason): count for reason, count in balance.filtered.items()},
+            "lost": balance.lost,
+            "duplicated": self.duplicated.count,
+            "out_of_order": self.out_of_order.count,
+        }
+
     def faults(self) -> Iterator[str]:
         """Name every law that was broken, with the first offenders."""
         yield from self.balance.faults

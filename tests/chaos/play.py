@@ -52,7 +52,7 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         """Return the result file."""
-        balance, judgement = self.judgement.balance, self.judgement
+        judgement = self.judgement
         return {
             "verdict": "broken" if self.faults else "kept",
             "faults": self.faults,
@@ -62,13 +62,7 @@ class Result:
             "seconds": round(self.seconds),
             "kills": len(self.killed),
             "in_flight_at_kills": {"least": min(self.killed, default=0), "sum": sum(self.killed)},
-            "records": balance.records,
-            "delivered": {str(kind): count for kind, count in balance.delivered.items()},
-            "dead_lettered": {str(reason): count for reason, count in balance.dead_lettered.items()},
-            "filtered": {str(reason): count for reason, count in balance.filtered.items()},
-            "lost": balance.lost,
-            "duplicated": judgement.duplicated.count,
-            "out_of_order": judgement.out_of_order.count,
+            **judgement.counts(),
             "commits": judgement.commits,
             "merged_wrongly": judgement.merged_wrongly.count,
             "early_commits": judgement.early_commits.count,
