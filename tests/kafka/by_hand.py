@@ -21,6 +21,8 @@ from tests.kafka.topics import Told
 DEADLINE_S = 30.0
 NOW_MS = 1_767_225_600_123
 NOT_UTF8 = b"\xc3\x28"
+NOT_YET = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
+"""What a broker (4.1) answers between the creation of a topic and its own leading of it; every client asks again."""
 
 
 class RawRecord(NamedTuple):
@@ -48,10 +50,14 @@ def produce_raw(
         )
     )
     host, port = servers.split(":")
+    deadline = time.monotonic() + DEADLINE_S
     with socket.create_connection((host, int(port)), DEADLINE_S) as connection, connection.makefile("rb") as answers:
-        connection.sendall(struct.pack(">i", len(request)) + request)
-        (size,) = struct.unpack(">i", answers.read(4))
-        fault, offset = struct.unpack(">hqqi", answers.read(size)[-22:])[:2]
+        while True:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            (size,) = struct.unpack(">i", answers.read(4))
+            fault, offset = struct.unpack(">hqqi", answers.read(size)[-22:])[:2]
+            if fault not in NOT_YET or time.monotonic() > deadline:
+                break
     if fault:
         raise KafkaException(KafkaError(fault))
     return int(offset)
