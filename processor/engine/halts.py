@@ -11,6 +11,9 @@ CLOSING = frozenset({HaltReason.WRONG_ORG, HaltReason.DEAD_LETTER_TOPIC, HaltRea
 ENDED_BY_A_READ = PROBED - {HaltReason.FORBIDDEN}
 """Ended by a good answer to a question for a job, too; whether the key may write it does not tell."""
 
+UNREACHED = (HaltReason.GATEWAY, HaltReason.FULLSTORY_UNAVAILABLE)
+"""What is made of answers that do not come, or come from somebody else (`service_health`)."""
+
 OF_THE_SOURCE = frozenset({HaltReason.KAFKA_UNAVAILABLE, HaltReason.SOURCE_TOPIC})
 """Those of which the source tells, beginning and end."""
 

@@ -4,7 +4,8 @@ The jitter stays when the exponential has reached its cap, so that workers that 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from processor.engine.verdict import Retry, RetryReason
 
@@ -56,9 +57,6 @@ class RetryBudget:
 POISON_AFTER_S = 3_600.0
 """How long a request may fail with 5xx while others succeed, before its records are taken for the cause."""
 
-_SUSPECT_PATIENCE_S = 60.0
-"""How long each part may fail of a request that has long failed alone."""
-
 _LEAST_SUSPICIOUS_FAILURES = 20
 """So often a request has to fail in a row: a service that fails often and not always is no fault of a record."""
 
@@ -68,22 +66,83 @@ _OTHERS_SUCCEED_S = 60.0
 _THROTTLED_FOR_S = 1.0
 """How long a 429 is obeyed that names no time, or less: FullStory counts in whole seconds."""
 
+_OTHERS_PASS_S = 10.0
+_LIMITED_TRIES = 3
+"""A 503 of something in between is taken for a limit of its rate while requests passed so lately, and so often in a row
+for one request: nginx's `limit_req` answers so by default."""
+
+_REFUSED_BESIDE = 2
+"""So often something in between has to refuse a body again after others have passed, before the body is the cause."""
+
+_LOST_BESIDE = 6
+_LOST_S = 30.0
+"""So often, and for so long, where it answers 5xx or the connection is lost: a bad network does that by chance."""
+
+_PART_LOST = 3
+"""So often in a row where the body is a part of one that was the cause."""
+
+_NEVER_PASSED = 5
+_NEVER_PASSED_S = 15.0
+"""So often and for so long a body fails that is larger than any that passed, before its first item is sent alone."""
+
+
+class Blame(Enum):
+    """Who is the cause of a request's failures, as far as can be known."""
+
+    NOBODY = auto()
+    """Whatever it is may pass."""
+    UNCLEAR = auto()
+    """Nothing passes, and nothing as large ever did: what passes without the first item, that tells."""
+    BODY = auto()
+    """One of its items, or its size."""
+    RECORD = auto()
+    """Its one item, for so long that it never passes."""
+
 
 @dataclass(slots=True)
 class Suspicion:
-    """How long a request has been failing with 5xx and nothing else."""
+    """How long a request has been failing in ways that may be due to what it holds, and with nothing else between."""
 
-    _since: float | None = None
-    _failures: int = 0
+    since: float | None = None
+    is_of_part: bool = False
+    """Whether it is a part of what had been found to be the cause."""
+    failures: int = 0
+    beside: int = 0
+    """Those of them before which another request passed since the one before."""
+    fruitless: int = 0
+    """Those since the last of these, the first of them at `_fruitless_since`: nothing else passed either."""
+    is_blocked: bool = False
+    """Whether something in between lets others pass, and not this."""
+    detail: str = ""
+    """The last failure, in words."""
+    _last_at: float = float("inf")
+    _fruitless_since: float = 0.0
 
-    def failed(self, now: float, reason: RetryReason) -> float:
-        """Count a failure; return for how many seconds it has lasted, 0 while that is no reason to suspect anything."""
-        if reason is not RetryReason.SERVER_ERROR:
-            self._since, self._failures = None, 0
-            return 0.0
-        self._since = now if self._since is None else self._since
-        self._failures += 1
-        return now - self._since if self._failures >= _LEAST_SUSPICIOUS_FAILURES else 0.0
+    def failed(self, now: float, verdict: Retry, succeeded_at: float) -> None:
+        """Count a failure; one that has nothing to do with what was sent ends the suspicion, unless it is certain."""
+        if verdict.reason is not RetryReason.SERVER_ERROR and not verdict.speaks_of_body:
+            if not self.is_blocked:
+                self.since, self.failures, self.beside, self.fruitless = None, 0, 0, 0
+                self._last_at = float("inf")
+            return
+        self.since = now if self.since is None else self.since
+        self.failures += 1
+        if succeeded_at > self._last_at:
+            self.beside += 1
+            self.fruitless = 0
+        if not self.fruitless:
+            self._fruitless_since = now
+        self.fruitless += 1
+        self._last_at = now
+        self.detail = verdict.detail
+
+    def fruitless_s(self, now: float) -> float:
+        """Return for how long it has failed while nothing else passed either."""
+        return now - self._fruitless_since
+
+    def of_part(self) -> "Suspicion":
+        """Return the suspicion with which a part of it begins."""
+        return Suspicion(self.since, is_of_part=True, detail=self.detail)
 
 
 class Retries:
@@ -100,11 +159,14 @@ class Retries:
         self._refusals = 0
         """In a row, and without a time to wait for."""
         self._succeeded_at = float("-inf")
+        self._has_tried_alone = False
+        """Whether the first item of something was sent alone, since the last success."""
 
     def succeeded(self, now: float) -> None:
         """A request was taken."""
         self._succeeded_at = now
         self._refusals = 0
+        self._has_tried_alone = False
         self._budget.succeeded()
 
     def delay_s(self, verdict: Retry, failures: int, now: float, *, is_broken: bool) -> float:
@@ -118,7 +180,7 @@ class Retries:
             return 0.0
         delay_s = self._backoff.delay_s(failures, self._chance)
         if is_broken:
-            return min(delay_s, LONGEST_PROBE_S * self._chance())
+            delay_s = min(delay_s, LONGEST_PROBE_S * self._chance())
         return max(delay_s, self._budget.wait_s(now))
 
     def block_s(self, verdict: Retry, *, is_blocked: bool) -> float:
@@ -130,11 +192,41 @@ class Retries:
             self._refusals += 1
         return max(self._backoff.delay_s(self._refusals, self._chance), _THROTTLED_FOR_S)
 
-    def is_poison(self, suspicion: Suspicion, verdict: Retry, now: float, *, is_suspect: bool) -> bool:
-        """Say whether this request alone makes FullStory fail, as far as that can be known.
+    def as_limit(self, verdict: Retry, failures: int, now: float) -> Retry:
+        """Return a 503 of something in between as what a 429 is, while others pass: most limits of a rate say it so."""
+        is_page = verdict.reason is RetryReason.GATEWAY and verdict.status == 503
+        if not is_page or failures >= _LIMITED_TRIES or now - self._succeeded_at > _OTHERS_PASS_S:
+            return verdict
+        return replace(verdict, reason=RetryReason.THROTTLED, speaks_of_body=False)
 
-        `is_suspect`: it is a part of a request that has failed for long.
+    def blame(self, suspicion: Suspicion, verdict: Retry, now: float, *, is_alone: bool, is_large: bool) -> Blame:
+        """Count a failure; say who is its cause, as far as can be known.
+
+        `is_alone`: it is one item, sent alone; `is_large`: no body as large was ever taken. FullStory's own 5xx need
+        the whole patience, for it fails now and then; what something in between does to a body while it lets others
+        pass shows soon, and its lone items have that patience then.
         """
-        patience_s = min(self._poison_after_s, _SUSPECT_PATIENCE_S) if is_suspect else self._poison_after_s
-        others_succeed = now - self._succeeded_at <= _OTHERS_SUCCEED_S
-        return suspicion.failed(now, verdict.reason) >= patience_s and others_succeed
+        suspicion.failed(now, verdict, self._succeeded_at)
+        if suspicion.since is None:
+            return Blame.NOBODY
+        lasted_s, failures, beside = now - suspicion.since, suspicion.failures, suspicion.beside
+        others_pass = self._succeeded_at > suspicion.since
+        if verdict.speaks_of_body and others_pass:
+            is_refusal = verdict.status is not None and verdict.status < 500
+            if suspicion.is_of_part:
+                is_blocked = is_refusal or failures >= _PART_LOST
+            else:
+                is_blocked = beside >= (_REFUSED_BESIDE if is_refusal else _LOST_BESIDE)
+                is_blocked = is_blocked and (is_refusal or lasted_s >= _LOST_S)
+            suspicion.is_blocked = suspicion.is_blocked or is_blocked
+        if suspicion.is_blocked and not is_alone:
+            return Blame.BODY
+        is_hopeless = lasted_s >= self._poison_after_s and failures >= _LEAST_SUSPICIOUS_FAILURES
+        if is_hopeless and now - self._succeeded_at <= _OTHERS_SUCCEED_S:
+            return Blame.RECORD if is_alone else Blame.BODY
+        never_passed = is_large and not is_alone and verdict.speaks_of_body
+        has_tried = suspicion.fruitless >= _NEVER_PASSED and suspicion.fruitless_s(now) >= _NEVER_PASSED_S
+        if never_passed and has_tried and not self._has_tried_alone:
+            self._has_tried_alone = True
+            return Blame.UNCLEAR
+        return Blame.NOBODY

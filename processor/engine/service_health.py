@@ -6,7 +6,8 @@ One good answer ends every diagnosis: requests that fail now and then are retrie
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from processor.engine.verdict import Answer, NoAnswer, RetryReason
+from processor.engine.speaker import ApiCall
+from processor.engine.verdict import Answer, NoAnswer, RetryReason, is_foreign
 
 LEAST_FAILURES = 3
 LEAST_REFUSALS = 2
@@ -50,6 +51,8 @@ class Diagnosis:
     symptom: Symptom
     cause: str
     since: float
+    is_of_gateway: bool = False
+    """Whether something in between gave the last bad answer, not FullStory."""
 
 
 @dataclass(slots=True)
@@ -65,12 +68,13 @@ class _Streak:
     waits_until: float = float("-inf")
     """The end of the longest wait that was asked for."""
     cause: str = ""
+    is_of_gateway: bool = False
     calls: dict[int, float] = field(default_factory=dict)
     """When each call was made that awaits its answer."""
 
-    def add(self, now: float, asked_at: float, answer: Answer | NoAnswer) -> None:
+    def add(self, now: float, asked_at: float, answer: Answer | NoAnswer, call: ApiCall) -> None:
         """Count an answer; a good one ends the streak, but a wait only if it was asked for after that."""
-        if not _is_bad(answer):
+        if not is_bad(answer, call):
             self.answers = 0
             if asked_at > self.last_at:
                 self.waits_until = float("-inf")
@@ -85,7 +89,8 @@ class _Streak:
         wait_s = (answer.wait_s or 0.0) if isinstance(answer, Answer) else 0.0
         if wait_s >= LONG_WAIT_S:
             self.waits_until = max(self.waits_until, now + wait_s)
-        self.cause = _cause(answer, self.what)
+        self.cause = _cause(answer, call, self.what)
+        self.is_of_gateway = isinstance(answer, Answer) and is_foreign(answer, call)
 
     def diagnosis(self, now: float) -> Diagnosis | None:
         is_refusing = self.last_at - self.failed_at > FAILURES_MATTER_S
@@ -93,7 +98,8 @@ class _Streak:
         is_long = self.answers >= least and now - self.since >= LEAST_S and now - self.last_at <= FORGET_AFTER_S
         if not is_long and now > self.waits_until + WAIT_GRACE_S:
             return None
-        return Diagnosis(Symptom.REFUSING if is_refusing else Symptom.FAILING, self.cause, self.since)
+        symptom = Symptom.REFUSING if is_refusing else Symptom.FAILING
+        return Diagnosis(symptom, self.cause, self.since, self.is_of_gateway)
 
 
 @dataclass(slots=True)
@@ -109,19 +115,19 @@ class ServiceHealth:
     is_well: bool = True
     """Whether the last answer was a good one."""
 
-    def asked(self, now: float, *, is_question: bool) -> int:
+    def asked(self, now: float, call: ApiCall) -> int:
         """Count a call; the number that is returned names it."""
         self._count += 1
-        self._streak(is_question=is_question).calls[self._count] = now
+        self._streak(call).calls[self._count] = now
         return self._count
 
-    def answered(self, call: int, now: float, answer: Answer | NoAnswer, *, is_question: bool) -> None:
+    def answered(self, number: int, now: float, answer: Answer | NoAnswer, call: ApiCall) -> None:
         """Count its answer."""
-        streak = self._streak(is_question=is_question)
-        asked_at = streak.calls.pop(call)
-        streak.add(now, asked_at, answer)
-        self.is_well = not _is_bad(answer)
-        if is_question:
+        streak = self._streak(call)
+        asked_at = streak.calls.pop(number)
+        streak.add(now, asked_at, answer, call)
+        self.is_well = not is_bad(answer, call)
+        if call.is_question:
             return
         if now - asked_at < SLOW_S:
             self._slow_since = None
@@ -129,10 +135,10 @@ class ServiceHealth:
             self._slow_at = now
             self._slow_since = asked_at if self._slow_since is None else self._slow_since
 
-    def dropped(self, call: int) -> None:
-        """Forget a call, if it has no answer yet: nobody waits for it any more."""
+    def dropped(self, number: int) -> None:
+        """Forget a call, if it has no answer yet: nobody waits for it any more, or it tells nothing."""
         for streak in (self._requests, self._questions):
-            streak.calls.pop(call, None)
+            streak.calls.pop(number, None)
 
     def diagnosis(self, now: float) -> Diagnosis | None:
         """Return what is wrong at this moment; what stops delivery goes before what only delays it."""
@@ -141,8 +147,8 @@ class ServiceHealth:
             return min(found, key=lambda each: (each.symptom.value, each.since))
         return self._slowness(now)
 
-    def _streak(self, *, is_question: bool) -> _Streak:
-        return self._questions if is_question else self._requests
+    def _streak(self, call: ApiCall) -> _Streak:
+        return self._questions if call.is_question else self._requests
 
     def _slowness(self, now: float) -> Diagnosis | None:
         since = self._slow_since
@@ -154,15 +160,22 @@ class ServiceHealth:
         return None if since is None else Diagnosis(Symptom.SLOW, "FullStory takes long to answer", since)
 
 
-def _is_bad(answer: Answer | NoAnswer) -> bool:
-    """Say whether an answer speaks of the service, and badly; what it says of requests is judged elsewhere."""
-    return isinstance(answer, NoAnswer) or answer.status >= 500 or answer.status in (408, 425, 429)
+def is_bad(answer: Answer | NoAnswer, call: ApiCall) -> bool:
+    """Say whether an answer speaks of the service, and badly; what it says of requests is judged elsewhere.
+
+    A 413 of something in between is no word about the service: it speaks of one body.
+    """
+    if isinstance(answer, NoAnswer) or answer.status >= 500 or answer.status in (408, 425, 429):
+        return True
+    return answer.status != 413 and is_foreign(answer, call)
 
 
-def _cause(answer: Answer | NoAnswer, what: str) -> str:
+def _cause(answer: Answer | NoAnswer, call: ApiCall, what: str) -> str:
     if isinstance(answer, Answer):
         if answer.status == 429:
             return f"FullStory refuses every {what} with 429 (too many requests)"
+        if is_foreign(answer, call):
+            return f"{answer.as_foreign}, to every {what}"
         return f"FullStory answers {answer.status} to every {what}"
     if answer.reason is RetryReason.TIMEOUT:
         return f"FullStory does not answer any {what} in time"

@@ -2,9 +2,10 @@
 
 Rules, from docs/fullstory-api.md#errors:
 
-0. FullStory is believed where it is FullStory that speaks: a success by the body that is documented for the call, a
-   refusal by the error code that each of its errors has. Anything else was said by something in between (a gateway, a
-   proxy, a firewall): it delivers nothing, rejects nothing, denies no job, and silences for a minute at most.
+0. FullStory is believed where it is FullStory that speaks (`speaker`). What something in between says is a passing
+   fault, whatever its number: it delivers nothing, rejects nothing, denies no job, ends no halt, and silences for a
+   minute at most. A 413 to a batch has it split, for whoever says so means its size. Whether one body alone cannot
+   pass is found out from how it fails (`retry.Suspicion`).
 1. Only 400, 413 and 422 speak of the content of a request, and only on a request of one item of the record itself.
 2. 401, 403, 404, 405, 415 and redirects speak of our set-up: delivery halts and nothing is dead-lettered.
 3. 408, 409, 425, 429, 5xx and every fault of the connection pass: the same request is sent again under the same key.
@@ -14,12 +15,12 @@ Rules, from docs/fullstory-api.md#errors:
 6. A verdict carries its reason; a reason never holds text of FullStory beyond its error code.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from processor.engine.speaker import ApiCall, error_code, is_fullstory, post_of
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason, HaltReason, Kind
 
@@ -31,8 +32,6 @@ _PASSING_CODES = frozenset(
 FOREIGN_WAIT_S = 60.0
 """How long an answer that is not FullStory's may silence all; a gateway's page named an hour and stood for 5 s."""
 
-_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -42,8 +41,12 @@ class Answer:
     body: Any = None
     retry_after_s: float | None = None
     """What was asked for, from the answer's arrival on."""
-    is_json: bool = field(default=True, compare=False)
-    """Whether it says that its body is JSON: then None is one that is too large."""
+    exceeds_bound: bool = field(default=False, compare=False)
+    """Whether its body was too large to be read."""
+    server: str = field(default="", compare=False)
+    """Its `Server` header: short, printable."""
+    media_type: str = field(default="", compare=False)
+    """What it says that its body is."""
 
     @property
     def wait_s(self) -> float | None:
@@ -51,6 +54,12 @@ class Answer:
         if self.retry_after_s is None or error_code(self.body) is not None:
             return self.retry_after_s
         return min(self.retry_after_s, FOREIGN_WAIT_S)
+
+    @property
+    def as_foreign(self) -> str:
+        """Name it as what something in between says: never with bytes of its body."""
+        told = ", ".join([f"server {self.server}" if self.server else "no server named", self.media_type or "no type"])
+        return f"something in between answers {self.status} ({told}), not FullStory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,8 @@ class NoAnswer:
     reason: "RetryReason"
     detail: str = field(default="", compare=False)
     """What the network did, in words for people."""
+    was_connected: bool = field(default=False, compare=False)
+    """Whether there was a connection, which was lost: what was sent may have been the cause."""
 
 
 class RetryReason(StrEnum):
@@ -70,6 +81,8 @@ class RetryReason(StrEnum):
     CONFLICT = "conflict"
     TIMEOUT = "timeout"
     CONNECTION = "connection"
+    GATEWAY = "gateway"
+    """Something in between answered, not FullStory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,8 @@ class Retry:
     status: int | None = None
     after_s: float | None = None
     detail: str = ""
+    speaks_of_body: bool = field(default=False, compare=False)
+    """Whether what stands between may have done so because of what was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +114,8 @@ class Split:
     """Some item of several is at fault, or they are too large together: send the halves."""
 
     status: int
+    is_foreign: bool = field(default=False, compare=False)
+    """Whether something in between says so: then FullStory may have taken them before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,69 +131,56 @@ PostVerdict = Delivered | Accepted | Retry | Split | Rejected | Halt
 
 def of_post(answer: Answer | NoAnswer, kind: Kind, *, batch: bool) -> PostVerdict:
     """Judge the answer to a POST; `kind` and `batch` say which endpoint, and so which answers are possible."""
-    if isinstance(answer, NoAnswer):
-        return Retry(answer.reason, detail=answer.detail)
-    if answer.status in (200, 201, 202, 204):
-        return _success(answer, kind, batch=batch)
-    if answer.status in (400, 413, 422):
-        return Split(answer.status) if batch else _rejected(answer)
-    return of_trouble(answer)
+    call = post_of(kind, batch=batch)
+    if isinstance(answer, Answer):
+        if batch and answer.status == 413:
+            return Split(413, is_foreign(answer, call))
+        if answer.status in (400, 413, 422) and not is_foreign(answer, call):
+            return Split(answer.status) if batch else _rejected(answer)
+    if (trouble := of_trouble(answer, call)) is not None:
+        return trouble
+    assert isinstance(answer, Answer), "no answer is trouble"
+    return Accepted(answer.body["job"]["id"]) if batch else Delivered()
 
 
-def of_trouble(answer: Answer | NoAnswer) -> Retry | Halt:
-    """Judge an answer that neither succeeds nor speaks of the content."""
+def is_foreign(answer: Answer, call: ApiCall) -> bool:
+    """Say whether something in between answered."""
+    if answer.exceeds_bound and call is ApiCall.ERRORS and "json" in answer.media_type:
+        return False  # each failed item is echoed whole
+    return not is_fullstory(call, answer.status, answer.body)
+
+
+def of_trouble(answer: Answer | NoAnswer, call: ApiCall) -> Retry | Halt | None:
+    """Judge an answer that neither speaks of the content nor is a success of FullStory's; None: it is one."""
     if isinstance(answer, NoAnswer):
-        return Retry(answer.reason, detail=answer.detail)
-    status = answer.status
+        return Retry(answer.reason, detail=answer.detail, speaks_of_body=answer.was_connected)
+    foreign = is_foreign(answer, call)
+    detail, status = answer.as_foreign if foreign else "", answer.status
     if status == 429:
-        return Retry(RetryReason.THROTTLED, status, answer.wait_s)
+        return Retry(RetryReason.THROTTLED, status, answer.wait_s, detail)
     if status in (408, 425):
-        return Retry(RetryReason.TIMEOUT, status, answer.wait_s)
+        return Retry(RetryReason.TIMEOUT, status, answer.wait_s, detail)
+    if foreign:
+        return Retry(RetryReason.GATEWAY, status, answer.wait_s, detail, speaks_of_body=True)
     if status == 409:
         return Retry(RetryReason.CONFLICT, status, answer.wait_s)
     if status >= 500:
         return Retry(RetryReason.SERVER_ERROR, status, answer.wait_s)
-    if status >= 400 and error_code(answer.body) is None:
-        return _foreign(status)
     if status == 401:
         return Halt(HaltReason.UNAUTHORIZED, "FullStory answers 401: the API key is wrong or revoked")
     if status == 403:
         return Halt(HaltReason.FORBIDDEN, "FullStory answers 403: the level of the API key is too low")
+    if 200 <= status < 300:
+        return None
     return Halt(HaltReason.UNEXPECTED_ANSWER, f"{status} answers a request, which FullStory's API never does")
 
 
-def _foreign(status: int) -> Halt:
-    detail = f"{status} without FullStory's error code answers a request: something in between answers, not FullStory"
-    return Halt(HaltReason.UNEXPECTED_ANSWER, detail)
-
-
-def _success(answer: Answer, kind: Kind, *, batch: bool) -> PostVerdict:
-    """Believe a success by its body (docs/fullstory-api.md#endpoints): a job's id, a user's, or `{}` for an event."""
-    body = answer.body if isinstance(answer.body, dict) else None
-    job = body.get("job") if batch and body else body
-    found = job.get("id") if isinstance(job, dict) else None
-    if isinstance(found, str) and found and batch:
-        return Accepted(found)
-    if not batch and (body == {} if kind is Kind.EVENT else isinstance(found, str) and found):
-        return Delivered()
-    missing = "a job id" if batch else "a user's id" if kind is Kind.USER else "FullStory's empty JSON object"
-    return Halt(HaltReason.UNEXPECTED_ANSWER, f"{answer.status} without {missing} answers a request")
-
-
-def _rejected(answer: Answer) -> Rejected | Halt:
-    """Believe FullStory that an item is at fault; a page of something in between says nothing about it."""
-    code = error_code(answer.body)
+def _rejected(answer: Answer) -> Rejected:
+    """Believe FullStory that an item is at fault."""
     if answer.status == 413:
         return Rejected(DeadLetterReason.TOO_LARGE, "FullStory answers 413: the request is too large", answer.status)
-    if code is None:
-        return _foreign(answer.status)
-    return Rejected(DeadLetterReason.REJECTED, f"FullStory answers {answer.status} {code}", answer.status)
-
-
-def error_code(body: Any) -> str | None:
-    """Return FullStory's error code; its message may quote what we sent and is never kept."""
-    code = body.get("code") if isinstance(body, dict) else None
-    return code if isinstance(code, str) and _CODE.match(code) else None
+    detail = f"FullStory answers {answer.status} {error_code(answer.body)}"
+    return Rejected(DeadLetterReason.REJECTED, detail, answer.status)
 
 
 def is_passing(code: str) -> bool:
@@ -216,19 +220,16 @@ JobVerdict = Running | Completed | Failed | Unknown | Retry | Halt
 
 def of_job(answer: Answer | NoAnswer) -> JobVerdict:
     """Judge the answer to a question for a job's state (docs/fullstory-api.md#jobs)."""
-    if isinstance(answer, NoAnswer) or answer.status not in (200, 202, 404):
-        return of_trouble(answer)
-    if answer.status == 404:
-        return Unknown() if error_code(answer.body) else of_trouble(answer)
-    body = answer.body if isinstance(answer.body, dict) else {}
-    job = body.get("job")
-    if not isinstance(job, dict):
-        return Halt(HaltReason.UNEXPECTED_ANSWER, "a success without a job answers a question about a job")
-    match job.get("status"):
+    if isinstance(answer, Answer) and answer.status == 404 and not is_foreign(answer, ApiCall.JOB):
+        return Unknown()
+    if (trouble := of_trouble(answer, ApiCall.JOB)) is not None:
+        return trouble
+    assert isinstance(answer, Answer), "no answer is trouble"
+    match answer.body["job"]["status"]:
         case "COMPLETED":
             return Completed()
         case "FAILED":
-            errors = body.get("errors")
+            errors = answer.body.get("errors")
             return Failed(max(errors, 1) if isinstance(errors, int) else 1)
         case _:
             return Running()
@@ -252,19 +253,15 @@ ErrorsVerdict = ErrorPage | Running | Unreadable | Unknown | Retry | Halt
 
 def of_errors(answer: Answer | NoAnswer) -> ErrorsVerdict:
     """Judge the answer to a question for a job's failed items."""
-    if isinstance(answer, NoAnswer) or answer.status not in (200, 202, 403, 404):
-        return of_trouble(answer)
-    if answer.status in (403, 404):
-        known: Unreadable | Unknown = Unreadable() if answer.status == 403 else Unknown()
-        return known if error_code(answer.body) else of_trouble(answer)
-    if answer.body is None and answer.is_json:
-        return Unreadable()  # too large
-    body = answer.body if isinstance(answer.body, dict) else None
-    if answer.status == 202 and body is not None:
+    if isinstance(answer, Answer) and answer.status in (403, 404) and not is_foreign(answer, ApiCall.ERRORS):
+        return Unreadable() if answer.status == 403 else Unknown()
+    if (trouble := of_trouble(answer, ApiCall.ERRORS)) is not None:
+        return trouble
+    assert isinstance(answer, Answer), "no answer is trouble"
+    if answer.status == 202:
         return Running()
-    results, token = (body or {}).get("results"), (body or {}).get("next_page_token")
-    if not isinstance(results, list):
-        detail = f"{answer.status} without results answers a question about a job's failed items"
-        return Halt(HaltReason.UNEXPECTED_ANSWER, detail)
-    failures = tuple(each for each in results if isinstance(each, dict))
+    if answer.exceeds_bound:
+        return Unreadable()
+    token = answer.body.get("next_page_token")
+    failures = tuple(each for each in answer.body["results"] if isinstance(each, dict))
     return ErrorPage(failures, token if isinstance(token, str) else "")

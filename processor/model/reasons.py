@@ -38,6 +38,8 @@ class DeadLetterReason(StrEnum):
     """FullStory refused this record's item as invalid."""
     DESTINATION_ERROR = "destination_error"
     """FullStory failed on this record alone for too long while it took others."""
+    BLOCKED_BY_GATEWAY = "blocked_by_gateway"
+    """Something between the worker and FullStory lets others pass, and this record never."""
     UNATTRIBUTED = "unattributed"
     """Part of a job that failed, where the key may not read which items."""
 
@@ -69,7 +71,11 @@ class HaltReason(StrEnum):
     WRONG_ORG = "wrong_org"
     """The key belongs to another organisation than the configured one."""
     UNEXPECTED_ANSWER = "unexpected_answer"
-    """3xx, 404 or 415 to a POST: the base URL is not FullStory's."""
+    """3xx, 404 or 415 of FullStory's to a POST: the base URL leads to another part of it."""
+    GATEWAY = "gateway"
+    """Something between the worker and FullStory answers in its place, or lets some records not pass."""
+    DENIED_JOB = "denied_job"
+    """FullStory names a job that it denies to know: most likely a gateway changes the paths of questions."""
     DEAD_LETTER_TOPIC = "dead_letter_topic"
     """The dead-letter topic is missing or unauthorised."""
     DEAD_LETTER_TOO_LARGE = "dead_letter_too_large"
@@ -107,6 +113,14 @@ ACTIONS: Mapping[HaltReason, str] = {
     HaltReason.FORBIDDEN: "Use a key of level Standard or higher; Architect is best.",
     HaltReason.WRONG_ORG: "Correct PROCESSOR_FULLSTORY__ORG_ID, or use a key of that organisation.",
     HaltReason.UNEXPECTED_ANSWER: "Check PROCESSOR_FULLSTORY__BASE_URL, and any proxy or gateway in between.",
+    HaltReason.GATEWAY: (
+        "Find what stands between the worker and FullStory by the server that it names, and have it pass requests on "
+        "unchanged: docs/gateways.md. Nothing is lost; the worker keeps trying."
+    ),
+    HaltReason.DENIED_JOB: (
+        "If a gateway stands in between, have it pass %2F in paths on unchanged: docs/gateways.md. Otherwise ask "
+        "FullStory's support about the job, giving its id. Other partitions continue."
+    ),
     HaltReason.DEAD_LETTER_TOPIC: (
         "Create the topic that PROCESSOR_KAFKA__DEAD_LETTER_TOPIC names, or grant the worker Write and Describe on it."
     ),
@@ -141,6 +155,12 @@ ACTIONS: Mapping[HaltReason, str] = {
     ),
 }
 """What an operator does about each halt; docs/runbook.md says it at length."""
+
+UNPASSED_ACTION = (
+    "Have what stands in between pass the record: docs/gateways.md. After PROCESSOR_DELIVERY__POISON_AFTER_S it is "
+    "dead-lettered as blocked_by_gateway. Other partitions continue."
+)
+"""Where it is about one record."""
 
 
 class Bottleneck(StrEnum):

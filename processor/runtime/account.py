@@ -7,6 +7,7 @@ from typing import Literal, assert_never
 from processor.engine.halts import PROBED
 from processor.engine.notices import Observer, Retried
 from processor.engine.retry import Backoff, Chance
+from processor.engine.speaker import ApiCall
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry, of_trouble
 from processor.model.reasons import HaltReason
 from processor.runtime.calls import heard
@@ -42,7 +43,7 @@ async def identify_account(
     """Ask until FullStory says whose key this is; a key that is refused, or another's, is a halt until changed."""
     failures = 0
     while True:
-        account = judge(await heard(gate, clock, destination.me()))
+        account = judge(await heard(gate, clock, destination.me(), ApiCall.ME))
         match account:
             case KeyAccount() if org_id not in (None, account.org_id):
                 cause = f"the key belongs to organisation {account.org_id}, and PROCESSOR_FULLSTORY__ORG_ID is {org_id}"
@@ -64,10 +65,7 @@ async def identify_account(
 
 def judge(answer: Answer | NoAnswer) -> KeyAccount | Retry | Halt:
     """Judge the answer to the question whose key this is."""
-    if isinstance(answer, Answer) and answer.status == 200:
-        body = answer.body if isinstance(answer.body, dict) else {}
-        org_id, role = body.get("orgId"), body.get("role")
-        if isinstance(org_id, str) and isinstance(role, str):
-            return KeyAccount(org_id, role)
-        return Halt(HaltReason.UNEXPECTED_ANSWER, "what answers GET /me is not FullStory's API")
-    return of_trouble(answer)
+    if (trouble := of_trouble(answer, ApiCall.ME)) is not None:
+        return trouble
+    assert isinstance(answer, Answer), "no answer is trouble"
+    return KeyAccount(answer.body["orgId"], answer.body["role"])

@@ -7,6 +7,8 @@ from processor.engine.halts import PROBED
 from processor.engine.limits import load_of
 from processor.engine.notices import Answered, Observer, Retried, Throttled
 from processor.engine.retry import Retries
+from processor.engine.service_health import is_bad
+from processor.engine.speaker import ApiCall
 from processor.engine.verdict import Answer, Halt, NoAnswer, PostVerdict, Retry
 from processor.runtime.gate import Gate
 from processor.runtime.ports import Clock
@@ -22,14 +24,18 @@ class Calls:
         self._observe = observe
 
     async def timed(
-        self, endpoint: str, call: Awaitable[Answer | NoAnswer], *, is_question: bool = False
+        self, endpoint: str, asked: Awaitable[Answer | NoAnswer], call: ApiCall, *, is_suspect: bool = False
     ) -> Answer | NoAnswer:
-        """Wait for the answer, and tell how long it took; a question is one about a job."""
+        """Wait for the answer, and tell how long it took; `is_suspect` as of a request."""
         started = self._clock.monotonic()
-        answer = await heard(self.gate, self._clock, call, is_question=is_question)
+        answer = await heard(self.gate, self._clock, asked, call, is_suspect=is_suspect)
         outcome = f"{answer.status // 100}xx" if isinstance(answer, Answer) else answer.reason.value
         self._observe(Answered(endpoint, outcome, self._clock.monotonic() - started))
         return answer
+
+    def as_limit(self, verdict: Retry, failures: int) -> Retry:
+        """Return the verdict as a refusal where it is one that does not say so; see `Retries.as_limit`."""
+        return self._retries.as_limit(verdict, failures, self._clock.monotonic())
 
     async def back_off(self, verdict: Retry, failures: int) -> None:
         """Wait before a question is asked again that has failed so often in a row."""
@@ -37,10 +43,11 @@ class Calls:
         is_broken = self.gate.limits.is_broken
         await asyncio.sleep(self._retries.delay_s(verdict, failures, self._clock.monotonic(), is_broken=is_broken))
 
-    def answered(self, verdict: PostVerdict | None, sent_at: float) -> None:
+    def answered(self, verdict: PostVerdict | None, sent_at: float, *, is_suspect: bool) -> None:
         """Let an answer to a POST count for what may be sent; None: it was given up."""
         self.note_throttle(verdict)
-        self.gate.answered(load_of(verdict), sent_at)
+        tells = not (is_suspect and isinstance(verdict, Retry) and verdict.speaks_of_body)
+        self.gate.answered(load_of(verdict if tells else None), sent_at)
 
     def halt_or_resume(self, verdict: PostVerdict | None) -> None:
         """Stand still for what the set-up is at fault for; an answer as it should be ends that."""
@@ -60,13 +67,14 @@ class Calls:
 
 
 async def heard(
-    gate: Gate, clock: Clock, call: Awaitable[Answer | NoAnswer], *, is_question: bool = False
+    gate: Gate, clock: Clock, asked: Awaitable[Answer | NoAnswer], call: ApiCall, *, is_suspect: bool = False
 ) -> Answer | NoAnswer:
     """Wait for the answer, and let it count for what is known of the service as a whole."""
-    number = gate.health.asked(clock.monotonic(), is_question=is_question)
+    number = gate.health.asked(clock.monotonic(), call)
     try:
-        answer = await call
-        gate.health.answered(number, clock.monotonic(), answer, is_question=is_question)
+        answer = await asked
+        if not (is_suspect and is_bad(answer, call)):
+            gate.health.answered(number, clock.monotonic(), answer, call)
     finally:
         gate.health.dropped(number)
     return answer

@@ -13,7 +13,7 @@ from processor.engine.partition import answers
 from processor.engine.partition.actions import Action, AskJob, Post, Seek, StandStill, WriteLetters
 from processor.engine.partition.owner import Partition
 from processor.engine.partition.request import Request, Stage
-from processor.engine.verdict import PostVerdict, of_post
+from processor.engine.verdict import PostVerdict, Retry, of_post
 from processor.runtime.calls import Calls
 from processor.runtime.jobs import Jobs
 from processor.runtime.letters import Letters
@@ -148,7 +148,11 @@ class Driver:
         if partition.is_going:
             return None
         post = self._destination.post(request.kind, request.body, request.idempotency_key, batch=request.is_batch)
-        return of_post(await self._calls.timed(request.endpoint, post), request.kind, batch=request.is_batch)
+        answer = await self._calls.timed(request.endpoint, post, request.call, is_suspect=request.is_suspect)
+        verdict = of_post(answer, request.kind, batch=request.is_batch)
+        if isinstance(verdict, Retry) and not request.is_suspect:
+            return self._calls.as_limit(verdict, request.failures)
+        return verdict
 
     def _posted(
         self, request: Request, partition: Partition, sent_at: float, task: asyncio.Task[PostVerdict | None]
@@ -163,7 +167,7 @@ class Driver:
         self, request: Request, partition: Partition, sent_at: float, task: asyncio.Task[PostVerdict | None]
     ) -> None:
         verdict = None if task.cancelled() or task.exception() else task.result()
-        self._calls.answered(verdict, sent_at)
+        self._calls.answered(verdict, sent_at, is_suspect=request.is_suspect)
         answers.answered(request, verdict, self._clock.monotonic())
         if not partition.is_going:  # whoever owns it next finds out for himself, and this process may be leaving
             self._calls.halt_or_resume(verdict)
@@ -172,7 +176,7 @@ class Driver:
 
     async def _ask_job(self, request: Request, partition: Partition) -> None:
         assert request.entry.job_id is not None, "a job without an id"
-        end = await self._jobs.end(request.kind, request.entry.job_id, str(partition.id))
+        end = await self._jobs.end(request.kind, request.entry.job_id, str(partition.id), was_denied=request.was_denied)
         answers.job_ended(request, end, self._clock.monotonic())
         self.gate.wake()
 

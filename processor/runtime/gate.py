@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from processor.engine.halts import CLOSING, OF_THE_SOURCE, PROBED
+from processor.engine.halts import CLOSING, OF_THE_SOURCE, PROBED, UNREACHED
 from processor.engine.limits import Cost, Limits, Load
 from processor.engine.notices import Halted, Observer, Resumed
 from processor.engine.service_health import ServiceHealth, Symptom
-from processor.model.reasons import ACTIONS, HaltReason
+from processor.model.reasons import ACTIONS, UNPASSED_ACTION, HaltReason
 from processor.runtime.ports import Clock, SourceFault
 from processor.runtime.state import ActiveHalt, HaltFault
 
@@ -219,12 +219,27 @@ class Gate:
         self._is_leaving = True
 
     def judge(self) -> None:
-        """Halt while FullStory answers no request; call this every second."""
+        """Halt while nothing that is asked reaches FullStory, or is answered by it; call this every second.
+
+        What begins as the one halt stays that: an outage shows itself in turns as a page in between and as silence.
+        """
         found = self.health.diagnosis(self._clock.monotonic())
         symptom = None if found is None else found.symptom
+        active = next((reason for reason in UNREACHED if "" in self.faults_of(reason)), None)
         # An outage that turns into refusals has not ended: nothing is delivered yet.
-        lasts = symptom is Symptom.REFUSING and HaltReason.FULLSTORY_UNAVAILABLE in self.halts
-        if found is not None and (symptom is Symptom.FAILING or lasts):
-            self.halt(HaltReason.FULLSTORY_UNAVAILABLE, found.cause)
-        else:
-            self.resume(HaltReason.FULLSTORY_UNAVAILABLE, is_cured=self.health.is_well)
+        if found is not None and (symptom is Symptom.FAILING or (symptom is Symptom.REFUSING and active is not None)):
+            gateway = HaltReason.GATEWAY if found.is_of_gateway else HaltReason.FULLSTORY_UNAVAILABLE
+            self.halt(active or gateway, found.cause)
+        elif active is not None:
+            self._resume_at(active, "", is_cured=self.health.is_well)
+
+    def unpassed(self, causes: Mapping[str, str]) -> None:
+        """Halt, by partition, for what something in between does not let pass while it lets others; each second."""
+        for where in self.faults_of(HaltReason.GATEWAY).keys() - causes.keys() - {""}:
+            self._resume_at(HaltReason.GATEWAY, where, is_cured=True)
+        for where, cause in causes.items():
+            self.halt(HaltReason.GATEWAY, f"{where}: {cause}", UNPASSED_ACTION, where)
+
+    def faults_of(self, reason: HaltReason) -> Mapping[str, HaltFault]:
+        """Return what is wrong for this reason, by place."""
+        return self.halts[reason].faults if reason in self.halts else {}

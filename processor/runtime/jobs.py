@@ -11,6 +11,7 @@ from processor.engine.halts import ENDED_BY_A_READ
 from processor.engine.job_polling import CAP_S, FIRST_S, LATE_AFTER_S, STUCK_AFTER_S, UNKNOWN_PATIENCE_S, PollSchedule
 from processor.engine.limits import load_of
 from processor.engine.notices import JobEnded, JobIsLate, Observer
+from processor.engine.speaker import ApiCall
 from processor.engine.verdict import (
     Answer,
     ErrorPage,
@@ -51,20 +52,22 @@ class Jobs:
         self._stuck_after_s = stuck_after_s
         self._polling = PollSchedule()
 
-    async def end(self, kind: Kind, job_id: str, where: str) -> JobEnd:
+    async def end(self, kind: Kind, job_id: str, where: str, *, was_denied: bool = False) -> JobEnd:
         """Follow a job to its end, and read what failed in it; `Unknown` when FullStory has long denied to know it.
 
         One that does not end is told of, and then shown as a halt for as long as it goes on; `where` names its
-        partition.
+        partition. `was_denied`: FullStory has denied a job of the same request before and then named this one. What it
+        names and denies in turn is no job that is lost: it is asked for until it is known, and shown as a halt.
         """
         with ExitStack() as late:
-            end = await self._end(kind, job_id, where, late)
+            end = await self._end(kind, job_id, where, late, was_denied=was_denied)
         return replace(end, failures=await self._failures(kind, job_id)) if isinstance(end, Failed) else end
 
-    async def _end(self, kind: Kind, job_id: str, where: str, late: ExitStack) -> JobEnd:
+    async def _end(self, kind: Kind, job_id: str, where: str, late: ExitStack, *, was_denied: bool) -> JobEnd:
         accepted_at = self._clock.monotonic()
         waited_s = 0.0
         unknown_since: float | None = None
+        is_shown = False
         tell_at, halt_at = accepted_at + LATE_AFTER_S, accepted_at + self._stuck_after_s
         while True:
             now = self._clock.monotonic()
@@ -79,12 +82,17 @@ class Jobs:
             await asyncio.sleep(wait_s)
             waited_s += wait_s
             ask = partial(self._destination.job, kind, job_id)
-            verdict: JobEnd | Running = await self._ask(ask, f"{kind}s/batch/job", of_job)
+            verdict: JobEnd | Running = await self._ask(ask, f"{kind}s/batch/job", of_job, ApiCall.JOB)
             if isinstance(verdict, Unknown):
                 if unknown_since is None:
                     unknown_since = self._clock.monotonic()
-                if self._clock.monotonic() - unknown_since >= UNKNOWN_PATIENCE_S:
+                is_denied = self._clock.monotonic() - unknown_since >= UNKNOWN_PATIENCE_S
+                if is_denied and not was_denied:
                     return verdict
+                if is_denied and not is_shown:
+                    is_shown = True
+                    detail = f"{where} waits for job {job_id}, which FullStory names and denies to know, twice"
+                    late.enter_context(self._gate.held(HaltReason.DENIED_JOB, job_id, detail))
             elif not isinstance(verdict, Running):
                 duration_s = self._clock.monotonic() - accepted_at
                 if waited_s >= duration_s / 2:  # else it could not be asked for, and tells nothing of other jobs
@@ -102,7 +110,7 @@ class Jobs:
         while True:
             ask = partial(self._destination.errors, kind, job_id, token)
             verdict: ErrorPage | Running | Unreadable | Unknown = await self._ask(
-                ask, f"{kind}s/batch/errors", of_errors
+                ask, f"{kind}s/batch/errors", of_errors, ApiCall.ERRORS
             )
             match verdict:
                 case ErrorPage(failures, next_token):
@@ -125,13 +133,16 @@ class Jobs:
         ask: Callable[[], Awaitable[Answer | NoAnswer]],
         endpoint: str,
         judge: Callable[[Answer | NoAnswer], _V | Retry | Halt],
+        call: ApiCall,
     ) -> _V:
         """GET until the answer says something about the job."""
         failures = 0
         while True:
             await self._gate.ask()
             asked_at = self._clock.monotonic()
-            verdict = judge(await self._calls.timed(endpoint, ask(), is_question=True))
+            verdict = judge(await self._calls.timed(endpoint, ask(), call))
+            if isinstance(verdict, Retry):
+                verdict = self._calls.as_limit(verdict, failures)
             self._calls.note_throttle(verdict)
             self._gate.told(load_of(verdict), asked_at)
             if isinstance(verdict, Retry):

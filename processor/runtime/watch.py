@@ -55,6 +55,7 @@ class Watch:
     def _look(self, busy: float) -> None:
         self._gate.judge()
         state = self._state_of()
+        self._gate.unpassed({str(each.id): each.unpassed for each in state.partitions if each.unpassed is not None})
         self._remember(state)
         self._judge(state, busy)
         self._tell({each.id: each.blocked for each in state.partitions if each.blocked is not None})

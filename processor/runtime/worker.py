@@ -316,8 +316,10 @@ class Worker:
         gate = self.gate
         waiting = [each for each in self._owned.values() if each.is_waiting(now)]
         most = self._common.settings.limits.max_records
+        # What stands still in some places only holds back nothing while nothing waits.
+        halts = {reason for reason in gate.halts if waiting or "" in gate.faults_of(reason)}
         return bottleneck(
-            gate.halts.keys(),
+            halts,
             is_fetching_schemas=bool(waiting) and self._driver.is_fetching_schemas,
             is_closed_by_destination=gate.is_blocked_for(0) or gate.is_waited_for,
             writes_dead_letters=bool(waiting) and all(each.is_closing for each in waiting),

@@ -63,6 +63,24 @@ class Weather:
 
 
 @dataclass(frozen=True, slots=True)
+class Gateway:
+    """Something in between that answers in FullStory's place, or breaks the connection."""
+
+    answer: Answer | NoAnswer
+    rate: float = 1.0
+    is_after: bool = False
+    """Whether FullStory has done its work by then, and its answer is what gets lost."""
+    larger_than: int = -1
+    """How large a body may be without being concerned."""
+    posts: bool = True
+    questions: bool = True
+
+    def passes(self, size: int | None) -> bool:
+        """Say whether a body of this size, or a question, is none of its business."""
+        return not (self.questions if size is None else self.posts and size > self.larger_than)
+
+
+@dataclass(frozen=True, slots=True)
 class Effect:
     """An item that took effect."""
 
@@ -112,6 +130,7 @@ class FakeFullStory:
         self.weather = Weather()
         self.script: deque[Fault] = deque()
         self.outage: int | None = None
+        self.gateway: Gateway | None = None
         self.is_key_revoked = False
         self.role = "ARCHITECT"
         self.org_id = "FAKE-na1"
@@ -144,11 +163,16 @@ class FakeFullStory:
         """POST one item, or a batch."""
         self.posts += 1
         fault = self.script.popleft() if self.script else self._by_chance()
+        gateway = self._gateway(len(body))
         await self._travel()
+        if gateway and not gateway.is_after:
+            return gateway.answer
         if isinstance(fault, Lost) and not fault.took_effect:
             return await self._lose(fault)
         answer = self._stopped(fault, len(body)) or await self._once((kind, batch, body), key, fault)
         await self._travel()
+        if gateway:
+            return gateway.answer
         return await self._lose(fault) if isinstance(fault, Lost) else answer
 
     async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:
@@ -182,6 +206,12 @@ class FakeFullStory:
             return Lost(took_effect=True, reason=self._chance.choice((RetryReason.CONNECTION, RetryReason.TIMEOUT)))
         return None
 
+    def _gateway(self, size: int | None) -> Gateway | None:
+        """Return what stands in between where it has a say; `size` is that of a body, None of a question."""
+        gateway = self.gateway
+        concerned = gateway is not None and not gateway.passes(size)
+        return gateway if gateway and concerned and self._happens(gateway.rate) else None
+
     async def _travel(self) -> None:
         await asyncio.sleep(self._chance.uniform(*self.weather.latency_s) / 3)
 
@@ -192,7 +222,10 @@ class FakeFullStory:
 
     async def _get(self, answer: Callable[[], Answer]) -> Answer | NoAnswer:
         fault = self._by_chance()
+        gateway = self._gateway(None)
         await self._travel()
+        if gateway:
+            return gateway.answer
         if isinstance(fault, Lost):
             return await self._lose(fault)
         found = self._stopped(fault, 0) or (_refusal(fault) if fault else answer())

@@ -23,6 +23,7 @@ from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import ListenAddress, TelemetryServer
 from processor.engine.notices import Consumed, KeyKnown, Retried, Settled
 from processor.engine.partition.state import Blocked, PartitionState
+from processor.engine.speaker import ApiCall
 from processor.engine.verdict import Answer, Halt, RetryReason, of_trouble
 from processor.model.reasons import Bottleneck, DeadLetterReason, FilterReason, HaltReason, Kind
 from processor.model.records import TopicPartition
@@ -69,7 +70,7 @@ BUSY = replace(
     operations_in_flight=21_540,
     client=ClientFigures(3 * 2**20, 0.004),
 )
-REVOKED = of_trouble(Answer(401, {"code": "unauthorized"}))
+REVOKED = of_trouble(Answer(401, {"code": "unauthorized"}), ApiCall.ME)
 assert isinstance(REVOKED, Halt)
 HALTED = replace(
     BUSY,

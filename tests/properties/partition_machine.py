@@ -38,7 +38,7 @@ from processor.engine.partition.owner import Assignment, Partition
 from processor.engine.partition.range_queue import BatchLimits
 from processor.engine.partition.request import Request
 from processor.engine.retry import Retries
-from processor.engine.verdict import Answer, Completed, Failed, JobEnd, NoAnswer, RetryReason, Unknown, of_post
+from processor.engine.verdict import Answer, Completed, Failed, JobEnd, NoAnswer, Retry, RetryReason, Unknown, of_post
 from processor.events.mapping import Mapping, MappingRules
 from processor.model.outcomes import Event, Filtered, Mapped, Note, Outcome, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind
@@ -90,17 +90,25 @@ class Weather(NamedTuple):
 WEATHERS: ReadMapping[str, Weather] = {
     "fair": Weather(("take",), ("complete",), ("ok",)),
     "changeable": Weather(
-        (*["take"] * 10, "lost before", "lost after", "429", "409", "400", "401"),
+        (*["take"] * 10, "lost before", "lost after", "between", "429", "409", "400", "401"),
         (*["complete"] * 6, "passing", "unreadable", "forgotten"),
         (*["ok"] * 6, "failed before", "failed after"),
     ),
     "splitting": Weather(
         ("take", "400", "400", "lost after"), ("complete", "passing", "forgotten"), ("ok", "ok", "failed after")
     ),
+    "in between": Weather(("take", *["between"] * 3, "lost after"), ("complete", "passing"), ("ok",)),
     "failing": Weather(("take", "500", "500", "503", "lost before", "lost after"), ("complete", "passing"), ("ok",)),
     "forgetting": Weather(("take", "take", "lost after"), ("complete", "forgotten", "unreadable"), ("ok",)),
     "cut off": Weather(("take", "take", "lost after"), ("complete",), ("ok", "failed before", "failed after")),
 }
+
+BETWEEN: Sequence[Answer | NoAnswer] = (
+    *(Answer(status) for status in (200, 204, 400, 403, 404, 502, 503)),
+    Answer(200, {"status": "maintenance"}),
+    NoAnswer(RetryReason.CONNECTION, was_connected=True),
+)
+"""What is not said by FullStory, to a request that did not arrive there."""
 
 T = TypeVar("T")
 Fate = Literal["good", "bad", "filtered", "malformed"]
@@ -618,14 +626,14 @@ class World:
         flight = self.any_of(epoch.flights)
         request = flight.request
         answer = flight.answer or self.carry_out(flight, self.chance.choice(self.weather.answers))
-        if isinstance(answer, Answer) and answer.status in (400, 500, 503):
-            offsets = [offset for item in flight.items for offset in item.offsets]
-            if answer.status == 400 and not request.is_batch:
-                self.fails_again.update(offsets)
-            elif answer.status >= 500:
-                self.failed_500.update(offsets)
+        verdict = of_post(answer, request.kind, batch=request.is_batch)
+        offsets = [offset for item in flight.items for offset in item.offsets]
+        if isinstance(verdict, Rejected):
+            self.fails_again.update(offsets)
+        elif isinstance(verdict, Retry) and (verdict.speaks_of_body or verdict.reason is RetryReason.SERVER_ERROR):
+            self.failed_500.update(offsets)
         epoch.about = flight.items
-        answers.answered(request, of_post(answer, request.kind, batch=request.is_batch), self.now)
+        answers.answered(request, verdict, self.now)
         epoch.about = None
         self.events["answered"] += 1
 
@@ -636,17 +644,19 @@ class World:
         at, body, first = self.first_answers.get(key, (float("-inf"), b"", Answer(500)))
         if word == "lost before":
             return NoAnswer(RetryReason.CONNECTION)
+        if word == "between":
+            return self.chance.choice(BETWEEN)
         if self.now - at < KEY_LIFE_S:
             if body != request.body:
                 self.broken(f"law 10: a key stands for two bodies, {body!r} and {request.body!r}")
             return first
         if request.is_batch and len(request.body) > self.setting.max_body_bytes:
-            return Answer(413)
+            return self.chance.choice((Answer(413), Answer(413, {"code": "request_too_large"})))
         if request.is_batch and (word == "400" or request.body in self.refused):
             self.refused.add(request.body)  # what is refused for its content is always refused
             return Answer(400, {"code": "invalid"})
         if word in ("429", "409", "401", "500", "503"):
-            return Answer(int(word), None, 0.5 if word == "429" else None)
+            return Answer(int(word), {"code": "told"}, 0.5 if word == "429" else None)
         answer = self.take(request, flight.items)
         self.first_answers[key] = self.now, request.body, answer
         return NoAnswer(RetryReason.TIMEOUT) if word == "lost after" else answer

@@ -142,9 +142,9 @@ def no_wait_for_jobs(patch: pytest.MonkeyPatch) -> None:
     """A batch settles when its job is accepted."""
     accepted = answers._accepted
 
-    def at_once(request: Request, job_id: str, now: float) -> None:
-        accepted(request, job_id, now)
-        answers.job_ended(request, Completed(), now)
+    def at_once(request: Request, job_id: str) -> None:
+        accepted(request, job_id)
+        answers.job_ended(request, Completed(), 0.0)
 
     patch.setattr(answers, "_accepted", at_once)
 

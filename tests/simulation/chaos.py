@@ -13,9 +13,10 @@ import orjson
 
 from processor.engine.limits import LimitSettings
 from processor.engine.partition.journal_format import METADATA_BYTES
+from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.errors import WriteFault
 from processor.model.reasons import HaltReason, Kind
-from tests.fakes.fullstory import Item, Weather
+from tests.fakes.fullstory import Gateway, Item, Weather
 from tests.simulation.records import SCHEMA, SCHEMA_ID, as_avro, as_json
 from tests.simulation.world import Plan, World, simulate
 
@@ -25,6 +26,24 @@ SEED_TAKES_S = 120
 """A hundred times what one takes, on a slow machine too."""
 
 FAULTS: tuple[WriteFault, ...] = ("retry", "refused", "too_large")
+
+BETWEEN: tuple[Answer | NoAnswer, ...] = (
+    Answer(200, {"status": "maintenance"}),
+    Answer(200, None),
+    Answer(204, None),
+    Answer(302, None),
+    Answer(400, None),
+    Answer(401, None),
+    Answer(403, None),
+    Answer(404, {"message": "no route"}),
+    Answer(413, None),
+    Answer(429, None),
+    Answer(502, None),
+    Answer(503, None),
+    Answer(503, None, 3_600.0),
+    NoAnswer(RetryReason.CONNECTION, "reset", was_connected=True),
+)
+"""What gateways, proxies, firewalls and pages say."""
 
 Action = Callable[[], Coroutine[Any, Any, None]]
 
@@ -67,6 +86,8 @@ class Chaos:
             self._weather,
             self._outage,
             self._doubt,
+            self._gateway,
+            self._gateway,
             self._letters,
             self._registry,
             self._commits,
@@ -152,6 +173,21 @@ class Chaos:
     async def _doubt(self) -> None:
         self._world.fullstory.jobs_unknown = self._chance.random() < 0.3
 
+    async def _gateway(self) -> None:
+        """Let something in between answer: to all, to some, to large bodies; before or after FullStory's work."""
+        chance = self._chance
+        answer = chance.choice(BETWEEN)
+        is_413 = isinstance(answer, Answer) and answer.status == 413  # told before a body is passed on
+        gateway = Gateway(
+            answer,
+            chance.choice((0.1, 0.5, 1.0)),
+            is_after=chance.random() < 0.3 and not is_413,
+            larger_than=chance.choice((-1, -1, 300, 1_000, 3_000)),
+            posts=chance.random() < 0.8,
+            questions=chance.random() < 0.5,
+        )
+        self._world.fullstory.gateway = chance.choice((None, gateway, gateway))
+
     async def _letters(self) -> None:
         rate = self._chance.choice((0.0, 0.3, 1.0))
         fault = self._chance.choice(FAULTS)
@@ -176,6 +212,7 @@ class Chaos:
         world.fullstory.weather = Weather()
         world.fullstory.outage = None
         world.fullstory.jobs_unknown = False
+        world.fullstory.gateway = None
         world.letters.refuses = lambda _letter: None
         world.schemas.is_out = False
         world.member.source.commit_outcome = lambda: "ok"

@@ -70,7 +70,13 @@ COPIES = 3
 """A record on its way is held as itself, as its item's body, and as that body's copy within a request."""
 
 OF_ONE_PARTITION = frozenset(
-    {HaltReason.GAP, HaltReason.STUCK_JOB, HaltReason.UNATTRIBUTED, HaltReason.DEAD_LETTER_TOO_LARGE}
+    {
+        HaltReason.GAP,
+        HaltReason.STUCK_JOB,
+        HaltReason.DENIED_JOB,
+        HaltReason.UNATTRIBUTED,
+        HaltReason.DEAD_LETTER_TOO_LARGE,
+    }
 )
 """Halts that hold up what they are about, which takes up its place among the batches that overlap, and nothing else."""
 
@@ -173,6 +179,7 @@ class Laws:
             self._break(f"{post.marks} are sent of a partition that is not owned")
             return
         self._check_lease(member, course, post)
+        self._check_repeat(member, course, post)
         self._check_limits(member, post)
         if post.kind is Kind.EVENT:
             self._check_identifies_before(member, post)
@@ -185,7 +192,7 @@ class Laws:
     def at_answer(self, post: Post) -> None:
         """Note what is accepted, or refused for good."""
         is_refused = len(post.marks) == 1 and not post.is_batch and post.status in (400, 413, 422)
-        if post.status == 200 or is_refused:
+        if post.is_fullstorys and (post.status == 200 or is_refused):
             self._accepted |= {_mark(found) for found in post.marks}
         if post in self._course_of:
             self._course_of[post].answered(post)
@@ -265,6 +272,13 @@ class Laws:
         newest = max(course.handed_at.get(offset, course.vouched_at) for offset in post.offsets)
         if course.vouched_at < newest:
             self._break(f"a POST of {post.marks} that no journal in Kafka can tell of")
+
+    def _check_repeat(self, member: "Member", course: Course, post: Post) -> None:
+        """Law 10: what FullStory has taken in this epoch is not sent again, unless FullStory denies the job."""
+        for job_id, taken in member.wire.jobs.items():
+            is_known = self._course_of[taken] is course and job_id not in member.wire.doubted
+            if taken.key == post.key and is_known:
+                self._break(f"{post.marks} are sent again while their job {job_id} goes on")
 
     def _check_limits(self, member: "Member", post: Post) -> None:
         """Law 6: what FullStory's contract and its answers allow."""
@@ -355,7 +369,11 @@ class Laws:
         tried_at = wire.heard_at + (TRIED_EVERY_S if fails and wire.failed[-1] else TRIED_FIRST_S)
         reasons = {
             "it ends": state.is_draining,
-            "a halt": state.halts.keys() - OF_ONE_PARTITION - OF_SCHEMAS,
+            "a halt": {
+                reason
+                for reason in state.halts.keys() - OF_ONE_PARTITION - OF_SCHEMAS
+                if reason is not HaltReason.GATEWAY or "" in state.halts[reason].faults
+            },
             "FullStory wants silence": now < wire.returns_by + FOLLOWS_WITHIN_S,
             "it refuses at this rate": wire.was_refused and now < wire.called_at + FOLLOWS_WITHIN_S,
             "it fails as a whole": fails and (awaiting or now <= tried_at),

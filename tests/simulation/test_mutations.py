@@ -16,10 +16,23 @@ from processor.engine.partition.batch import Batch
 from processor.engine.partition.owner import Partition
 from processor.engine.partition.request import Request
 from processor.engine.partition.settlement import Settlement
-from processor.engine.verdict import Completed, JobEnd, Retry
+from processor.engine.verdict import (
+    Answer,
+    Completed,
+    Delivered,
+    JobEnd,
+    JobVerdict,
+    NoAnswer,
+    PostVerdict,
+    Retry,
+    Unknown,
+    of_job,
+    of_post,
+)
 from processor.model.errors import DeadLetterError
 from processor.model.reasons import Kind
 from processor.model.records import Commit, TopicPartition
+from processor.runtime import driver, jobs
 from processor.runtime.calls import Calls
 from processor.runtime.driver import Driver
 from processor.runtime.gate import Gate
@@ -113,7 +126,8 @@ def a_slot_is_lost(patch: pytest.MonkeyPatch) -> None:
 def no_wait_for_jobs(patch: pytest.MonkeyPatch) -> None:
     """A batch settles when its job is accepted."""
 
-    async def at_once(_jobs: Jobs, _kind: Kind, _job_id: str, _where: str) -> JobEnd:
+    async def at_once(_jobs: Jobs, _kind: Kind, _job_id: str, _where: str, *, was_denied: bool) -> JobEnd:
+        del was_denied
         return Completed()
 
     patch.setattr(Jobs, "end", at_once)
@@ -203,7 +217,29 @@ def a_plan_waits_for_the_next_round(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Commits, "due", in_time)
 
 
+def any_200_is_believed(patch: pytest.MonkeyPatch) -> None:
+    """A success without FullStory's body counts as delivered."""
+
+    def by_number(answer: Answer | NoAnswer, kind: Kind, *, batch: bool) -> PostVerdict:
+        if isinstance(answer, Answer) and answer.status == 200 and not batch:
+            return Delivered()
+        return of_post(answer, kind, batch=batch)
+
+    patch.setattr(driver, "of_post", by_number)
+
+
+def any_404_is_believed(patch: pytest.MonkeyPatch) -> None:
+    """A 404 without FullStory's code denies a job."""
+
+    def by_number(answer: Answer | NoAnswer) -> JobVerdict:
+        return Unknown() if isinstance(answer, Answer) and answer.status == 404 else of_job(answer)
+
+    patch.setattr(jobs, "of_job", by_number)
+
+
 MUTATIONS = (
+    any_200_is_believed,
+    any_404_is_believed,
     no_wait_for_the_plan,
     no_end_of_the_lease,
     no_filter_by_ownership,

@@ -9,7 +9,6 @@ import pytest
 from processor.engine.limits import LimitSettings
 from processor.engine.notices import JournalResumed, Rebalanced, Released, Settled
 from processor.engine.partition.journal_format import ResumedPart
-from processor.engine.verdict import Answer
 from processor.model.errors import SourceError
 from processor.model.reasons import HaltReason, Kind, ReleaseReason
 from processor.runtime.ports import Fetched
@@ -517,23 +516,3 @@ def test_nothing_is_sent_in_the_moment_in_which_a_partition_goes() -> None:
         await world.settled()
 
     simulate(story, Plan(partitions=2, is_batch=False, limits=LimitSettings(max_concurrency=2)))
-
-
-def test_a_question_may_be_answered_by_nothing_sensible() -> None:
-    """A page of something in between halts, and does not end a job."""
-
-    async def story(world: World) -> None:
-        world.track("a"), world.track("b")
-        await world.until(lambda: world.posts)
-        job = world.fullstory.job
-
-        async def page(_kind: Kind, _job_id: str) -> Any:
-            world.fullstory.job = job  # type: ignore[method-assign]
-            return Answer(200, None)
-
-        world.fullstory.job = page  # type: ignore[method-assign, assignment]
-        await asyncio.sleep(1.0)
-        assert world.member.gate.halts.keys() == {HaltReason.UNEXPECTED_ANSWER}
-        await world.settled()
-
-    simulate(story)

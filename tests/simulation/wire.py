@@ -40,11 +40,17 @@ class Post:
         return self.answer.status if isinstance(self.answer, Answer) else None
 
     @property
+    def is_fullstorys(self) -> bool:
+        """Whether FullStory has answered: each fake answer of its own holds something."""
+        return isinstance(self.answer, Answer) and speaks_fullstory(self.answer, self.kind, is_batch=self.is_batch)
+
+    @property
     def job_id(self) -> str | None:
         """The job that took the items, if one did."""
-        if not self.is_batch or not isinstance(self.answer, Answer) or not isinstance(self.answer.body, dict):
+        if not self.is_batch or not self.is_fullstorys or self.status != 200:
             return None
-        job_id: str | None = self.answer.body.get("job", {}).get("id")
+        assert isinstance(self.answer, Answer)
+        job_id: str = self.answer.body["job"]["id"]
         return job_id
 
     @property
@@ -137,7 +143,7 @@ class Wire:
         self._moment("poll")
         answer = await self._fullstory.job(kind, job_id)
         self._heard(answer)
-        if isinstance(answer, Answer) and answer.status == 404:
+        if isinstance(answer, Answer) and answer.status == 404 and has_code(answer):
             self.doubted.add(job_id)  # also one that another process got, and that the same key may lead to again
         elif isinstance(answer, Answer) and job_id in self.jobs and _is_end(answer):
             self._on_end(self.jobs.pop(job_id))
@@ -162,16 +168,18 @@ class Wire:
         if not isinstance(post.answer, Answer):
             is_failure = True
         else:
-            is_failure = post.answer.status >= 500 or post.answer.status in (408, 425)
+            is_failure = post.answer.status >= 500 or post.answer.status in (408, 425) or not post.is_fullstorys
         self.failed.append(is_failure)
         self.heard_at = _now()
-        if post.status == 200:
+        if post.status == 200 and post.is_fullstorys:
             self._refusals = 0
         if post.job_id is not None:
             self.jobs[post.job_id] = post
         self._heard(post.answer)
 
     def _heard(self, answer: Answer | NoAnswer | None) -> None:
+        if isinstance(answer, Answer) and not has_code(answer):
+            self._heard_of_gateway(answer)
         if not isinstance(answer, Answer) or answer.status != 429:
             return
         self.was_refused = True
@@ -183,6 +191,29 @@ class Wire:
             most_s = max(min(FIRST_BACK_OFF_S * 2 ** (self._refusals - 1), MAX_BACK_OFF_S), least_s)
         self.quiet_until = max(self.quiet_until, _now() + least_s)
         self.returns_by = max(self.returns_by, _now() + most_s)
+
+    def _heard_of_gateway(self, answer: Answer) -> None:
+        """Whatever stands in between may silence for a minute; its 503 may be a limit that does not say so."""
+        most_s = min(answer.retry_after_s or 0.0, 60.0)
+        if answer.status == 503:
+            self.was_refused = True
+            self._refusals += 1
+            most_s = max(most_s, min(FIRST_BACK_OFF_S * 2 ** (self._refusals - 1), MAX_BACK_OFF_S), REFUSED_FOR_S)
+        self.returns_by = max(self.returns_by, _now() + most_s)
+
+
+def has_code(answer: Answer) -> bool:
+    """Say whether it is an error of FullStory's, as the fake makes them."""
+    return isinstance(answer.body, dict) and "code" in answer.body
+
+
+def speaks_fullstory(answer: Answer, kind: Kind, *, is_batch: bool) -> bool:
+    """Say whether the fake made this answer to a POST: its errors have codes, its successes one form each."""
+    if answer.status != 200:
+        return has_code(answer)
+    if is_batch:
+        return isinstance(answer.body, dict) and "job" in answer.body
+    return answer.body == {} if kind is Kind.EVENT else isinstance(answer.body, dict) and "id" in answer.body
 
 
 def _is_end(answer: Answer) -> bool:

@@ -247,7 +247,11 @@ def test_a_body_is_read_up_to_its_bound(call: Callable[[FullStory], Awaitable[An
     [fits] = talk(answering(padded(bound)), call)[0]
     assert (fits.status, len(fits.body)) == (200, bound - 2)
 
-    assert talk(answering(padded(bound + 1)), call, call)[0] == [Answer(200, None)] * 2
+    answers = talk(answering(padded(bound + 1)), call, call)[0]
+    assert answers == [Answer(200, None)] * 2
+    assert all(answer.exceeds_bound for answer in answers)
+    [zipped] = talk(answering(gzip.compress(padded(bound + 1)), Content_Encoding="gzip"), call)[0]
+    assert (zipped, zipped.exceeds_bound) == (Answer(200, None), True)
 
 
 def test_an_endless_body_is_not_read_for_ever() -> None:
@@ -282,7 +286,7 @@ def test_a_zipped_body_costs_no_more_than_its_bound(body: bytes) -> None:
 
     tracemalloc.start()
     try:
-        assert content.parsed(body, "gzip", MAX_ANSWER_BYTES) is None
+        assert content.parsed(body, "gzip", MAX_ANSWER_BYTES) in (None, content.TOO_LARGE)
         assert tracemalloc.get_traced_memory()[1] < 4 * MAX_ANSWER_BYTES
     finally:
         tracemalloc.stop()
@@ -320,8 +324,19 @@ def test_retry_after_counts_from_the_arrival(value: str, expected: float | None)
     ids=["closed", "in a header", "in the body", "in a chunk", "bad chunk", "not HTTP", "status", "length", "header"],
 )
 def test_an_answer_that_is_not_whole_is_no_answer(data: bytes) -> None:
-    """An answer that breaks off counts as no answer, whatever its beginning said."""
-    assert talk(writing(data, close=True), post)[0] == [LOST]
+    """An answer that breaks off counts as no answer, whatever its beginning said; a connection stood."""
+    [answer] = talk(writing(data, close=True), post)[0]
+    assert (answer, answer.was_connected) == (LOST, True)
+
+
+def test_who_answers_is_named_in_what_may_stand_in_a_log() -> None:
+    """Short and printable; the type without its parameters."""
+    server = "nginx/1.22.1 " + "x" * 200
+    head = {"Server": server, "Content_Type": "Text/HTML; charset=utf-8"}
+    [answer] = talk(answering(b"<html>", "502 Bad Gateway", **head), post)[0]
+    assert answer.server == server[:60].strip()
+    assert answer.media_type == "text/html"
+    assert not answer.exceeds_bound
 
 
 def test_a_post_is_never_repeated_by_itself() -> None:
@@ -375,7 +390,8 @@ def test_nobody_listening_is_no_answer() -> None:
         async with FullStory(ApiKey(KEY), FixedClock(), base_url=base_url) as client:
             return await client.me()
 
-    assert asyncio.run(run()) == LOST
+    answer = asyncio.run(run())
+    assert (answer, answer.was_connected) == (LOST, False)
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:
@@ -407,7 +423,8 @@ def test_tls_is_verified(tmp_path: Path) -> None:
             async with FullStory(ApiKey(KEY), FixedClock(), base_url=url) as client:
                 return await client.me(), len(server.requests)
 
-    assert asyncio.run(run()) == (LOST, 0)
+    answer, requests = asyncio.run(run())
+    assert (answer, answer.was_connected, requests) == (LOST, False, 0)
 
 
 def test_connections_are_kept_and_those_closed_meanwhile_are_survived() -> None:

@@ -10,6 +10,7 @@ import pytest
 from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.limits import Cost, Limits, LimitSettings, Load
 from processor.engine.notices import Halted, Resumed
+from processor.engine.speaker import ApiCall
 from processor.engine.verdict import Answer
 from processor.model.reasons import ACTIONS, HaltReason
 from processor.runtime.gate import Gate
@@ -528,16 +529,16 @@ def test_an_outage_is_a_halt_for_as_long_as_every_request_fails() -> None:
     async def story(scene: Scene) -> None:
         gate, begun = scene.gate, FakeClock().wall()
         for _ in range(4):
-            call = gate.health.asked(FakeClock().monotonic(), is_question=False)
-            gate.health.answered(call, FakeClock().monotonic(), Answer(503), is_question=False)
+            call = gate.health.asked(FakeClock().monotonic(), ApiCall.EVENT)
+            gate.health.answered(call, FakeClock().monotonic(), Answer(503, {"code": "unavailable"}), ApiCall.EVENT)
             await asyncio.sleep(1.0)
         gate.judge()
         halt = gate.halts[HaltReason.FULLSTORY_UNAVAILABLE]
         assert halt.cause == "FullStory answers 503 to every request"
         assert gate.room == 2, "a halt of this kind keeps nobody from trying"
         await asyncio.sleep(10.0)
-        call = gate.health.asked(FakeClock().monotonic(), is_question=False)
-        gate.health.answered(call, FakeClock().monotonic(), Answer(200), is_question=False)
+        call = gate.health.asked(FakeClock().monotonic(), ApiCall.EVENT)
+        gate.health.answered(call, FakeClock().monotonic(), Answer(200, {}), ApiCall.EVENT)
         gate.judge()
         assert gate.halts == {}
         assert halt.since == pytest.approx(begun + 4.0)
@@ -551,8 +552,8 @@ def test_an_outage_that_turns_into_refusals_has_not_ended_and_one_that_is_forgot
     async def story(scene: Scene) -> None:
         gate, clock = scene.gate, FakeClock()
         for status in [503] * 4 + [429] * 40:
-            call = gate.health.asked(clock.monotonic(), is_question=False)
-            gate.health.answered(call, clock.monotonic(), Answer(status), is_question=False)
+            call = gate.health.asked(clock.monotonic(), ApiCall.EVENT)
+            gate.health.answered(call, clock.monotonic(), Answer(status, {"code": "told"}), ApiCall.EVENT)
             await asyncio.sleep(1.0)
             gate.judge()
         assert "429" in gate.halts[HaltReason.FULLSTORY_UNAVAILABLE].cause

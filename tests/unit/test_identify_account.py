@@ -71,8 +71,9 @@ def test_another_organisations_key_halts_until_it_is_changed() -> None:
 
 def test_a_passing_fault_is_waited_for() -> None:
     """A passing fault is retried as FullStory says, or ever less often, without a halt."""
-    throttled = [Answer(429, None, retry_after_s) for retry_after_s in (60.0, 0.0)]
-    answers: list[Answer | NoAnswer] = [NoAnswer(RetryReason.CONNECTION, "refused"), Answer(503), *throttled]
+    throttled = [Answer(429, {"code": "too_many_requests"}, retry_after_s) for retry_after_s in (60.0, 0.0)]
+    unavailable = Answer(503, {"code": "unavailable"})
+    answers: list[Answer | NoAnswer] = [NoAnswer(RetryReason.CONNECTION, "refused"), unavailable, *throttled]
     _, fullstory, observer = identify(*answers, ME)
     assert fullstory.asked_at == [0.0, 0.5, 1.5, 61.5, 65.5]
     assert observer.notices == [
@@ -84,22 +85,30 @@ def test_a_passing_fault_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    "answer",
     [
-        (REFUSED, HaltReason.UNAUTHORIZED),
-        (Answer(404), HaltReason.UNEXPECTED_ANSWER),
-        (Answer(200, None), HaltReason.UNEXPECTED_ANSWER),
-        (Answer(200, []), HaltReason.UNEXPECTED_ANSWER),
-        (Answer(200, {"orgId": 5, "role": "USER"}), HaltReason.UNEXPECTED_ANSWER),
-        (Answer(200, {"orgId": "ORG"}), HaltReason.UNEXPECTED_ANSWER),
+        Answer(404),
+        Answer(204),
+        Answer(200, None),
+        Answer(200, []),
+        Answer(200, {"orgId": 5, "role": "USER"}),
+        Answer(200, {"orgId": "ORG"}),
     ],
 )
-def test_an_answer_that_speaks_of_the_set_up_halts(answer: Answer, reason: HaltReason) -> None:
-    """An answer about key or address halts until a good one arrives."""
-    _, fullstory, observer = identify(answer, ME)
+def test_an_answer_that_is_not_fullstorys_says_nothing_of_the_key(answer: Answer) -> None:
+    """What stands in between is waited for as an outage is, and named."""
+    account, _, observer = identify(*[answer] * 3, ME)
+    assert account == KeyAccount("ORG", "ARCHITECT")
+    assert [each.reason for each in observer.of(Retried)] == [RetryReason.GATEWAY] * 3
+    assert str(answer.status) in observer.of(Retried)[0].detail
+
+
+def test_an_answer_that_speaks_of_the_key_halts() -> None:
+    """Until a good one arrives."""
+    _, fullstory, observer = identify(REFUSED, ME)
     assert fullstory.asked_at == [0.0, 15.0]
-    assert [notice.reason for notice in observer.of(Halted)] == [reason]
-    assert [each.reason for each in observer.of(Resumed)] == [reason]
+    assert [notice.reason for notice in observer.of(Halted)] == [HaltReason.UNAUTHORIZED]
+    assert [each.reason for each in observer.of(Resumed)] == [HaltReason.UNAUTHORIZED]
 
 
 @pytest.mark.parametrize(

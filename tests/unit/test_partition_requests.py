@@ -156,7 +156,6 @@ def test_each_item_of_an_old_plan_gets_a_new_key() -> None:
 def test_a_lost_job_is_sent_again_when_the_identifies_before_it_are_complete() -> None:
     """Its process had sent it in its turn; what comes before is sent anew, for its records became something else."""
     common = a_common()
-    common.body_size.refused(80)  # so that the halves of what is refused are halved before they are sent
     commits = Commits(common.room, 1.0)
     sent_anew = Plan(2, b"n" * 16, 0, [Entry(Kind.USER, 2, "x")])
     followed = Plan(6, b"m" * 16, 0, [Entry(Kind.USER, 4, "x", EntryState.ACCEPTED, job_id="job")])
@@ -169,6 +168,7 @@ def test_a_lost_job_is_sent_again_when_the_identifies_before_it_are_complete() -
     answers.answered(before, Accepted("another"), 1.0)
     answers.job_ended(before, Completed(), 1.0)
     assert posted(look(partition, commits, 2.0)) == [ask.request]
+    common.body_size.refused(80)  # so that the halves of what is refused are halved before they are sent
     answers.answered(ask.request, Split(400), 2.0)
     (first,) = posted(look(partition, commits, 4.0))
     assert [item.uid for item in first.items] == ["a"]

@@ -85,7 +85,9 @@ def test_a_new_key_that_works_is_used_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "word"), [(Answer(401, {}), "401"), (me(org_id="ANOTHER"), "ANOTHER")], ids=["refused", "another's"]
+    ("answer", "word"),
+    [(Answer(401, {"code": "unauthorized"}), "401"), (me(org_id="ANOTHER"), "ANOTHER")],
+    ids=["refused", "another's"],
 )
 def test_a_key_that_does_not_fit_is_told_of_once_and_not_used(tmp_path: Path, answer: Answer, word: str) -> None:
     """A key that does not fit is reported once and not tried again until the file changes."""

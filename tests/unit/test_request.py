@@ -5,7 +5,7 @@ import pytest
 from processor.engine.partition import answers
 from processor.engine.partition.owner import Partition
 from processor.engine.partition.request import TRANSITIONS, Happening, Request, Stage
-from processor.engine.verdict import Accepted, Unknown
+from processor.engine.verdict import Accepted, Retry, RetryReason, Unknown
 from tests.fakes.partitions import a_common, a_partition, form, posts, track
 
 FINAL = {Stage.ENDED, Stage.GIVEN_UP}
@@ -105,21 +105,36 @@ def test_what_becomes_another_body_has_another_key() -> None:
     assert keys([0]) != keys([0], uid="v")
 
 
-def test_a_key_that_was_given_up_is_never_used_again() -> None:
-    """The job that it led to is unknown, and the same key leads there again."""
+def test_a_key_lasts_for_as_long_as_fullstory_names_the_job_that_it_denies() -> None:
+    """Another key would have the items take effect once more, if it is something in between that denies the job."""
     partition = a_partition(common := a_common())
     form(partition, [track(0), track(1)], 0.0)
     seen = []
+    (request,) = covered(partition, 0)
     for now in range(3):
-        (request,) = covered(partition, now)
         seen.append(request.idempotency_key)
-        for _ in range(2):
-            assert partition.may_post(request, now, now)
-            common.limits.sent(now, request.cost)
-            answers.answered(request, Accepted("job"), now)
-            if request.stage is not Stage.IN_JOB:
-                break
-            answers.job_ended(request, Unknown(), now)
-            (request,) = posts(partition, now)
-            assert request.idempotency_key == seen[-1], "at first the same: it may lead to another job"
+        assert partition.may_post(request, now, now)
+        common.limits.sent(now, request.cost)
+        answers.answered(request, Accepted("job"), now)
+        assert request.stage is Stage.IN_JOB
+        assert request.was_denied == (now > 0)
+        answers.job_ended(request, Unknown(), now)
+        (request,) = posts(partition, now)
+    assert len(set(seen)) == 1
+
+
+def test_a_key_that_was_given_up_is_never_used_again() -> None:
+    """FullStory replays a 500 for as long as it remembers the key: each third one ends it."""
+    partition = a_partition(common := a_common())
+    form(partition, [track(0), track(1)], 0.0)
+    (request,) = covered(partition, 0)
+    seen = []
+    for now in range(0, 900, 100):
+        seen.append(request.idempotency_key)
+        assert partition.may_post(request, now, now)
+        common.limits.sent(now, request.cost)
+        answers.answered(request, Retry(RetryReason.SERVER_ERROR, 500), now)
+        posts(partition, now + 100)
+        (request,) = covered(partition, now + 100)
+    assert seen == [key for key in dict.fromkeys(seen) for _ in range(3)]
     assert len(set(seen)) == 3

@@ -14,9 +14,12 @@ from processor.engine.service_health import (
     ServiceHealth,
     Symptom,
 )
+from processor.engine.speaker import ApiCall
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 
-FINE, FAILED, REFUSED = Answer(200), Answer(503), Answer(429)
+FINE, REFUSED = Answer(200, {}), Answer(429, {"code": "too_many_requests"})
+FAILED = Answer(503, {"code": "unavailable"})
+PAGE = Answer(404, server="envoy", media_type="text/html")
 
 
 class Service:
@@ -28,10 +31,11 @@ class Service:
 
     def answer(self, *answers: Answer | NoAnswer, is_question: bool = False, took_s: float = 0.0) -> None:
         """Have calls answered, one a second."""
+        call = ApiCall.JOB if is_question else ApiCall.EVENT
         for each in answers:
-            call = self.responses.asked(self.now, is_question=is_question)
+            number = self.responses.asked(self.now, call)
             self.now += took_s
-            self.responses.answered(call, self.now, each, is_question=is_question)
+            self.responses.answered(number, self.now, each, call)
             self.now += 1.0
 
     @property
@@ -43,8 +47,8 @@ class Service:
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        (Answer(503), "FullStory answers 503 to every request"),
-        (Answer(408), "FullStory answers 408 to every request"),
+        (FAILED, "FullStory answers 503 to every request"),
+        (Answer(408, {"code": "timeout"}), "FullStory answers 408 to every request"),
         (NoAnswer(RetryReason.TIMEOUT, "SocketTimeoutError"), "FullStory does not answer any request in time"),
         (NoAnswer(RetryReason.CONNECTION, "refused"), "FullStory cannot be reached (refused)"),
         (NoAnswer(RetryReason.CONNECTION), "FullStory cannot be reached"),
@@ -62,8 +66,8 @@ def test_too_few_failures_or_too_soon_say_nothing() -> None:
     """Neither a hundred failures at one moment nor two in a row are an outage."""
     service = Service()
     for _ in range(100):
-        call = service.responses.asked(service.now, is_question=False)
-        service.responses.answered(call, service.now, FAILED, is_question=False)
+        call = service.responses.asked(service.now, ApiCall.EVENT)
+        service.responses.answered(call, service.now, FAILED, ApiCall.EVENT)
     assert service.diagnosis is None
 
     few = Service()
@@ -78,7 +82,24 @@ def test_an_answer_that_speaks_of_the_request_ends_an_outage(status: int) -> Non
     service = Service()
     service.answer(*[FAILED] * 10)
     assert service.diagnosis is not None
-    service.answer(Answer(status))
+    service.answer(Answer(status, {} if status == 200 else {"code": "told"}))
+
+    assert service.diagnosis is None
+
+
+def test_what_answers_in_fullstorys_place_is_an_outage_too_and_named() -> None:
+    """Whatever its number: a page for 404, an empty 204, JSON of somebody else."""
+    service = Service()
+    service.answer(FINE, Answer(204), Answer(200, {"status": "maintenance"}), PAGE)
+
+    cause = "something in between answers 404 (server envoy, text/html), not FullStory, to every request"
+    assert service.diagnosis == Diagnosis(Symptom.FAILING, cause, 1_001.0, is_of_gateway=True)
+
+
+def test_a_413_in_between_speaks_of_one_body() -> None:
+    """However many: the requests that follow are smaller."""
+    service = Service()
+    service.answer(*[Answer(413)] * 10)
 
     assert service.diagnosis is None
 
@@ -110,9 +131,9 @@ def test_one_refusal_hides_no_outage() -> None:
 def test_a_long_wait_outlasts_the_answer_to_an_earlier_request() -> None:
     """Only an answer to a request that was sent after the wait began ends it."""
     service = Service()
-    early = service.responses.asked(service.now, is_question=False)
+    early = service.responses.asked(service.now, ApiCall.EVENT)
     service.answer(Answer(503, {"code": "unavailable"}, 3_600.0))
-    service.responses.answered(early, service.now, FINE, is_question=False)
+    service.responses.answered(early, service.now, FINE, ApiCall.EVENT)
     assert service.diagnosis == Diagnosis(Symptom.FAILING, "FullStory answers 503 to every request", 1_000.0)
     service.now += 3_000.0
     assert service.diagnosis is not None, "the wait goes on"
@@ -143,7 +164,7 @@ def test_what_stops_delivery_goes_before_what_delays_it() -> None:
 def test_a_request_that_waits_for_long_is_told_of_before_its_answer() -> None:
     """A request without an answer for long is a diagnosis since it was sent."""
     service = Service()
-    service.responses.asked(service.now, is_question=False)
+    service.responses.asked(service.now, ApiCall.EVENT)
     service.now += SLOW_S - 0.1
     assert service.diagnosis is None
     service.now += 1.0
@@ -164,8 +185,8 @@ def test_slow_answers_are_a_finding_until_a_fast_one() -> None:
 def test_questions_may_take_their_time_and_a_call_that_was_given_up_waits_no_more() -> None:
     """A slow question for a job and a call that was given up are no findings."""
     service = Service()
-    service.responses.asked(service.now, is_question=True)
-    service.responses.dropped(service.responses.asked(service.now, is_question=False))
+    service.responses.asked(service.now, ApiCall.JOB)
+    service.responses.dropped(service.responses.asked(service.now, ApiCall.EVENT))
     service.now += 10 * SLOW_S
 
     assert service.diagnosis is None

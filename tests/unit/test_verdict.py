@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processor.engine.speaker import error_code
 from processor.engine.verdict import (
     FOREIGN_WAIT_S,
     Accepted,
@@ -22,7 +23,6 @@ from processor.engine.verdict import (
     Split,
     Unknown,
     Unreadable,
-    error_code,
     is_passing,
     of_errors,
     of_job,
@@ -52,6 +52,7 @@ SET_UP = [
     (415, HaltReason.UNEXPECTED_ANSWER),
     (418, HaltReason.UNEXPECTED_ANSWER),
 ]
+FOREIGN = object()
 JUDGES = [
     lambda answer: of_post(answer, Kind.EVENT, batch=True),
     lambda answer: of_post(answer, Kind.EVENT, batch=False),
@@ -61,11 +62,20 @@ JUDGES = [
 ]
 
 
+def is_foreign(verdict: Any, status: int) -> bool:
+    """Say whether this is how the word of something in between is judged: tried again, and told."""
+    return (
+        isinstance(verdict, Retry)
+        and (verdict.reason, verdict.status, verdict.speaks_of_body) == (RetryReason.GATEWAY, status, True)
+        and str(status) in verdict.detail
+    )
+
+
 @pytest.mark.parametrize("judge", JUDGES)
 @pytest.mark.parametrize(("status", "reason"), TROUBLE)
 def test_what_passes_is_tried_again(judge: Any, status: int, reason: RetryReason) -> None:
     """A passing fault is retried, whatever was asked, at the time that FullStory named."""
-    assert judge(Answer(status, None, 7.0)) == Retry(reason, status, 7.0)
+    assert judge(Answer(status, {"code": "told"}, 7.0)) == Retry(reason, status, 7.0)
 
 
 @pytest.mark.parametrize("judge", JUDGES)
@@ -93,24 +103,24 @@ def test_what_speaks_of_the_set_up_halts(judge: Any, status: int, reason: HaltRe
     [
         (Kind.USER, True, JOB, Accepted("j1")),
         (Kind.EVENT, True, JOB, Accepted("j1")),
-        (Kind.EVENT, True, {"job": {"id": ""}}, Halt),
-        (Kind.EVENT, True, {"job": {"id": 5}}, Halt),
-        (Kind.EVENT, True, {"job": "j1"}, Halt),
-        (Kind.EVENT, True, {}, Halt),
-        (Kind.EVENT, True, [], Halt),
-        (Kind.EVENT, True, None, Halt),
+        (Kind.EVENT, True, {"job": {"id": ""}}, FOREIGN),
+        (Kind.EVENT, True, {"job": {"id": 5}}, FOREIGN),
+        (Kind.EVENT, True, {"job": "j1"}, FOREIGN),
+        (Kind.EVENT, True, {}, FOREIGN),
+        (Kind.EVENT, True, [], FOREIGN),
+        (Kind.EVENT, True, None, FOREIGN),
         (Kind.EVENT, False, {}, Delivered()),
-        (Kind.EVENT, False, {"status": "maintenance"}, Halt),
-        (Kind.EVENT, False, {"id": "x"}, Halt),
-        (Kind.EVENT, False, None, Halt),
-        (Kind.EVENT, False, [], Halt),
+        (Kind.EVENT, False, {"status": "maintenance"}, FOREIGN),
+        (Kind.EVENT, False, {"id": "x"}, FOREIGN),
+        (Kind.EVENT, False, None, FOREIGN),
+        (Kind.EVENT, False, [], FOREIGN),
         (Kind.USER, False, {"id": "x"}, Delivered()),
         (Kind.USER, False, {"id": "x", "app_url": "y"}, Delivered()),
-        (Kind.USER, False, {"id": ""}, Halt),
-        (Kind.USER, False, {"id": 5}, Halt),
-        (Kind.USER, False, {}, Halt),
-        (Kind.USER, False, {"status": "maintenance"}, Halt),
-        (Kind.USER, False, None, Halt),
+        (Kind.USER, False, {"id": ""}, FOREIGN),
+        (Kind.USER, False, {"id": 5}, FOREIGN),
+        (Kind.USER, False, {}, FOREIGN),
+        (Kind.USER, False, {"status": "maintenance"}, FOREIGN),
+        (Kind.USER, False, None, FOREIGN),
     ],
 )
 def test_a_success_is_believed_by_the_body_of_its_endpoint(
@@ -118,33 +128,47 @@ def test_a_success_is_believed_by_the_body_of_its_endpoint(
 ) -> None:
     """A gateway that answers 204, or 200 with any JSON, delivers nothing: the request may never have arrived."""
     verdict = of_post(Answer(status, body), kind, batch=batch)
-    assert verdict == expected or (isinstance(expected, type) and isinstance(verdict, expected))
+    assert verdict == expected if expected is not FOREIGN else is_foreign(verdict, status)
 
 
 @pytest.mark.parametrize("judge", JUDGES)
-@pytest.mark.parametrize("status", [401, 403, 404, 405, 418])
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 409, 418, 500, 502, 503, 599])
 @pytest.mark.parametrize("body", [None, [], {}, {"message": "no route"}, {"code": 404}, {"code": "Not Found"}])
-def test_a_refusal_without_fullstorys_code_blames_no_key_and_denies_no_job(judge: Any, status: int, body: Any) -> None:
+def test_what_fullstory_does_not_say_blames_no_key_and_denies_no_job(judge: Any, status: int, body: Any) -> None:
     """A gateway without a route answers 404 for FullStory, a firewall 403: both speak for themselves."""
-    verdict = judge(Answer(status, body, is_json=False))
-    assert isinstance(verdict, Halt)
-    assert verdict.reason is HaltReason.UNEXPECTED_ANSWER
-    assert str(status) in verdict.detail
+    assert is_foreign(judge(Answer(status, body)), status)
+
+
+def test_what_stands_in_between_is_named_and_not_quoted() -> None:
+    """By its status, its server and what it sends; never by what its page says."""
+    verdict = of_post(Answer(403, "bob@example.com", server="Apache", media_type="text/html"), Kind.EVENT, batch=True)
+    assert isinstance(verdict, Retry)
+    assert verdict.detail == "something in between answers 403 (server Apache, text/html), not FullStory"
+    assert "no server named, no type" in Answer(502).as_foreign
 
 
 @pytest.mark.parametrize("judge", JUDGES)
 def test_only_fullstory_silences_for_long(judge: Any) -> None:
     """A page in between that names an hour may be gone within seconds."""
-    assert judge(Answer(503, None, 3_600.0)) == Retry(RetryReason.SERVER_ERROR, 503, FOREIGN_WAIT_S)
-    assert judge(Answer(429, {}, 3_600.0)) == Retry(RetryReason.THROTTLED, 429, FOREIGN_WAIT_S)
+    assert judge(Answer(503, None, 3_600.0)).after_s == FOREIGN_WAIT_S
+    assert judge(Answer(429, {}, 3_600.0)).after_s == FOREIGN_WAIT_S
     told = {"code": "too_many_requests", "message": "slow down"}
     assert judge(Answer(429, told, 3_600.0)) == Retry(RetryReason.THROTTLED, 429, 3_600.0)
 
 
-@pytest.mark.parametrize("status", [400, 413, 422])
-@pytest.mark.parametrize("body", [None, {"code": "invalid_argument"}])
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize(("status", "reason"), [(429, RetryReason.THROTTLED), (408, RetryReason.TIMEOUT)])
+def test_whoever_asks_to_slow_down_is_obeyed(judge: Any, status: int, reason: RetryReason) -> None:
+    """A gateway's limit is a limit."""
+    verdict = judge(Answer(status, None, 7.0))
+    assert (verdict.reason, verdict.after_s, verdict.speaks_of_body) == (reason, 7.0, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(400, {"code": "invalid_argument"}), (413, {"code": "x"}), (413, None), (422, {"code": "x"})]
+)
 def test_a_batch_that_is_refused_is_split(status: int, body: Any) -> None:
-    """A refused batch is split, because only an item alone can be at fault."""
+    """A refused batch is split, because only an item alone can be at fault; whoever says 413 means its size."""
     assert of_post(Answer(status, body), Kind.EVENT, batch=True) == Split(status)
 
 
@@ -158,7 +182,7 @@ def test_a_batch_that_is_refused_is_split(status: int, body: Any) -> None:
             "invalid_argument",
         ),
         (422, {"code": "required_field"}, DeadLetterReason.REJECTED, "required_field"),
-        (413, None, DeadLetterReason.TOO_LARGE, "too large"),
+        (413, {"code": "request_too_large"}, DeadLetterReason.TOO_LARGE, "too large"),
     ],
 )
 def test_one_item_that_is_refused_is_at_fault(status: int, body: Any, reason: DeadLetterReason, word: str) -> None:
@@ -170,13 +194,11 @@ def test_one_item_that_is_refused_is_at_fault(status: int, body: Any, reason: De
     assert "example.com" not in verdict.detail
 
 
-@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("status", [400, 413, 422])
 @pytest.mark.parametrize("body", [None, "<html>", [], {}, {"code": 3}, {"code": "two words"}, {"code": "x" * 65}])
-def test_a_refusal_that_is_not_fullstorys_halts(status: int, body: Any) -> None:
-    """A 400 that is not FullStory's halts, so that no proxy can dead-letter records."""
-    verdict = of_post(Answer(status, body), Kind.EVENT, batch=False)
-    assert isinstance(verdict, Halt)
-    assert verdict.reason is HaltReason.UNEXPECTED_ANSWER
+def test_a_refusal_that_is_not_fullstorys_rejects_no_record(status: int, body: Any) -> None:
+    """No proxy can dead-letter a record by what it answers."""
+    assert is_foreign(of_post(Answer(status, body), Kind.EVENT, batch=False), status)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +235,6 @@ def test_some_codes_of_items_speak_of_fullstory(code: str, *, expected: bool) ->
         (Answer(200, {"job": {"status": "FAILED"}}), Failed(1)),
         (Answer(200, {"job": {"status": "PROCESSING"}}), Running()),
         (Answer(202, {"job": {"status": "A_NEW_ONE"}}), Running()),
-        (Answer(200, {"job": {}}), Running()),
         (Answer(404, {"code": "resource_not_found"}), Unknown()),
     ],
 )
@@ -222,10 +243,10 @@ def test_a_jobs_state_is_told_by_its_status(answer: Answer, expected: Any) -> No
     assert of_job(answer) == expected
 
 
-@pytest.mark.parametrize("body", [None, [], "x", {}, {"job": None}, {"job": "j1"}])
-def test_a_state_without_a_job_halts(body: Any) -> None:
-    """An answer that describes no job halts."""
-    assert isinstance(of_job(Answer(200, body)), Halt)
+@pytest.mark.parametrize("body", [None, [], "x", {}, {"job": None}, {"job": "j1"}, {"job": {}}, {"job": {"status": 3}}])
+def test_an_answer_without_a_jobs_state_says_nothing_of_it(body: Any) -> None:
+    """It is somebody else's: the job goes on."""
+    assert is_foreign(of_job(Answer(200, body)), 200)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +254,7 @@ def test_a_state_without_a_job_halts(body: Any) -> None:
     [
         (Answer(200, {"results": [{"code": "x"}, "odd"], "next_page_token": "t"}), ErrorPage(({"code": "x"},), "t")),
         (Answer(200, {"results": [], "next_page_token": None}), ErrorPage((), "")),
-        (Answer(200, None), Unreadable()),
+        (Answer(200, None, exceeds_bound=True, media_type="application/json"), Unreadable()),
         (Answer(202, {}), Running()),
         (Answer(403, {"code": "forbidden"}), Unreadable()),
         (Answer(404, {"code": "resource_not_found"}), Unknown()),
@@ -249,14 +270,15 @@ def test_failed_items_are_read_page_by_page(answer: Answer, expected: Any) -> No
     [
         Answer(200, {"results": None}),
         Answer(200, {"status": "maintenance"}),
-        Answer(200, None, is_json=False),
-        Answer(202, None, is_json=False),
-        Answer(202, [], is_json=True),
+        Answer(200, None, media_type="application/json"),
+        Answer(200, None, exceeds_bound=True, media_type="text/html"),
+        Answer(202, None),
+        Answer(202, []),
     ],
 )
 def test_a_page_in_between_does_not_say_that_items_cannot_be_read(answer: Answer) -> None:
     """With `accept` failed events would count as delivered, and with `halt` the page would be gone and the halt not."""
-    assert isinstance(of_errors(answer), Halt)
+    assert is_foreign(of_errors(answer), answer.status)
 
 
 JSON = st.recursive(

@@ -12,7 +12,6 @@ Rules:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from types import TracebackType
 from typing import Self, final
 from urllib.parse import quote
@@ -47,6 +46,7 @@ MAX_CONNECTIONS = 100
 
 
 MAX_DETAIL_CHARACTERS = 200
+MAX_NAME_CHARACTERS = 60
 
 HEADERS: Mapping[str, str] = {
     "Accept": "application/json",
@@ -180,7 +180,7 @@ class FullStory:
                 method,
                 URL(self.base_url + path, encoded=True),
                 headers=headers,
-                data=None if body is None else BytesIO(body),  # sent in pieces: the loop goes on meanwhile
+                data=body,  # no file: aiohttp 3.14 mostly loses an answer that comes before its last piece is sent
                 allow_redirects=False,
             ) as response:
                 arrived_at = self._clock.wall()
@@ -188,12 +188,30 @@ class FullStory:
         except TimeoutError as error:
             return NoAnswer(RetryReason.TIMEOUT, _said(error))
         except (aiohttp.ClientError, OSError) as error:
-            return NoAnswer(RetryReason.CONNECTION, _said(error))
+            return NoAnswer(RetryReason.CONNECTION, _said(error), was_connected=_was_connected(error))
         found = response.headers
         self._told_time = (found.get("Date", ""), arrived_at)
-        parsed = None if raw is None else content.parsed(raw, found.get("Content-Encoding", ""), bound)
+        parsed = content.parsed(raw, found.get("Content-Encoding", ""), bound)
         waits_s = retry_after_s(found.get("Retry-After"), arrived_at)
-        return Answer(response.status, parsed, waits_s, is_json="json" in found.get("Content-Type", "").lower())
+        return Answer(
+            response.status,
+            None if parsed is content.TOO_LARGE else parsed,
+            waits_s,
+            exceeds_bound=parsed is content.TOO_LARGE,
+            server=_named(found.get("Server", "")),
+            media_type=_named(found.get("Content-Type", "").partition(";")[0].lower()),
+        )
+
+
+def _was_connected(error: Exception) -> bool:
+    """Say whether a connection stood, to FullStory or what stands in between, and was lost."""
+    never = (aiohttp.ClientConnectorError, aiohttp.ClientSSLError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)
+    return isinstance(error, aiohttp.ClientError) and not isinstance(error, never)
+
+
+def _named(header: str) -> str:
+    """Return what of a header may stand in a log: it is somebody else's text."""
+    return "".join(each for each in header if each.isascii() and each.isprintable())[:MAX_NAME_CHARACTERS].strip()
 
 
 def _said(error: Exception) -> str:

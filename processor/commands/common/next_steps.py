@@ -17,6 +17,9 @@ BY_FULLSTORY: Mapping[str, str] = {
         "bring the record back later; if it fails again, report it to FullStory's support; "
         "see docs/dead-letters.md#reasons"
     ),
+    DeadLetterReason.BLOCKED_BY_GATEWAY: (
+        "have what stands between the worker and FullStory pass the record, then bring it back; see docs/gateways.md"
+    ),
     DeadLetterReason.UNATTRIBUTED: (
         "use an API key of level Architect, or set PROCESSOR_DELIVERY__UNATTRIBUTED; see docs/dead-letters.md#reasons"
     ),

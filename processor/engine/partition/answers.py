@@ -4,13 +4,16 @@ What an answer means is judged before (`verdict`); how long to wait, and when to
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from processor.engine.attribution import attribute
 from processor.engine.notices import Retried
 from processor.engine.partition.actions import AskJob
-from processor.engine.partition.batch import Opening, follow_up
-from processor.engine.partition.request import Happening, Request, Stage
+from processor.engine.partition.batch import follow_up
+from processor.engine.partition.request import Happening, Opening, Request, Stage
+from processor.engine.retry import Blame, Suspicion
+from processor.engine.speaker import error_code
 from processor.engine.verdict import (
     Accepted,
     Completed,
@@ -23,7 +26,6 @@ from processor.engine.verdict import (
     RetryReason,
     Split,
     Unknown,
-    error_code,
     is_passing,
 )
 from processor.events.payload import Item
@@ -53,15 +55,13 @@ def answered(  # noqa: C901 - one case for each answer
         case None:
             batch.give_up_on(request)
         case Accepted(job_id):
-            _accepted(request, job_id, now)
+            _accepted(request, job_id)
         case Delivered():
             batch.end_item(request, Happening.DELIVERED)
         case Rejected():
             batch.refuse(request, verdict)
-        case Split(status):
-            if status == TOO_LARGE:
-                common.body_size.refused(len(request.body))
-            batch.split(request)
+        case Split():
+            _halve(request, verdict)
         case Halt():  # the gate lets it through again as a probe
             request.on(Happening.HALT)
             owner.ready(request)
@@ -71,18 +71,23 @@ def answered(  # noqa: C901 - one case for each answer
             assert_never(verdict)
 
 
-def _accepted(request: Request, job_id: str, now: float) -> None:
-    """Follow the job; the very job that FullStory does not know any more is not what the key should lead to."""
+def _halve(request: Request, verdict: Split) -> None:
+    """Send the halves of what was refused as a whole."""
+    common = request.batch.owner.common
+    if verdict.status == TOO_LARGE:
+        common.body_size.refused(len(request.body))
+    if verdict.is_foreign and request.was_sent_before:  # FullStory may have taken it then, and was not asked now
+        common.redelivered(request.records)
+    request.batch.split(request)
+
+
+def _accepted(request: Request, job_id: str) -> None:
+    """Follow the job.
+
+    It may be the very job that FullStory denied to know, for the key leads there. Under another key the items would
+    take effect once more, if it was something in between that had the question end elsewhere (`Jobs.end`).
+    """
     batch, owner = request.batch, request.batch.owner
-    common = owner.common
-    if job_id == request.lost_job and not owner.is_going:
-        common.limits.finished(request.cost)
-        request.lost_job = None
-        request.on(Happening.SAME_JOB)
-        request.forget_failures()
-        batch.renew_key(request, now)
-        owner.ready(request)
-        return
     owner.journal.accept(batch.plan, request.entry, job_id)
     request.on(Happening.ACCEPTED)
     request.forget_failures()
@@ -100,22 +105,37 @@ def _failed(request: Request, verdict: Retry, now: float) -> None:
     batch, owner = request.batch, request.batch.owner
     common = owner.common
     request.failures += 1
-    request.server_errors += verdict.status == 500
-    if common.retries.is_poison(request.suspicion, verdict, now, is_suspect=batch.is_suspect):
-        # FullStory fails on this request alone, always: of several items the culprit is to be found first.
-        status = verdict.status or 500
-        if request.line is not None:
-            detail = f"FullStory answered {status} for too long while it took other requests"
-            batch.refuse(request, Rejected(DeadLetterReason.DESTINATION_ERROR, detail, status))
+    request.server_errors += verdict.status == 500 and verdict.reason is RetryReason.SERVER_ERROR
+    size = len(request.body)
+    is_large = common.body_size.is_untried(size)
+    match common.retries.blame(request.suspicion, verdict, now, is_alone=not request.is_batch, is_large=is_large):
+        case Blame.RECORD:
+            batch.refuse(request, _hopeless(request.suspicion, verdict))
             return
-        batch.is_suspect = True
-        common.redelivered(request.records)  # whether it took effect is not known
-        batch.split(request)
-        return
+        case (Blame.BODY | Blame.UNCLEAR) as blame:  # of several items the culprit is to be found first
+            if is_large and blame is Blame.BODY and verdict.speaks_of_body and not request.suspicion.is_of_part:
+                common.body_size.refused(size)  # it may be due to that
+            common.redelivered(request.records)  # whether it took effect is not known
+            request.part_of = replace(request.suspicion)
+            batch.split(request, first=1 if blame is Blame.UNCLEAR else None)
+            return
+        case Blame.NOBODY:
+            if request.suspicion.is_blocked:
+                batch.go_on_beside(request)
     request.on(Happening.RETRY)
     if request.server_errors == SERVER_ERRORS_PER_KEY:
         batch.renew_key(request, now)
     _rest(request, verdict, request.failures, now)
+
+
+def _hopeless(suspicion: Suspicion, verdict: Retry) -> Rejected:
+    """Say why a record is given up that never passes while others do."""
+    if suspicion.is_blocked:
+        detail = f"others pass, and for this record for too long: {verdict.detail}"
+        return Rejected(DeadLetterReason.BLOCKED_BY_GATEWAY, detail, verdict.status)
+    status = verdict.status or 500
+    detail = f"FullStory answered {status} for too long while it took other requests"
+    return Rejected(DeadLetterReason.DESTINATION_ERROR, detail, status)
 
 
 def _rest(request: Request, verdict: Retry, failures: int, now: float) -> None:
@@ -138,7 +158,7 @@ def job_ended(request: Request, end: JobEnd, now: float) -> None:
             batch.close(request, Happening.JOB_COMPLETED)
         case Unknown() if request.items:
             # Send it again, under the same key: FullStory may answer with another job.
-            request.lost_job = request.entry.job_id
+            request.was_denied = True
             if request.turn.waits:  # the journal told of its job, while an earlier identify is to be sent anew
                 request.on(Happening.JOB_UNKNOWN_EARLY)
                 request.turn.held.append(request)

@@ -16,13 +16,13 @@ The table of what may happen to a request is `request.TRANSITIONS`.
 from collections import deque
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from processor.engine.partition.actions import AskJob, StandStill, WriteLetters
 from processor.engine.partition.journal_format import Entry, EntryState, Plan
 from processor.engine.partition.order import Turn
 from processor.engine.partition.planning import KEY_TRUST_S, cut, lanes, new_half
-from processor.engine.partition.request import Halves, Happening, Line, Request, Singles, Stage
+from processor.engine.partition.request import Halves, Happening, Line, Opening, Request, Singles, Stage
 from processor.engine.partition.settlement import Settlement
 from processor.events.payload import Item, Payload
 from processor.model.outcomes import Rejected
@@ -43,6 +43,8 @@ class Batch:
         self.since = now
         self.is_closing = False
         """Whether nothing but dead letters is left to be written."""
+        self.is_taken_up = False
+        """Whether another epoch may have sent some of it."""
         self.requests: dict[Request, None] = {}
         """Those that have not ended, in the order of their beginning."""
         self.keys_since = now
@@ -51,8 +53,6 @@ class Batch:
         self.end = Settlement(payload, opened.records)
         self.unended = 0
         """Requests that have not ended."""
-        self.is_suspect = False
-        """Whether one of its requests failed for so long, alone, that it was split."""
 
     def set_out(self, now: float, wall_s: float) -> None:
         """Begin: follow the jobs that the plan tells of, and POST the rest in its turn."""
@@ -98,7 +98,7 @@ class Batch:
         opened = []
         if entry.state is not EntryState.SINGLY:
             turn = new.turn or self._enter(entry.kind, items, is_apart=entry.lane > 0)
-            opened = [Request(self, entry, items, self.keys_since, turn, new.then)]
+            opened = [Request(self, entry, items, self.keys_since, turn, new.then, part_of=new.part_of)]
         else:
             lines = list(_lines(entry.kind, items))
             singles = Singles(entry, len(lines), new.then)
@@ -106,7 +106,7 @@ class Batch:
                 turn = new.turn or self._enter(entry.kind, [first], is_apart=True)
                 line = Line(singles, deque((item, entry.attempt) for item in rest))
                 own = entry if len(items) == 1 else follow_up(entry.kind, [first], entry.attempt, is_singly=True)
-                opened.append(Request(self, own, [first], self.keys_since, turn, line=line))
+                opened.append(Request(self, own, [first], self.keys_since, turn, line=line, part_of=new.part_of))
         for request in opened:
             request.is_first, request.rounds = new.is_first, new.rounds
             if request.turn.waits:
@@ -122,10 +122,17 @@ class Batch:
         if not halves:
             return
         (entry, items), *then = halves
-        (first, *_) = opened = self.begin(entry, items, Opening(request.turn, request.is_first, request.rounds, then))
+        new = Opening(request.turn, request.is_first, request.rounds, then, part_of=request.part_of)
+        (first, *_) = opened = self.begin(entry, items, new)
         if first.is_batch and self.owner.common.body_size.is_refused(len(first.body)):
             assert len(opened) == 1, "one request for a batch endpoint"
             self.split(first)
+
+    def go_on_beside(self, request: Request) -> None:
+        """Send what was to follow an item that something in between does not let pass: it may wait for long."""
+        assert request.line is not None, "of several items the halves are sent"
+        then, request.line.singles.then = request.line.singles.then, ()
+        self.go_on(then, request)
 
     def open(self, request: Request) -> Request:
         """Take a request in; it is POSTed as soon as its stage allows."""
@@ -173,10 +180,13 @@ class Batch:
 
     # What is refused
 
-    def split(self, request: Request) -> None:
-        """Send the halves instead, one after the other; where the journal lacks the room, send item by item."""
+    def split(self, request: Request, first: int | None = None) -> None:
+        """Send the halves instead, or the `first` items and the rest, one after the other.
+
+        Where the journal lacks the room, send item by item.
+        """
         entry, items, owner = request.entry, request.items, self.owner
-        middle = len(items) // 2
+        middle = len(items) // 2 if first is None else min(first, len(items) - 1)
         left, right = items[:middle], items[middle:]
         if not left:  # a job's items, of which one is left now that compaction took the others
             halves = [(follow_up(entry.kind, items, entry.attempt), items)]
@@ -252,6 +262,8 @@ class Batch:
     @property
     def waits_for(self) -> str:
         """Say in words what the batch waits for at this moment."""
+        if any(request.suspicion.is_blocked for request in self.requests):
+            return "something in between that lets other requests pass"
         stages = {request.stage: request for request in reversed(self.requests)}
         if self.is_closing:
             return "the dead-letter topic"
@@ -266,6 +278,15 @@ class Batch:
         return "its turn to be sent"
 
     @property
+    def unpassed(self) -> str | None:
+        """Say which record does not pass while others do, and what becomes of it; None while all may pass."""
+        found = next((request for request in self.requests if request.suspicion.is_blocked), None)
+        if found is None:
+            return None
+        records = found.items[0].records
+        return f"the record at offset {records[0]} does not pass while others do: {found.suspicion.detail}"
+
+    @property
     def waits_for_users(self) -> bool:
         """Whether identifies of it are sent only when earlier ones of their users are complete."""
         users = [request for request in self.requests if request.kind is Kind.USER]
@@ -275,17 +296,6 @@ class Batch:
 def has_old_key(request: Request, now: float) -> bool:
     """Say whether FullStory may have forgotten what it said under the request's key."""
     return now - request.since >= KEY_TRUST_S
-
-
-class Opening(NamedTuple):
-    """How requests begin; the fields are those of `Request`."""
-
-    turn: Turn | None = None
-    """That of the request from which they follow; None: they take their own."""
-    is_first: bool = False
-    rounds: int = 0
-    then: Halves = ()
-    is_resting: bool = False
 
 
 def follow_up(kind: Kind, items: Sequence[Item], attempt: int, *, is_singly: bool = False) -> Entry:

@@ -165,7 +165,7 @@ class Partition:
         for entry in self._adopted & told - set(plan.entries):
             self.common.limits.job_ended(entry.items)
         self._adopted -= told
-        self._set_out(formed, now, wall_s)
+        self._set_out(formed, now, wall_s, is_taken_up=True)
         return True
 
     def form(self, now: float, wall_s: float) -> int | None:
@@ -180,7 +180,7 @@ class Partition:
         self._set_out(formed, now, wall_s)
         return len(formed.plan.entries) if formed.plan else 0
 
-    def _set_out(self, formed: Formed, now: float, wall_s: float) -> None:
+    def _set_out(self, formed: Formed, now: float, wall_s: float, *, is_taken_up: bool = False) -> None:
         payload, plan = formed.payload, formed.plan
         opened = self.queue.open(plan.end if plan else payload.range.end, payload.held_bytes, plan)
         self.common.observe(Built(len(payload.users), len(payload.events), payload.changes))
@@ -190,6 +190,7 @@ class Partition:
             self.common.observe(Settled(Counter(), payload.filtered, Counter(), ()))
             return
         batch = Batch(self, opened, payload, plan or Plan(opened.range.end, b"", 0, []), now)
+        batch.is_taken_up = is_taken_up
         self.batches[batch] = None
         batch.set_out(now, wall_s)
 
@@ -273,6 +274,7 @@ class Partition:
             self.ready(request)
             return False
         request.on(Happening.GRANTED)
+        request.posts += 1
         request.batch.end.posted(wall_s)
         return True
 

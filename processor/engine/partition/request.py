@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from processor.engine.limits import Cost
 from processor.engine.partition.journal_format import Entry
 from processor.engine.partition.order import Turn
 from processor.engine.retry import Suspicion
+from processor.engine.speaker import ApiCall, post_of
 from processor.events.payload import Item, request_body
 from processor.model.reasons import Kind
 
@@ -48,7 +49,6 @@ class Happening(StrEnum):
     GRANTED = "there is room"
     DELIVERED = "taken"
     ACCEPTED = "taken into a job"
-    SAME_JOB = "taken into the job that is unknown"
     RETRY = "passing fault"
     HALT = "fault of the set-up"
     SPLIT = "refused as a whole"
@@ -70,7 +70,6 @@ TRANSITIONS: Mapping[Stage, Mapping[Happening, Stage]] = {
     Stage.POSTED: {
         Happening.DELIVERED: Stage.ENDED,
         Happening.ACCEPTED: Stage.IN_JOB,
-        Happening.SAME_JOB: Stage.READY,
         Happening.RETRY: Stage.RESTING,
         Happening.HALT: Stage.READY,
         Happening.SPLIT: Stage.ENDED,
@@ -117,6 +116,18 @@ class Line:
     """Items that follow, each with the attempt that its key counts from."""
 
 
+class Opening(NamedTuple):
+    """How requests begin; the fields are those of `Request`."""
+
+    turn: Turn | None = None
+    """That of the request from which they follow; None: they take their own."""
+    is_first: bool = False
+    rounds: int = 0
+    then: Halves = ()
+    is_resting: bool = False
+    part_of: Suspicion | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Request:
     """One request. Only its batch changes it."""
@@ -138,18 +149,23 @@ class Request:
     rounds: int = 0
     """How many jobs with its items failed by FullStory's own fault, in a row."""
     stage: Stage = Stage.READY
+    posts: int = 0
+    """How often it was POSTed."""
     failures: int = 0
     """Answers that meant to try again, in a row; `server_errors` of them, under the present key, were 500s."""
     server_errors: int = 0
-    suspicion: Suspicion = field(default_factory=Suspicion)
-    lost_job: str | None = None
-    """The job that took it and that FullStory does not know any more."""
+    part_of: Suspicion | None = None
+    """That of what was split because of it; what follows from this request is a part of that, too."""
+    suspicion: Suspicion = field(init=False)
+    was_denied: bool = False
+    """Whether FullStory denied to know a job that it had named for it."""
     body: bytes = field(init=False)
     _body_hash: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         self.body = request_body(self.items) if self.is_batch else self.items[0].body
         self._body_hash = blake2b(self.body, digest_size=16).digest()
+        self.suspicion = self.part_of.of_part() if self.part_of else Suspicion()
 
     def on(self, happening: Happening) -> None:
         """Go on to the stage that the table names; whatever it does not name never happens."""
@@ -159,6 +175,16 @@ class Request:
         """It was taken: what it failed by before says nothing of what comes."""
         self.failures = self.server_errors = 0
         self.suspicion = Suspicion()
+
+    @property
+    def was_sent_before(self) -> bool:
+        """Whether it may have arrived before its last POST: by an earlier one, or by that of another process."""
+        return self.posts > 1 or self.batch.is_taken_up
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether its failures say nothing of FullStory, nor of the way there: others pass."""
+        return self.suspicion.is_blocked or self.suspicion.is_of_part
 
     @property
     def is_batch(self) -> bool:
@@ -179,6 +205,11 @@ class Request:
     def records(self) -> int:
         """How many records it stands for."""
         return sum(len(item.records) for item in self.items)
+
+    @property
+    def call(self) -> ApiCall:
+        """What it asks of FullStory."""
+        return post_of(self.kind, batch=self.is_batch)
 
     @property
     def endpoint(self) -> str:

@@ -39,6 +39,8 @@ class PartitionState:
     """Kafka's timestamp of the record at `position`; None when everything consumed is settled."""
     blocked: Blocked | None = None
     """What holds it up."""
+    unpassed: str | None = None
+    """Which record something in between does not let pass, while it lets others."""
     waits_for_users: bool = False
     """Whether records that are due wait until earlier identifies of their users are complete."""
 
@@ -61,6 +63,7 @@ def state_of(partition: "Partition", now: float) -> PartitionState:
         end=partition.end,
         oldest_unsettled_ms=in_milliseconds(oldest.timestamp_ms) if oldest else None,
         blocked=_blocked(partition, now),
+        unpassed=next((each.unpassed for each in partition.batches if each.unpassed), None),
         waits_for_users=partition.waits_for_users(now),
     )
 
