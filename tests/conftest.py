@@ -20,7 +20,7 @@ settings.load_profile("busy")
 """Hypothesis has no clock, because a busy machine is no failure."""
 
 NOT_RUN = "real-Kafka suite: NOT RUN"
-WITH_SERVERS = {"kafka", "registry", "operation"}
+WITH_SERVERS = {"kafka", "registry", "operation", "gateways"}
 """Folders of which every test is marked `servers`; elsewhere a test is marked by itself."""
 SHARED = {"kafka", "registry"}
 """Servers of which all tests share one, so all of their tests run in one process."""

@@ -9,6 +9,7 @@ SERVERS = {
     *("go", "helm"),
     *("chromium", "prometheus", "promtool"),
     *("buildah", "debootstrap"),
+    *("nginx", "haproxy", "apache2", "squid", "caddy", "envoy"),
 }
 """Programs that a test may start only if it is marked `servers`."""
 
