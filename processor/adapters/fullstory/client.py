@@ -23,9 +23,9 @@ from processor import __version__
 from processor.adapters.fullstory import content
 from processor.adapters.fullstory.address import base_url_of, is_loopback
 from processor.adapters.fullstory.key import ApiKey
+from processor.adapters.fullstory.no_answer import told
 from processor.adapters.fullstory.resolver import PublicResolver
 from processor.adapters.fullstory.retry_after import http_date_s, retry_after_s
-from processor.adapters.network import reason_of
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.reasons import Kind
 from processor.runtime.ports import Clock
@@ -45,7 +45,6 @@ MAX_CONNECTIONS = 100
 """The most POSTs that limits ever admit at once (64), and room for the questions about their jobs."""
 
 
-MAX_DETAIL_CHARACTERS = 200
 MAX_NAME_CHARACTERS = 60
 
 HEADERS: Mapping[str, str] = {
@@ -186,9 +185,9 @@ class FullStory:
                 arrived_at = self._clock.wall()
                 raw = await content.read(response, bound)
         except TimeoutError as error:
-            return NoAnswer(RetryReason.TIMEOUT, _said(error))
+            return NoAnswer(RetryReason.TIMEOUT, told(error, self.base_url))
         except (aiohttp.ClientError, OSError) as error:
-            return NoAnswer(RetryReason.CONNECTION, _said(error), was_connected=_was_connected(error))
+            return NoAnswer(RetryReason.CONNECTION, told(error, self.base_url), was_connected=_was_connected(error))
         found = response.headers
         self._told_time = (found.get("Date", ""), arrived_at)
         parsed = content.parsed(raw, found.get("Content-Encoding", ""), bound)
@@ -211,17 +210,8 @@ def _was_connected(error: Exception) -> bool:
 
 def _named(header: str) -> str:
     """Return what of a header may stand in a log: it is somebody else's text."""
-    return "".join(each for each in header if each.isascii() and each.isprintable())[:MAX_NAME_CHARACTERS].strip()
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, aiohttp.InvalidURL):  # the proxy's, as ours was checked; it may hold a password
-        return "http_proxy or https_proxy is no URL such as http://proxy:3128"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"the certificate of {error.host} is not valid: {error.certificate_error}"[:MAX_DETAIL_CHARACTERS]
-    if isinstance(error, aiohttp.ClientConnectorError) and (reason := reason_of(error.os_error)) is not None:
-        return f"{error.host}:{error.port}: {reason}"
-    return f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARACTERS]
+    plain = "".join(each for each in header if each.isascii() and each.isprintable() and each != ";")
+    return plain[:MAX_NAME_CHARACTERS].strip()
 
 
 def _job_path(kind: Kind, job_id: str) -> str:
