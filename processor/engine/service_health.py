@@ -6,6 +6,7 @@ One good answer ends every diagnosis: requests that fail now and then are retrie
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from processor.engine.causes import Causes
 from processor.engine.speaker import ApiCall
 from processor.engine.verdict import Answer, NoAnswer, RetryReason, is_foreign
 
@@ -67,8 +68,9 @@ class _Streak:
     answers: int = 0
     waits_until: float = float("-inf")
     """The end of the longest wait that was asked for."""
-    cause: str = ""
-    is_of_gateway: bool = False
+    causes: Causes = field(default_factory=Causes)
+    last: tuple[Answer | NoAnswer, ApiCall] | None = None
+    """The last bad answer, and to what."""
     calls: dict[int, float] = field(default_factory=dict)
     """When each call was made that awaits its answer."""
 
@@ -81,7 +83,7 @@ class _Streak:
             return
         is_refusal = isinstance(answer, Answer) and answer.status == 429
         if self.answers == 0 and now >= self.waits_until:
-            self.since, self.failed_at = now, float("-inf")
+            self.since, self.failed_at, self.causes = now, float("-inf"), Causes()
         self.answers += 1
         self.last_at = now
         if not is_refusal:
@@ -89,17 +91,22 @@ class _Streak:
         wait_s = (answer.wait_s or 0.0) if isinstance(answer, Answer) else 0.0
         if wait_s >= LONG_WAIT_S:
             self.waits_until = max(self.waits_until, now + wait_s)
-        self.cause = _cause(answer, call, self.what)
-        self.is_of_gateway = isinstance(answer, Answer) and is_foreign(answer, call)
+        self.last = answer, call
+        self.causes.add(_in_short(answer, call))
 
     def diagnosis(self, now: float) -> Diagnosis | None:
         is_refusing = self.last_at - self.failed_at > FAILURES_MATTER_S
         least = LEAST_REFUSALS if is_refusing else LEAST_FAILURES
         is_long = self.answers >= least and now - self.since >= LEAST_S and now - self.last_at <= FORGET_AFTER_S
-        if not is_long and now > self.waits_until + WAIT_GRACE_S:
+        if self.last is None or (not is_long and now > self.waits_until + WAIT_GRACE_S):
             return None
-        symptom = Symptom.REFUSING if is_refusing else Symptom.FAILING
-        return Diagnosis(symptom, self.cause, self.since, self.is_of_gateway)
+        answer, call = self.last
+        if is_refusing:
+            return Diagnosis(Symptom.REFUSING, _cause(answer, call, self.what), self.since)
+        is_mixed = len(self.causes.by_cause) > 1
+        cause = f"every {self.what} fails ({self.causes})" if is_mixed else _cause(answer, call, self.what)
+        is_of_gateway = isinstance(answer, Answer) and is_foreign(answer, call)
+        return Diagnosis(Symptom.FAILING, cause, self.since, is_of_gateway)
 
 
 @dataclass(slots=True)
@@ -170,6 +177,12 @@ def is_bad(answer: Answer | NoAnswer, call: ApiCall) -> bool:
     return answer.status != 413 and is_foreign(answer, call)
 
 
+def _in_short(answer: Answer | NoAnswer, call: ApiCall) -> str:
+    if isinstance(answer, Answer):
+        return f"{answer.status} of {answer.sender}" if is_foreign(answer, call) else str(answer.status)
+    return answer.detail or answer.reason.value
+
+
 def _cause(answer: Answer | NoAnswer, call: ApiCall, what: str) -> str:
     if isinstance(answer, Answer):
         if answer.status == 429:
@@ -177,6 +190,6 @@ def _cause(answer: Answer | NoAnswer, call: ApiCall, what: str) -> str:
         if is_foreign(answer, call):
             return f"{answer.as_foreign}, to every {what}"
         return f"FullStory answers {answer.status} to every {what}"
-    if answer.reason is RetryReason.TIMEOUT:
-        return f"FullStory does not answer any {what} in time"
-    return f"FullStory cannot be reached ({answer.detail})" if answer.detail else "FullStory cannot be reached"
+    is_late = answer.reason is RetryReason.TIMEOUT
+    cause = f"FullStory does not answer any {what} in time" if is_late else "FullStory cannot be reached"
+    return f"{cause} ({answer.detail})" if answer.detail else cause

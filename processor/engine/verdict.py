@@ -56,10 +56,14 @@ class Answer:
         return min(self.retry_after_s, FOREIGN_WAIT_S)
 
     @property
+    def sender(self) -> str:
+        """Who says so, as far as it is told: never with bytes of the body."""
+        return f"{f'server {self.server}' if self.server else 'no server named'}, {self.media_type or 'no type'}"
+
+    @property
     def as_foreign(self) -> str:
-        """Name it as what something in between says: never with bytes of its body."""
-        told = ", ".join([f"server {self.server}" if self.server else "no server named", self.media_type or "no type"])
-        return f"something in between answers {self.status} ({told}), not FullStory"
+        """Name it as what something in between says."""
+        return f"something in between answers {self.status} ({self.sender}), not FullStory"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from confluent_kafka import KafkaError
 
-from processor.adapters.kafka.connection import FIRST_LOOKS, SILENT_LOOKS, Connection
+from processor.adapters.kafka.connection import FIRST_LOOKS, SERVERS_TOLD, SILENT_LOOKS, Connection
 from processor.adapters.kafka.faults import GROUP_ACTION
 
 REFUSED = KafkaError(
@@ -68,3 +68,23 @@ def test_a_login_that_is_refused_names_the_properties() -> None:
     assert cause(connection) == "Kafka at k:9092 refuses the login (SASL authentication error: no)"
     assert connection.fault is not None
     assert "PROCESSOR_KAFKA__PROPERTIES" in connection.fault.action
+
+
+def test_servers_that_fail_for_different_reasons_are_told_each_with_its_last_one() -> None:
+    """No reason hides another server's, and a long list of servers is cut."""
+    connection = Connection("a:9092,b:9092")
+    for number in range(SERVERS_TOLD + 2):
+        text = f"b{number}:9092/{number}: Connect to ipv4#10.0.0.{number}:9092 failed: No route to host (after 3ms in …"
+        connection.report(KafkaError(KafkaError._TRANSPORT, text))
+    connection.report(KafkaError(KafkaError._TRANSPORT, "GroupCoordinator: b1:9092: Disconnected (after 5ms in …"))
+    connection.report(KafkaError(KafkaError._TRANSPORT, "GroupCoordinator: b2:9092: Disconnected (after 6ms in …"))
+    connection.report(ALL_DOWN)
+    connection.did_not_answer()
+    told = "; ".join(
+        [
+            *(f"b{each}:9092: disconnected" for each in (2, 1)),
+            *(f"b{each}:9092: no route to host" for each in (6, 5, 4)),
+        ]
+    )
+
+    assert cause(connection) == f"Kafka does not answer at a:9092,b:9092 ({told}; and 2 more)"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from processor.engine.causes import KINDS
 from processor.engine.service_health import (
     FAILURES_MATTER_S,
     FORGET_AFTER_S,
@@ -49,7 +50,11 @@ class Service:
     [
         (FAILED, "FullStory answers 503 to every request"),
         (Answer(408, {"code": "timeout"}), "FullStory answers 408 to every request"),
-        (NoAnswer(RetryReason.TIMEOUT, "SocketTimeoutError"), "FullStory does not answer any request in time"),
+        (
+            NoAnswer(RetryReason.TIMEOUT, "SocketTimeoutError"),
+            "FullStory does not answer any request in time (SocketTimeoutError)",
+        ),
+        (NoAnswer(RetryReason.TIMEOUT), "FullStory does not answer any request in time"),
         (NoAnswer(RetryReason.CONNECTION, "refused"), "FullStory cannot be reached (refused)"),
         (NoAnswer(RetryReason.CONNECTION), "FullStory cannot be reached"),
     ],
@@ -60,6 +65,22 @@ def test_failures_in_a_row_are_an_outage_that_began_with_the_first(answer: Answe
     service.answer(FINE, *[answer] * LEAST_FAILURES)
 
     assert service.diagnosis == Diagnosis(Symptom.FAILING, cause, 1_001.0)
+
+
+def test_mixed_failures_are_counted_by_cause_the_latest_first() -> None:
+    """Half 502 and half timeouts are told as both, and many causes as the latest of them and the number of the rest."""
+    service = Service()
+    for _ in range(3):
+        service.answer(Answer(502, {"code": "bad"}), NoAnswer(RetryReason.TIMEOUT, "late"))
+    assert service.diagnosis is not None
+    assert service.diagnosis.cause == "every request fails (3 times late; 3 times 502)"
+
+    service.answer(*[Answer(status) for status in range(510, 510 + KINDS)])
+    told = "; ".join(f"once {status}" for status in range(509 + KINDS, 509, -1))
+    assert service.diagnosis.cause == f"every request fails ({told}; 6 times other causes)"
+
+    service.answer(FINE, *[FAILED] * LEAST_FAILURES)
+    assert service.diagnosis.cause == "FullStory answers 503 to every request"
 
 
 def test_too_few_failures_or_too_soon_say_nothing() -> None:
@@ -88,12 +109,24 @@ def test_an_answer_that_speaks_of_the_request_ends_an_outage(status: int) -> Non
 
 
 def test_what_answers_in_fullstorys_place_is_an_outage_too_and_named() -> None:
-    """Whatever its number: a page for 404, an empty 204, JSON of somebody else."""
+    """By its status, its server and what it sends."""
     service = Service()
-    service.answer(FINE, Answer(204), Answer(200, {"status": "maintenance"}), PAGE)
+    service.answer(FINE, PAGE, PAGE, PAGE)
 
     cause = "something in between answers 404 (server envoy, text/html), not FullStory, to every request"
     assert service.diagnosis == Diagnosis(Symptom.FAILING, cause, 1_001.0, is_of_gateway=True)
+
+
+def test_whatever_its_number_it_is_none_of_fullstorys() -> None:
+    """A page for 404, an empty 204, JSON of somebody else."""
+    service = Service()
+    service.answer(FINE, Answer(204), Answer(200, {"status": "maintenance"}), PAGE)
+
+    assert service.diagnosis is not None
+    assert service.diagnosis.cause == (
+        "every request fails (once 404 of server envoy, text/html; once 200 of no server named, no type; "
+        "once 204 of no server named, no type)"
+    )
 
 
 def test_a_413_in_between_speaks_of_one_body() -> None:

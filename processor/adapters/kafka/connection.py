@@ -4,7 +4,7 @@ from typing import final
 
 from confluent_kafka import KafkaError
 
-from processor.adapters.kafka.faults import GROUP_ACTION, reason_in
+from processor.adapters.kafka.faults import GROUP_ACTION, reason_in, server_in
 from processor.runtime.ports import SourceFault
 
 SILENT_LOOKS = 3
@@ -13,6 +13,9 @@ the one broker that is away."""
 
 FIRST_LOOKS = 2
 """The same before any broker has ever answered."""
+
+SERVERS_TOLD = 5
+"""So many are told one by one where their reasons differ."""
 
 _LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
 _TRANSPORT = frozenset(
@@ -34,7 +37,7 @@ class Connection:
         self._has_answered = False
         self._are_all_down = False
         self._unanswered = 0
-        self._last: KafkaError | None = None
+        self._broke: dict[str, KafkaError] = {}  # by server, the latest last
         self._refusal: KafkaError | None = None
 
     @property
@@ -47,7 +50,9 @@ class Connection:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._are_all_down = True
         elif error.code() in _TRANSPORT:
-            self._last = error
+            server = server_in(error.str())
+            self._broke.pop(server, None)
+            self._broke[server] = error
         elif error.code() in _GROUP:
             self._refusal = error
 
@@ -56,7 +61,7 @@ class Connection:
         self._has_answered = True
         self._are_all_down = False
         self._unanswered = 0
-        self._last = None
+        self._broke.clear()
 
     def joined(self) -> None:
         """The group has accepted this member."""
@@ -87,13 +92,23 @@ class Connection:
         return None
 
     def _unreachable(self) -> SourceFault:
-        if self._last is None:
+        if not self._broke:
             return SourceFault(f"Kafka does not answer at {self._servers}")
-        reason = reason_in(self._last.str())
-        if self._last.code() in _LOGIN:
+        last, reason = list(self._broke.values())[-1], self._reasons
+        if last.code() in _LOGIN:
             action = "Check the login in PROCESSOR_KAFKA__PROPERTIES (sasl.mechanism, sasl.username, sasl.password)."
             return SourceFault(f"Kafka at {self._servers} refuses the login ({reason})", action)
-        if self._last.code() == KafkaError._SSL:
+        if last.code() == KafkaError._SSL:
             action = "Check security.protocol and the certificates in PROCESSOR_KAFKA__PROPERTIES."
             return SourceFault(f"the TLS connection to Kafka at {self._servers} fails ({reason})", action)
         return SourceFault(f"Kafka does not answer at {self._servers} ({reason})")
+
+    @property
+    def _reasons(self) -> str:
+        """The reason that all servers have in common, or that of each of the latest."""
+        reasons = {server: reason_in(error.str()) for server, error in reversed(self._broke.items())}
+        if len({*reasons.values()}) == 1:
+            return next(iter(reasons.values()))
+        told = [f"{server}: {reason}" if server else reason for server, reason in reasons.items()]
+        more = [f"and {len(told) - SERVERS_TOLD} more"] if len(told) > SERVERS_TOLD else []
+        return "; ".join([*told[:SERVERS_TOLD], *more])

@@ -20,6 +20,15 @@ _REASONS = (
 refused (after 0ms in state CONNECT)"."""
 
 
+_SERVER = re.compile(r"([\w.-]+:\d+|\[[\da-fA-F:]+\]:\d+)(?:/\w+)?: ")
+_AFTER = re.compile(r" \(after \d+ms in .*", re.DOTALL)
+
+
+def in_short(text: str) -> str:
+    """Return one of librdkafka's texts without how long it took and how often it was: then two of a kind are equal."""
+    return _AFTER.sub("", text)
+
+
 def said(error: KafkaException) -> str:
     """Return what librdkafka says of a fault, for people."""
     fault = error.args[0]
@@ -30,6 +39,12 @@ def reason_in(text: str) -> str:
     """Return why a broker cannot be reached, out of one of librdkafka's texts; the whole text where that is unknown."""
     found = next((match["reason"] for each in _REASONS if (match := each.search(text))), text)
     return found[:1].lower() + found[1:] if found[1:2].islower() else found
+
+
+def server_in(text: str) -> str:
+    """Return which server one of librdkafka's texts is about; empty where it names none."""
+    found = _SERVER.search(text)
+    return "" if found is None else found[1]
 
 
 def is_fatal(fault: KafkaError) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, final
 
 from confluent_kafka import KafkaError
 
-from processor.adapters.kafka.faults import reason_in
+from processor.adapters.kafka.faults import in_short, reason_in
 
 DEFAULT_PORT = 9092
 
@@ -22,7 +22,6 @@ SYSLOG_INFO = 6
 """Of the levels that librdkafka has from syslog."""
 
 _REPORT = re.compile(r"(?:^|\s)(?:\w+://)?(?P<server>\S+)/(?:bootstrap|\d+): (?P<text>.*)")
-_AFTER = re.compile(r" \(after \d+ms in .*")
 _FRAME = re.compile(r"\w+ \[rdkafka#[^]]*\] \[thrd:[^]]*\]: ")
 """Around a line of the log."""
 _SIZE = re.compile(r"Invalid response size (-?\d+)")
@@ -97,7 +96,7 @@ def _reason(text: str) -> tuple[str, str]:
         return next(
             (what for start, what in _OTHERS.items() if first.startswith(start)), "no broker answers"
         ), _LISTENER
-    reason = _AFTER.sub("", reason_in(text))
+    reason = in_short(reason_in(text))
     if "SASL" in reason:
         return reason, PROPERTIES
     if "SSL" in reason:
