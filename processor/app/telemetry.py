@@ -12,7 +12,7 @@ from processor.adapters.telemetry.logs import LogObserver, line_writer
 from processor.adapters.telemetry.metrics import Facts, Metrics, new_registry
 from processor.adapters.telemetry.outlet import Outlet
 from processor.adapters.telemetry.page import render
-from processor.adapters.telemetry.server import ListenAddress, TelemetryServer
+from processor.adapters.telemetry.server import ListenAddress, TelemetryServer, Views
 from processor.engine.notices import Observer
 from processor.runtime.ports import Clock
 from processor.runtime.state import WorkerState
@@ -60,7 +60,7 @@ async def serve_telemetry(
         ListenAddress(settings.http.host, settings.http.port),
         registry,
         watch.state,
-        lambda: render(watch.state(), history, facts, clock.monotonic(), clock.wall()),
+        Views(lambda: render(watch.state(), history, facts, clock.monotonic(), clock.wall()), history.troubles),
         clock,
         fail_on_halt=settings.ready.fail_on_halt,
     ) as server:

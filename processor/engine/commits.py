@@ -8,6 +8,7 @@ and nothing is POSTed that is not acknowledged, so whichever of the two Kafka ho
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from processor.engine.causes import Causes
 from processor.engine.partition.journal import JournalRoom
 from processor.engine.partition.journal_format import METADATA_BYTES
 from processor.engine.partition.owner import Partition
@@ -38,6 +39,14 @@ class CommitFault(NamedTuple):
     detail: str
     is_too_large: bool
     """Whether the broker refuses metadata of this size (`offset.metadata.max.bytes`)."""
+
+
+def why(faults: Iterable[CommitFault]) -> str:
+    """Return why commits failed, in words."""
+    causes = Causes()
+    for each in faults:
+        causes.add(each.detail)
+    return str(causes)
 
 
 class Commits:

@@ -14,6 +14,9 @@ from processor.model.errors import WriteFault
 from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind, PropertyRule, ReleaseReason
 from processor.model.records import TopicPartition
 
+CallKind = Literal["request", "question", "key"]
+"""What FullStory is asked: to take items, how a job is doing, and whose key this is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Consumed:
@@ -43,11 +46,17 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A request is going to be sent again; `detail` is what the network did, `status` what FullStory answered."""
+    """A request is going to be sent again; `detail` is why, in words, `status` what was answered, if anything was."""
 
     reason: RetryReason
     detail: str = ""
     status: int | None = None
+    call: CallKind = "request"
+
+    @property
+    def cause(self) -> str:
+        """Return why in words, whatever is known of it."""
+        return self.detail or (self.reason.value if self.status is None else f"FullStory answers {self.status}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +154,19 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterWrite:
-    """The broker answered for a dead letter: `ok`, or why it did not take it."""
+    """The broker answered for a dead letter: `ok`, or why it did not take it; `detail` says it in words."""
 
     outcome: Literal["ok"] | WriteFault
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A commit was answered: `ok`, `failed`."""
+    """A commit was answered: `ok`, `failed`; `detail` is why."""
 
     outcome: str
     partitions: int
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +209,10 @@ class KeyKnown:
 
 @dataclass(frozen=True, slots=True)
 class RegistryAsked:
-    """The schema registry was asked: `found`, `absent` or `unavailable`."""
+    """The schema registry was asked: `found`, `absent` or `unavailable`; `detail` is why."""
 
     outcome: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

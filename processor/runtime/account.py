@@ -54,7 +54,7 @@ async def identify_account(
                 return account
             case Retry():
                 failures += 1
-                observe(Retried(account.reason, account.detail, account.status))
+                observe(Retried(account.reason, account.detail, account.status, "key"))
                 await asyncio.sleep(account.after_s or Backoff().delay_s(failures, chance))
             case Halt():
                 gate.halt(account.reason, account.detail)

@@ -39,7 +39,7 @@ class Calls:
 
     async def back_off(self, verdict: Retry, failures: int) -> None:
         """Wait before a question is asked again that has failed so often in a row."""
-        self._observe(Retried(verdict.reason, verdict.detail, verdict.status))
+        self._observe(Retried(verdict.reason, verdict.detail, verdict.status, "question"))
         is_broken = self.gate.limits.is_broken
         await asyncio.sleep(self._retries.delay_s(verdict, failures, self._clock.monotonic(), is_broken=is_broken))
 

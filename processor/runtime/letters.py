@@ -87,7 +87,7 @@ class Letters:
         try:
             await self._dead_letters.write(letter)
         except DeadLetterError as error:
-            self._observe(DeadLetterWrite(error.fault))
+            self._observe(DeadLetterWrite(error.fault, str(error)))
             return error
         self._observe(DeadLetterWrite("ok"))
         self._gate.resume(HaltReason.DEAD_LETTER_TOPIC)

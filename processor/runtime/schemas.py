@@ -93,7 +93,7 @@ class SchemaCache:
                 try:
                     text = await self._schemas.fetch(schema_id)
                 except RegistryUnavailableError as error:
-                    self._observe(RegistryAsked("unavailable"))
+                    self._observe(RegistryAsked("unavailable", str(error)))
                     reason, where, detail = HaltReason.SCHEMA_REGISTRY, "", str(error)
                 else:
                     self._observe(RegistryAsked("absent" if text is None else "found"))

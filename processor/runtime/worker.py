@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from processor.engine.backpressure import PartitionLoad, pauses
 from processor.engine.bottleneck import bottleneck
-from processor.engine.commits import CommitFault, Commits
+from processor.engine.commits import CommitFault, Commits, why
 from processor.engine.notices import Committed, Consumed, Rebalanced, Released, SourceTrouble
 from processor.engine.partition.common import Common
 from processor.engine.partition.owner import Assignment, Partition
@@ -184,9 +184,10 @@ class Worker:
 
     def committed(self, commits: Mapping[TopicPartition, Commit], faults: Mapping[TopicPartition, CommitFault]) -> None:
         """Take note of what the broker acknowledged."""
-        for outcome, partitions in (("ok", len(commits) - len(faults)), ("failed", len(faults))):
-            if partitions:
-                self._observe(Committed(outcome, partitions))
+        if faults:
+            self._observe(Committed("failed", len(faults), why(faults.values())))
+        if len(commits) > len(faults):
+            self._observe(Committed("ok", len(commits) - len(faults)))
         self._commits.answered(commits, faults, self._clock.monotonic())
         self._schedule_pump()
 

@@ -88,6 +88,11 @@ class SandboxProgram:
         """Change the faults in force."""
         ask(f"{self.url}/sandbox/faults", faults)
 
+    def kill(self) -> None:
+        """End it: then nothing listens at its port."""
+        self._process.kill()
+        self._process.wait()
+
     def set_keys(self, **roles: str | None) -> None:
         """Grant keys or revoke them; `_` stands for the dot in a key."""
         ask(f"{self.url}/sandbox/keys", {key.replace("_", "."): role for key, role in roles.items()})

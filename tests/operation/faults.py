@@ -1,4 +1,4 @@
-"""Ten faults, staged on real parts, and what the worker's page says of each: the table of docs/status-page.md.
+"""Eleven faults, staged on real parts, and what the worker's page says of each: the table of docs/status-page.md.
 
     python -m tests.operation.faults
 
@@ -146,6 +146,12 @@ def outage(stage: Stage) -> tuple[WorkerProgram, Callable[[], None]]:
     return _faulty(stage, outage_status=503)
 
 
+def fullstory_closed(stage: Stage) -> tuple[WorkerProgram, Callable[[], None]]:
+    """Have nobody listen at FullStory's address."""
+    stage.create_topics()
+    return stage.start(FULLSTORY__BASE_URL=f"http://127.0.0.1:{free_port()}"), _nothing
+
+
 def throttled(stage: Stage) -> tuple[WorkerProgram, Callable[[], None]]:
     """Answer 429 to everything."""
     return _faulty(stage, outage_status=429)
@@ -179,6 +185,7 @@ FAULTS: dict[str, Fault] = {
     "the API key is wrong": key_wrong,
     "the API key is revoked": key_revoked,
     "FullStory answers 503": outage,
+    "nothing listens at FullStory's address": fullstory_closed,
     "FullStory answers 429": throttled,
     "FullStory takes long to answer": slow,
     "the schema registry is away, and a record names a new schema": registry_gone,

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from processor.adapters.telemetry.history import STEP_S, STEPS, History
 from processor.adapters.telemetry.page import render
-from processor.adapters.telemetry.server import ListenAddress, TelemetryServer
+from processor.adapters.telemetry.server import ListenAddress, TelemetryServer, Views
 from processor.engine.notices import Consumed, KeyKnown, Retried, Settled
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.speaker import ApiCall
@@ -133,7 +133,12 @@ class WorkerWorld:
 
         registry = CollectorRegistry()
         async with TelemetryServer(
-            ListenAddress("127.0.0.1", 0), registry, lambda: self.state, page, self, fail_on_halt=False
+            ListenAddress("127.0.0.1", 0),
+            registry,
+            lambda: self.state,
+            Views(page, self.history.troubles),
+            self,
+            fail_on_halt=False,
         ) as server:
             yield f"http://127.0.0.1:{server.port}/"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from processor.engine.commits import COMMIT_EVERY_S, CommitFault, Commits
+from processor.engine.commits import COMMIT_EVERY_S, CommitFault, Commits, why
 from processor.engine.partition import answers
 from processor.engine.partition.owner import Partition
 from processor.engine.verdict import Accepted
@@ -277,3 +277,9 @@ def test_a_partition_whose_commits_fail_holds_no_other_back() -> None:
     assert set(scene.commit(0.25, TIMED_OUT)) == {denied.id}
     assert scene.next_at(0.3) == 0.75
     assert set(scene.commit(0.75)) == {denied.id}
+
+
+def test_why_commits_failed_is_said_once_for_each_cause() -> None:
+    """A thousand partitions that one broker refuses are one cause."""
+    assert why([TIMED_OUT] * 1_000) == TIMED_OUT.detail
+    assert why([TIMED_OUT, TOO_LARGE, TIMED_OUT]) == "2 times the request timed out; once the metadata is too large"

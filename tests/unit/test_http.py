@@ -12,10 +12,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from processor.adapters.telemetry.connections import connection_limit
+from processor.adapters.telemetry.history import OVER_AFTER_S, History, Trouble
 from processor.adapters.telemetry.metrics import Metrics
-from processor.adapters.telemetry.server import POLL_LIMIT_S, ListenAddress, TelemetryServer
+from processor.adapters.telemetry.server import POLL_LIMIT_S, ListenAddress, TelemetryServer, Views
 from processor.engine.halts import SHOWN_FAULTS
+from processor.engine.notices import Answered, Retried
 from processor.engine.partition.state import PartitionState
+from processor.engine.service_health import FORGET_AFTER_S
+from processor.engine.verdict import RetryReason
 from processor.model.errors import ConfigurationError
 from processor.model.reasons import ACTIONS, HaltReason
 from processor.model.records import TopicPartition
@@ -35,6 +39,7 @@ class World:
     state: WorkerState = IDLE
     now: float = 0.0
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    troubles: list[Trouble] = field(default_factory=list)
 
     def monotonic(self) -> float:
         """Return the moment."""
@@ -50,7 +55,7 @@ class World:
             ListenAddress(host, port),
             self.registry,
             lambda: self.state,
-            lambda: "<p>page",
+            Views(lambda: "<p>page", lambda: self.troubles),
             self,
             fail_on_halt=fail_on_halt,
         )
@@ -138,7 +143,10 @@ def test_nothing_but_polling_decides_about_life(state: WorkerState) -> None:
 
 def test_a_worker_without_partitions_is_ready() -> None:
     """A worker that joined without partitions is ready: spare pods and rollouts look like that."""
-    assert World().ask("/readyz") == (200, {"status": "ready", "joined": True, "partitions": 0, "halts": {}})
+    assert World().ask("/readyz") == (
+        200,
+        {"status": "ready", "joined": True, "partitions": 0, "halts": {}, "errors": []},
+    )
 
 
 def test_a_worker_with_partitions_says_how_many() -> None:
@@ -173,7 +181,7 @@ def test_a_halt_stands_in_the_body_of_a_ready_worker() -> None:
         "count": 1,
     }
     halt["faults"] = [{name: halt[name] for name in ("cause", "since", "action")}]
-    body = {"joined": True, "partitions": 0, "halts": {"forbidden": halt}}
+    body = {"joined": True, "partitions": 0, "halts": {"forbidden": halt}, "errors": []}
     assert world.ask("/readyz") == (200, {"status": "ready", **body})
     assert world.ask("/readyz", fail_on_halt=True) == (503, {"status": "halted", **body})
 
@@ -187,6 +195,41 @@ def test_a_halt_in_several_places_stands_in_the_body_with_each_of_the_first_and_
     assert [each["cause"] for each in gap["faults"]] == causes[:SHOWN_FAULTS]
     assert gap["count"] == SHOWN_FAULTS + 2
     assert gap["cause"] == "; ".join([*causes[:SHOWN_FAULTS], "and 2 more"])
+
+
+def test_errors_stand_in_the_body_with_their_causes_until_they_are_over() -> None:
+    """Each kind of call that goes wrong is named, with each of its causes and how often, until it goes well again."""
+    world = World()
+    history = History(world)
+    history(Retried(RetryReason.CONNECTION, "the certificate has expired", call="question"))
+    for status in (502, 502, 503):
+        world.now += 1.0
+        history(Retried(RetryReason.SERVER_ERROR, status=status))
+    world.now += 1.0
+    history(Answered("events/batch", "2xx", 0.1))
+    world.troubles = history.troubles()
+
+    requests = {
+        "of": "FullStory, requests",
+        "since": "1970-01-01T00:00:01+00:00",
+        "last": "1970-01-01T00:00:03+00:00",
+        "times": 3,
+        "causes": {"FullStory answers 503": 1, "FullStory answers 502": 2},
+    }
+    questions = {
+        "of": "FullStory, questions about jobs",
+        "since": "1970-01-01T00:00:00+00:00",
+        "last": "1970-01-01T00:00:00+00:00",
+        "times": 1,
+        "causes": {"the certificate has expired": 1},
+    }
+    assert world.ask("/readyz")[1]["errors"] == [requests, questions]
+
+    world.now += OVER_AFTER_S
+    assert world.ask("/readyz")[1]["errors"] == [questions], "which nobody has tried again yet"
+
+    world.now += FORGET_AFTER_S
+    assert world.ask("/readyz")[1]["errors"] == []
 
 
 def test_metrics_come_in_the_format_that_is_asked_for() -> None:

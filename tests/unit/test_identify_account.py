@@ -77,10 +77,10 @@ def test_a_passing_fault_is_waited_for() -> None:
     _, fullstory, observer = identify(*answers, ME)
     assert fullstory.asked_at == [0.0, 0.5, 1.5, 61.5, 65.5]
     assert observer.notices == [
-        Retried(RetryReason.CONNECTION, "refused"),
-        Retried(RetryReason.SERVER_ERROR, status=503),
-        Retried(RetryReason.THROTTLED, status=429),
-        Retried(RetryReason.THROTTLED, status=429),
+        Retried(RetryReason.CONNECTION, "refused", call="key"),
+        Retried(RetryReason.SERVER_ERROR, status=503, call="key"),
+        Retried(RetryReason.THROTTLED, status=429, call="key"),
+        Retried(RetryReason.THROTTLED, status=429, call="key"),
     ]
 
 

@@ -13,8 +13,9 @@ from typing import Any, get_args
 
 import pytest
 
-from processor.adapters.telemetry.logs import KINDS, UNTOLD, Format, LogObserver, logging_to
+from processor.adapters.telemetry.logs import CAUSES, KINDS, UNTOLD, Format, LogObserver, logging_to
 from processor.adapters.telemetry.repeats import QUIET_S
+from processor.engine.causes import MAX_CHARACTERS
 from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import (
     Answered,
@@ -175,13 +176,37 @@ TOLD: list[tuple[Notice, dict[str, Any]]] = [
     ),
     (SchemaCacheTrouble("full"), {"level": "warning", "event": "schema cache trouble", "detail": "full"}),
     (SourceTrouble("away"), {"level": "warning", "event": "kafka trouble", "detail": "away"}),
-    (Committed("failed", 5), {"level": "warning", "event": "commit failed", "partitions": 5}),
-    (DeadLetterWrite("retry"), {"level": "warning", "event": "dead letter not written", "reason": "retry"}),
+    (
+        Committed("failed", 5, "coordinator not available"),
+        {"level": "warning", "event": "commit failed", "detail": "coordinator not available", "partitions": 5},
+    ),
+    (
+        DeadLetterWrite("retry", "timed out"),
+        {"level": "warning", "event": "dead letter not written", "reason": "retry", "detail": "timed out"},
+    ),
+    (
+        RegistryAsked("unavailable", "refused"),
+        {"level": "warning", "event": "schema registry trouble", "detail": "refused"},
+    ),
     (
         dead_lettered(rejected=5),
         {"level": "warning", "event": "records dead-lettered", "reason": "rejected", "records": 5},
     ),
-    (Retried(RetryReason.TIMEOUT), {"level": "warning", "event": "request retried", "reason": "timeout"}),
+    (
+        Retried(RetryReason.TIMEOUT),
+        {"level": "warning", "event": "request retried", "reason": "timeout", "call": "request"},
+    ),
+    (
+        Retried(RetryReason.SERVER_ERROR, "a gateway answers 502 (nginx, text/html)", 502, "question"),
+        {
+            "level": "warning",
+            "event": "request retried",
+            "reason": "server_error",
+            "detail": "a gateway answers 502 (nginx, text/html)",
+            "call": "question",
+            "status": 502,
+        },
+    ),
     (Throttled(1.23456), {"level": "info", "event": "fullstory asks to wait", "seconds": 1.235}),
 ]
 
@@ -190,7 +215,7 @@ ORDINARY: list[Notice] = [
     Built(1, 2, Counter()),
     Answered("users", "2xx", 0.1),
     JobEnded(Kind.USER, 1.0),
-    RegistryAsked("unavailable"),
+    RegistryAsked("absent"),
     Committed("ok", 5),
     DeadLetterWrite("ok"),
     dead_lettered(),
@@ -271,6 +296,37 @@ def test_reasons_do_not_hold_each_other_back() -> None:
         lines.observe(Retried(RetryReason.CONNECTION))
 
         assert len(lines.take()) == 4
+
+
+def test_a_new_cause_is_told_at_once_and_causes_are_bounded() -> None:
+    """A 502 among 503s waits for nobody; numbers make no new cause; beyond the first few causes all are one."""
+    with capture() as lines:
+        for status in (503, 503, 502):
+            lines.observe(Retried(RetryReason.SERVER_ERROR, status=status))
+        for took in range(3):
+            lines.observe(SourceTrouble(f"connection refused (after {took}ms)"))
+        assert len(lines.take()) == 3
+
+        for kind in "abcdefghi":
+            lines.observe(Retried(RetryReason.CONNECTION, f"{kind} refuses connections"))
+        told = [line["detail"] for line in lines.take()]
+        assert told == [f"{kind} refuses connections" for kind in "abcdefghi"[: CAUSES + 1]]
+
+        lines.clock.now += QUIET_S
+        lines.observe(Consumed("t", 1))
+        assert [(line.get("detail"), line["suppressed"]) for line in lines.take()] == [
+            (None, 0),
+            ("connection refused (after 2ms)", 1),
+            ("i refuses connections", 2),
+        ]
+
+
+def test_a_cause_is_cut() -> None:
+    """However long a text is, its line is not."""
+    with capture() as lines:
+        lines.observe(SourceTrouble("x" * 10_000))
+
+        assert [len(line["detail"]) for line in lines.take()] == [MAX_CHARACTERS]
 
 
 def test_changes_of_state_are_never_held_back() -> None:

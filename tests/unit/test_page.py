@@ -7,15 +7,17 @@ from html import unescape
 
 import pytest
 
-from processor.adapters.telemetry.headline import duration
-from processor.adapters.telemetry.history import STEP_S, STEPS, History
+from processor.adapters.telemetry.headline import LEAST_ERRORS, duration
+from processor.adapters.telemetry.history import OVER_AFTER_S, STEP_S, STEPS, History
 from processor.adapters.telemetry.page import RUNBOOK_PAGE, SHOWN_PARTITIONS, render
 from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import (
+    Answered,
     Committed,
     Consumed,
     DeadLetterWrite,
     KeyKnown,
+    Notice,
     RegistryAsked,
     Released,
     Retried,
@@ -233,28 +235,79 @@ def test_the_page_says_whose_worker_this_is() -> None:
     assert "Architect<small> (batches)" in shown(IDLE, history)
 
 
-def test_errors_are_counted_by_kind_with_the_last_one_in_words() -> None:
-    """Errors are counted by kind, and the last one is shown in words."""
+def test_errors_are_told_by_what_was_called_each_with_its_causes() -> None:
+    """Whatever the worker talks to has a row of its own, with the causes of its errors in a row and their number."""
     history = History(Time())
-    history(Retried(RetryReason.SERVER_ERROR, status=503))
-    history(Retried(RetryReason.SERVER_ERROR, status=503))
-    history(Retried(RetryReason.CONNECTION, "ClientConnectorError: refused"))
+    history(Retried(RetryReason.SERVER_ERROR, status=502))
+    history(Retried(RetryReason.SERVER_ERROR, status=502))
+    history(Retried(RetryReason.CONNECTION, "api:443 refuses connections"))
+    history(Retried(RetryReason.TIMEOUT, call="question"))
+    history(Retried(RetryReason.SERVER_ERROR, "a gateway answers 503 (nginx, text/html)", 503, "key"))
     history(SourceTrouble("1/1 brokers are down"))
-    history(Committed("failed", 1))
-    history(Committed("ok", 1))
-    history(DeadLetterWrite("refused"))
-    history(RegistryAsked("unavailable"))
-    failed = {each.what: (each.times, each.detail) for each in history.failed()}
+    history(Committed("failed", 1, "Broker: Coordinator not available"))
+    history(DeadLetterWrite("refused", "the topic dead does not exist"))
+    history(RegistryAsked("unavailable", "the schema registry at http://r:8081 answers 401"))
+    history(SchemaCacheTrouble("disk full"))
+    told = {each.what: (each.causes.times, str(each.causes)) for each in history.troubles()}
 
-    assert failed == {
-        "FullStory answered 503": (2, ""),
-        "FullStory: connection": (1, "ClientConnectorError: refused"),
+    assert told == {
+        "FullStory, requests": (3, "once api:443 refuses connections; 2 times FullStory answers 502"),
+        "FullStory, questions about jobs": (1, "timeout"),
+        "FullStory, whose key this is": (1, "a gateway answers 503 (nginx, text/html)"),
         "Kafka's client": (1, "1/1 brokers are down"),
-        "Commit to Kafka": (1, ""),
-        "Write to the dead-letter topic": (1, "refused"),
-        "Schema registry": (1, "no answer"),
+        "Commits to Kafka": (1, "Broker: Coordinator not available"),
+        "Dead-letter topic": (1, "the topic dead does not exist"),
+        "Schema registry": (1, "the schema registry at http://r:8081 answers 401"),
+        "Cache of schemas": (1, "disk full"),
     }
-    assert all(what in unescape(shown(IDLE, history)) for what in failed)
+    page = unescape(shown(IDLE, history))
+    assert all(what in page and causes in page for what, (_, causes) in told.items())
+
+
+@pytest.mark.parametrize(
+    ("fails", "works"),
+    [
+        (Retried(RetryReason.TIMEOUT), Answered("users/batch", "2xx", 0.1)),
+        (Retried(RetryReason.TIMEOUT, call="question"), Answered("users/batch/job", "2xx", 0.1)),
+        (Retried(RetryReason.TIMEOUT, call="key"), KeyKnown("o-1", "ADMIN", is_batch=True)),
+        (Committed("failed", 1, "away"), Committed("ok", 1)),
+        (DeadLetterWrite("retry", "away"), DeadLetterWrite("ok")),
+        (RegistryAsked("unavailable", "away"), RegistryAsked("absent")),
+        (SchemaCacheTrouble("disk full"), SchemaCacheTrouble("")),
+        (SourceTrouble("away"), Committed("ok", 1)),
+    ],
+    ids=lambda notice: type(notice).__name__,
+)
+def test_errors_are_over_once_it_has_gone_well_for_a_while(fails: Notice, works: Notice) -> None:
+    """A success among errors ends none of them; after a while without another error they are shown as past."""
+    time = Time()
+    history = History(time)
+    for _ in range(4):
+        history(fails)
+        history(works)
+        time.now += OVER_AFTER_S / 2
+    (trouble,) = history.troubles()
+    assert (trouble.causes.times, trouble.is_over(time.now)) == (4, False)
+
+    time.now += OVER_AFTER_S / 2
+    page = render(IDLE, history, FACTS, time.now, time.now)
+    assert trouble.is_over(time.now)
+    assert '<td class="n">over</td><td class="n">10 s ago</td>' in page
+
+    history(fails)
+    assert [each.causes.times for each in history.troubles()] == [1]
+
+
+def test_errors_among_successes_have_a_line_at_the_top() -> None:
+    """What goes wrong again and again and stops nothing is named below the state; a halt says it itself."""
+    history = History(Time())
+    for _ in range(LEAST_ERRORS):
+        history(Retried(RetryReason.CONNECTION, "api:443 refuses connections"))
+    line = "FullStory, requests: api:443 refuses connections, since 13:46:40 UTC (0 s), 3 times."
+
+    assert line in shown(IDLE, history)
+    assert "<h2>Spare</h2>" in shown(IDLE, history)
+    assert line not in shown(replace(IDLE, halts=halts(HaltReason.FULLSTORY_UNAVAILABLE, "away")), history)
 
 
 @pytest.mark.parametrize("bottleneck", [each for each in Bottleneck if each is not Bottleneck.NONE])

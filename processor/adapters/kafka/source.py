@@ -32,7 +32,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from processor.adapters.kafka.commits import CommitCalls
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, consumer_config, refusals
 from processor.adapters.kafka.connection import Connection
-from processor.adapters.kafka.faults import ended, fatal, is_fatal, said
+from processor.adapters.kafka.faults import ended, fatal, in_short, is_fatal, said
 from processor.adapters.kafka.figures import figures
 from processor.adapters.kafka.messages import record_of
 from processor.adapters.kafka.offsets import Offsets, Start, named
@@ -388,7 +388,7 @@ class KafkaSource:
         if error.code() == KafkaError._AUTO_OFFSET_RESET and partition in self._epochs:
             self._tell(self._listener.gap, partition, self._positions[partition], self._offsets.available(partition))
         else:
-            self._tell(self._listener.trouble, error.str())
+            self._tell(self._listener.trouble, in_short(error.str()))
 
     def _seek(self, partition: TopicPartition, epoch: int, offset: int, consumer: Consumer) -> None:
         """Assign anew: librdkafka refuses to seek where it has stopped to fetch."""
@@ -503,7 +503,7 @@ class KafkaSource:
             self._tell(self._listener.failed, fatal(error))
         else:
             self._note(error)
-            self._tell(self._listener.trouble, error.str())
+            self._tell(self._listener.trouble, in_short(error.str()))
 
     def _note(self, error: KafkaError) -> None:
         """Look soon for what an error may mean."""

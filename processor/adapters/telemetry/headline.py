@@ -6,13 +6,16 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from processor.adapters.telemetry.history import Warned
+from processor.adapters.telemetry.history import Trouble, Warned
 from processor.engine.service_health import Diagnosis, Symptom
 from processor.model.reasons import OUTAGES, Bottleneck, HaltReason
 from processor.runtime.state import ActiveHalt, WorkerState
 
 PARTITIONS_NAMED = 5
 """A line names so many of them at most."""
+
+LEAST_ERRORS = 3
+"""So many of a kind in a row are worth a line at the top; the page lists fewer, too."""
 
 RUNBOOK = "/runbook"
 """Where the worker serves docs/runbook.md."""
@@ -65,13 +68,16 @@ class Headline:
     lines: Sequence[HeadlineLine]
 
 
-def headline(state: WorkerState, warnings: Sequence[Warned], now: float, wall_s: float) -> Headline:
+def headline(
+    state: WorkerState, warnings: Sequence[Warned], troubles: Sequence[Trouble], now: float, wall_s: float
+) -> Headline:
     """Return the worker's state as of now; `now` is monotonic."""
     more = [_warning(each, wall_s) for each in warnings]
+    errors = [] if state.halts or state.diagnosis else list(_errors(troubles, wall_s))  # which say it already
     title, tone, lines = _state(state, now, wall_s)
     if tone == "good" and more:
-        return Headline(title, "warn", [*more, *lines])
-    return Headline(title, tone, [*lines, *more])
+        return Headline(title, "warn", [*more, *lines, *errors])
+    return Headline(title, tone, [*lines, *more, *errors])
 
 
 def halt_anchor(reason: HaltReason) -> str:
@@ -170,6 +176,29 @@ def _since(cause: str, since: float, wall_s: float) -> str:
 
 def _warning(each: Warned, wall_s: float) -> HeadlineLine:
     return HeadlineLine(f"{_since(each.cause, each.since, wall_s)}. {each.action}")
+
+
+def _errors(troubles: Sequence[Trouble], wall_s: float) -> Iterator[HeadlineLine]:
+    """Yield a line for what goes wrong again and again without stopping delivery as a whole."""
+    for each in troubles:
+        if each.causes.times >= LEAST_ERRORS and not each.is_over(wall_s):
+            told = _since(f"{each.what}: {each.causes}", each.since, wall_s)
+            yield HeadlineLine(f"{told}, {each.causes.times:,} times.")
+
+
+def errors_in_words(troubles: Sequence[Trouble], wall_s: float) -> list[dict[str, Any]]:
+    """Return errors for machines that people read: those of each kind that go on, the latest first."""
+    return [
+        {
+            "of": each.what,
+            "since": _for_machines(each.since),
+            "last": _for_machines(each.last_at),
+            "times": each.causes.times,
+            "causes": each.causes.by_cause,
+        }
+        for each in troubles
+        if not each.is_over(wall_s)
+    ]
 
 
 def halts_in_words(halts: Mapping[HaltReason, ActiveHalt]) -> dict[str, dict[str, Any]]:

@@ -1,11 +1,14 @@
 """What the page remembers of the past: the last quarter of an hour in small steps, and sums since the start."""
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, final
 
+from processor.engine.causes import Causes
 from processor.engine.notices import (
+    Answered,
+    CallKind,
     Committed,
     Consumed,
     DeadLetterWrite,
@@ -18,6 +21,7 @@ from processor.engine.notices import (
     Settled,
     SourceTrouble,
 )
+from processor.engine.service_health import FORGET_AFTER_S
 from processor.model.reasons import DeadLetterReason
 from processor.runtime.ports import Clock
 from processor.runtime.state import WorkerState
@@ -46,14 +50,34 @@ class Refused(NamedTuple):
     """When the last one was written, in wall-clock seconds."""
 
 
-class RetriedError(NamedTuple):
-    """Errors of one kind since the start of the process, of which each was retried."""
+OVER_AFTER_S = 10.0
+"""So long after a success without another error, the errors before are past."""
+
+
+@dataclass(slots=True)
+class Trouble:
+    """Errors of one kind in a row, of which each was tried again; times are in wall-clock seconds."""
 
     what: str
-    detail: str
-    """Of the last one."""
-    times: int
+    since: float
     last_at: float
+    causes: Causes = field(default_factory=Causes)
+    success_at: float | None = None
+    """The first after the last error."""
+
+    def is_over(self, now: float) -> bool:
+        """Say whether it has gone well since, for long enough, or was not tried again for longer."""
+        is_well = self.success_at is not None and now - self.success_at >= OVER_AFTER_S
+        return is_well or now - self.last_at >= FORGET_AFTER_S
+
+
+_CALLS: Mapping[CallKind, str] = {
+    "request": "FullStory, requests",
+    "question": "FullStory, questions about jobs",
+    "key": "FullStory, whose key this is",
+}
+_COMMITS, _CLIENT, _LETTERS = "Commits to Kafka", "Kafka's client", "Dead-letter topic"
+_REGISTRY, _CACHE = "Schema registry", "Cache of schemas"
 
 
 class Warned(NamedTuple):
@@ -93,7 +117,7 @@ class History:
         self._clock = clock
         self._steps: deque[Step] = deque(maxlen=STEPS)
         self._refused: dict[DeadLetterReason, Refused] = {}
-        self._failed: dict[str, RetriedError] = {}
+        self._troubles: dict[str, Trouble] = {}
         self._cache: Warned | None = None
         self._log: Warned | None = None
         self.totals = Totals()
@@ -107,14 +131,16 @@ class History:
                 self._settled(notice)
             case Consumed():
                 self.totals.consumed += notice.records
+                self._succeed(_CLIENT)
             case Released():
                 self.totals.released += notice.records
             case KeyKnown():
                 self.key = notice
+                self._succeed(_CALLS["key"])
             case SchemaCacheTrouble():
                 self._note_cache(notice.detail)
             case _:
-                self._note_failure(notice)
+                self._note_call(notice)
 
     def look(self, state: WorkerState) -> None:
         """Remember the age of the oldest record that is not settled; call this every second."""
@@ -131,9 +157,9 @@ class History:
         """Return the dead letters by reason, the latest first."""
         return sorted(self._refused.values(), key=lambda each: each.last_at, reverse=True)
 
-    def failed(self) -> list[RetriedError]:
-        """Return the errors by kind, the latest first."""
-        return sorted(self._failed.values(), key=lambda each: each.last_at, reverse=True)
+    def troubles(self) -> list[Trouble]:
+        """Return the last errors of each kind, the latest first; those that are over, too."""
+        return sorted(self._troubles.values(), key=lambda each: each.last_at, reverse=True)
 
     def warnings(self) -> list[Warned]:
         """Return what an operator should see to."""
@@ -159,32 +185,50 @@ class History:
             before = self._refused[reason].records if reason in self._refused else 0
             self._refused[reason] = Refused(reason, before + count, now)
 
-    def _note_failure(self, notice: Notice) -> None:
+    def _note_call(self, notice: Notice) -> None:
+        """Remember how it goes with whatever the worker talks to."""
         match notice:
-            case Retried(status=None):
-                self._fail(f"FullStory: {notice.reason.value}", notice.detail)
             case Retried():
-                self._fail(f"FullStory answered {notice.status}", "")
+                self._fail(_CALLS[notice.call], notice.cause)
+            case Answered(endpoint, "2xx"):
+                self._succeed(_CALLS["question" if endpoint.endswith(("/job", "/errors")) else "request"])
             case SourceTrouble():
-                self._fail("Kafka's client", notice.detail)
-            case Committed(outcome="failed"):
-                self._fail("Commit to Kafka", "")
-            case DeadLetterWrite(outcome="refused" | "too_large" | "retry" as outcome):
-                self._fail("Write to the dead-letter topic", outcome)
-            case RegistryAsked(outcome="unavailable"):
-                self._fail("Schema registry", "no answer")
+                self._fail(_CLIENT, notice.detail)
+            case Committed("ok"):
+                self._succeed(_COMMITS)
+                self._succeed(_CLIENT)
+            case Committed():
+                self._fail(_COMMITS, notice.detail)
+            case DeadLetterWrite("ok"):
+                self._succeed(_LETTERS)
+            case DeadLetterWrite():
+                self._fail(_LETTERS, notice.detail)
+            case RegistryAsked("unavailable"):
+                self._fail(_REGISTRY, notice.detail)
+            case RegistryAsked():
+                self._succeed(_REGISTRY)
             case _:
                 pass  # metrics and logs tell of everything else
 
-    def _fail(self, what: str, detail: str) -> None:
-        before = self._failed[what].times if what in self._failed else 0
-        self._failed[what] = RetriedError(what, detail, before + 1, self._clock.wall())
+    def _fail(self, what: str, cause: str) -> None:
+        now = self._clock.wall()
+        trouble = self._troubles.get(what)
+        if trouble is None or trouble.is_over(now):
+            trouble = self._troubles[what] = Trouble(what, now, now)
+        trouble.causes.add(cause)
+        trouble.last_at, trouble.success_at = now, None
+
+    def _succeed(self, what: str) -> None:
+        trouble = self._troubles.get(what)
+        if trouble is not None and trouble.success_at is None:
+            trouble.success_at = self._clock.wall()
 
     def _note_cache(self, detail: str) -> None:
         if not detail:
             self._cache = None
+            self._succeed(_CACHE)
             return
-        self._fail("Cache of schemas", detail)
+        self._fail(_CACHE, detail)
         since = self._clock.wall() if self._cache is None else self._cache.since
         self._cache = Warned(f"the cache of schemas does not work: {detail}", since, CACHE_ACTION)
 

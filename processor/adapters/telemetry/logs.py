@@ -18,6 +18,7 @@ from structlog.typing import FilteringBoundLogger, Processor
 from processor.adapters.telemetry.headline import named
 from processor.adapters.telemetry.outlet import Outlet
 from processor.adapters.telemetry.repeats import QUIET_S, Repeats
+from processor.engine.causes import MAX_CHARACTERS
 from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import (
     Answered,
@@ -56,10 +57,13 @@ OWN = "segment_fullstory"
 """The worker's own logger."""
 
 KINDS = 200
-"""Of lines that repeat, so many are told apart; beyond, all of a library are one kind."""
+"""Of the lines of a library that repeat, so many are told apart; beyond, all are one kind."""
 
-UNTOLD = (Consumed, Built, Answered, JobEnded, RegistryAsked)
-"""Notices of the ordinary course of things: metrics count them. A registry that is away is a halt."""
+CAUSES = 5
+"""Of lines of one event and reason, so many causes are told apart; beyond, all are one kind."""
+
+UNTOLD = (Consumed, Built, Answered, JobEnded)
+"""Notices of the ordinary course of things: metrics count them."""
 
 
 @contextmanager
@@ -106,7 +110,7 @@ class LineWriter(logging.StreamHandler[TextIO | Outlet]):
         if isinstance(stream, Outlet):
             stream.note = self.note
             self.lock = stream.lock  # two would be taken in either order where a finalizer logs, in whatever thread
-        self._repeats: Repeats[logging.LogRecord] = Repeats(monotonic)
+        self._repeats: Repeats[logging.LogRecord] = Repeats(monotonic, KINDS)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, or hold it back."""
@@ -114,10 +118,7 @@ class LineWriter(logging.StreamHandler[TextIO | Outlet]):
             super().emit(record)
             return
         self.catch_up()
-        kind = _kind(record)
-        if len(self._repeats) >= KINDS:
-            kind = (record.name,)
-        if self._repeats.is_first(kind, record):
+        if self._repeats.is_first(record.name, _kind(record), record):
             super().emit(record)
         else:
             record.exc_info = None  # it would keep all that the frames hold
@@ -144,7 +145,7 @@ def _kind(record: logging.LogRecord) -> Hashable:
     if not _WORD.search(_PLACE.sub("", text)):
         text = record.getMessage()
     error = record.exc_info[0] if record.exc_info else None
-    return record.name, record.levelno, _NUMBER.sub("#", text.partition("\n")[0]), error
+    return record.levelno, _NUMBER.sub("#", text.partition("\n")[0]), error
 
 
 _PLACE = re.compile(r"%[^a-zA-Z%]*[a-zA-Z]")
@@ -186,7 +187,7 @@ class LogObserver:
 
     def __init__(self, log: FilteringBoundLogger, clock: Clock, quiet_s: float = QUIET_S) -> None:
         self._log = log
-        self._repeats = Repeats(clock.monotonic, quiet_s, _joined)
+        self._repeats = Repeats(clock.monotonic, CAUSES, quiet_s, _joined)
         self._on: Mapping[type[Notice], Callable[[Any], None]] = {
             Rebalanced: self._rebalanced,
             Halted: self._halted,
@@ -204,6 +205,7 @@ class LogObserver:
             SourceTrouble: self._source_trouble,
             Committed: self._committed,
             DeadLetterWrite: self._dead_letter_write,
+            RegistryAsked: self._registry_asked,
             Settled: self._settled,
             Retried: self._retried,
             Throttled: self._throttled,
@@ -293,34 +295,40 @@ class LogObserver:
 
     def _schema_cache_trouble(self, notice: SchemaCacheTrouble) -> None:
         if notice.detail:
-            self._repeat(logging.WARNING, "schema cache trouble", "", detail=notice.detail)
+            self._repeat(logging.WARNING, "schema cache trouble", "", notice.detail)
 
     def _source_trouble(self, notice: SourceTrouble) -> None:
-        self._repeat(logging.WARNING, "kafka trouble", "", detail=notice.detail)
+        self._repeat(logging.WARNING, "kafka trouble", "", notice.detail)
 
     def _committed(self, notice: Committed) -> None:
         if notice.outcome != "ok":
-            self._repeat(logging.WARNING, "commit failed", "", partitions=notice.partitions)
+            self._repeat(logging.WARNING, "commit failed", "", notice.detail, partitions=notice.partitions)
 
     def _dead_letter_write(self, notice: DeadLetterWrite) -> None:
         if notice.outcome != "ok":
-            self._repeat(logging.WARNING, "dead letter not written", notice.outcome)
+            self._repeat(logging.WARNING, "dead letter not written", notice.outcome, notice.detail)
+
+    def _registry_asked(self, notice: RegistryAsked) -> None:
+        if notice.outcome == "unavailable":
+            self._repeat(logging.WARNING, "schema registry trouble", "", notice.detail)
 
     def _settled(self, notice: Settled) -> None:
         for reason, records in notice.dead_lettered.items():
             self._repeat(logging.WARNING, "records dead-lettered", reason.value, records=records)
 
     def _retried(self, notice: Retried) -> None:
-        fields = {"status": notice.status} if notice.status else {"detail": notice.detail} if notice.detail else {}
-        self._repeat(logging.WARNING, "request retried", notice.reason.value, **fields)
+        fields = {"call": notice.call} | ({"status": notice.status} if notice.status else {})
+        self._repeat(logging.WARNING, "request retried", notice.reason.value, notice.detail, **fields)
 
     def _throttled(self, notice: Throttled) -> None:
         self._repeat(logging.INFO, "fullstory asks to wait", "", seconds=round(notice.seconds, 3))
 
-    def _repeat(self, level: int, event: str, reason: str, **fields: Any) -> None:
-        """Write the line, unless one of its event and reason was written lately."""
-        line = _Line(level, event, {"reason": reason, **fields} if reason else fields)
-        if self._repeats.is_first((event, reason), line):
+    def _repeat(self, level: int, event: str, reason: str, detail: str = "", **fields: Any) -> None:
+        """Write the line, unless one of its event, reason and cause was written lately: a new cause is told at once."""
+        told = {"reason": reason, "detail": detail[:MAX_CHARACTERS]}
+        line = _Line(level, event, {name: text for name, text in told.items() if text} | fields)
+        cause = (_NUMBER.sub("#", detail), fields.get("call"), fields.get("status"))
+        if self._repeats.is_first((event, reason), cause, line):
             self._say(level, event, **line.fields)
 
     def _catch_up(self) -> None:

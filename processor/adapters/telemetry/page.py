@@ -13,7 +13,7 @@ from importlib.resources import files
 from string import Template
 
 from processor.adapters.telemetry.headline import RUNBOOK, HeadlineLine, duration, headline, moment
-from processor.adapters.telemetry.history import STEP_S, History, Refused, RetriedError, Step, oldest_s
+from processor.adapters.telemetry.history import STEP_S, History, Refused, Step, Trouble, oldest_s
 from processor.adapters.telemetry.metrics import Facts
 from processor.engine.partition.state import PartitionState
 from processor.model.reasons import HaltReason
@@ -51,7 +51,7 @@ UNKNOWN = "&ndash;"
 
 def render(state: WorkerState, history: History, facts: Facts, now: float, wall_s: float) -> str:
     """Return the page as of now, by the monotonic clock and by the other one."""
-    top = headline(state, history.warnings(), now, wall_s)
+    top = headline(state, history.warnings(), history.troubles(), now, wall_s)
     return _PAGE.substitute(
         style=_STYLE,
         script=_SCRIPT,
@@ -66,7 +66,7 @@ def render(state: WorkerState, history: History, facts: Facts, now: float, wall_
         plots=_plots(list(history.steps()), oldest_s(state, wall_s)),
         partitions=_partitions(state.partitions, wall_s),
         dead_letters=_dead_letters(history.refused(), wall_s),
-        errors=_errors(history.failed(), wall_s),
+        errors=_errors(history.troubles(), wall_s),
         about=_about(history, facts, wall_s),
         time=moment(wall_s),
     )
@@ -136,16 +136,22 @@ def _about(history: History, facts: Facts, wall_s: float) -> str:
     return _pairs(pairs)
 
 
-def _errors(failed: Sequence[RetriedError], wall_s: float) -> str:
-    if not failed:
+def _errors(troubles: Sequence[Trouble], wall_s: float) -> str:
+    if not troubles:
         return '<p class="soft">none</p>'
     rows = "".join(
-        f'<tr><td>{escape(each.what)}<small class="soft"> {escape(each.detail)}</small></td>'
-        f'<td class="n">{each.times:,}</td><td class="n">{duration(wall_s - each.last_at)} ago</td></tr>'
-        for each in failed
+        f'<tr><td>{escape(each.what)}<small class="soft"> {escape(str(each.causes))}</small></td>'
+        f'<td class="n">{each.causes.times:,}</td><td class="n">{_lasts(each, wall_s)}</td>'
+        f'<td class="n">{duration(wall_s - each.last_at)} ago</td></tr>'
+        for each in troubles
     )
-    head = '<tr><th scope="col">Error</th><th scope="col" class="n">Times</th><th scope="col" class="n">Last</th></tr>'
-    return f"<table>{head}{rows}</table>"
+    columns = (("Error", ""), ("Times", "n"), ("For", "n"), ("Last", "n"))
+    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in columns)
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _lasts(trouble: Trouble, wall_s: float) -> str:
+    return "over" if trouble.is_over(wall_s) else duration(wall_s - trouble.since)
 
 
 def _plots(steps: Sequence[Step], oldest: float) -> str:

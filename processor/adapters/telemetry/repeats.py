@@ -21,28 +21,36 @@ class _Held(Generic[T]):
 
 @final
 class Repeats(Generic[T]):
-    """Holds lines back. `monotonic` is the clock, `join` makes one line of one that is held back and the next."""
+    """Holds lines back. `monotonic` is the clock, `join` makes one line of one that is held back and the next.
+
+    Of a group so many kinds are told apart (`most`); the others of it are one kind.
+    """
 
     def __init__(
         self,
         monotonic: Callable[[], float],
+        most: int,
         quiet_s: float = QUIET_S,
         join: Callable[[T, T], T] = lambda _held, line: line,
     ) -> None:
         self._monotonic = monotonic
+        self._most = most
         self._quiet_s = quiet_s
         self._join = join
-        self._kinds: dict[Hashable, _Held[T]] = {}
+        self._kinds: dict[tuple[Hashable, Hashable], _Held[T]] = {}
 
     def __len__(self) -> int:
         """Return of how many kinds a line would be held back."""
         return len(self._kinds)
 
-    def is_first(self, kind: Hashable, line: T) -> bool:
+    def is_first(self, group: Hashable, kind: Hashable, line: T) -> bool:
         """Say whether to write the line now; it is held back if one of its kind was written lately."""
-        held = self._kinds.get(kind)
+        key = (group, kind)
+        if key not in self._kinds and sum(each == group for each, _ in self._kinds) >= self._most:
+            key = (group, None)
+        held = self._kinds.get(key)
         if held is None:
-            self._kinds[kind] = _Held(self._monotonic() + self._quiet_s)
+            self._kinds[key] = _Held(self._monotonic() + self._quiet_s)
             return True
         held.last = line if held.last is None else self._join(held.last, line)
         held.lines += 1

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self, final
 
@@ -12,7 +12,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from processor.adapters.telemetry.connections import GuardedServer, Respond, connection_limit
-from processor.adapters.telemetry.headline import RUNBOOK, halts_in_words
+from processor.adapters.telemetry.headline import RUNBOOK, errors_in_words, halts_in_words
+from processor.adapters.telemetry.history import Trouble
 from processor.adapters.telemetry.metrics import exposition
 from processor.adapters.telemetry.page import HEADERS, RUNBOOK_PAGE
 from processor.model.errors import ConfigurationError
@@ -36,6 +37,13 @@ class ListenAddress(NamedTuple):
     port: int
 
 
+class Views(NamedTuple):
+    """What is shown beside the worker's state, made on demand."""
+
+    page: Callable[[], str]
+    troubles: Callable[[], Sequence[Trouble]]
+
+
 @final
 class TelemetryServer:
     """Serves between `async with` and its end, on the event loop that enters it and that owns the worker's state."""
@@ -45,7 +53,7 @@ class TelemetryServer:
         listen: ListenAddress,
         registry: CollectorRegistry,
         state_of: StateOf,
-        page: Callable[[], str],
+        views: Views,
         clock: Clock,
         *,
         fail_on_halt: bool,
@@ -53,7 +61,7 @@ class TelemetryServer:
         self._listen = listen
         self._registry = registry
         self._state_of = state_of
-        self._page = page
+        self._views = views
         self._clock = clock
         self._fail_on_halt = fail_on_halt
         self._pages: Mapping[str, Respond] = {
@@ -111,7 +119,7 @@ class TelemetryServer:
         return await page(request)
 
     async def _index(self, _request: web.BaseRequest) -> web.Response:
-        return web.Response(text=self._page(), content_type="text/html", headers=HEADERS)
+        return web.Response(text=self._views.page(), content_type="text/html", headers=HEADERS)
 
     async def _show_runbook(self, _request: web.BaseRequest) -> web.Response:
         return web.Response(text=RUNBOOK_PAGE, content_type="text/html", headers=HEADERS)
@@ -149,6 +157,7 @@ class TelemetryServer:
             "joined": state.has_joined,
             "partitions": len(state.partitions),
             "halts": halts_in_words(state.halts),
+            "errors": errors_in_words(self._views.troubles(), self._clock.wall()),
         }
         return _json(body, 200 if status == "ready" else 503)
 
