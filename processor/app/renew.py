@@ -90,7 +90,8 @@ class KeyFile:
                 self._seen = text
             match account:
                 case Retry():
-                    self._complain(f"the new key could not be tried yet: {account.detail}")
+                    why = account.detail or f"FullStory answers {account.status}"
+                    self._complain(f"the new key could not be tried yet: {why}")
                 case Halt():
                     self._complain(account.detail)
                 case KeyAccount() if self._org_id() not in (None, account.org_id):

@@ -9,7 +9,7 @@ from processor.commands.check import findings
 from processor.commands.check.checklist import CLOCK, Checklist
 from processor.commands.check.findings import Found, Level
 from processor.commands.check.probe import probe
-from processor.engine.verdict import Answer, Halt, NoAnswer, Retry, RetryReason
+from processor.engine.verdict import Answer, Halt, NoAnswer, Retry
 from processor.runtime.account import KeyAccount, judge
 from processor.settings import Settings
 
@@ -45,8 +45,7 @@ def of_account(settings: Settings, answer: Answer | NoAnswer) -> Iterator[Found]
         case KeyAccount():
             yield from _of_role(settings, account)
         case Retry():
-            cause = "timed out" if account.reason is RetryReason.TIMEOUT else account.detail
-            how = f"answers {account.status}" if account.status else f"does not answer ({cause})"
+            how = f"answers {account.status}" if account.status else f"does not answer ({account.detail})"
             yield Found(findings.FULLSTORY_UNREACHABLE, f"FullStory at {settings.fullstory.base_url} {how}")
         case Halt():
             yield Found(findings.FULLSTORY_REFUSED, f"{account.detail} ({settings.fullstory.base_url})")

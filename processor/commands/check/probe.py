@@ -42,4 +42,4 @@ def _taken(answer: Answer | NoAnswer) -> Accepted | str:
     verdict = of_post(answer, Kind.USER, batch=True)
     if isinstance(verdict, Accepted):
         return verdict
-    return f"answer {answer.status}" if isinstance(answer, Answer) else answer.reason.value
+    return f"answer {answer.status}" if isinstance(answer, Answer) else answer.detail
