@@ -18,7 +18,7 @@ from processor.adapters.telemetry.server import POLL_LIMIT_S, ListenAddress, Tel
 from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import Answered, Retried
 from processor.engine.partition.state import PartitionState
-from processor.engine.service_health import FORGET_AFTER_S
+from processor.engine.service_health import FORGET_AFTER_S, Diagnosis, Symptom
 from processor.engine.verdict import RetryReason
 from processor.model.errors import ConfigurationError
 from processor.model.reasons import ACTIONS, HaltReason
@@ -145,7 +145,7 @@ def test_a_worker_without_partitions_is_ready() -> None:
     """A worker that joined without partitions is ready: spare pods and rollouts look like that."""
     assert World().ask("/readyz") == (
         200,
-        {"status": "ready", "joined": True, "partitions": 0, "halts": {}, "errors": []},
+        {"status": "ready", "joined": True, "partitions": 0, "halts": {}, "diagnosis": None, "errors": []},
     )
 
 
@@ -181,7 +181,7 @@ def test_a_halt_stands_in_the_body_of_a_ready_worker() -> None:
         "count": 1,
     }
     halt["faults"] = [{name: halt[name] for name in ("cause", "since", "action")}]
-    body = {"joined": True, "partitions": 0, "halts": {"forbidden": halt}, "errors": []}
+    body = {"joined": True, "partitions": 0, "halts": {"forbidden": halt}, "diagnosis": None, "errors": []}
     assert world.ask("/readyz") == (200, {"status": "ready", **body})
     assert world.ask("/readyz", fail_on_halt=True) == (503, {"status": "halted", **body})
 
@@ -195,6 +195,14 @@ def test_a_halt_in_several_places_stands_in_the_body_with_each_of_the_first_and_
     assert [each["cause"] for each in gap["faults"]] == causes[:SHOWN_FAULTS]
     assert gap["count"] == SHOWN_FAULTS + 2
     assert gap["cause"] == "; ".join([*causes[:SHOWN_FAULTS], "and 2 more"])
+
+
+def test_what_slows_delivery_and_is_no_halt_stands_in_the_body() -> None:
+    """A 429 to every request, or an answer that is long in coming, is told before any error is."""
+    world = World(replace(IDLE, diagnosis=Diagnosis(Symptom.SLOW, "FullStory takes long to answer", 7.0)), now=10.0)
+
+    cause = {"cause": "FullStory takes long to answer", "since": "1970-01-01T00:00:07+00:00"}
+    assert world.ask("/readyz")[1]["diagnosis"] == cause
 
 
 def test_errors_stand_in_the_body_with_their_causes_until_they_are_over() -> None:

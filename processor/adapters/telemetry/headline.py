@@ -186,6 +186,12 @@ def _errors(troubles: Sequence[Trouble], wall_s: float) -> Iterator[HeadlineLine
             yield HeadlineLine(f"{told}, {each.causes.times:,} times.")
 
 
+def diagnosis_in_words(state: WorkerState, now: float, wall_s: float) -> dict[str, str] | None:
+    """Return for machines that people read what is wrong with FullStory's answers as a whole; `now` is monotonic."""
+    found = state.diagnosis
+    return None if found is None else {"cause": found.cause, "since": _for_machines(wall_s - (now - found.since))}
+
+
 def errors_in_words(troubles: Sequence[Trouble], wall_s: float) -> list[dict[str, Any]]:
     """Return errors for machines that people read: those of each kind that go on, the latest first."""
     return [

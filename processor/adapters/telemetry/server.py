@@ -12,7 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from processor.adapters.telemetry.connections import GuardedServer, Respond, connection_limit
-from processor.adapters.telemetry.headline import RUNBOOK, errors_in_words, halts_in_words
+from processor.adapters.telemetry.headline import RUNBOOK, diagnosis_in_words, errors_in_words, halts_in_words
 from processor.adapters.telemetry.history import Trouble
 from processor.adapters.telemetry.metrics import exposition
 from processor.adapters.telemetry.page import HEADERS, RUNBOOK_PAGE
@@ -157,6 +157,7 @@ class TelemetryServer:
             "joined": state.has_joined,
             "partitions": len(state.partitions),
             "halts": halts_in_words(state.halts),
+            "diagnosis": diagnosis_in_words(state, self._clock.monotonic(), self._clock.wall()),
             "errors": errors_in_words(self._views.troubles(), self._clock.wall()),
         }
         return _json(body, 200 if status == "ready" else 503)
