@@ -41,7 +41,7 @@ class DeadLetterReason(StrEnum):
     BLOCKED_BY_GATEWAY = "blocked_by_gateway"
     """Something between the worker and FullStory lets others pass, and this record never."""
     UNATTRIBUTED = "unattributed"
-    """Part of a job that failed, where the key may not read which items."""
+    """Part of a job that failed, where it is not known which items."""
 
 
 class FilterReason(StrEnum):
@@ -83,7 +83,7 @@ class HaltReason(StrEnum):
     DEAD_LETTER_RATIO = "dead_letter_ratio"
     """So many records would be dead-lettered that the fault is probably ours."""
     UNATTRIBUTED = "unattributed"
-    """A job failed in part, the key may not read which items, and the policy is to halt."""
+    """A job failed in part, it is not known which items, and the policy is to halt."""
     SCHEMA_REGISTRY = "schema_registry"
     """The registry cannot be asked for a schema."""
     UNKNOWN_SCHEMA = "unknown_schema"
@@ -133,7 +133,8 @@ ACTIONS: Mapping[HaltReason, str] = {
         "PROCESSOR_DELIVERY__DEAD_LETTER_RATIO. Then restart the worker."
     ),
     HaltReason.UNATTRIBUTED: (
-        "Use a key of level Architect, or choose what happens to such events with PROCESSOR_DELIVERY__UNATTRIBUTED."
+        "Use a key of level Architect if the worker's is not; choose what happens to such events with "
+        "PROCESSOR_DELIVERY__UNATTRIBUTED if it is."
     ),
     HaltReason.SCHEMA_REGISTRY: (
         "Check the registry and PROCESSOR_SCHEMA_REGISTRY__URL. Partitions whose schemas are known continue."

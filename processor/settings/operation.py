@@ -45,7 +45,7 @@ class DeliverySection(Section):
         Unattributed,
         Word,
         About(
-            "What to do with the events of a job that failed in part, if the key may not read which of them failed: "
+            "What to do with the events of a job that failed in part, if it is not known which of them failed: "
             "halt delivery, dead-letter all of them, or count all of them as delivered.",
             "Only an operator can weigh duplicates after a redrive against lost events.",
             "dead_letter",

@@ -440,6 +440,32 @@ def test_a_job_with_more_failures_than_it_tells_is_not_taken_for_complete() -> N
     simulate(story, Plan(unattributed="dead_letter"))
 
 
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [("USER", "cannot be read"), ("ADMIN", "is not told: 1 of its failures are of events that were sent")],
+)
+def test_a_halt_for_unknown_failures_says_why_they_are_unknown(role: str, said: str) -> None:
+    """An owner of a key that may read errors is not told to get one: the halt says that an echo matches no event."""
+
+    async def story(world: World) -> None:
+        world.fullstory.role = role
+        world.fullstory.refuse = poison
+        errors = world.fullstory.errors
+
+        async def foreign(kind: Kind, job_id: str, page_token: str) -> object:
+            answer = await errors(kind, job_id, page_token)
+            if isinstance(answer, Answer) and answer.status == 200:
+                answer.body["results"][0]["event"] = {"name": "another"}
+            return answer
+
+        world.fullstory.errors = foreign  # type: ignore[method-assign, assignment]
+        world.track("a", poison=1), world.track("b", poison=1)
+        await world.until(lambda: HaltReason.UNATTRIBUTED in world.member.gate.halts)
+        assert said in world.member.gate.halts[HaltReason.UNATTRIBUTED].cause
+
+    simulate(story)
+
+
 def test_records_that_say_nothing_sensible_need_no_fullstory() -> None:
     """A batch without items settles by its dead letters alone, and one of filtered records at once."""
 

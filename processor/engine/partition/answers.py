@@ -194,7 +194,9 @@ def _attribute(request: Request, end: Failed, now: float) -> set[str]:
             goes_on_of.add(items[index].uid)
     is_told = end.failures is not None and not unmatched and len(codes) >= end.errors
     untold = [] if is_told else [item for index, item in enumerate(items) if index not in codes]
-    if not is_told and not _unattributed(request, untold):
+    told = f"is not told: {len(codes)} of its failures are of events that were sent"
+    which = "cannot be read" if end.failures is None else told
+    if not is_told and not _unattributed(request, untold, f"a job failed in part, and which events failed {which}"):
         return goes_on_of
     if again:
         entry = follow_up(kind, again, request.entry.attempt + 1)
@@ -204,7 +206,7 @@ def _attribute(request: Request, end: Failed, now: float) -> set[str]:
     return goes_on_of.union(item.uid for item in (*again, *untold))
 
 
-def _unattributed(request: Request, items: Sequence[Item]) -> bool:
+def _unattributed(request: Request, items: Sequence[Item], detail: str) -> bool:
     """Some of these items failed and FullStory does not say which; say whether the batch goes on."""
     batch, common = request.batch, request.batch.owner.common
     if request.kind is Kind.USER:
@@ -213,7 +215,6 @@ def _unattributed(request: Request, items: Sequence[Item]) -> bool:
         entry = follow_up(request.kind, items, request.entry.attempt + 1, is_singly=True)
         batch.begin(entry, items, Opening(request.turn))
         return True
-    detail = "a job failed in part, and which events failed cannot be read with this key"
     match common.settings.unattributed:
         case "halt":
             batch.stand_still(HaltReason.UNATTRIBUTED, f"{batch.owner.id}: {detail}")

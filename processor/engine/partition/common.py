@@ -27,7 +27,7 @@ class PartitionSettings:
     on_gap: Literal["halt", "continue"] = "halt"
     """What happens to a partition whose next records were deleted before they were consumed."""
     unattributed: Unattributed = "halt"
-    """What becomes of an events part of which some items failed, when the key may not read which."""
+    """What becomes of an events part of which some items failed, where it is not known which."""
 
 
 @dataclass(slots=True)
