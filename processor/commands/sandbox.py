@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from processor.commands.common.signals import stop_on_signal
-from processor.sandbox import EchoStyle, Faults, Role, Sandbox, SandboxOptions
+from processor.sandbox import Echo, Faults, Gateway, Role, Sandbox, SandboxOptions
+from processor.sandbox.echo import STYLES
+from processor.sandbox.gateway import GATEWAYS
 from processor.sandbox.options import DEFAULT_KEYS, MIB, Nested
 
 RATIO = click.FloatRange(0, 1)
@@ -51,7 +53,23 @@ def _range(_context: click.Context, _parameter: click.Parameter, value: tuple[fl
     return value
 
 
-@click.command
+def _listed(title: str, meanings: dict[str, str]) -> str:
+    """Return a paragraph of help, a line for each value of an option; click leaves it as it is."""
+    width = max(map(len, meanings))
+    return "\n".join(["\b", title, *(f"  {name:<{width}}  {meaning}" for name, meaning in meanings.items())])
+
+
+EPILOG = "\n\n".join(
+    (
+        _listed("--echo echoes failed items", {name.value: style.text for name, style in STYLES.items()}),
+        _listed(
+            "--gateway puts something in between that", {name.value: gateway.text for name, gateway in GATEWAYS.items()}
+        ),
+    )
+)
+
+
+@click.command(epilog=EPILOG)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8400, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
 @click.option(
@@ -73,7 +91,6 @@ def _range(_context: click.Context, _parameter: click.Parameter, value: tuple[fl
 @click.option(
     "--request-log", type=COUNT, default=10_000, show_default=True, help="Number of requests in /sandbox/requests."
 )
-@click.option("--reorder-echo", is_flag=True, help="Echo failed items with another key order and number format.")
 @click.option(
     "--nested",
     type=click.Choice([each.value for each in Nested]),
@@ -157,6 +174,23 @@ def _range(_context: click.Context, _parameter: click.Parameter, value: tuple[fl
     default=0.0,
     help="Share of items to refuse, the same ones each time.",
 )
+@click.option(
+    "--echo",
+    type=click.Choice([each.value for each in Echo]),
+    default=Echo.EXACT.value,
+    show_default=True,
+    callback=lambda _context, _parameter, value: Echo(value),
+    help="How failed items are echoed, see below.",
+)
+@click.option(
+    "--gateway",
+    type=click.Choice([each.value for each in Gateway]),
+    callback=lambda _context, _parameter, value: value and Gateway(value),
+    help="Let something in between answer in FullStory's place, see below.",
+)
+@click.option(
+    "--gateway-path", default="", metavar="TEXT", help="Let the gateway answer only requests with this in their paths."
+)
 def sandbox(
     *,
     host: str,
@@ -168,7 +202,6 @@ def sandbox(
     job_retention_s: float | None,
     page_size: int,
     request_log: int,
-    reorder_echo: bool,
     nested: str,
     running_jobs: int,
     max_jobs: int,
@@ -196,7 +229,6 @@ def sandbox(
         page_size=page_size,
         request_log=request_log,
         nested=Nested(nested),
-        echo_style=EchoStyle.REORDERED if reorder_echo else EchoStyle.VERBATIM,
         running_jobs=running_jobs,
         max_jobs=max_jobs,
         max_operations=max_operations,

@@ -5,17 +5,19 @@ docs/fullstory-api.md, each on its own. Everything it accepts is kept in memory 
 took effect, when, by which request, under which Idempotency-Key. docs/fullstory-api.md#sandbox says what it emulates.
 """
 
-from processor.sandbox.faults import Faults
-from processor.sandbox.options import EchoStyle, Role, SandboxOptions, SystemWallClock, WallClock
+from processor.sandbox.faults import Echo, Faults
+from processor.sandbox.gateway import Gateway
+from processor.sandbox.options import Role, SandboxOptions, SystemWallClock, WallClock
 from processor.sandbox.server import Sandbox
 from processor.sandbox.truth import Effect, Truth
 from processor.sandbox.weather import Condition
 
 __all__ = [
     "Condition",
-    "EchoStyle",
+    "Echo",
     "Effect",
     "Faults",
+    "Gateway",
     "Role",
     "Sandbox",
     "SandboxOptions",

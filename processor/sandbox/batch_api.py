@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, final
 
+from processor.sandbox.echo import echoed
 from processor.sandbox.jobs import Job
-from processor.sandbox.options import EchoStyle
 from processor.sandbox.paging import page
 from processor.sandbox.truth import ItemKind, ItemOrigin, TakenItem
 from processor.sandbox.users_api import wants_schema
@@ -64,12 +64,11 @@ class BatchEndpoints:
     def errors(self, world: World, call: Call) -> SandboxAnswer:
         """GET …/batch/{job_id}/errors: the items that failed, echoed whole; no index, no order."""
         job = self._job(world, call)
-        echo = reordered if world.options.echo_style is EchoStyle.REORDERED else verbatim
 
         def failed(failure: tuple[Any, ApiError]) -> Json:
             item, error = failure
-            shape = {"message": error.message, "code": error.code, self.kind: echo(item)}
-            return {**shape, "shared": echo(job.shared)} if job.shared else shape
+            shape = {"message": error.message, "code": error.code, **echoed(item, self.kind, world.faults.echo)}
+            return {**shape, "shared": job.shared} if job.shared else shape
 
         return _when_finished(world, call, job, job.errors, failed)
 
@@ -82,21 +81,3 @@ def _when_finished(
 ) -> SandboxAnswer:
     """Return a page of the job's results, or 202 while it runs."""
     return page(world, call, records, as_json) if job.finished else ok({}, status=202)
-
-
-def verbatim(value: Any) -> Any:
-    """Return the value itself."""
-    return value
-
-
-def reordered(value: Any) -> Any:
-    """Write the same content differently: keys in reverse, 1 as 1.0 and 2.0 as 2."""
-    if isinstance(value, dict):
-        return {name: reordered(inner) for name, inner in reversed(value.items())}
-    if isinstance(value, list):
-        return [reordered(inner) for inner in value]
-    if type(value) is int and float(value) == value:
-        return float(value)
-    if type(value) is float and value.is_integer():
-        return int(value)
-    return value

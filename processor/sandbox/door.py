@@ -1,8 +1,8 @@
 """Takes a request of the API from its arrival to its answer.
 
-What may stop a request, in this order: an outage, a dropped connection, a body too large or encoded, the key (401,
-403), throttling (429), the Idempotency-Key (409 or a replay), an injected error, the endpoint itself. Only what comes
-after the Idempotency-Key may be stored under it.
+What may stop a request, in this order: a gateway in between, an outage, a dropped connection, a body too large or
+encoded, the key (401, 403), throttling (429), the Idempotency-Key (409 or a replay), an injected error, the endpoint
+itself. Only what comes after the Idempotency-Key may be stored under it.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from aiohttp import web
 
 from processor.sandbox.endpoints import Endpoint
 from processor.sandbox.faults import Fault
+from processor.sandbox.gateway import GATEWAYS, Gateway, Interception
 from processor.sandbox.limits import retry_after
 from processor.sandbox.wire import ApiError, Call, SandboxAnswer, too_many
 from processor.sandbox.world import World
@@ -31,6 +32,15 @@ CODES = {
 @final
 class Dropped(Exception):  # noqa: N818 - what happens to the connection, not what is wrong
     """The connection is to be closed without an answer."""
+
+
+@final
+class Intercepted(Exception):  # noqa: N818 - what happens to the request, not what is wrong
+    """A gateway answers in FullStory's place."""
+
+    def __init__(self, by: Interception) -> None:
+        super().__init__(by.text)
+        self.by = by
 
 
 @final
@@ -57,6 +67,10 @@ class Visit:
             if self._request.transport is not None:
                 self._request.transport.abort()
             return web.Response()
+        except Intercepted as intercepted:
+            response = intercepted.by.response()
+            self._entry.status = response.status
+            return response
         else:
             self._entry.status, self._entry.items = answer.status, answer.items
             return self._response(answer)
@@ -75,6 +89,7 @@ class Visit:
     async def _answer(self) -> SandboxAnswer:
         world = self._world
         try:
+            await self._meet_gateway()
             self._meet_outage()
             self._afflict(Fault.DROP_BEFORE)
             body = await self._body()
@@ -121,6 +136,21 @@ class Visit:
         )
         return self._endpoint.answer(world, call)
 
+    async def _meet_gateway(self) -> None:
+        faults = self._world.faults
+        if faults.gateway is None or faults.gateway_path not in self._request.rel_url.raw_path:
+            return
+        gateway = GATEWAYS[faults.gateway]
+        body = await self._body() if faults.gateway is Gateway.WAF_403 else b""  # the others look at its length at most
+        if gateway.applies is None or gateway.applies(self._request, body):
+            self._intercept(gateway)
+
+    def _intercept(self, gateway: Interception) -> None:
+        self._entry.fault = Fault.GATEWAY
+        if gateway.status is None:
+            raise Dropped
+        raise Intercepted(gateway)
+
     def _meet_outage(self) -> None:
         status = self._world.faults.outage(self._world.clock.now())
         if status is not None:
@@ -139,6 +169,8 @@ class Visit:
             raise self._injected(TOO_MANY_REQUESTS)
         wait_s = world.bucket.take(world.clock.now())
         if wait_s:
+            if world.faults.gateway is Gateway.LIMIT_503:
+                self._intercept(GATEWAYS[Gateway.LIMIT_503])
             raise too_many(wait_s)
 
     def _injected(self, status: int) -> ApiError:

@@ -6,8 +6,25 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, final
 
+from processor.sandbox.gateway import Gateway
+
 MIN_FAULT_STATUS = 400
 MAX_FAULT_STATUS = 599
+
+
+class Echo(StrEnum):
+    """How a job's error page writes the failed item back (docs/fullstory-api.md#echoes)."""
+
+    EXACT = "exact"
+    REORDERED = "reordered"
+    NULLS = "nulls"
+    POPULATED = "populated"
+    DEFAULTS = "defaults"
+    DOUBLES = "doubles"
+    TEXTS = "texts"
+    SECONDS = "seconds"
+    PROTO = "proto"
+    NONE = "none"
 
 
 @final
@@ -36,6 +53,9 @@ class Faults:
     job_failure_ratio: float = 0.0  # jobs of which every item fails
     item_failure_ratio: float = 0.0  # items that always fail: by content, so the same item fails when sent again
     jobs_not_found: bool = False  # reads of any job are answered 404
+    echo: Echo = Echo.EXACT  # how failed items are written back
+    gateway: Gateway | None = None  # what stands in between and answers in FullStory's place
+    gateway_path: str = ""  # only to requests with this text in their paths
 
     def update(self, changes: dict[str, Any], now: float) -> None:
         """Apply the JSON of `POST /sandbox/faults`; raises `ValueError`, changing nothing, when it makes no sense."""
@@ -48,6 +68,10 @@ class Faults:
                 self.outage_until = None if value is None else now + value
             elif name == "job_duration_s" and value is not None:
                 self.job_duration_s = (value[0], value[1])
+            elif name == "echo":
+                self.echo = Echo(value)
+            elif name == "gateway" and value is not None:
+                self.gateway = Gateway(value)
             else:
                 setattr(self, name, value)
 
@@ -99,6 +123,9 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "job_failure_ratio": RATIO,
     "item_failure_ratio": RATIO,
     "jobs_not_found": SWITCH,
+    "echo": ((lambda value: value in list(Echo)), f"one of {', '.join(Echo)}"),
+    "gateway": ((lambda value: value is None or value in list(Gateway)), f"null or one of {', '.join(Gateway)}"),
+    "gateway_path": ((lambda value: type(value) is str), "a text"),
 }
 
 
@@ -118,6 +145,7 @@ class Fault(StrEnum):
     ERROR = "error"
     DROP_AFTER = "drop_after"
     OUTAGE = "outage"
+    GATEWAY = "gateway"
 
 
 @final

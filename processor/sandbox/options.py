@@ -44,13 +44,6 @@ class Role(StrEnum):
     ARCHITECT = "ARCHITECT"
 
 
-class EchoStyle(StrEnum):
-    """How a job's error page writes the failed item back (docs/fullstory-api.md#jobs)."""
-
-    VERBATIM = "verbatim"
-    REORDERED = "reordered"  # keys in reverse, 1 as 1.0 and 2.0 as 2: the same content, other bytes
-
-
 class Nested(StrEnum):
     """What an upsert does to a nested object that the user has: no source says (docs/fullstory-api.md#users)."""
 
@@ -77,7 +70,6 @@ class SandboxOptions:
     job_retention_s: float | None = None  # undocumented; a finished job is answered 404 afterwards
     page_size: int = 1_000  # undocumented; of users, imports and errors
     nested: Nested = Nested.MERGE
-    echo_style: EchoStyle = EchoStyle.VERBATIM
 
     max_items: int = 50_000
     running_jobs: int = 100

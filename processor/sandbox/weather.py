@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple, final
 
-from processor.sandbox.faults import Faults
+from processor.sandbox.echo import STYLES
+from processor.sandbox.faults import Echo, Faults
+from processor.sandbox.gateway import GATEWAYS
 from processor.sandbox.keys import Keys
 from processor.sandbox.limits import TokenBucket
 from processor.sandbox.options import SandboxOptions
@@ -90,6 +92,11 @@ class Weather:
 
 
 def _of_requests(faults: Faults, now: float) -> Iterator[Statement]:
+    if faults.gateway is not None:
+        gateway = GATEWAYS[faults.gateway]
+        where = f", for paths with {faults.gateway_path}" if faults.gateway_path else ""
+        is_total = gateway.applies is None and not where
+        yield Statement("gateway", f"is behind a gateway that {gateway.text}{where}", gateway.status, is_total)
     outage = faults.outage(now)
     if outage is not None:
         text = f"answers {outage} to every request" + _retry_after(outage, faults)
@@ -125,6 +132,8 @@ def _of_work(faults: Faults) -> Iterator[Statement]:
         yield Statement("item_failure_ratio", f"refuses {_share(faults.item_failure_ratio, 'item')}")
     if faults.jobs_not_found:
         yield Statement("jobs_not_found", "answers 404 to every question about a job", 404)
+    if faults.echo is not Echo.EXACT:
+        yield Statement("echo", f"echoes failed items {STYLES[faults.echo].text}")
 
 
 def _of_limit(requests_per_s: float | None, burst: int) -> Iterator[Statement]:
@@ -156,7 +165,6 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], str], int | None]] = MappingProxyTy
         "job_retention_s": (lambda seconds: f"forgets a job {seconds:g} s after its end", 404),
         "page_size": (lambda count: f"puts at most {count:,} users, imports or errors on a page", None),
         "nested": (lambda _: "replaces nested objects as a whole", None),
-        "echo_style": (lambda _: "echoes failed items with another key order and number format", None),
         "max_items": (lambda count: f"takes at most {count:,} items in a request", 400),
         "running_jobs": (lambda count: f"carries out at most {count:,} jobs at once", None),
         "max_jobs": (lambda count: f"answers 429 beyond {count:,} jobs in progress", TOO_MANY_REQUESTS),

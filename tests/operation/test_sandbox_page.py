@@ -126,7 +126,7 @@ def test_an_outage_with_an_end_shows_the_end(tmp_path: Path) -> None:
 
 BUTTONS = [
     "Outage", "Errors", "Throttle half", "Slow answers", "Drop requests", "Lose answers", "Slow jobs", "Failing jobs",
-    "Failing items", "Forget jobs", "Limit the rate",
+    "Failing items", "Forget jobs", "Echo as protobuf", "Page of a gateway", "Limit the rate",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from processor.commands.sandbox import sandbox
-from processor.sandbox import Faults, Role
+from processor.sandbox import Echo, Faults, Gateway, Role
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "fullstory-api.md"
 
@@ -52,6 +52,15 @@ def test_keys_are_given_with_their_roles() -> None:
     assert parse("--key", "a=b==USER", "--key", "c=ADMIN")["keys"] == {"a=b=": Role.USER, "c": Role.ADMIN}
 
 
+def test_echoes_and_gateways_are_listed_with_what_they_do() -> None:
+    """Each value of both options is taken, and has a line in the help."""
+    lines = CliRunner().invoke(sandbox, ["--help"], terminal_width=200).output.splitlines()
+    listed = [line.split()[0] for line in lines if line.startswith("    ")]
+    for option, values in (("echo", list(Echo)), ("gateway", list(Gateway))):
+        assert [parse(f"--{option}", value.value)[option] for value in values] == values
+        assert [value for value in values if value not in listed] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -61,6 +70,8 @@ def test_keys_are_given_with_their_roles() -> None:
         (["--job-seconds", "5", "1"], "the shortest, 5, exceeds the longest, 1"),
         (["--job-seconds", "-1", "1"], "-1.0 is not in the range x>=0"),
         (["--throttle", "2"], "2.0 is not in the range 0<=x<=1"),
+        (["--echo", "loud"], "'loud' is not one of 'exact', 'reordered'"),
+        (["--gateway", "nginx"], "'nginx' is not one of 'html-200', 'json-200'"),
         (["--outage", "200"], "200 is not in the range 400<=x<=599"),
         (["--requests-per-second", "0"], "0.0 is not in the range x>0"),
         (["--port", "70000"], "70000 is not in the range 0<=x<=65535"),

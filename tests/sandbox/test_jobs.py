@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from processor.sandbox import EchoStyle
+from processor.sandbox import Echo, Faults
 from tests.sandbox.stage import EVENT, JOB_S, USER, Api, Json, on_sandbox
 
 NAMELESS = {"name": "", "user": {"uid": "u1"}}
@@ -97,7 +97,7 @@ async def test_imports_show_the_schema_on_request(api: Api) -> None:
     assert (await api.get(f"{path}/imports?include_schema=true")).body["results"][0]["schema"] == schema
 
 
-@on_sandbox(echo_style=EchoStyle.REORDERED)
+@on_sandbox(faults=Faults(echo=Echo.REORDERED))
 async def test_an_echo_may_be_written_differently(api: Api) -> None:
     """On request, echoes have their keys reversed and numbers in another form, to catch clients that compare bytes."""
     item = {"name": "", "properties": {"a": 1, "b": 2.0, "c": [3, True, None, 0.5], "d": 2**63 - 1}}
