@@ -75,7 +75,7 @@ def test_mixed_failures_are_counted_by_cause_the_latest_first() -> None:
     assert service.diagnosis is not None
     assert service.diagnosis.cause == "every request fails (3 times late; 3 times 502)"
 
-    service.answer(*[Answer(status) for status in range(510, 510 + KINDS)])
+    service.answer(*[Answer(status, {"code": "told"}) for status in range(510, 510 + KINDS)])
     told = "; ".join(f"once {status}" for status in range(509 + KINDS, 509, -1))
     assert service.diagnosis.cause == f"every request fails ({told}; 6 times other causes)"
 
