@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from processor.adapters.fullstory.key import ApiKey
+from processor.adapters.network import is_host, is_this_computer
 from processor.model.errors import ConfigurationError
 
 HOSTS = {"na1": "api.fullstory.com", "eu1": "api.eu1.fullstory.com"}
@@ -40,11 +41,7 @@ def base_url_of(key: ApiKey, configured: str | None, *, allow_private: bool = Fa
 
 def is_loopback(base_url: str) -> bool:
     """Say whether the host is this computer itself."""
-    host = urlsplit(base_url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_this_computer(urlsplit(base_url).hostname or "")
 
 
 def is_private(address: str) -> bool:
@@ -69,7 +66,8 @@ def _split(text: str) -> SplitResult | None:
         return None
     try:
         url = urlsplit(text)
-        has_host = bool(url.hostname) and url.port != 0  # reading the port checks it
+        host = url.hostname or ""
+        has_host = is_host(f"[{host}]" if ":" in host else host) and url.port != 0  # reading the port checks it
     except ValueError:
         return None
     return url if has_host and url.scheme in ("http", "https") else None
