@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from processor import shipped_folder
+from processor.adapters.proxies import Proxies
 from processor.adapters.schemas.cache import CachedSchemas
 from processor.adapters.schemas.local import LocalSchemas, fingerprint_of
 from processor.adapters.schemas.places import RegistryAndFolder
@@ -512,3 +513,51 @@ def test_every_file_at_fault_is_named_at_once(tmp_path: Path) -> None:
         LocalSchemas(tmp_path)
     named = [problem.partition(": ")[0] for problem in caught.value.problems]
     assert named == [str(tmp_path / name) for name in ("missing.avsc", "text.avsc", "type.avsc")]
+
+
+def test_a_registry_is_asked_through_the_proxy_that_was_read_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registry's client follows the proxies that it is given, and not the environment by rules of its own."""
+    monkeypatch.setenv("http_proxy", "socks5://me:s3cret@127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+
+    async def run() -> list[str | None]:
+        async with FakeRegistry() as server:
+            server.schemas[7] = {"schema": TEXT}
+            proxies = Proxies.of({"http_proxy": server.url, "no_proxy": ".direct.example"})
+            found: list[str | None] = []
+            for url in ("http://registry.example:8081", server.url):
+                async with RegistrySchemas(url, {}, proxies=proxies) as schemas:
+                    found.append(await schemas.fetch(7))
+            async with RegistrySchemas("http://direct.example:8081", {}, proxies=proxies, deadline_s=5.0) as schemas:
+                with pytest.raises(RegistryUnavailableError, match=r"direct\.example"):
+                    await schemas.fetch(7)
+            async with RegistrySchemas("http://direct.example", {"proxy": server.url}, proxies=proxies) as schemas:
+                found.append(await schemas.fetch(7))
+            return found
+
+    assert asyncio.run(run()) == 3 * [TEXT]
+
+
+def test_one_registry_of_a_list_may_be_asked_directly() -> None:
+    """Of several addresses one may take a proxy and another none, whatever their paths."""
+
+    async def run() -> str | None:
+        async with FakeRegistry() as proxy, FakeRegistry() as server:
+            server.schemas[7] = {"schema": TEXT}
+            proxy.fault = (503, "")
+            proxies = Proxies.of({"http_proxy": proxy.url})
+            urls = f"http://registry.example, http://127.0.0.2:1/apis/ccompat/v7, {server.url}"
+            async with RegistrySchemas(urls, {}, proxies=proxies) as schemas:
+                found = await schemas.fetch(7)
+            assert proxy.arrived.is_set()
+            return found
+
+    assert asyncio.run(run()) == TEXT
+
+
+@pytest.mark.parametrize("proxy", ["ftp://me:s3cret@proxy", "http://me:s3#cret@proxy", "http://me:s3cret@proxy:x"])
+def test_a_proxy_among_the_properties_is_checked_and_not_told(proxy: str) -> None:
+    """A proxy among the properties is held to the rules for those of the environment, and its login is not told."""
+    with pytest.raises(ConfigurationError, match="PROCESSOR_SCHEMA_REGISTRY__PROPERTIES: proxy: ") as caught:
+        RegistrySchemas("http://registry.example", {"proxy": proxy})
+    assert "cret" not in str(caught.value)

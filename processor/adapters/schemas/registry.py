@@ -12,6 +12,7 @@ from confluent_kafka.schema_registry import (  # type: ignore[attr-defined]  # t
 )
 
 from processor.adapters.network import reason_of
+from processor.adapters.proxies import Proxies, Proxy, proxy_of
 from processor.adapters.schemas.references import standing_alone
 from processor.events.framing import Fingerprint, Guid, SchemaId
 from processor.model.errors import ConfigurationError, RegistryUnavailableError
@@ -23,6 +24,7 @@ DEADLINE_S = 30.0
 """For a schema with everything that belongs to it: several addresses may be tried, tokens and references fetched."""
 
 _DEFAULTS = {"timeout": REQUEST_TIMEOUT_S, "max.retries": 0}  # the worker asks again itself, and says so
+_NO_PROXY = "http://none.invalid"
 _SCHEMA_NOT_FOUND = 40403
 _CLUSTER = "bearer.auth.logical.cluster"
 _URL_VARIABLE = "PROCESSOR_SCHEMA_REGISTRY__URL"
@@ -40,16 +42,25 @@ _T = TypeVar("_T")
 class RegistrySchemas:
     """The `Schemas` port over a registry; closed by `async with`. `url` may list several, separated by commas.
 
-    `properties` are those of confluent-kafka's client: TLS, basic and OAuth authentication, `timeout`, `max.retries`.
-    Raises `ConfigurationError` when they make no sense. No message ever holds a credential.
+    `properties` are those of confluent-kafka's client: TLS, basic and OAuth authentication, `timeout`, `max.retries`,
+    and a `proxy`, which outranks `proxies`. Raises `ConfigurationError` when they make no sense. No message ever holds
+    a credential.
     """
 
-    def __init__(self, url: str, properties: Mapping[str, Any], *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        properties: Mapping[str, Any],
+        *,
+        proxies: Proxies | None = None,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
         self.address = _shown(url)
         """The URLs, without credentials."""
         self._deadline_s = deadline_s
         self._url = url
-        self._client = _client(url, properties)
+        self._proxies = proxies or Proxies()
+        self._client = _client(url, properties, self._proxies)
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,7 +75,7 @@ class RegistrySchemas:
 
         A question that is being asked meanwhile may find the registry unavailable.
         """
-        client = _client(self._url, properties)
+        client = _client(self._url, properties, self._proxies)
         old, self._client = self._client, client
         await old.__aexit__(None, None, None)
 
@@ -130,17 +141,45 @@ class RegistrySchemas:
         return RegistryUnavailableError(f"the schema registry at {self.address} {what}")
 
 
-def _client(url: str, properties: Mapping[str, Any]) -> Any:
+def _client(url: str, properties: Mapping[str, Any], proxies: Proxies) -> Any:
     configuration = {**_DEFAULTS, **properties, "url": url}
     if configuration.get("bearer.auth.credentials.source") == "STATIC_TOKEN":
         configuration.setdefault(_CLUSTER, "")  # the client insists on it; only Confluent's cloud has clusters
     timeout = configuration["timeout"]
     if not isinstance(timeout, int | float) or not timeout > 0:
         raise ConfigurationError([f"{_PROPERTIES_VARIABLE}: timeout must be a number of seconds above 0"])
+    ways = {each.strip(): proxies.of_url(each.strip()) for each in url.split(",")}
+    own = configuration.pop("proxy", None)
+    if own is not None:
+        ways = dict.fromkeys(ways, _own_proxy(own))
     try:
-        return AsyncSchemaRegistryClient(configuration)
+        client = AsyncSchemaRegistryClient({**configuration, "proxy": _NO_PROXY})
     except (ValueError, TypeError, OSError) as error:  # their texts name properties, and no values of them
         raise ConfigurationError([f"{_PROPERTIES_VARIABLE}: {error}"]) from None
+    # Without a proxy of its own this client takes the environment's, by rules of httpx that are almost ours, and it has
+    # no setting for that (confluent-kafka 2.16.1, November 2026); its texts hold what it cannot read, logins included.
+    rest = client._rest_client  # noqa: SLF001
+    rest.session = type(rest.session)(
+        verify=rest.verify,
+        auth=rest.auth,
+        timeout=rest.timeout,
+        proxy=next((proxy.url for proxy in ways.values() if proxy is not None), None),
+        mounts={_origin(each): None for each, proxy in ways.items() if proxy is None},
+        trust_env=False,
+    )
+    return client
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _own_proxy(value: object) -> Proxy:
+    try:
+        return proxy_of("proxy", str(value))
+    except ValueError as error:
+        raise ConfigurationError([f"{_PROPERTIES_VARIABLE}: proxy: {error}"]) from None
 
 
 def _said(error: SchemaRegistryError) -> str:
