@@ -137,6 +137,8 @@ variable, or `secret file` with the path of the file that a `…_FILE` setting n
 - Secrets are masked: the API key, the salt, and each property of `PROCESSOR_KAFKA__PROPERTIES` and
   `PROCESSOR_SCHEMA_REGISTRY__PROPERTIES` unless its value cannot be one, such as a mechanism, a number of milliseconds
   or the path of an existing file. So is any other value that contains the API key or the salt.
+- Variables that other programs follow, too, come last, as `environment`: [proxies](proxies.md), with their logins
+  masked, and authorities. In TOML they are comments, because only variables can say this.
 - Settings that are missing or not valid are marked, and the errors follow, as `run` reports them. The exit code is
   then 2, otherwise 0.
 - `--format toml` can be used as a settings file. Secrets are comments in it, and so are values that other settings

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 
 from processor import shipped_folder
 from processor.adapters.kafka.config import KafkaSettings
+from processor.adapters.proxies import Proxies
 from processor.adapters.schemas.cache import CachedSchemas
 from processor.adapters.schemas.local import LocalSchemas
 from processor.adapters.schemas.places import RegistryAndFolder
 from processor.adapters.schemas.registry import RegistrySchemas
+from processor.adapters.tls import Tls
 from processor.engine.notices import Observer, SchemaCacheTrouble
 from processor.runtime.ports import Schemas
 from processor.settings import Settings
@@ -32,13 +34,18 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
     )
 
 
+def tls_of(settings: Settings) -> Tls:
+    """Return what connections to FullStory trust and show; raises `ConfigurationError` as `Tls` does."""
+    return Tls(settings.fullstory.client_certificate_file, settings.fullstory.client_key_file)
+
+
 @asynccontextmanager
-async def registry_of(settings: SchemaRegistrySection) -> AsyncIterator[RegistrySchemas | None]:
+async def registry_of(settings: SchemaRegistrySection, proxies: Proxies) -> AsyncIterator[RegistrySchemas | None]:
     """Give the registry, where there is one; open until the end of the `async with`."""
     if settings.url is None:
         yield None
         return
-    async with RegistrySchemas(settings.url, settings.client_properties()) as registry:
+    async with RegistrySchemas(settings.url, settings.client_properties(), proxies=proxies) as registry:
         yield registry
 
 

@@ -20,6 +20,7 @@ from processor.adapters.fullstory.key import ApiKey
 from processor.adapters.kafka.config import LOGIN, KafkaSettings, Login
 from processor.adapters.kafka.facts import try_out
 from processor.adapters.schemas.registry import RegistrySchemas
+from processor.adapters.tls import Tls
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry
 from processor.model.errors import ConfigurationError, SourceError
 from processor.runtime.account import KeyAccount, judge
@@ -138,6 +139,10 @@ class ClientProperties:
         self._log = log
         self._complaint = ""
 
+    async def use_again(self) -> None:
+        """Put the same properties to use once more, because something else that the client reads has changed."""
+        await self._use(self._current, set())
+
     async def look(self) -> None:
         """Put what changed to use."""
         try:
@@ -176,6 +181,38 @@ def _contents(properties: Mapping[str, Any]) -> dict[str, bytes]:
             with suppress(OSError):
                 contents[name] = hashlib.sha256(Path(value).read_bytes()).digest()
     return contents
+
+
+@final
+class CertificateFiles:
+    """The files behind TLS: authorities to trust, a client's certificate and its key.
+
+    Connections that are open go on, and no new request is sent on them. `also` is called after a change. What cannot be
+    used is reported once, and what there was before stays in use.
+    """
+
+    def __init__(self, tls: Tls, also: Callable[[], Awaitable[None]] | None, log: FilteringBoundLogger) -> None:
+        self._tls = tls
+        self._also = also
+        self._log = log
+        self._complaint = ""
+        self._is_due = False
+
+    async def look(self) -> None:
+        """Put what changed to use."""
+        try:
+            self._is_due |= await asyncio.to_thread(self._tls.renew)
+            if self._is_due and self._also is not None:
+                await self._also()
+        except ConfigurationError as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                self._log.warning("new certificates are not used", detail=self._complaint)
+            return
+        self._complaint = ""
+        if self._is_due:
+            self._is_due = False
+            self._log.info("new certificates are used")
 
 
 def kafka_properties(

@@ -22,7 +22,7 @@ from structlog.typing import FilteringBoundLogger
 
 from processor import __version__
 from processor.adapters.clock import SystemClock
-from processor.adapters.fullstory import ApiKey, FullStory
+from processor.adapters.fullstory import ApiKey, FullStory, Transport
 from processor.adapters.kafka.dead_letters import KafkaDeadLetters
 from processor.adapters.kafka.source import KafkaSource
 from processor.adapters.loop_watch import AskingLoopWatch
@@ -31,8 +31,8 @@ from processor.adapters.telemetry.metrics import Facts
 from processor.app.assemble import CLOSING_S, DRAIN_S, Ports, assemble, runtime_settings, stop_s
 from processor.app.ending import LoopReport, end_in_time
 from processor.app.identity import Identity
-from processor.app.parts import kafka_settings, registry_of, schemas_of
-from processor.app.renew import KeyFile, Renewal, kafka_properties, keep_renewed, registry_properties
+from processor.app.parts import kafka_settings, registry_of, schemas_of, tls_of
+from processor.app.renew import CertificateFiles, KeyFile, Renewal, kafka_properties, keep_renewed, registry_properties
 from processor.app.telemetry import serve_telemetry
 from processor.engine.notices import Observer, fan_out
 from processor.engine.verdict import Answer, NoAnswer
@@ -146,11 +146,16 @@ async def open_process(
     async with AsyncExitStack() as stack:
         # The ports.
         fullstory = settings.fullstory
+        tls = tls_of(settings)
         client = partial(
-            FullStory, clock=clock, base_url=fullstory.base_url or None, allow_private=fullstory.allow_private
+            FullStory,
+            clock=clock,
+            base_url=fullstory.base_url or None,
+            allow_private=fullstory.allow_private,
+            transport=Transport(proxies=settings.proxies, tls=tls),
         )
         destination = await stack.enter_async_context(client(ApiKey(fullstory.api_key.get_secret_value())))
-        registry = await stack.enter_async_context(registry_of(settings.schema_registry))
+        registry = await stack.enter_async_context(registry_of(settings.schema_registry, settings.proxies))
         schemas = schemas_of(settings.schema_registry, registry, observe)
         kafka = kafka_settings(settings)
         source = KafkaSource(kafka, DRAIN_S, stop_s(settings.shutdown.grace_s), watch)
@@ -190,8 +195,10 @@ async def open_process(
         if fullstory.api_key_file is not None:
             key = fullstory.api_key.get_secret_value()
             renewals.append(KeyFile(fullstory.api_key_file, key, ask_whose, identity.renew, identity.org_id, log))
-        if registry is not None:
-            renewals.append(registry_properties(settings.schema_registry, registry, log))
+        of_registry = registry and registry_properties(settings.schema_registry, registry, log)
+        renewals.append(CertificateFiles(tls, of_registry and of_registry.use_again, log))
+        if of_registry is not None:
+            renewals.append(of_registry)
         process.companions += [partial(identity.establish, identify), telemetry.watch.run]
         process.companions += [partial(keep_renewed, each) for each in renewals]
         yield process

@@ -180,10 +180,11 @@ def _with_registry(config: Path | None, work: Callable[[RegistrySubjects], Await
     """Do the work and return its exit code; what cannot be used is said on standard error."""
 
     async def ask() -> int:
-        registry = load(os.environ, config, unused=NOT_OF_SCHEMAS).schema_registry
+        settings = load(os.environ, config, unused=NOT_OF_SCHEMAS)
+        registry, proxies = settings.schema_registry, settings.proxies
         if registry.url is None:
             raise ConfigurationError([f"{_URL}: is not set; for example: http://schema-registry:8081"])
-        async with RegistrySchemas(registry.url, registry.client_properties()) as schemas:
+        async with RegistrySchemas(registry.url, registry.client_properties(), proxies=proxies) as schemas:
             return await work(RegistrySubjects(schemas))
 
     try:

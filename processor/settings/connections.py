@@ -26,6 +26,7 @@ _KafkaProperties = Annotated[Properties, BeforeValidator(partial(parse_propertie
 _RegistryProperties = Annotated[Properties, BeforeValidator(partial(parse_properties, reserved=REGISTRY_RESERVED))]
 _KafkaFile = Annotated[Path, AfterValidator(partial(validators.readable, read=kafka_properties_in))]
 _RegistryFile = Annotated[Path, AfterValidator(partial(validators.readable, read=registry_properties_in))]
+_PemFile = Annotated[Path, AfterValidator(partial(validators.readable, read=validators.secret_in))]
 
 _ANY_KEY = "unknown"
 """In place of a key that could not be taken, so that the rest is checked all the same."""
@@ -235,6 +236,26 @@ class FullStorySection(Section):
         ),
         Field(validate_default=True),
     ] = ""
+    client_certificate_file: Annotated[
+        _PemFile | None,
+        About(
+            "File with a client certificate, as PEM, for a gateway or an https proxy that wants one. Changes to "
+            "the file are applied without a restart.",
+            "FullStory asks for none.",
+            "/run/secrets/tls.crt",
+            default="none",
+        ),
+    ] = None
+    client_key_file: Annotated[
+        _PemFile | None,
+        About(
+            "File with the key of that certificate, as PEM, without a password.",
+            "One file may hold both.",
+            "/run/secrets/tls.key",
+            default="the certificate's file",
+        ),
+        Field(validate_default=True),
+    ] = None
     org_id: Annotated[
         OneLine | None,
         About(
@@ -257,6 +278,16 @@ class FullStorySection(Section):
         if "api_key_file" in info.data:
             raise PydanticCustomError("missing", "is not set")
         return key
+
+    @field_validator("client_key_file")
+    @classmethod
+    def _opens_the_certificate(cls, key_file: Path | None, info: ValidationInfo) -> Path | None:
+        certificate = info.data.get("client_certificate_file")
+        if certificate is not None:
+            validators.client_certificate(certificate, key_file)
+        elif key_file is not None and "client_certificate_file" in info.data:
+            raise ValueError("belongs to PROCESSOR_FULLSTORY__CLIENT_CERTIFICATE_FILE, which is not set")
+        return key_file
 
     @field_validator("base_url")
     @classmethod

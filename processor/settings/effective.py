@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
 from pydantic import SecretStr, ValidationError, ValidationInfo, create_model, field_validator
+from pydantic.fields import FieldInfo
 
+from processor.settings import surroundings
 from processor.settings.client_properties import Properties, disclosed, reveal
-from processor.settings.definitions import Section
+from processor.settings.definitions import About, Section
 from processor.settings.sources import DEFAULT, MASK, SECRET_FILES, Origin, Sources, masked
-from processor.settings.variables import Variable, plain, sections, variables
+from processor.settings.variables import SURROUNDINGS_SECTION, Variable, plain, sections, variables
 
 PROPERTIES, PROPERTIES_FILE = "properties", "properties_file"
 Disclosure = Literal["shown", "masked", "invalid", "missing"]
@@ -55,7 +57,16 @@ def effective(sources: Sources) -> list[Effective]:
                 settings += _properties(variable, valid[PROPERTIES], own, sources.origin(variable), file)
             else:
                 settings.append(_setting(variable, values[name], valid, sources.origin(variable)))
+    settings += [_surrounding(*each) for each in surroundings.disclosed(sources.surroundings)]
     return [replace(each, state="masked", value=None) if _holds(each.value, secrets) else each for each in settings]
+
+
+def _surrounding(name: str, value: str | None) -> Effective:
+    about = About("A variable that other programs follow, too.", "Most networks need none.", "", default="none")
+    info = FieldInfo(annotation=str)
+    info.metadata.append(about)
+    variable = Variable(SURROUNDINGS_SECTION, name, info)
+    return Effective(variable, "invalid" if value is None else "shown", Origin("environment", name), value)
 
 
 def _valid(section: type[Section], values: Mapping[str, Any]) -> dict[str, Any]:

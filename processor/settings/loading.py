@@ -7,7 +7,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from processor.adapters.proxies import Proxies
 from processor.model.errors import ConfigurationError
+from processor.settings import surroundings
 from processor.settings.model import Settings
 from processor.settings.sources import PLACEHOLDER, SECRET_FILES, Sources, masked
 from processor.settings.variables import PREFIX, Variable, variables
@@ -50,9 +52,14 @@ def load_from(sources: Sources, *, unused: Collection[str] = ()) -> Settings:
     secrets = sources.secrets()
     placeholders = [each for each in sources.placeholders() if each.section not in unused]
     problems = [*sources.unknown, *_not_filled_in(placeholders, sources)]
+    proxies = Proxies()
+    try:
+        proxies = surroundings.read(sources.surroundings)
+    except ConfigurationError as error:
+        problems += error.problems
     values: dict[str, Any] = sources.values() | {name: _examples(name) for name in unused}
     try:
-        settings = Settings(**values)
+        settings = Settings(**values, proxies=proxies)
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False)
         problems += _explain(details, sources, placeholders)

@@ -2,9 +2,10 @@
 
 from typing import final
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import InstanceOf, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from processor.adapters.proxies import Proxies
 from processor.settings.connections import FullStorySection, KafkaSection, SchemaRegistrySection
 from processor.settings.mapping import MappingSection
 from processor.settings.memory import budget_for, largest_batch
@@ -43,6 +44,8 @@ class Settings(BaseSettings):
     shutdown: ShutdownSection = ShutdownSection()
     http: HttpSection = HttpSection()
     mapping: MappingSection = MappingSection()
+    proxies: InstanceOf[Proxies] = Proxies()
+    """Of variables that have no prefix of ours (processor/settings/surroundings.py)."""
 
     @classmethod
     def settings_customise_sources(

@@ -10,6 +10,7 @@ from typing import Any, Literal, final
 from pydantic_settings import EnvSettingsSource
 
 from processor.settings.model import Settings
+from processor.settings.surroundings import SURROUNDINGS
 from processor.settings.variables import PREFIX, Variable, sections, suggestion, variables
 
 PLACEHOLDER = "REPLACE_ME"
@@ -61,6 +62,8 @@ class Sources:
     """Why the file could not be read, if it could not."""
     unknown: list[str]
     """Names that no setting has, each as a problem."""
+    surroundings: Mapping[str, str]
+    """Variables of the environment that other programs follow, too."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str], file: Path | None) -> "Sources":
@@ -73,9 +76,9 @@ class Sources:
         except ValueError as error:
             unreadable = str(error)
         unknown = [*_unknown_variables(environ), *_unknown_keys(table, file)]
-        return cls(
-            file, environment, {name: _of_file(table, name, environment) for name in sections()}, unreadable, unknown
-        )
+        of_file = {name: _of_file(table, name, environment) for name in sections()}
+        surroundings = {name: value for name, value in environ.items() if name in SURROUNDINGS}
+        return cls(file, environment, of_file, unreadable, unknown, surroundings)
 
     def values(self) -> dict[str, dict[str, Any]]:
         """Return what is set, without placeholders. Every section is there, so that what it lacks has its own name."""

@@ -4,6 +4,7 @@ No message repeats a text that may hold a secret.
 """
 
 import re
+import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from processor.adapters.fullstory import ApiKey, base_url_of
+from processor.adapters.tls import identify
 from processor.model.errors import ConfigurationError
 
 MAX_PORT = 65_535
@@ -169,6 +171,14 @@ def secret_in(path: Path) -> str:
         raise ValueError(f"the file cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError("the file is not UTF-8 text") from None
+
+
+def client_certificate(certificate: Path, key_file: Path | None) -> None:
+    """Check that a certificate and its key can be used together."""
+    try:
+        identify(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, key_file)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
 
 
 def base_url(value: str, api_key: str, *, allow_private: bool) -> str:

@@ -13,6 +13,9 @@ from processor.settings.model import Settings
 
 PREFIX = "PROCESSOR_"
 
+SURROUNDINGS_SECTION = "environment"
+"""What stands in the place of a section for variables without the prefix."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Variable:
     @property
     def name(self) -> str:
         """The environment variable."""
+        if self.section == SURROUNDINGS_SECTION:
+            return self.field
         return f"{PREFIX}{self.section}__{self.field}".upper()
 
     @property

@@ -248,6 +248,25 @@ def test_what_would_keep_the_worker_from_its_work_is_an_error(settings: dict[str
     assert "clock.agrees" in ids(done) or not finding.startswith(("kafka", "topic", "dead", "registry"))
 
 
+def test_a_proxy_on_the_way_is_told() -> None:
+    """A proxy is named without its login, with what it means for private addresses, and so is a fault of it."""
+
+    async def check() -> Done:
+        async with world() as here:
+            own = here.environment(FULLSTORY__BASE_URL="https://api.fullstory.com")
+            proxied = {**own, "https_proxy": "http://worker:s3cret@127.0.0.1:1", "no_proxy": ""}
+            return await asyncio.to_thread(run, "check", "--format", "json", environment=proxied)
+
+    done = asyncio.run(check())
+
+    seen = ids(done)
+    assert seen["fullstory.proxy"] == (
+        "through http://********@127.0.0.1:1 (https_proxy): it resolves the name, so private addresses are not refused"
+    )
+    assert "(the proxy of https_proxy at 127.0.0.1:1: connection refused)" in seen["fullstory.unreachable"]
+    assert "s3cret" not in done.out + done.err
+
+
 def test_a_broker_that_is_not_reached_is_said_once_and_hides_nothing_else() -> None:
     """An unreachable broker is reported once, with address, reason and setting, and the rest is checked."""
 

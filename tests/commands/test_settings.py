@@ -46,6 +46,24 @@ def test_settings_and_run_report_the_same_errors() -> None:
     assert ran.out == ""
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://worker:s3cret#1@proxy:3128",
+        "http://worker:s3cret@proxy:port",
+        "http://worker:s3cret@\N{SNOWMAN}:3128",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_ends_the_worker_without_its_login(proxy: str) -> None:
+    """`run` says which variable is wrong, and shows neither a traceback nor anything of the login."""
+    done = run("run", environment={**ENVIRONMENT, "https_proxy": proxy})
+
+    assert done.code == 2
+    assert done.out == ""
+    assert done.err.startswith("https_proxy: ")
+    assert "s3cret" not in done.err
+
+
 @pytest.mark.parametrize("form", ["text", "json", "toml"])
 def test_a_reader_that_stops_early_is_no_error(form: str) -> None:
     """A closed pipe, as after `settings | head -1`, ends the program without a traceback."""

@@ -23,9 +23,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from processor import __version__
 from processor.adapters.fullstory import ApiKey, FullStory, Transport, content
 from processor.adapters.fullstory.client import MAX_ANSWER_BYTES, MAX_ERRORS_PAGE_BYTES
+from processor.adapters.proxies import Proxies
+from processor.adapters.tls import Tls
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.errors import ConfigurationError
 from processor.model.reasons import Kind
+from tests.fakes.tls import Certificates
 
 KEY = "na1.s3cret+/="
 LOST = NoAnswer(RetryReason.CONNECTION)
@@ -460,14 +463,14 @@ def test_a_netrc_neither_replaces_the_key_nor_ends_the_worker(monkeypatch: pytes
     """The worker ignores .netrc, even if the environment names proxies."""
     (tmp_path / "netrc").write_text("default login someone password other\n", encoding="ascii")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setenv("no_proxy", "")
-    monkeypatch.setenv("NO_PROXY", "")
 
     async def run() -> tuple[Answer | NoAnswer, list[Request]]:
         async with RawServer(answering()) as proxy:
-            monkeypatch.setenv("http_proxy", proxy.url)
+            transport = Transport(proxies=Proxies.of({"http_proxy": proxy.url}))
             address = "http://api.example.com"
-            async with FullStory(ApiKey(KEY), FixedClock(), base_url=address, allow_private=True) as api:
+            async with FullStory(
+                ApiKey(KEY), FixedClock(), base_url=address, allow_private=True, transport=transport
+            ) as api:
                 return await api.me(), proxy.requests
 
     answer, requests = asyncio.run(run())
@@ -477,30 +480,41 @@ def test_a_netrc_neither_replaces_the_key_nor_ends_the_worker(monkeypatch: pytes
     assert requests[0].headers["authorization"] == f"Basic {KEY}"
 
 
-def test_proxies_of_the_environment_never_see_a_loopback_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plain http request to this computer bypasses the proxies of the environment, which would see the key."""
+def test_only_the_proxies_that_were_read_at_the_start_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client does not read the environment itself, and this computer is never asked through a proxy."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
+    transport = Transport(proxies=Proxies.of({"http_proxy": "http://127.0.0.1:1"}))
 
-    assert talk(answering(), me, transport=Transport(trust_env=True))[0] == [Answer(200, {})]
+    assert talk(answering(), me)[0] == [Answer(200, {})]
+    assert talk(answering(), me, transport=transport)[0] == [Answer(200, {})]
 
 
-def test_the_password_of_a_proxy_that_is_no_url_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a proxy lacks its `http://`, the message does not show its password."""
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(name, "")
-    monkeypatch.setenv("http_proxy", "someone:hidden@proxy.example.com:3128")
+def test_other_certificates_open_another_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a renewal the next request takes a new connection, which shows the client certificate of now."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    first, second = Certificates.make(tmp_path / "first"), Certificates.make(tmp_path / "second")
+    both = tmp_path / "both.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(first.authority))
+    both.write_bytes(first.client_with_open_key())
 
-    async def run() -> Answer | NoAnswer:
-        async with FullStory(ApiKey(KEY), FixedClock(), base_url="http://api.example.com", allow_private=True) as api:
-            return await api.me()
+    async def run() -> tuple[list[Answer | NoAnswer], int]:
+        async with RawServer(answering(), first.server_context()) as server:
+            tls = Tls(both)
+            url = server.url.replace("http:", "https:")
+            async with FullStory(ApiKey(KEY), FixedClock(), base_url=url, transport=Transport(tls=tls)) as api:
+                answers = [await api.me(), await api.me()]
+                count = server.connections
+                both.write_bytes(second.client_with_open_key())
+                assert tls.renew()
+                return [*answers, await api.me()], count
 
-    answer = asyncio.run(run())
-
-    assert isinstance(answer, NoAnswer)
-    assert "hidden" not in answer.detail
-    assert "http_proxy" in answer.detail
+    answers, count = asyncio.run(run())
+    assert answers[:2] == 2 * [Answer(200, {})]
+    assert count == 1
+    assert isinstance(answers[2], NoAnswer)  # another authority has signed it
 
 
 def test_a_new_key_is_used_from_the_next_request_on() -> None:

@@ -14,13 +14,15 @@ from processor.adapters.fullstory.key import ApiKey
 from processor.adapters.kafka.config import KafkaSettings, Login
 from processor.adapters.kafka.mock import MockCluster
 from processor.adapters.schemas.registry import RegistrySchemas
-from processor.app.renew import ClientProperties, KeyFile, kafka_properties, registry_properties
+from processor.adapters.tls import Tls
+from processor.app.renew import CertificateFiles, ClientProperties, KeyFile, kafka_properties, registry_properties
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.errors import ConfigurationError, SourceError
 from processor.runtime.account import KeyAccount
 from processor.settings.client_properties import kafka_properties_in
 from processor.settings.connections import SchemaRegistrySection
 from tests.fakes.schemas import FakeRegistry
+from tests.fakes.tls import Certificates
 
 OLD, NEW = "na1.old", "na1.new"
 
@@ -288,3 +290,32 @@ def test_the_registry_is_asked_with_what_its_file_says_now(tmp_path: Path) -> No
             return [b64decode((each or "").removeprefix("Basic ")).decode() for each in server.authorizations]
 
     assert asyncio.run(run()) == ["me:old", "me:old", "me:new"]
+
+
+def test_a_renewed_bundle_is_used_for_fullstory_and_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewed bundle is used once, by both; one that either cannot use is reported once, and tried again."""
+    bundle = Certificates.make(tmp_path).authority
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    log = LogCapture()
+    told: list[str] = []
+    refusals = [ConfigurationError(["the registry's client cannot read it yet"])]
+
+    async def also() -> None:
+        if refusals:
+            raise refusals.pop()
+        told.append("registry")
+
+    tls = Tls()
+    before, whole = tls.context, bundle.read_bytes()
+    files = CertificateFiles(tls, also, structlog.wrap_logger(None, processors=[log]))
+    for content in (whole + b"\n", b"half", whole):
+        bundle.write_bytes(content)
+        for _ in range(3):
+            asyncio.run(files.look())
+
+    events = ["new certificates are not used", "new certificates are used"]
+    assert [entry["event"] for entry in log.entries] == 2 * events
+    assert tls.context is not before
+    assert told == 2 * ["registry"]

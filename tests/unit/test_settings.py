@@ -17,6 +17,7 @@ from processor.settings.client_properties import KAFKA_RESERVED
 from processor.settings.connections import FullStorySection, KafkaSection, SchemaRegistrySection
 from processor.settings.memory import HELD_PER_BATCH_BYTE, MIB, budget_for, largest_batch
 from processor.settings.variables import Variable, variables
+from tests.fakes.tls import Certificates
 
 SECRET = "hunter2"
 
@@ -212,6 +213,10 @@ def test_every_example_is_valid(variable: Variable, tmp_path: Path) -> None:
         del environ["PROCESSOR_FULLSTORY__API_KEY"]
         environ[variable.name] = str(tmp_path / "key")
         (tmp_path / "key").write_text("na1.abc")
+    if variable.field.startswith("client_"):
+        names = ("CERTIFICATE", "KEY")
+        environ |= {f"PROCESSOR_FULLSTORY__CLIENT_{name}_FILE": str(tmp_path / "client.pem") for name in names}
+        (tmp_path / "client.pem").write_bytes(Certificates.make(tmp_path).client_with_open_key())
     if variable.field == "properties_file":
         environ[variable.name] = str(tmp_path / "properties")
         (tmp_path / "properties").write_text("{}")
@@ -776,3 +781,39 @@ def test_any_environment_is_accepted_or_explained(environ: dict[str, str]) -> No
 def test_the_documentation_is_what_the_definitions_say() -> None:
     """docs/configuration.md is current; `python -m docs.generate` writes it."""
     assert (generate.DOCS / "configuration.md").read_text(encoding="utf-8") == generate.configuration()
+
+
+# What other programs follow, too
+
+
+def test_proxies_are_settings_like_any_other() -> None:
+    """Proxies are read with the settings, and what is wrong with them is told with all else."""
+    settings = load({**REQUIRED, "HTTPS_PROXY": "http://me:secret@proxy:3128", "no_proxy": "10.0.0.0/8"})
+    proxy = settings.proxies.of_url("https://api.fullstory.com")
+    assert proxy is not None
+    assert proxy.masked == "http://********@proxy:3128"
+    assert "secret" not in repr(settings)
+
+    told = problems({**REQUIRED, "https_proxy": f"http://me:{SECRET}@proxy:x", "PROCESSOR_KAFKA__START": "sometimes"})
+    assert [each.partition(":")[0] for each in told] == ["https_proxy", "PROCESSOR_KAFKA__START"]
+
+
+def test_a_client_certificate_is_checked_with_its_key(tmp_path: Path) -> None:
+    """A certificate needs its key, in its own file or in another, and both are tried at the start."""
+    made, name = Certificates.make(tmp_path), "PROCESSOR_FULLSTORY__CLIENT_CERTIFICATE_FILE"
+    both, key = tmp_path / "both.pem", tmp_path / "open.key"
+    both.write_bytes(made.client_with_open_key())
+    key.write_bytes(made.client_with_open_key())
+
+    assert load({**REQUIRED, name: str(both)}).fullstory.client_certificate_file == both
+    load({**REQUIRED, name: str(made.client), "PROCESSOR_FULLSTORY__CLIENT_KEY_FILE": str(key)})
+    no_key = problem("FULLSTORY__CLIENT_CERTIFICATE_FILE", str(made.client))
+    assert no_key == f"{name}: cannot be used with its key: the certificate or the key is not there as PEM"
+    assert problem("FULLSTORY__CLIENT_KEY_FILE", str(key)).startswith(
+        f"PROCESSOR_FULLSTORY__CLIENT_KEY_FILE: belongs to {name}, which is not set"
+    )
+    assert "the file cannot be read" in problem("FULLSTORY__CLIENT_CERTIFICATE_FILE", str(tmp_path / "none"))
+    [encrypted] = problems(
+        {**REQUIRED, name: str(made.client), "PROCESSOR_FULLSTORY__CLIENT_KEY_FILE": str(made.client_key)}
+    )
+    assert encrypted == f"{name}: cannot be used with its key: the key is encrypted; remove its password"

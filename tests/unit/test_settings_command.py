@@ -17,6 +17,7 @@ from processor.commands.settings import settings, toml
 from processor.model.errors import ConfigurationError
 from processor.settings import load
 from processor.settings.sources import PLACEHOLDER
+from processor.settings.surroundings import SURROUNDINGS
 from processor.settings.variables import Variable, variables
 
 SECRET = "hunter2-hunter2"
@@ -52,7 +53,9 @@ SECRET_PROPERTIES = {
 
 def run(*arguments: str, environ: dict[str, str]) -> Result:
     """Run the command with these settings and no others."""
-    others: dict[str, str | None] = {name: None for name in os.environ if name.startswith("PROCESSOR_")}
+    others: dict[str, str | None] = {
+        name: None for name in os.environ if name.startswith("PROCESSOR_") or name in SURROUNDINGS
+    }
     result = CliRunner().invoke(settings, arguments, env=others | environ)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
@@ -265,7 +268,7 @@ def test_a_key_under_a_wrong_name_is_not_printed() -> None:
 @hypothesis.settings(deadline=None, max_examples=50)
 @given(
     st.dictionaries(
-        st.sampled_from([variable.name for variable in variables()]),
+        st.sampled_from([*(variable.name for variable in variables()), *SURROUNDINGS]),
         st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30),
     )
 )
@@ -282,6 +285,33 @@ def test_any_environment_is_shown(environ: dict[str, str]) -> None:
     else:
         assert table.exit_code == 0
         assert text.stderr == ""
+
+
+def test_proxies_are_shown_without_their_logins() -> None:
+    """A proxy of the environment is shown with a masked login, one that is not valid is marked, and TOML has none."""
+    environ = {
+        **REQUIRED,
+        "https_proxy": f"http://someone:{SECRET}@proxy:3128",
+        "HTTP_PROXY": f"http://someone:{SECRET}#@proxy:3128",
+        "no_proxy": "10.0.0.0/8",
+        "SSL_CERT_FILE": "no/such/file",
+    }
+
+    found = rows(environ=environ)
+    text, table = (run("--format", form, environ=environ) for form in ("text", "toml"))
+
+    assert found["environment.https_proxy"]["value"] == "http://********@proxy:3128"
+    assert source(found["environment.https_proxy"]) == "environment https_proxy"
+    assert found["environment.no_proxy"]["value"] == "10.0.0.0/8"
+    invalid = ("environment.HTTP_PROXY", "environment.SSL_CERT_FILE")
+    assert [found[name]["state"] for name in invalid] == 2 * ["invalid"]
+    assert "http://********@proxy:3128" in text.stdout
+    assert "environment" not in tomllib.loads(table.stdout)
+    for each in (text, table):
+        assert each.exit_code == 2
+        assert "HTTP_PROXY: the user name or password holds a character" in each.stderr
+        assert "someone" not in each.output
+        assert SECRET not in each.output
 
 
 # TOML

@@ -11,7 +11,6 @@ Rules:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, final
 from urllib.parse import quote
@@ -26,6 +25,7 @@ from processor.adapters.fullstory.key import ApiKey
 from processor.adapters.fullstory.no_answer import told
 from processor.adapters.fullstory.resolver import PublicResolver
 from processor.adapters.fullstory.retry_after import http_date_s, retry_after_s
+from processor.adapters.fullstory.transport import Transport
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.reasons import Kind
 from processor.runtime.ports import Clock
@@ -40,10 +40,6 @@ twice that after escaping."""
 KEEP_ALIVE_S = 15.0
 """How long an idle connection is kept: shorter than the 30 to 600 s after which load balancers close theirs, because
 a POST that meets a closing connection is lost without an answer."""
-
-MAX_CONNECTIONS = 100
-"""The most POSTs that limits ever admit at once (64), and room for the questions about their jobs."""
-
 
 MAX_NAME_CHARACTERS = 60
 
@@ -63,22 +59,6 @@ def post_path(kind: Kind, *, batch: bool) -> str:
 def post_headers(idempotency_key: str) -> dict[str, str]:
     """Return what a POST has beside the headers of every request."""
     return {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
-
-
-@dataclass(frozen=True, slots=True)
-class Transport:
-    """How calls travel, and after how many seconds one is given up, which ends as `NoAnswer(TIMEOUT)`."""
-
-    connect_s: float = 10.0
-    """TCP alone, by address: two lost SYNs (1 s and 2 s later sent again) are survived; a dead host is noticed soon."""
-    read_s: float = 60.0
-    """Silence before and within an answer: a batch of 50,000 items may take long to be taken in."""
-    total_s: float = 120.0
-    """All of it, with name resolution, TLS, waiting for a connection and sending: 8 MiB at 1 Mbit/s take 67 s."""
-    connections: int = MAX_CONNECTIONS
-    """How many calls may be on their way; others wait for one of them to end."""
-    trust_env: bool = True
-    """Whether proxies named by the environment are used; they never are for a host on this computer."""
 
 
 @final
@@ -106,6 +86,13 @@ class FullStory:
         transport = transport or Transport()
         is_open = allow_private or is_loopback(self.base_url)
         resolver = None if is_open else PublicResolver(aiohttp.DefaultResolver(), URL(self.base_url).raw_host or "")
+        self.proxy = transport.proxies.of_url(self.base_url)
+        """The proxy on the way, which then resolves the API's name, if there is one."""
+        self._tls = transport.tls
+        login = {"Proxy-Authorization": found} if self.proxy and (found := self.proxy.authorization) else {}
+        # The question for a tunnel brings the login; without TLS there is no tunnel, and each request has to bring it.
+        has_tunnel = self.base_url.startswith("https:")
+        self._tunnel_headers = login if has_tunnel else {}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=transport.connections, keepalive_timeout=KEEP_ALIVE_S, resolver=resolver
@@ -113,11 +100,10 @@ class FullStory:
             timeout=aiohttp.ClientTimeout(
                 total=transport.total_s, sock_connect=transport.connect_s, sock_read=transport.read_s
             ),
-            headers=HEADERS,
+            headers=HEADERS if has_tunnel else {**HEADERS, **login},
             middlewares=(self._authorize,),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # its bound, where it has one, is not ours
-            trust_env=transport.trust_env and not is_loopback(self.base_url),
         )
 
     async def __aenter__(self) -> Self:
@@ -181,13 +167,17 @@ class FullStory:
                 headers=headers,
                 data=body,  # no file: aiohttp 3.14 mostly loses an answer that comes before its last piece is sent
                 allow_redirects=False,
+                proxy=self.proxy and self.proxy.address,
+                proxy_headers=self._tunnel_headers,
+                ssl=True if self._tls is None else self._tls.context,
             ) as response:
                 arrived_at = self._clock.wall()
                 raw = await content.read(response, bound)
         except TimeoutError as error:
-            return NoAnswer(RetryReason.TIMEOUT, told(error, self.base_url))
+            return NoAnswer(RetryReason.TIMEOUT, told(error, self.base_url, self.proxy))
         except (aiohttp.ClientError, OSError) as error:
-            return NoAnswer(RetryReason.CONNECTION, told(error, self.base_url), was_connected=_was_connected(error))
+            detail = told(error, self.base_url, self.proxy)
+            return NoAnswer(RetryReason.CONNECTION, detail, was_connected=_was_connected(error))
         found = response.headers
         self._told_time = (found.get("Date", ""), arrived_at)
         parsed = content.parsed(raw, found.get("Content-Encoding", ""), bound)
@@ -200,6 +190,7 @@ class FullStory:
             server=_named(found.get("Server", "")),
             media_type=_named(found.get("Content-Type", "").partition(";")[0].lower()),
         )
+
 
 
 def _was_connected(error: Exception) -> bool:

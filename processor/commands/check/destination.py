@@ -5,6 +5,8 @@ from typing import assert_never
 
 from processor.adapters.clock import SystemClock
 from processor.adapters.fullstory import ApiKey, FullStory, Transport
+from processor.adapters.proxies import Proxy
+from processor.app.parts import tls_of
 from processor.commands.check import findings
 from processor.commands.check.checklist import CLOCK, Checklist
 from processor.commands.check.findings import Found, Level
@@ -20,11 +22,19 @@ async def check_fullstory(checklist: Checklist, *, probes: bool) -> None:
     """Check the key, its account and FullStory's clock; `probes` allows to write to FullStory."""
     own, clock = checklist.settings.fullstory, SystemClock()
     key, within_s = ApiKey(own.api_key.get_secret_value()), checklist.left_s()
-    transport = Transport(connect_s=within_s, read_s=within_s, total_s=within_s)
     with checklist.reporting():
+        transport = Transport(
+            connect_s=within_s,
+            read_s=within_s,
+            total_s=within_s,
+            proxies=checklist.settings.proxies,
+            tls=tls_of(checklist.settings),
+        )
         async with FullStory(
             key, clock, base_url=own.base_url, allow_private=own.allow_private, transport=transport
         ) as destination:
+            if destination.proxy is not None:
+                checklist.add([Found(findings.FULLSTORY_PROXY, of_proxy(destination.proxy))])
             account = list(of_account(checklist.settings, await destination.me()))
             checklist.add(account)
             is_well = all(each.finding.level is not Level.ERROR for each in account)
@@ -32,6 +42,11 @@ async def check_fullstory(checklist: Checklist, *, probes: bool) -> None:
                 checklist.add([of_clock(destination.clock_skew_s)], CLOCK)
             if probes and is_well:
                 checklist.add([found async for found in probe(destination, clock)])
+
+
+def of_proxy(proxy: Proxy) -> str:
+    """Say what is on the way to FullStory."""
+    return f"through {proxy.masked} ({proxy.variable}): it resolves the name, so private addresses are not refused"
 
 
 def of_account(settings: Settings, answer: Answer | NoAnswer) -> Iterator[Found]:

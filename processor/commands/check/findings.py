@@ -180,6 +180,11 @@ REGISTRY_UNREACHABLE = _error(
     "Check PROCESSOR_SCHEMA_REGISTRY__URL and the credentials in PROCESSOR_SCHEMA_REGISTRY__PROPERTIES.",
 )
 
+FULLSTORY_PROXY = _ok(
+    "fullstory.proxy",
+    "FullStory is asked through a proxy. The proxy resolves the name of the API, so the worker cannot see whether it "
+    "leads to a private address; FullStory's certificate is verified all the same.",
+)
 FULLSTORY_ACCOUNT = _ok("fullstory.account", "The key is valid, and of the organisation that is expected.")
 FULLSTORY_UNREACHABLE = _error(
     "fullstory.unreachable",

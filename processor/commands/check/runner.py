@@ -31,7 +31,7 @@ async def check_all(settings: Settings, *, probes: bool, within_s: float = WITHI
     checklist = Checklist(settings, time.monotonic() + within_s)
     registry = settings.schema_registry.model_copy(update={"cache_dir": None})  # what is asked is the registry itself
     with checklist.reporting():
-        async with registry_of(registry) as client:
+        async with registry_of(registry, settings.proxies) as client:
             schemas = schemas_of(registry, client)
             sample, has_schemas, _ = await asyncio.gather(
                 check_kafka(checklist), _check_registry(checklist, schemas), check_fullstory(checklist, probes=probes)

@@ -97,7 +97,7 @@ def _place(file: str | None, topic: str | None, partition: int | None, offset: i
 
 
 async def _explain(settings: Settings, other: Settings | None, source: Inputs, output: "_Output") -> int:
-    async with registry_of(settings.schema_registry) as registry:
+    async with registry_of(settings.schema_registry, settings.proxies) as registry:
         schemas = source.schemas or schemas_of(settings.schema_registry, registry)
         explainer = Explainer(Mapping(settings.mapping.rules()), schemas, settings.schema_registry.waits_s)
         another = (

@@ -9,7 +9,7 @@ from typing import Any, get_origin
 
 from processor.settings.effective import STATES, Effective
 from processor.settings.sources import DEFAULT, PLACEHOLDER, SECRET_FILES
-from processor.settings.variables import Variable, sections, variables
+from processor.settings.variables import SURROUNDINGS_SECTION, Variable, sections, variables
 
 WIDTH = 100
 
@@ -46,7 +46,8 @@ def key(name: str) -> str:
 def current(settings: Iterable[Effective]) -> Iterator[str]:
     """Write settings in force, line by line; secrets, and what has no value to write, are comments."""
     for number, (section, members) in enumerate(groupby(settings, lambda each: each.variable.section)):
-        yield from ["", f"[{section}]"] if number else [f"[{section}]"]
+        title = f"[{section}]" if section != SURROUNDINGS_SECTION else "# Only variables can say this:"
+        yield from ["", title] if number else [title]
         is_within = False
         for each in sorted(members, key=lambda member: member.entry is not None):
             if each.entry is not None and not is_within:
@@ -63,7 +64,8 @@ def _line(setting: Effective) -> str:
     line = f"{name} = {literal(setting.value)}"
     if origin == DEFAULT and about.default is not None:
         return f"# {line}  # {origin}: {about.default}"
-    return f"# {line}  # {origin}" if origin.kind == "secret file" else f"{line}  # {origin}"
+    is_comment = origin.kind == "secret file" or setting.variable.section == SURROUNDINGS_SECTION
+    return f"{'# ' if is_comment else ''}{line}  # {origin}"
 
 
 def template() -> Iterator[str]:
