@@ -355,6 +355,16 @@ def test_a_key_that_cannot_be_opened_is_a_configuration_error(tmp_path: Path) ->
     assert SECRET not in str(caught.value)
 
 
+def test_nobody_is_asked_for_the_password_of_a_key(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """An encrypted key without a password is an error, not a question at the terminal that holds up the start."""
+    made = Certificates.make(tmp_path)
+    own = {"ssl.certificate.location": str(made.client), "ssl.key.location": str(made.client_key)}
+
+    with pytest.raises(ConfigurationError, match="PROCESSOR_SCHEMA_REGISTRY__PROPERTIES"):
+        RegistrySchemas("https://registry.example", own)
+    assert capfd.readouterr().err == ""
+
+
 def reference(name: str) -> dict[str, Any]:
     """Refer to a type that is registered under a subject of its name."""
     return {"name": name, "subject": f"{name}-value", "version": 1}

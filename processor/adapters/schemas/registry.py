@@ -145,6 +145,8 @@ def _client(url: str, properties: Mapping[str, Any], proxies: Proxies) -> Any:
     configuration = {**_DEFAULTS, **properties, "url": url}
     if configuration.get("bearer.auth.credentials.source") == "STATIC_TOKEN":
         configuration.setdefault(_CLUSTER, "")  # the client insists on it; only Confluent's cloud has clusters
+    if "ssl.certificate.location" in configuration:
+        configuration.setdefault("ssl.key.password", "")  # OpenSSL would ask for it at the terminal, and wait
     timeout = configuration["timeout"]
     if not isinstance(timeout, int | float) or not timeout > 0:
         raise ConfigurationError([f"{_PROPERTIES_VARIABLE}: timeout must be a number of seconds above 0"])
