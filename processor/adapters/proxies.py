@@ -67,14 +67,6 @@ class Proxy:
         """The value of the `Proxy-Authorization` header, if there is a login."""
         return None if self._login is None else f"Basic {b64encode(b':'.join(self._login)).decode()}"
 
-    def refusal(self, status: int) -> str:
-        """Say what it means when this proxy opens no tunnel."""
-        if status == 407:
-            how = "wants a login" if self._login is None else "does not take the login that is in it"
-        else:
-            how = "does not connect to FullStory"
-        return f"the proxy {self.address} of {self.variable} {how}"
-
 
 @final
 @dataclass(frozen=True, slots=True)

@@ -263,7 +263,7 @@ def test_a_proxy_on_the_way_is_told() -> None:
     assert seen["fullstory.proxy"] == (
         "through http://********@127.0.0.1:1 (https_proxy): it resolves the name, so private addresses are not refused"
     )
-    assert "(the proxy of https_proxy at 127.0.0.1:1: connection refused)" in seen["fullstory.unreachable"]
+    assert "the proxy 127.0.0.1:1 refuses connections: check https_proxy" in seen["fullstory.unreachable"]
     assert "s3cret" not in done.out + done.err
 
 

@@ -209,14 +209,13 @@ def test_a_login_of_any_characters_opens_a_tunnel_and_goes_no_further(squid: Squ
     assert "Proxy-Authorization" not in asked.arrived[0]
 
 
-@pytest.mark.parametrize(
-    ("login", "words"), [("", "wants a login"), ("me:wr0ng@", "does not take the login that is in it")]
-)
-def test_a_login_that_is_missing_or_wrong_is_told(squid: Squid, login: str, words: str) -> None:
+@pytest.mark.parametrize("login", ["", "me:wr0ng@"])
+def test_a_login_that_is_missing_or_wrong_is_told(squid: Squid, login: str) -> None:
     """A 407 of the proxy is no answer of FullStory, and its detail says whose login is meant, and not the login."""
     asked = ask(squid, {"HTTPS_PROXY": f"http://{login}127.0.0.1:{squid.port}"})
     assert isinstance(asked.answer, NoAnswer)
-    assert asked.answer.detail == f"the proxy http://127.0.0.1:{squid.port} of HTTPS_PROXY {words} (407)"
+    said = f"the proxy 127.0.0.1:{squid.port} answers 407: check the user name and password in HTTPS_PROXY"
+    assert asked.answer.detail == said
     assert asked.arrived == []
 
 
@@ -228,14 +227,14 @@ def test_a_proxy_is_spoken_to_by_tls(squid: Squid, login: str) -> None:
         assert asked.answer == WELL
     else:
         assert isinstance(asked.answer, NoAnswer)
-        assert "wants a login" in asked.answer.detail
+        assert "answers 407" in asked.answer.detail
 
 
 def test_an_https_proxy_that_nobody_vouches_for_gets_no_login(squid: Squid) -> None:
     """The certificate of an https proxy has to be for its name: the login is not sent else."""
     asked = ask(squid, {"https_proxy": f"https://{LOGIN}@[::ffff:127.0.0.1]:{squid.tls_port}"})
     assert isinstance(asked.answer, NoAnswer)
-    assert asked.answer.detail.startswith("the certificate of ::ffff:7f00:1 is not valid")
+    assert asked.answer.detail.startswith("the certificate of the proxy")
     assert asked.passed == []
 
 
@@ -262,18 +261,16 @@ def test_what_the_proxy_cannot_reach_is_told(squid: Squid) -> None:
     """A tunnel that the proxy cannot open is told with its status."""
     proxy = f"http://127.0.0.1:{squid.open_port}"
     found = [ask(squid, {"https_proxy": proxy}, host=host, is_up=False) for host in (HOST, "no-such-name.example")]
-    said = f"the proxy {proxy} of https_proxy does not connect to FullStory"
-    assert [each.answer.detail for each in found if isinstance(each.answer, NoAnswer)] == [
-        f"{said} (503)",
-        f"{said} (500)",
-    ]
+    details = [each.answer.detail for each in found if isinstance(each.answer, NoAnswer)]
+    said = f"the proxy {proxy.removeprefix('http://')} answers"
+    assert [each.partition(":443")[0].rpartition(": ")[0] for each in details] == [f"{said} 503", f"{said} 500"]
 
 
 def test_a_proxy_that_is_away_is_told(squid: Squid) -> None:
     """A proxy that does not listen is named, with its variable."""
     asked = ask(squid, {"all_proxy": "http://me:s3cret@127.0.0.1:1"})
     assert isinstance(asked.answer, NoAnswer)
-    assert asked.answer.detail == "the proxy of all_proxy at 127.0.0.1:1: connection refused"
+    assert asked.answer.detail == "the proxy 127.0.0.1:1 refuses connections: check all_proxy, and that it runs"
 
 
 def test_a_renewed_bundle_is_trusted_without_a_restart(
@@ -300,5 +297,5 @@ def test_a_renewed_bundle_is_trusted_without_a_restart(
 
     before, after = asyncio.run(run())
     assert isinstance(before, NoAnswer)
-    assert before.detail.startswith("the certificate of 127.0.0.1 is not valid")
+    assert before.detail.startswith("the certificate of the proxy 127.0.0.1")
     assert after == WELL

@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from processor.adapters.clock import SystemClock
 from processor.adapters.fullstory import ApiKey, FullStory, Transport
+from processor.adapters.proxies import Proxies
 from processor.engine.verdict import NoAnswer, RetryReason
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
@@ -238,15 +240,13 @@ def test_the_text_is_the_documented_one(fault: str, monkeypatch: pytest.MonkeyPa
 
     async def run() -> tuple[object, Scene]:
         async with FAULTS[fault](tmp_path) as scene:
-            for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-                monkeypatch.delenv(name, raising=False)
-            if scene.proxy:
-                monkeypatch.setenv("https_proxy", scene.proxy)
+            proxies = Proxies.of({"https_proxy": scene.proxy} if scene.proxy else {})
+            transport = replace(scene.transport, proxies=proxies)
             if trusted(tmp_path).exists():
                 context = ssl.create_default_context(cafile=trusted(tmp_path))
                 monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", context)
             async with FullStory(
-                ApiKey("na1.key"), SystemClock(), base_url=scene.base_url, allow_private=True, transport=scene.transport
+                ApiKey("na1.key"), SystemClock(), base_url=scene.base_url, allow_private=True, transport=transport
             ) as api:
                 return await api.me(), scene
 
@@ -273,8 +273,7 @@ def test_a_private_address_is_told_with_the_setting_that_allows_it(monkeypatch: 
             pass
 
     async def ask() -> object:
-        transport = Transport(trust_env=False)
-        async with FullStory(ApiKey("na1.key"), SystemClock(), transport=transport) as api:
+        async with FullStory(ApiKey("na1.key"), SystemClock()) as api:
             return await api.me()
 
     monkeypatch.setattr("aiohttp.DefaultResolver", Names)

@@ -192,7 +192,6 @@ class FullStory:
         )
 
 
-
 def _was_connected(error: Exception) -> bool:
     """Say whether a connection stood, to FullStory or what stands in between, and was lost."""
     never = (aiohttp.ClientConnectorError, aiohttp.ClientSSLError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)

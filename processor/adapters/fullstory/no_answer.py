@@ -15,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from processor.adapters.network import reason_of
+from processor.adapters.proxies import Proxy
 
 _UNTRUSTED = frozenset({2, 18, 19, 20, 21})
 """Of OpenSSL's X509_V_ERR_…: no issuer that is trusted, or the certificate is its own issuer."""
@@ -32,16 +33,15 @@ class _Place(NamedTuple):
     setting: str
 
 
-def told(error: Exception, base_url: str) -> str:
-    """Return why; `error` is what aiohttp raised, `base_url` FullStory's address."""
+def told(error: Exception, base_url: str, proxy: Proxy | None) -> str:
+    """Return why; `error` is what aiohttp raised, `base_url` FullStory's address, which `proxy` leads to."""
     api = _Place(_address(URL(base_url)), "PROCESSOR_FULLSTORY__BASE_URL")
+    of_proxy = api if proxy is None else _Place(f"the proxy {proxy.place}", proxy.variable)
     match error:
-        case aiohttp.InvalidURL():  # the proxy's, as ours was checked; it may hold a password
-            return "http_proxy or https_proxy is no URL such as http://proxy:3128"
         case aiohttp.ClientConnectorError():
-            return _not_connected(error, _named(f"{error.host}:{error.port}", api))
+            return _not_connected(error, api if f"{error.host}:{error.port}" == api.name else of_proxy)
         case aiohttp.ClientResponseError():
-            return _answered(error, api)
+            return _answered(error, api, of_proxy)
         case aiohttp.ConnectionTimeoutError():
             return f"no connection to {api.name} in time: check the network, and firewalls and proxies in between"
         case TimeoutError():
@@ -80,9 +80,9 @@ def _not_connected(error: aiohttp.ClientConnectorError, place: _Place) -> str:
     return f"{place.name} cannot be reached ({reason}): check {place.setting}, and firewalls in between"
 
 
-def _answered(error: aiohttp.ClientResponseError, api: _Place) -> str:
+def _answered(error: aiohttp.ClientResponseError, api: _Place, of_proxy: _Place) -> str:
     """Return what a proxy said when it was asked to connect, or that it was no HTTP."""
-    place = _named(_address(error.request_info.real_url), api)
+    place = api if _address(error.request_info.real_url) == api.name else of_proxy
     if not isinstance(error, aiohttp.ClientHttpProxyError):
         return f"what {place.name} answers is not HTTP: check {place.setting}, and proxies in between"
     if error.status == 407:
@@ -104,11 +104,6 @@ def _certificate(fault: ssl.SSLCertVerificationError, place: _Place) -> str:
             "if your proxy signs it, name its authority in SSL_CERT_FILE"
         )
     return f"the certificate of {place.name} is not valid ({fault.verify_message}): have it replaced"
-
-
-def _named(address: str, api: _Place) -> _Place:
-    """Return who is at the address: FullStory, or else a proxy."""
-    return api if address == api.name else _Place(f"the proxy {address}", "https_proxy")
 
 
 def _address(url: URL) -> str:
