@@ -41,6 +41,9 @@ class Fingerprint(bytes):
 SchemaId = int | Guid | Fingerprint
 """What names a schema: Confluent's number, unique within one registry, or its guid, or a fingerprint."""
 
+MAX_REGISTERED = 2**31 - 1
+"""The highest id that a registry gives: it counts from 1 in 32 bits with a sign."""
+
 SCHEMA_HEADER = "__value_schema_id"
 
 MAGIC = 0
@@ -57,6 +60,11 @@ _GUID_HEADER_BYTES = 17
 def kind_of(schema_id: SchemaId) -> str:
     """Return what sort of name it is: `id`, `guid` or `fingerprint`."""
     return "id" if isinstance(schema_id, int) else type(schema_id).__name__.lower()
+
+
+def may_be_registered(schema_id: SchemaId) -> bool:
+    """Say whether a registry may have such a schema at all; the rest are bytes of something else, or fingerprints."""
+    return 0 < schema_id <= MAX_REGISTERED if isinstance(schema_id, int) else isinstance(schema_id, Guid)
 
 
 def is_json(value: bytes) -> bool:

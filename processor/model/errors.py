@@ -31,4 +31,13 @@ class DeadLetterError(Exception):
 
 
 class RegistryUnavailableError(Exception):
-    """The schema registry could not be asked; says nothing about the record."""
+    """The schema registry could not be asked; says nothing about the record.
+
+    `retry_after_s` is how long it, or what stands before it, asks to be left alone. `is_of_one_schema`: the registry
+    answers, and refuses this schema alone to this login.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0, is_of_one_schema: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.is_of_one_schema = is_of_one_schema

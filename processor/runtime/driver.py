@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -115,12 +115,14 @@ class Driver:
             for task in late:
                 task.cancel()
 
-    def drop(self, partitions: Iterable[Partition]) -> None:
+    def drop(self, partitions: Collection[Partition]) -> None:
         """End whatever is done for them."""
         for work in [self._work.pop(each) for each in partitions if each in self._work]:
             for task in work.last | work.jobs:
                 task.cancel()
             work.halts.close()
+        for each in partitions:
+            self._schemas.forget(each.id)
         self.gate.forget_unwanted()
 
     @property

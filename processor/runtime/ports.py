@@ -201,9 +201,16 @@ class DeadLetters(Protocol):
         ...
 
 
+class SchemaIncompleteError(Exception):
+    """The registry answers, but cannot give a schema, or not all that belongs to it; says which part."""
+
+
 class Schemas(Protocol):
     """Where the text of a schema is found by what records name it by."""
 
     async def fetch(self, schema_id: SchemaId) -> str | None:
-        """Return the schema's text, or None when there is none; raise `RegistryUnavailableError` otherwise."""
+        """Return the schema's text, or None when there is none; raise `RegistryUnavailableError` otherwise.
+
+        `SchemaIncompleteError`: it can be had no more than one that is absent, and the error says why.
+        """
         ...

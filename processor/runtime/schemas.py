@@ -5,18 +5,19 @@ partition waits, and a halt says why. Only a schema that stays absent for `unkno
 """
 
 import asyncio
-from contextlib import ExitStack
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 
-from processor.engine.absent_schemas import AbsentSchemas
 from processor.engine.notices import Observer, RegistryAsked
-from processor.engine.retry import Backoff, Chance
+from processor.engine.retry import Chance
+from processor.engine.schema_search import SchemaSearch
 from processor.events.avro import Reader, reader_of
-from processor.events.framing import SchemaId, kind_of
+from processor.events.framing import SchemaId, kind_of, may_be_registered
 from processor.model.errors import RegistryUnavailableError
 from processor.model.reasons import HaltReason
 from processor.model.records import TopicPartition
 from processor.runtime.gate import Gate
-from processor.runtime.ports import Clock, Schemas
+from processor.runtime.ports import Clock, SchemaIncompleteError, Schemas
 
 
 class SchemaCache:
@@ -35,83 +36,142 @@ class SchemaCache:
         unknown_after_s: float = 0.0,
     ) -> None:
         self.readers: dict[SchemaId, Reader] = {}
-        self._absent = AbsentSchemas()
-        self._fetching: dict[SchemaId, asyncio.Task[None]] = {}
+        self._search = SchemaSearch(chance, unknown_after_s)
         self._schemas = schemas
         self._gate = gate
         self._clock = clock
-        self._chance = chance
         self._observe = observe
         self._unknown_after_s = unknown_after_s
-        self._backoff = Backoff()
+        self._asking: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._faults: dict[SchemaId, str] = {}
+        """Of schemas about which the registry gave no answer when it was asked last."""
+        self._out = ExitStack()
+        """The halt while there are any of these."""
+        self._absences: dict[TopicPartition, ExitStack] = {}
+        """The halt of each partition that waits for what the registry does not have."""
 
     def has_all(self, ids: set[SchemaId], partition: TopicPartition) -> bool:
         """Say whether every schema, or its absence, is known; otherwise fetch, and wake the gate when it is.
 
         `partition` is whose records are waiting.
         """
-        unknown = [each for each in ids if each not in self.readers and not self._is_absent(each)]
-        for each in unknown:
-            if each not in self._fetching:
-                self._fetching[each] = asyncio.get_running_loop().create_task(self._fetch(each, partition))
+        now = self._clock.monotonic()
+        unknown = [
+            each for each in ids if each not in self.readers and not self._search.is_absent(each, partition, now)
+        ]
+        if unknown:
+            self._search.need(unknown, partition, now)
+            self._serve()
+        else:
+            self._search.begin(ids, partition)
         return not unknown
+
+    def ask_ahead(self, ids: Iterable[SchemaId], partition: TopicPartition) -> None:
+        """Fetch these, too: the partition waits, and they come later in it."""
+        self._search.ask_ahead((each for each in ids if each not in self.readers), partition, self._clock.monotonic())
+        self._serve()
+
+    def forget(self, partition: TopicPartition) -> None:
+        """The partition is another worker's now: nothing is fetched for it any more."""
+        self._search.forget(partition)
+        self._tell_absences([partition], is_cured=False)
+        self._tell_faults()
 
     @property
     def is_fetching(self) -> bool:
         """Whether a schema is on its way."""
-        return bool(self._fetching)
+        return not self._search.is_over
 
     async def close(self) -> None:
         """Give up what is being fetched."""
-        for task in self._fetching.values():
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._asking:
             task.cancel()
-        await asyncio.gather(*self._fetching.values(), return_exceptions=True)
+        await asyncio.gather(*self._asking, return_exceptions=True)
+        for halt in (self._out, *self._absences.values()):
+            _end(halt, is_cured=False)
 
-    def _is_absent(self, schema_id: SchemaId) -> bool:
-        return self._absent.is_believed(schema_id, self._clock.monotonic())
+    def _serve(self) -> None:
+        """Ask what is to be asked by now, and come back when time alone gives more."""
+        now, loop = self._clock.monotonic(), asyncio.get_running_loop()
+        while (schema_id := self._search.next(now)) is not None:
+            task = loop.create_task(self._ask(schema_id))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        if self._timer is not None:
+            self._timer.cancel()
+        next_at = self._search.next_at(now)
+        self._timer = None if next_at is None else loop.call_later(max(next_at - now, 0.0), self._serve)
 
-    async def _fetch(self, schema_id: SchemaId, partition: TopicPartition) -> None:
+    async def _ask(self, schema_id: SchemaId) -> None:
+        text, why, fault = None, "", None
         try:
-            text = await self._wait_for(schema_id, partition)
-            if text is None:
-                self._absent.add(schema_id, self._clock.monotonic())
+            text = await self._schemas.fetch(schema_id)
+        except SchemaIncompleteError as error:
+            why = str(error)
+        except RegistryUnavailableError as error:
+            fault = error
+        search, now = self._search, self._clock.monotonic()
+        partitions = search.partitions_of(schema_id)
+        is_one_ready = False
+        if fault is not None:
+            self._observe(RegistryAsked("unavailable", str(fault)))
+            self._faults[schema_id] = str(fault)
+            if fault.is_of_one_schema:
+                search.refused(schema_id, now)
             else:
-                self._absent.discard(schema_id)
-                self.readers[schema_id] = reader_of(text)
-        finally:
-            del self._fetching[schema_id]
-        self._gate.wake()
+                search.failed(schema_id, now, fault.retry_after_s)
+        elif text is None:
+            if may_be_registered(schema_id):
+                self._observe(RegistryAsked("absent"))
+            is_one_ready = search.absent(schema_id, now, why)
+        else:
+            self._observe(RegistryAsked("found"))
+            self.readers[schema_id] = reader_of(text)
+            is_one_ready = search.found(schema_id, now)
+        if fault is None:
+            self._faults.pop(schema_id, None)
+        self._tell_absences(partitions)  # a halt that turns into the other one is told before that ends
+        self._tell_faults()
+        self._serve()
+        if is_one_ready:
+            self._gate.wake()
 
-    async def _wait_for(self, schema_id: SchemaId, partition: TopicPartition) -> str | None:
-        """Ask until there is a schema, or it has been absent for too long; meanwhile a halt says what is waited for."""
-        tries = 0
-        give_up_at = self._clock.monotonic() if schema_id in self._absent else None
-        with ExitStack() as waiting:
-            while True:
-                tries += 1
-                delay_s = self._backoff.delay_s(tries, self._chance)
-                try:
-                    text = await self._schemas.fetch(schema_id)
-                except RegistryUnavailableError as error:
-                    self._observe(RegistryAsked("unavailable", str(error)))
-                    reason, where, detail = HaltReason.SCHEMA_REGISTRY, "", str(error)
-                else:
-                    self._observe(RegistryAsked("absent" if text is None else "found"))
-                    now = self._clock.monotonic()
-                    give_up_at = now + self._unknown_after_s if give_up_at is None else give_up_at
-                    if text is not None or now >= give_up_at:
-                        return text
-                    delay_s = min(delay_s, give_up_at - now)
-                    reason, where = HaltReason.UNKNOWN_SCHEMA, str(schema_id)
-                    detail = self._absence(schema_id, partition)
-                with ExitStack() as next_wait:  # begins before the last one ends: a halt that lasts is told once
-                    next_wait.enter_context(self._gate.held(reason, where, detail))
-                    waiting.close()
-                    waiting.push(next_wait.pop_all())
-                await asyncio.sleep(delay_s)
+    def _tell_faults(self) -> None:
+        """Show one halt while any schema has no answer, with the last thing that was said instead."""
+        self._faults = {each: fault for each, fault in self._faults.items() if self._search.is_wanted(each)}
+        before, self._out = self._out, ExitStack()
+        if self._faults:
+            cause = next(reversed(self._faults.values()))
+            self._out.enter_context(self._gate.held(HaltReason.SCHEMA_REGISTRY, "", cause))
+        before.close()  # after the next one has begun: a halt that lasts is told once
 
-    def _absence(self, schema_id: SchemaId, partition: TopicPartition) -> str:
-        return (
-            f"{partition} holds records whose schema has the {kind_of(schema_id)} {schema_id}, which the registry does "
-            f"not have; they are dead-lettered {self._unknown_after_s:g} s after the first look"
+    def _tell_absences(self, partitions: Iterable[TopicPartition], *, is_cured: bool = True) -> None:
+        for partition in partitions:
+            before = self._absences.pop(partition, ExitStack())
+            if (found := self._search.absent_from(partition)) is not None:
+                held = self._gate.held(HaltReason.UNKNOWN_SCHEMA, str(partition), self._absence(partition, *found))
+                self._absences[partition] = after = ExitStack()
+                after.enter_context(held)
+            _end(before, is_cured=is_cured)
+
+    def _absence(self, partition: TopicPartition, schema_id: SchemaId, why: str, count: int) -> str:
+        others = f" (and {count - 1} others)" if count > 1 else ""
+        what = (
+            f"the registry cannot give: {why}" if why else "the registry does not have, or does not show to this login"
         )
+        return (
+            f"{partition} holds records whose schema has the {kind_of(schema_id)} {schema_id}{others}, which {what}; "
+            f"they are dead-lettered {self._unknown_after_s:g} s after the first look"
+        )
+
+
+def _end(halt: ExitStack, *, is_cured: bool) -> None:
+    """End a halt; one that is not cured ends as a block that is cancelled."""
+    if is_cured:
+        halt.close()
+        return
+    with suppress(asyncio.CancelledError), halt:
+        raise asyncio.CancelledError

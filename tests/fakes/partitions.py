@@ -23,7 +23,9 @@ DESTINATION = "destination"
 def a_common(settings: PartitionSettings | None = None, observe: Observer = lambda _notice: None) -> Common:
     """Return what the partitions of one process share; each nonce is another one, and chance always the same."""
     nonces = (number.to_bytes(16, "big") for number in count(1))
-    forming = Forming(Mapping(MappingRules()), {}, lambda _ids, _partition: True, lambda: next(nonces))
+    forming = Forming(
+        Mapping(MappingRules()), {}, lambda _ids, _partition: True, lambda _ids, _partition: None, lambda: next(nonces)
+    )
     limits = Limits(LimitSettings(), lambda: 0.5)
     limits.share(1, 1)
     return Common(settings or PartitionSettings(), forming, limits, Retries(lambda: 0.5), DeadLetterRatio(1.0), observe)

@@ -13,16 +13,20 @@ from processor.model.errors import RegistryUnavailableError
 
 NOT_FOUND = 40403
 
+Fault = tuple[int, str] | tuple[int, str, dict[str, str]]
+
 
 class FakeSchemas:
-    """The `Schemas` port over a dictionary; `is_out` makes it unavailable.
+    """The `Schemas` port over a dictionary; `is_out` makes it unavailable, `faults` single schemas.
 
-    `asked` counts its questions, `awaiting` those that have no answer yet.
+    `asked` counts its questions, `awaiting` those that have no answer yet, `most_awaiting` the most there ever were.
     """
 
     def __init__(self, texts: Mapping[SchemaId, str]) -> None:
         self.texts = dict(texts)
         self.is_out = False
+        self.faults: dict[SchemaId, Exception] = {}
+        self.most_awaiting = 0
         self.latency_s = 0.0
         self.asked = 0
         self.awaiting = 0
@@ -31,28 +35,36 @@ class FakeSchemas:
         """Return the schema's text, None when there is none."""
         self.asked += 1
         self.awaiting += 1
+        self.most_awaiting = max(self.most_awaiting, self.awaiting)
         try:
             await asyncio.sleep(self.latency_s)
         finally:
             self.awaiting -= 1
         if self.is_out:
             raise RegistryUnavailableError("the fake registry is out")
+        if schema_id in self.faults:
+            raise self.faults[schema_id]
         return self.texts.get(schema_id)
 
 
 class FakeRegistry:
-    """A schema registry as far as the worker asks: for a schema's id or guid, and for a subject's version.
+    """A schema registry as far as the worker asks: for a schema's id or guid, a subject's version, subjects, its mode.
 
-    `schemas`, `guids` and `subjects` hold its answers; with `tls` it wants a client's certificate. `fault`, where set,
-    is answered instead: a status and a body; while `hangs`, nothing is. `arrived` is set by the first request; the
-    header of each is in `authorizations`.
+    `schemas`, `guids` and `subjects` hold its answers, `resolved` those for a schema with all it refers to; with `tls`
+    it wants a client's certificate. `fault`, where set, is answered instead: a status, a body and perhaps headers;
+    `faults` are those of single paths. While `hangs`, nothing is answered. `arrived` is set by the first request; the
+    header of each is in `authorizations`, and its path in `asked`.
     """
 
     def __init__(self, tls: SSLContext | None = None) -> None:
         self.schemas: dict[int, dict[str, Any]] = {}
         self.guids: dict[str, dict[str, Any]] = {}
         self.subjects: dict[tuple[str, int], dict[str, Any]] = {}
-        self.fault: tuple[int, str] | None = None
+        self.resolved: dict[int, str] = {}
+        self.mode: str | None = "READWRITE"
+        self.fault: Fault | None = None
+        self.faults: dict[str, Fault] = {}
+        self.asked: list[str] = []
         self.hangs = False
         self.authorizations: list[str | None] = []
         self.arrived = asyncio.Event()
@@ -61,6 +73,8 @@ class FakeRegistry:
         application.router.add_get("/schemas/ids/{id}", self._by_id)
         application.router.add_get("/schemas/guids/{guid}", self._by_guid)
         application.router.add_get("/subjects/{subject}/versions/{version}", self._by_version)
+        application.router.add_get("/subjects", self._names)
+        application.router.add_get("/mode", self._mode)
         application.router.add_post("/subjects/{subject}", self._by_schema)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
 
@@ -81,7 +95,11 @@ class FakeRegistry:
         await self._runner.cleanup()
 
     async def _by_id(self, request: web.Request) -> web.Response:
-        return await self._answer(request, self.schemas.get(int(request.match_info["id"])), NOT_FOUND)
+        schema_id = int(request.match_info["id"])
+        found = self.schemas.get(schema_id)
+        if found is not None and request.query.get("format") == "resolved" and schema_id in self.resolved:
+            found = {**found, "schema": self.resolved[schema_id]}
+        return await self._answer(request, found, NOT_FOUND)
 
     async def _by_guid(self, request: web.Request) -> web.Response:
         return await self._answer(request, self.guids.get(request.match_info["guid"]), NOT_FOUND)
@@ -94,14 +112,22 @@ class FakeRegistry:
         """Answer whether a subject has a schema: there is no such subject."""
         return await self._answer(request, None, 40401)
 
-    async def _answer(self, request: web.Request, found: dict[str, Any] | None, code: int) -> web.Response:
+    async def _names(self, request: web.Request) -> web.Response:
+        """Answer which subjects there are: one for each schema."""
+        return await self._answer(request, [f"of-{each}" for each in (*self.schemas, *self.guids, *self.subjects)], 0)
+
+    async def _mode(self, request: web.Request) -> web.Response:
+        return await self._answer(request, None if self.mode is None else {"mode": self.mode}, 0)
+
+    async def _answer(self, request: web.Request, found: Any, code: int) -> web.Response:
+        self.asked.append(request.path_qs)
         self.authorizations.append(request.headers.get("Authorization"))
         self.arrived.set()
         if self.hangs:
             await asyncio.Event().wait()
-        if self.fault is not None:
-            status, text = self.fault
-            return web.Response(status=status, text=text)
+        if (fault := self.faults.get(request.path, self.fault)) is not None:
+            status, text, *headers = fault
+            return web.Response(status=status, text=text, headers=headers[0] if headers else None)
         if found is None:
             return web.json_response({"error_code": code, "message": "not found"}, status=404)
         return web.json_response(found)

@@ -230,7 +230,13 @@ class Epoch:
         limits = BatchLimits(setting.max_records, 100_000, setting.linger_s)
         settings = PartitionSettings(limits, setting.depth, setting.lease_s, "halt", setting.unattributed)
         mapping = REAL_MAPPING if setting.maps_for_real else PLAIN_MAPPING
-        forming = Forming(mapping, {}, lambda _ids, _partition: True, lambda: world.chance.randbytes(16))
+        forming = Forming(
+            mapping,
+            {},
+            lambda _ids, _partition: True,
+            lambda _ids, _partition: None,
+            lambda: world.chance.randbytes(16),
+        )
         retries = Retries(world.chance.random, setting.poison_after_s)
         self.limits = Limits(LimitSettings(), world.chance.random)
         common = Common(settings, forming, self.limits, retries, DeadLetterRatio(1.0), self.observe)

@@ -8,7 +8,7 @@ import pytest
 
 from processor.adapters.schemas.local import fingerprint_of
 from processor.events.avro import decode, reader_of
-from processor.events.framing import Fingerprint, Guid, SchemaId, kind_of, schema_ids
+from processor.events.framing import Fingerprint, Guid, SchemaId, kind_of, may_be_registered, schema_ids
 from processor.model.outcomes import Filtered, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason
 from processor.model.records import Headers, Record
@@ -135,3 +135,20 @@ def test_a_fingerprint_is_of_what_matters_to_decoding() -> None:
 def test_kinds_are_told_in_words() -> None:
     """Each kind of schema reference has words for messages and file names."""
     assert [kind_of(each) for each in (7, Guid(bytes(16)), Fingerprint(bytes(8)))] == ["id", "guid", "fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("schema_id", "expected"),
+    [
+        (0, False),
+        (1, True),
+        (2**31 - 1, True),
+        (2**31, False),
+        (2**32 - 1, False),
+        (Guid(bytes(16)), True),
+        (PRINT, False),
+    ],
+)
+def test_a_registry_counts_from_one_in_32_bits_with_a_sign(schema_id: SchemaId, *, expected: bool) -> None:
+    """An id beyond that, or a fingerprint, is nothing that a registry could have."""
+    assert may_be_registered(schema_id) is expected

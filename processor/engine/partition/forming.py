@@ -18,6 +18,8 @@ class Forming:
     readers: Mapping[SchemaId, Reader]
     has_schemas: Callable[[set[SchemaId], TopicPartition], bool]
     """Says whether each of these schemas, or its absence, is known; otherwise it is fetched, and comes later."""
+    ask_ahead: Callable[[set[SchemaId], TopicPartition], None]
+    """Has these schemas fetched for later, while the partition waits for others."""
     nonce: Callable[[], bytes]
     """Draws 16 bytes that nobody has drawn before."""
 

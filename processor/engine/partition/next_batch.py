@@ -55,6 +55,8 @@ class NextBatch:
         self._growing: PayloadBuilder | None = None
         self._grown_to = 0
         """How many of the buffered records were there when it was looked at last."""
+        self._asked_to = 0
+        """The schemas of all records before this offset were asked for."""
 
     def is_due(self, now: float) -> bool:
         """Say whether a batch may close: it is full, its first record has lingered, or the journal's next is here."""
@@ -82,6 +84,7 @@ class NextBatch:
         queue, common = self._queue, self._common
         ids = schema_ids(islice(queue.buffered(), common.settings.limits.max_records))
         if not common.forming.has_schemas(ids, self._partition):
+            self._ask_ahead()
             return None
         self._growing = growing = self._growing or common.forming.builder(queue.position, self._payload_limits)
         payload = growing.build(queue.buffered())
@@ -97,6 +100,14 @@ class NextBatch:
             if not self._journal.holds(plan, queue.position):  # fewer requests need less of the brokers' metadata
                 plan = new_plan(payload, nonce, wall_s, None, is_batch=common.is_batch)
         return Formed(payload, plan)
+
+    def _ask_ahead(self) -> None:
+        """Have the schemas of all that is buffered fetched, so that one wait is for all of them."""
+        queue = self._queue
+        start = max(self._asked_to, queue.position)
+        self._asked_to = queue.arrived
+        if ids := schema_ids(queue.buffered(start)):
+            self._common.forming.ask_ahead(ids, self._partition)
 
     def rebuild(self, record: Record) -> Item:
         """Make the item of one identify anew, without merging."""

@@ -138,10 +138,15 @@ class RangeQueue:
         """When the first buffered record arrived; infinity without one."""
         return self._arrivals[0].at if self._arrivals else float("inf")
 
-    def buffered(self) -> Iterator[Record]:
-        """Iterate in offset order over the buffered records, up to what the journal tells next."""
+    def buffered(self, start: int = 0) -> Iterator[Record]:
+        """Iterate in offset order over the buffered records, up to what the journal tells next.
+
+        Those before `start` may be left out.
+        """
         end = self._journal[0].end if self._journal else None
         for arrival in self._arrivals:
+            if arrival.records[-1].offset < start:
+                continue
             if end is None or arrival.records[-1].offset < end:
                 yield from arrival.records
             else:
