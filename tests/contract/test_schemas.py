@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,7 +20,7 @@ from processor.adapters.schemas.registry import RegistrySchemas
 from processor.events.avro import reader_of
 from processor.events.framing import Fingerprint, Guid, SchemaId
 from processor.model.errors import ConfigurationError, RegistryUnavailableError
-from processor.runtime.ports import Schemas
+from processor.runtime.ports import SchemaIncompleteError, Schemas
 from tests.fakes.schemas import FakeRegistry, FakeSchemas
 from tests.fakes.tls import PASSWORD, Certificates
 
@@ -417,13 +418,180 @@ def test_a_schema_that_is_no_record_may_refer_too() -> None:
     assert [each if each == "null" else each["name"] for each in json.loads(text)] == ["null", "com.x.Place"]
 
 
-def test_a_reference_that_is_not_found_is_an_outage() -> None:
-    """A missing reference is an outage and not a fault of the records."""
+def test_a_reference_that_is_not_found_is_no_outage() -> None:
+    """A schema whose reference the registry does not have cannot be had; which one lacks is said."""
 
     def prepare(server: FakeRegistry) -> None:
         server.schemas[7] = {"schema": record("T", a="com.x.Place"), "references": [reference("com.x.Place")]}
 
-    assert "answers 404 (code 40402)" in outage(prepare)
+    with pytest.raises(
+        SchemaIncompleteError, match=r"refers to 'com\.x\.Place' \(subject 'com.x.Place-value', version 1\)"
+    ):
+        ask(prepare)
+
+
+def test_a_registry_that_writes_references_out_is_asked_to() -> None:
+    """If the registry can write references out, its text is used, and they are not looked for one by one."""
+    whole = record("T", a={"type": "record", "name": "Place", "namespace": "com.x", "fields": []})
+
+    def prepare(server: FakeRegistry) -> None:
+        server.schemas[7] = {"schema": record("T", a="com.x.Place"), "references": [reference("place.avsc")]}
+        server.resolved[7] = whole
+
+    text, server = ask(prepare)
+
+    assert text == whole
+    assert server.asked == ["/schemas/ids/7", "/schemas/ids/7?format=resolved"]
+
+
+@pytest.mark.parametrize("schema_id", [0, 2**31, 2**32 - 1])
+def test_an_id_that_no_registry_gives_is_not_asked_for(schema_id: int) -> None:
+    """An id outside of the registry's numbers is absent without a question."""
+    text, server = ask(lambda _: None, schema_id=schema_id)
+
+    assert text is None
+    assert server.asked == []
+
+
+def known(server: FakeRegistry) -> None:
+    """Let the registry have something else."""
+    server.schemas[1] = {"schema": TEXT}
+
+
+def test_an_id_that_alone_is_refused_is_no_outage() -> None:
+    """If the registry refuses one id and answers otherwise, that schema cannot be had."""
+
+    def prepare(server: FakeRegistry) -> None:
+        known(server)
+        server.faults["/schemas/ids/7"] = (404, '{"error_code": 0, "message": "RESTEASY003870: Unable to extract"}')
+
+    with pytest.raises(SchemaIncompleteError, match="answers 404"):
+        ask(prepare)
+
+
+def test_a_registry_that_refuses_everything_is_unavailable() -> None:
+    """If the registry answers nothing else either, the address is wrong and not the id."""
+    with pytest.raises(RegistryUnavailableError, match="__URL"):
+        ask(fault(404, '{"error_code": 0, "message": "RESTEASY003210: Could not find resource"}'))
+
+
+def test_a_registry_that_shows_nothing_does_not_prove_a_schema_absent() -> None:
+    """If the registry shows this login no subject, it may have started just now, or the login may not read."""
+    with pytest.raises(RegistryUnavailableError, match="shows no subject at all to this login"):
+        ask(lambda _: None)
+
+
+def test_a_registry_that_does_not_list_its_subjects_is_believed() -> None:
+    """A login that may read schemas but not the list of subjects finds out which are absent."""
+
+    def prepare(server: FakeRegistry) -> None:
+        server.faults["/subjects"] = (403, '{"error_code": 40301, "message": "User is denied"}')
+
+    assert ask(prepare)[0] is None
+
+
+def test_a_schema_that_the_login_may_not_read_is_no_outage_of_all() -> None:
+    """A refusal of one schema says that it is of this one, and is no absence."""
+    with pytest.raises(RegistryUnavailableError, match="may not read") as caught:
+        ask(fault(403, '{"error_code": 40301, "message": "User is denied operation Read on Subject: x"}'))
+
+    assert caught.value.is_of_one_schema
+
+
+@pytest.mark.parametrize(("asked", "obeyed"), [("5", 5.0), ("3600", 60.0), ("soon", 0.0)])
+def test_what_stands_in_between_is_told_and_waited_for_a_minute_at_most(asked: str, obeyed: float) -> None:
+    """A page of a gateway is told without its body, and silences for a minute at most."""
+    headers = {"Server": "nginx/1.22.1\x80" + "x" * 200, "Content-Type": "text/html", "Retry-After": asked}
+
+    def prepare(server: FakeRegistry) -> None:
+        server.fault = (503, "<html>secret-of-a-page</html>", headers)
+
+    with pytest.raises(RegistryUnavailableError) as caught:
+        ask(prepare)
+    said = str(caught.value)
+
+    assert "answers 503 (server nginx/1.22.1" in said
+    assert "content-type text/html" in said
+    assert "no registry that speaks" in said
+    assert "secret-of-a-page" not in said
+    assert said.isascii()
+    assert len(said) < 400
+    assert caught.value.retry_after_s == obeyed
+
+
+def odd_answers(seed: int, count: int) -> list[tuple[int, str, dict[str, str]]]:
+    """Make up answers as gateways, login pages and half a registry give them."""
+    chance = random.Random(seed)
+    bodies = [
+        *("", "<html>secret-of-a-page</html>", "null", "[]", "{}", "7", '"text"', "\ufeff{}", "[" * 5_000, "{"),
+        *('{"error_code": 40403}', '{"error_code": "40403", "message": "x"}', '{"error_code": 40403, "message": 5}'),
+        *('{"error_code": true, "message": "x"}', '{"message": "Unauthorized"}', '{"schema": 5}', '{"id": 7}'),
+        *('{"status": "maintenance"}', '{"error_code": 50001, "message": "store"}', '{"error_code": 0, "message": ""}'),
+    ]
+    statuses = [200, 201, 204, 206, 301, 302, 304, 400, 401, 403, 404, 406, 407, 408, 409, 410, 413, 418, 422, 429]
+    statuses += [431, 451, 500, 501, 502, 503, 504, 520, 599]
+    waits = ["", "0", "5", "3600", "99999999999", "-1", "soon", "Wed, 21 Oct 2099 07:28:00 GMT"]
+    media = ["text/html", "application/json", "application/vnd.schemaregistry.v1+json", "text/plain; charset=utf-16"]
+    return [
+        (
+            chance.choice(statuses),
+            chance.choice(bodies),
+            {
+                "Content-Type": chance.choice(media),
+                **({"Retry-After": wait} if (wait := chance.choice(waits)) else {}),
+                **({"Server": chance.choice(["nginx", "\u00e9" * 300, "a\tb"])} if chance.random() < 0.5 else {}),
+            },
+        )
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_odd_answer_proves_anything_of_a_schema(seed: int) -> None:
+    """Whatever is answered in the registry's place, no schema is absent by it, and no other error escapes."""
+
+    async def run() -> None:
+        async with FakeRegistry() as server, RegistrySchemas(server.url, {}) as schemas:
+            known(server)
+            for status, body, headers in odd_answers(seed, 200):
+                server.faults["/schemas/ids/7"] = (status, body, headers)
+                print(f"seed {seed}: {status} {body[:40]!r} {headers}")  # noqa: T201 - shown where it fails
+                with pytest.raises((RegistryUnavailableError, SchemaIncompleteError)) as caught:
+                    await schemas.fetch(7)
+                is_the_registrys = body.startswith('{"error_code": ') and body.endswith('"}') and status >= 400
+                assert isinstance(caught.value, RegistryUnavailableError) or is_the_registrys
+                assert "secret" not in str(caught.value)
+                if isinstance(caught.value, RegistryUnavailableError) and not is_the_registrys:
+                    assert caught.value.retry_after_s <= 60.0
+
+    asyncio.run(run())
+
+
+def test_a_registry_that_asks_for_time_gets_it() -> None:
+    """The registry's own Retry-After is obeyed as it is."""
+
+    def prepare(server: FakeRegistry) -> None:
+        server.fault = (429, '{"error_code": 42901, "message": "slow down"}', {"Retry-After": "90"})
+
+    with pytest.raises(RegistryUnavailableError) as caught:
+        ask(prepare)
+    assert caught.value.retry_after_s == 90.0
+
+
+def test_the_second_address_answers_when_a_gateway_stands_before_the_first() -> None:
+    """A gateway's page is no answer: of several addresses, the next one is asked."""
+
+    async def run() -> str | None:
+        async with (
+            FakeRegistry() as first,
+            FakeRegistry() as second,
+            RegistrySchemas(f"{first.url}, {second.url}", {}) as schemas,
+        ):
+            first.fault = (404, "<html>no route</html>")
+            second.schemas[7] = {"schema": TEXT}
+            return await schemas.fetch(7)
+
+    assert asyncio.run(run()) == TEXT
 
 
 def test_references_that_do_not_help_leave_the_text_to_its_reader() -> None:

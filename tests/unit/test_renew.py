@@ -279,14 +279,12 @@ def test_the_registry_is_asked_with_what_its_file_says_now(tmp_path: Path) -> No
                 properties = registry_properties(
                     settings, schemas, structlog.wrap_logger(None, processors=[LogCapture()])
                 )
-                for text in (
-                    '{"basic.auth.user.info": "me:old"}',
-                    '{"basic.auth',
-                    '{"basic.auth.user.info": "me:new"}',
-                ):
+                texts = ('{"basic.auth.user.info": "me:old"}', '{"basic.auth', '{"basic.auth.user.info": "me:new"}')
+                for schema_id, text in enumerate(texts, 1):
+                    server.schemas[schema_id] = {"schema": '"string"'}
                     path.write_text(text)
                     await properties.look()
-                    await schemas.fetch(7)
+                    await schemas.fetch(schema_id)
             return [b64decode((each or "").removeprefix("Basic ")).decode() for each in server.authorizations]
 
     assert asyncio.run(run()) == ["me:old", "me:old", "me:new"]

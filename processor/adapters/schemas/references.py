@@ -28,6 +28,15 @@ class _Texts(AbstractSchemaRepository):
             raise SchemaRepositoryError(name) from None
 
 
+def stands_alone(text: str) -> bool:
+    """Say whether a schema names no type that it does not define."""
+    try:
+        load_schema(_ROOT, repo=_Texts({_ROOT: text}))
+    except Exception:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
+        return False
+    return True
+
+
 def standing_alone(text: str, referenced: Mapping[str, str]) -> str:
     """Return the schema with each referenced type written out where it first occurs.
 

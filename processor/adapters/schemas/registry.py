@@ -1,9 +1,11 @@
 """Schemas of a registry that speaks Confluent's API: Confluent's own, Apicurio, Karapace, Redpanda."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar, final
+from typing import Any, NamedTuple, Self, TypeVar, final
 from urllib.parse import urlsplit
 
 from confluent_kafka.schema_registry import (  # type: ignore[attr-defined]  # the type stubs lack the asynchronous one
@@ -11,11 +13,15 @@ from confluent_kafka.schema_registry import (  # type: ignore[attr-defined]  # t
     SchemaRegistryError,
 )
 
+from processor.adapters.fullstory.retry_after import retry_after_s
 from processor.adapters.network import reason_of
 from processor.adapters.proxies import Proxies, Proxy, proxy_of
-from processor.adapters.schemas.references import standing_alone
-from processor.events.framing import Fingerprint, Guid, SchemaId
+from processor.adapters.schemas.answers import is_registrys, shown
+from processor.adapters.schemas.references import standing_alone, stands_alone
+from processor.engine.verdict import FOREIGN_WAIT_S
+from processor.events.framing import Guid, SchemaId, may_be_registered
 from processor.model.errors import ConfigurationError, RegistryUnavailableError
+from processor.runtime.ports import SchemaIncompleteError
 
 REQUEST_TIMEOUT_S = 10.0
 """The client's own default is to wait for ever."""
@@ -26,6 +32,14 @@ DEADLINE_S = 30.0
 _DEFAULTS = {"timeout": REQUEST_TIMEOUT_S, "max.retries": 0}  # the worker asks again itself, and says so
 _NO_PROXY = "http://none.invalid"
 _SCHEMA_NOT_FOUND = 40403
+_NOT_FOUND = frozenset({40401, 40402, _SCHEMA_NOT_FOUND})
+"""The registry's codes for a subject, a version and a schema that it does not have."""
+
+_OF_THE_ID = frozenset({400, 404, 410, 422})
+"""A registry that refuses one id so while it answers otherwise can make nothing of it."""
+
+SHOWS_SUBJECTS_FOR_S = 10.0
+"""How long it is believed that a registry has something and shows it: one that starts anew has nothing at first."""
 _CLUSTER = "bearer.auth.logical.cluster"
 _URL_VARIABLE = "PROCESSOR_SCHEMA_REGISTRY__URL"
 _PROPERTIES_VARIABLE = "PROCESSOR_SCHEMA_REGISTRY__PROPERTIES"
@@ -35,7 +49,36 @@ _HINTS = {
     404: f"check {_URL_VARIABLE}, and that the registry knows guids where records name them",
 }
 
+_SHOWN = 200
+"""Characters of a name that are shown."""
+
 _T = TypeVar("_T")
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    """Say whether a line of the HTTP library is worth telling: one of level info is for each question (httpx2 2.16)."""
+    return record.levelno > logging.INFO or logging.getLogger().level <= logging.DEBUG
+
+
+for _name in ("httpx", "httpx2"):  # whichever the client finds
+    logging.getLogger(_name).addFilter(_is_told)
+
+
+class _GatewayError(Exception):
+    """Something answered that is no registry, or that asks to be left alone for a while."""
+
+    def __init__(self, status: int, what: str, retry_after_s: float) -> None:
+        super().__init__(what)
+        self.status = status
+        self.what = what
+        self.retry_after_s = retry_after_s
+
+
+class Sight(NamedTuple):
+    """What a registry shows to this login; None where it does not tell."""
+
+    has_subjects: bool | None
+    mode: str | None
 
 
 @final
@@ -61,6 +104,7 @@ class RegistrySchemas:
         self._url = url
         self._proxies = proxies or Proxies()
         self._client = _client(url, properties, self._proxies)
+        self._shows_until = float("-inf")
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,26 +121,53 @@ class RegistrySchemas:
         """
         client = _client(self._url, properties, self._proxies)
         old, self._client = self._client, client
+        self._shows_until = float("-inf")
         await old.__aexit__(None, None, None)
 
     async def fetch(self, schema_id: SchemaId) -> str | None:
         """Return the schema's text with the types that it refers to; None when the registry knows no such id.
 
-        No registry of this protocol knows fingerprints.
+        No registry of this protocol knows fingerprints, or gives ids beyond 32 bits: neither is asked for.
 
-        Raises `RegistryUnavailableError` for everything else, at the latest when the deadline has passed.
+        Raises `SchemaIncompleteError` when the registry cannot give it whole, and `RegistryUnavailableError` for
+        everything else, at the latest when the deadline has passed. That covers a registry that shows this login
+        nothing at all, whatever it says of one schema.
         """
-        return await self.ask(lambda _client: self._fetch(schema_id))
+        if not may_be_registered(schema_id):
+            return None
+        return await self.ask(lambda client: self._fetch(client, schema_id))
+
+    async def look(self) -> Sight:
+        """Return what the registry shows; raises what `fetch` raises when it does not answer."""
+
+        async def question(client: Any) -> Sight:
+            try:
+                subjects = await client.get_subjects()
+            except SchemaRegistryError as error:
+                if error.http_status_code == 401:
+                    raise
+                subjects = None
+            try:
+                mode = (await client._rest_client.get("mode"))["mode"]  # noqa: SLF001 - the client has no method for it
+            except (SchemaRegistryError, _GatewayError):  # Apicurio 2.6.13 has none
+                mode = None
+            return Sight(None if subjects is None else bool(subjects), mode)
+
+        return await self.ask(question)
 
     async def ask(self, question: Callable[[Any], Awaitable[_T]]) -> _T:
         """Return what the question makes of the client's answers; raises what `fetch` raises."""
         try:
             async with asyncio.timeout(self._deadline_s):
                 return await question(self._client)
-        except RegistryUnavailableError:
+        except (RegistryUnavailableError, SchemaIncompleteError):
             raise
         except SchemaRegistryError as error:
-            raise self._unavailable(_said(error)) from None
+            raise self._unavailable(_said(error), is_of_one_schema=error.http_status_code == 403) from None
+        except _GatewayError as error:
+            hint = _HINTS.get(error.status)
+            what = error.what + (f"; {hint}" if hint else "")
+            raise self._unavailable(what, retry_after_s=error.retry_after_s) from None
         except TimeoutError:
             raise self._unavailable(f"did not answer within {self._deadline_s:g} s") from None
         except Exception as error:  # noqa: BLE001 - of httpx, authlib, json: none speaks of the schema
@@ -104,41 +175,105 @@ class RegistrySchemas:
             what = f"cannot be asked ({type(error).__name__})" if reason is None else f"does not answer ({reason})"
             raise self._unavailable(what) from None
 
-    async def _fetch(self, schema_id: SchemaId) -> str | None:
-        if isinstance(schema_id, Fingerprint):
-            return None
+    async def _fetch(self, client: Any, schema_id: SchemaId) -> str | None:
+        is_guid = isinstance(schema_id, Guid)
         try:
-            if isinstance(schema_id, Guid):
-                schema = await self._client.get_schema_by_guid(str(schema_id))
-            else:
-                schema = await self._client.get_schema(schema_id)
+            schema = await (client.get_schema_by_guid(str(schema_id)) if is_guid else client.get_schema(schema_id))
         except SchemaRegistryError as error:
-            if error.http_status_code == 404 and error.error_code == _SCHEMA_NOT_FOUND:
+            is_absent = error.http_status_code == 404 and error.error_code == _SCHEMA_NOT_FOUND
+            if not is_absent and (is_guid or error.http_status_code not in _OF_THE_ID):
+                raise  # a registry that knows no guids refuses them all
+            shows_subjects = await self._shows_subjects(client)
+            if shows_subjects is False:
+                raise self._unavailable(
+                    "shows no subject at all to this login: it is empty, or has just started, or the login may not read"
+                ) from None
+            if is_absent:
+                return None
+            if shows_subjects is None:
+                raise
+            raise SchemaIncompleteError(f"it {_said(error)}") from None
+        self._shows_until = time.monotonic() + SHOWS_SUBJECTS_FOR_S
+        if not schema.references:
+            return schema.schema_str  # type: ignore[no-any-return]
+        return await self._resolved(client, schema_id, schema)
+
+    async def _resolved(self, client: Any, schema_id: SchemaId, schema: Any) -> str:
+        """Return a schema with all that it refers to.
+
+        Apicurio tells neither the group of what is referred to nor versions that are no numbers, so nobody but itself
+        can find them (3.3.3, 2026-11; 2.6.13 cannot either). It writes them out if asked; others ignore that.
+        """
+        if not isinstance(schema_id, Guid) and schema.schema_type in (None, "AVRO"):
+            try:
+                # Past the client's cache, which has the schema as it is.
+                whole = await client._rest_client.get(f"schemas/ids/{schema_id}", {"format": "resolved"})  # noqa: SLF001
+            except SchemaRegistryError:
+                pass  # it knows no such format
+            else:
+                if stands_alone(whole["schema"]):
+                    return str(whole["schema"])
+        return standing_alone(schema.schema_str, await _referenced(client, schema))
+
+    async def _shows_subjects(self, client: Any) -> bool | None:
+        """Say whether the registry has anything that this login may see; None where it does not tell."""
+        if time.monotonic() < self._shows_until:
+            return True
+        try:
+            shows = bool(await client.get_subjects())
+        except SchemaRegistryError as error:
+            if error.http_status_code in (403, 404):
                 return None
             raise
-        return standing_alone(await self._text(schema), await self._referenced(schema))
+        if shows:
+            self._shows_until = time.monotonic() + SHOWS_SUBJECTS_FOR_S
+        return shows
 
-    async def _referenced(self, schema: Any) -> dict[str, str]:
-        """Return the texts of all that the schema refers to, and of what those refer to, by name."""
-        texts: dict[str, str] = {}
-        waiting = list(schema.references or ())
-        while waiting:
-            reference = waiting.pop()
-            if reference.name not in texts:
-                found = await self._client.get_version(reference.subject, reference.version)
-                texts[reference.name] = await self._text(found.schema)
-                waiting += found.schema.references or ()
-        return texts
+    def _unavailable(
+        self, what: str, *, retry_after_s: float = 0.0, is_of_one_schema: bool = False
+    ) -> RegistryUnavailableError:
+        message = f"the schema registry at {self.address} {what}"
+        return RegistryUnavailableError(message, retry_after_s=retry_after_s, is_of_one_schema=is_of_one_schema)
 
-    async def _text(self, schema: Any) -> str:
-        """Return the text; a success without one is no registry's, and the client must not remember it."""
-        if not isinstance(schema.schema_str, str):
-            await self._client.clear_caches()
-            raise self._unavailable(f"answers 200 without a schema; check {_URL_VARIABLE}")
-        return schema.schema_str
 
-    def _unavailable(self, what: str) -> RegistryUnavailableError:
-        return RegistryUnavailableError(f"the schema registry at {self.address} {what}")
+async def _referenced(client: Any, schema: Any) -> dict[str, str]:
+    """Return the texts of all that the schema refers to, and of what those refer to, by name."""
+    texts: dict[str, str] = {}
+    waiting = list(schema.references or ())
+    while waiting:
+        reference = waiting.pop()
+        if reference.name not in texts:
+            try:
+                found = await client.get_version(reference.subject, reference.version)
+            except SchemaRegistryError as error:
+                if error.http_status_code == 404 and error.error_code in _NOT_FOUND:
+                    name, subject = str(reference.name)[:_SHOWN], str(reference.subject)[:_SHOWN]
+                    what = f"{name!a} (subject {subject!a}, version {reference.version})"
+                    raise SchemaIncompleteError(f"it refers to {what}, which the registry does not have") from None
+                raise
+            texts[reference.name] = found.schema.schema_str
+            waiting += found.schema.references or ()
+    return texts
+
+
+async def _judge(response: Any) -> None:
+    """Let nothing reach the client that is not a registry's, or that asks to be left alone; a hook of its HTTP library.
+
+    The client itself (confluent-kafka 2.16.1, 2026-11) hands over status and body alone, and remembers any JSON object
+    as a schema.
+    """
+    body = await response.aread()
+    request = response.request
+    path = request.url.raw_path.decode("ascii").partition("?")[0]
+    is_ours = is_registrys(request.method, path, response.status_code, body)
+    wait_s = retry_after_s(response.headers.get("Retry-After"), time.time()) or 0.0
+    status = response.status_code
+    if is_ours and not wait_s:
+        return
+    if is_ours:
+        raise _GatewayError(status, f"answers {status}, and asks to be left alone for {wait_s:.0f} s", wait_s)
+    who = "" if status in (401, 403) else ": it is no registry that speaks, but something in between or another server"
+    raise _GatewayError(status, f"answers {shown(status, response.headers)}{who}", min(wait_s, FOREIGN_WAIT_S))
 
 
 def _client(url: str, properties: Mapping[str, Any], proxies: Proxies) -> Any:
@@ -168,6 +303,7 @@ def _client(url: str, properties: Mapping[str, Any], proxies: Proxies) -> Any:
         proxy=next((proxy.url for proxy in ways.values() if proxy is not None), None),
         mounts={_origin(each): None for each, proxy in ways.items() if proxy is None},
         trust_env=False,
+        event_hooks={"response": [_judge]},
     )
     return client
 

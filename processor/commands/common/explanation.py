@@ -11,13 +11,22 @@ from processor.commands.common.letter import LetterHeaders, letter_of
 from processor.commands.common.next_steps import BY_FULLSTORY, NEXT_STEPS, REDRIVE
 from processor.commands.common.post import ShownPost, posts_of
 from processor.events.avro import Reader, decode, reader_of
-from processor.events.framing import SCHEMA_HEADER, Fingerprint, SchemaId, header_of, is_json, kind_of, schema_ids
+from processor.events.framing import (
+    SCHEMA_HEADER,
+    Fingerprint,
+    SchemaId,
+    header_of,
+    is_json,
+    kind_of,
+    may_be_registered,
+    schema_ids,
+)
 from processor.events.json_text import parse_json
 from processor.events.mapping import Mapping
 from processor.events.payload import Payload, PayloadBuilder, PayloadLimits
 from processor.model.outcomes import Event, Filtered, Rejected
 from processor.model.records import NO_TIME, Record
-from processor.runtime.ports import Schemas
+from processor.runtime.ports import SchemaIncompleteError, Schemas
 
 _ALONE = PayloadLimits(max_records=1, max_bytes=sys.maxsize)
 
@@ -103,6 +112,8 @@ class Explainer:
         self._schemas = schemas
         self._waits_s = waits_s
         self._texts: dict[SchemaId, str | None] = {}
+        self._whys: dict[SchemaId, str] = {}
+        """Why the registry cannot give what it has."""
         self._readers: dict[SchemaId, Reader] = {}
         self._whole: dict[SchemaId, Reader] = {}
 
@@ -123,8 +134,9 @@ class Explainer:
         posts = posts_of(payload)
         outcome, reason = _verdict(payload)
         notes += [Remark(rejected.reason.value, "", rejected.detail) for _, rejected in payload.rejected]
-        if named is not None and self._texts[named] is None and self._waits_s > 0:
-            detail = f"the worker waits {self._waits_s:.0f} s for the schema to be registered before that"
+        if named is not None and self._texts[named] is None and self._waits_s > 0 and may_be_registered(named):
+            why = f"; the registry cannot give it: {self._whys[named]}" if named in self._whys else ""
+            detail = f"the worker waits {self._waits_s:.0f} s for the schema to be registered before that{why}"
             notes.append(Remark("waits", "", detail))
         if any(each.is_of_epoch for each in posts) and record.timestamp_ms == NO_TIME:
             notes.append(Remark("no_time", "timestamp", "the event has no time, and a file has none of Kafka's to use"))
@@ -146,7 +158,11 @@ class Explainer:
         """Fetch the schema that a record names, and return what it is named by."""
         named = next(iter(schema_ids([record])), None)
         if named is not None and named not in self._texts:
-            self._texts[named] = text = await self._schemas.fetch(named)
+            try:
+                text = await self._schemas.fetch(named)
+            except SchemaIncompleteError as error:
+                text, self._whys[named] = None, str(error)
+            self._texts[named] = text
             if text is not None:
                 self._readers[named], self._whole[named] = reader_of(text), reader_of(text, None)
         return named
