@@ -174,6 +174,23 @@ REGISTRY_NONE = _ok(
     "registry.none", "No registry is set: schemas are those that come with the worker, under the ids of ids.json."
 )
 REGISTRY_REACHED = _ok("registry.reached", "The schema registry answers, and schemas may be read.")
+REGISTRY_READONLY = _warning(
+    "registry.readonly",
+    "The schema registry takes no new schemas. Records in schemas that it lacks are dead-lettered after a time.",
+    "See that producers use schemas that are registered, or have its operator set the mode READWRITE.",
+)
+REGISTRY_EMPTY = _warning(
+    "registry.empty",
+    "The schema registry shows no subject to this login: it is empty, or the login may not read. Partitions with "
+    "records that name a schema would wait.",
+    "Let the login in PROCESSOR_SCHEMA_REGISTRY__PROPERTIES read the subjects of the topics, and see that "
+    "PROCESSOR_SCHEMA_REGISTRY__URL is the registry of their producers.",
+)
+REGISTRY_FORBIDDEN = _error(
+    "registry.forbidden",
+    "The schema registry does not let this login read a schema that records name. Their partitions would wait.",
+    "Let the login in PROCESSOR_SCHEMA_REGISTRY__PROPERTIES read the subjects of the topics.",
+)
 REGISTRY_UNREACHABLE = _error(
     "registry.unreachable",
     "The schema registry does not answer. Partitions with records of unknown schemas wait until it does.",

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from processor.adapters.schemas.registry import RegistrySchemas
 from processor.app.parts import registry_of, schemas_of
 from processor.commands.check import findings
 from processor.commands.check.checklist import Checklist
@@ -12,14 +13,10 @@ from processor.commands.check.destination import check_fullstory
 from processor.commands.check.findings import Found
 from processor.commands.check.survey import check_records
 from processor.model.errors import RegistryUnavailableError
-from processor.runtime.ports import Schemas
 from processor.settings import Settings
 
 WITHIN_S = 3.5
 """With the start of the program and its end: five."""
-
-ANY_SCHEMA_ID = 1
-"""Whether there is a schema of this id or none: the registry has answered."""
 
 
 async def check_all(settings: Settings, *, probes: bool, within_s: float = WITHIN_S) -> Sequence[Found]:
@@ -34,26 +31,33 @@ async def check_all(settings: Settings, *, probes: bool, within_s: float = WITHI
         async with registry_of(registry, settings.proxies) as client:
             schemas = schemas_of(registry, client)
             sample, has_schemas, _ = await asyncio.gather(
-                check_kafka(checklist), _check_registry(checklist, schemas), check_fullstory(checklist, probes=probes)
+                check_kafka(checklist), _check_registry(checklist, client), check_fullstory(checklist, probes=probes)
             )
             if sample is not None and has_schemas:
                 await check_records(checklist, sample, schemas)
     return checklist.end()
 
 
-async def _check_registry(checklist: Checklist, schemas: Schemas) -> bool:
+async def _check_registry(checklist: Checklist, registry: RegistrySchemas | None) -> bool:
     """Check that schemas can be had; return whether they can."""
-    url = checklist.settings.schema_registry.url
+    if registry is None:
+        checklist.add([Found(findings.REGISTRY_NONE, "")])
+        return True
     within_s = checklist.left_s()
     try:
         async with asyncio.timeout(within_s):
-            await schemas.fetch(ANY_SCHEMA_ID)
+            sight = await registry.look()
     except RegistryUnavailableError as error:
         checklist.add([Found(findings.REGISTRY_UNREACHABLE, str(error))])
         return False
     except TimeoutError:
-        seen = f"the schema registry at {url} did not answer within {within_s:.1f} s"
+        seen = f"the schema registry at {registry.address} did not answer within {within_s:.1f} s"
         checklist.add([Found(findings.REGISTRY_UNREACHABLE, seen)])
         return False
-    checklist.add([Found(findings.REGISTRY_NONE, "") if url is None else Found(findings.REGISTRY_REACHED, url)])
+    found = [Found(findings.REGISTRY_REACHED, registry.address)]
+    if sight.has_subjects is False:
+        found = [Found(findings.REGISTRY_EMPTY, registry.address)]
+    if sight.mode is not None and sight.mode.startswith("READONLY"):
+        found.append(Found(findings.REGISTRY_READONLY, f"{registry.address} is in mode {sight.mode[:40]!a}"))
+    checklist.add(found)
     return True
