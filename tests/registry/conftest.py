@@ -7,19 +7,25 @@ from pathlib import Path
 import pytest
 
 from tests.needs import need
-from tests.registry.apicurio import Apicurio, missing
+from tests.registry.apicurio import THREE, TWO, Apicurio, Release, missing
 
 
 @pytest.fixture(scope="session")
-def _has_registry() -> None:
-    """Skip where no registry can be had, or fail where everything must be tested."""
-    need(missing())
-
-
-@pytest.fixture(scope="session")
-def registry(_has_registry: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apicurio]:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apicurio]:
     """Give the registry that the whole suite shares; who stops it starts it again."""
-    with Apicurio(tmp_path_factory.mktemp("registry")) as registry:
+    yield from _running(TWO, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def registry_3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apicurio]:
+    """Give the newer registry, shared too."""
+    yield from _running(THREE, tmp_path_factory)
+
+
+def _running(release: Release, folders: pytest.TempPathFactory) -> Iterator[Apicurio]:
+    """Skip where no registry can be had, or fail where everything must be tested."""
+    need(missing(release))
+    with Apicurio(folders.mktemp("registry"), release) as registry:
         yield registry
 
 

@@ -179,9 +179,12 @@ def test_a_schema_may_be_registered_after_its_records(registry: Apicurio, subjec
         assert here.halts(program) == {}
 
 
-def test_a_schema_that_stays_unknown_dead_letters_after_the_time(registry: Apicurio, tmp_path: Path) -> None:
+def test_a_schema_that_stays_unknown_dead_letters_after_the_time(
+    registry: Apicurio, subject: str, tmp_path: Path
+) -> None:
     """After the operator's time limit, records of an unknown schema are dead-lettered and the partition goes on."""
     schema = track("Never", number=NUMBER)
+    registry.register(subject, track(f"T{subject.split('-')[1]}", number=NUMBER))
 
     with scene(registry, tmp_path, SCHEMA_REGISTRY__UNKNOWN_AFTER_S=1.5) as here, here.worker() as program:
         begun = time.monotonic()
@@ -194,3 +197,39 @@ def test_a_schema_that_stays_unknown_dead_letters_after_the_time(registry: Apicu
         assert numbers(here) == [1]
         assert metrics["records_dead_lettered_total{reason=unknown_schema}"] == 1
         assert waited_s >= 1.5
+
+
+def test_an_id_that_no_registry_gives_holds_up_nothing(registry: Apicurio, tmp_path: Path) -> None:
+    """A record whose id no registry gives is dead-lettered at once, and the partition goes on."""
+    schema = track("Never", number=NUMBER)
+
+    with scene(registry, tmp_path, SCHEMA_REGISTRY__UNKNOWN_AFTER_S=3600) as here, here.worker() as program:
+        here.produce(schema, 2**31, event("u", number=0))
+        here.produce_raw(b'{"type": "track", "userId": "u", "event": "Seen", "properties": {"number": 1}}', "u")
+        here.wait_for(1, program)
+
+        assert program.metrics()["records_dead_lettered_total{reason=unknown_schema}"] == 1
+        assert here.halts(program) == {}
+
+
+def test_a_topic_of_something_else_keeps_the_worker_answering(registry: Apicurio, subject: str, tmp_path: Path) -> None:
+    """With thousands of unknown ids in every partition the worker answers its probes, and ends when it is told to."""
+    registry.register(subject, track(f"T{subject.split('-')[1]}", number=NUMBER))
+
+    with scene(registry, tmp_path, SCHEMA_REGISTRY__UNKNOWN_AFTER_S=3600) as here, here.worker() as program:
+        for number in range(12_000):
+            here.produce_raw(b"\0" + (10**9 + number).to_bytes(4, "big") + b"x", f"u{number}")
+        here.wait_until(lambda: program.metrics()["records_consumed_total"] == 12_000, program)
+        here.wait_until(lambda: "unknown_schema" in here.halts(program), program)
+        slowest = 0.0
+        for _ in range(50):
+            asked_at = time.monotonic()
+            program.ready()
+            slowest = max(slowest, time.monotonic() - asked_at)
+            here.pace()
+        log = program.said()
+
+        assert slowest < 2.0
+        assert program.terminate(STOP_S) == 0
+        assert "HTTP Request" not in log
+        assert log.count("\n") < 200
