@@ -5,7 +5,7 @@ import json
 import re
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, final
@@ -20,6 +20,7 @@ from processor.commands.generate import CLEAN, MIXED
 from processor.sandbox import Effect, Role, Sandbox, SandboxOptions
 from processor.workload import Mix, generate
 from tests.commands.program import Done, interrupt, run, started
+from tests.fakes.schemas import FakeRegistry
 
 KEY = "na1.c2VjcmV0LWtleQ"
 TRAIT = "john.doe@example.com"
@@ -265,6 +266,55 @@ def test_a_proxy_on_the_way_is_told() -> None:
     )
     assert "the proxy 127.0.0.1:1 refuses connections: check https_proxy" in seen["fullstory.unreachable"]
     assert "s3cret" not in done.out + done.err
+
+
+def hides_all(_registry: FakeRegistry) -> None:
+    """Show this login nothing."""
+
+
+def takes_nothing_new(registry: FakeRegistry) -> None:
+    """Have the mode READONLY."""
+    registry.schemas[1] = {"schema": '"string"'}
+    registry.mode = "READONLY"
+
+
+def forbids_one(registry: FakeRegistry) -> None:
+    """Keep what a record names to itself."""
+    registry.schemas[1] = {"schema": '"string"'}
+    registry.faults["/schemas/ids/7"] = (403, '{"error_code": 40301, "message": "User is denied"}')
+
+
+def stands_behind_a_gateway(registry: FakeRegistry) -> None:
+    """Let something in between answer."""
+    registry.fault = (502, "<html>bad gateway</html>", {"Server": "nginx"})
+
+
+@pytest.mark.parametrize(
+    ("prepare", "code", "finding"),
+    [
+        (hides_all, 1, "registry.empty"),
+        (takes_nothing_new, 1, "registry.readonly"),
+        (forbids_one, 2, "registry.forbidden"),
+        (stands_behind_a_gateway, 2, "registry.unreachable"),
+    ],
+)
+def test_what_a_registry_does_not_give_is_said(
+    prepare: Callable[[FakeRegistry], None], code: int, finding: str
+) -> None:
+    """A registry that shows nothing, takes nothing new, refuses a schema or is not who answers is told as that."""
+
+    async def check() -> Done:
+        async with world() as here, FakeRegistry() as registry:
+            prepare(registry)
+            if prepare is forbids_one:
+                await here.write([(b"u", b"\0\0\0\0\7x")])
+            return await here.check("--format", "json", SCHEMA_REGISTRY__URL=registry.url)
+
+    done = asyncio.run(check())
+
+    assert done.code == code
+    assert finding in ids(done)
+    assert "bad gateway" not in done.out
 
 
 def test_a_broker_that_is_not_reached_is_said_once_and_hides_nothing_else() -> None:
