@@ -104,7 +104,8 @@ def test_a_key_that_does_not_fit_is_told_of_once_and_not_used(tmp_path: Path, an
 
 def test_a_key_that_cannot_be_tried_is_tried_again(tmp_path: Path) -> None:
     """A key that an outage kept from being tried is tried again."""
-    world = World(tmp_path, [NoAnswer(RetryReason.TIMEOUT, "late"), Answer(503, {"code": "unavailable"}), Answer(503, {"code": "unavailable"}), me()])
+    unavailable = Answer(503, {"code": "unavailable"})
+    world = World(tmp_path, [NoAnswer(RetryReason.TIMEOUT, "late"), unavailable, unavailable, me()])
     world.write(NEW)
     told = ["the new key could not be tried yet: late", "the new key could not be tried yet: FullStory answers 503"]
     assert world.look(times=4) == told
