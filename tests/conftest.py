@@ -22,7 +22,7 @@ settings.load_profile("busy")
 NOT_RUN = "real-Kafka suite: NOT RUN"
 WITH_SERVERS = {"kafka", "registry", "operation", "gateways"}
 """Folders of which every test is marked `servers`; elsewhere a test is marked by itself."""
-SHARED = {"kafka", "registry"}
+SHARED = {"kafka", "registry", "registry_3", "either"}
 """Servers of which all tests share one, so all of their tests run in one process."""
 
 missing_kafka = pytest.StashKey[str]()

@@ -45,6 +45,7 @@ class _Wanted:
     due_at: float = float("-inf")
     is_open: bool = False
     absent_since: float | None = None
+    why: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -89,9 +90,8 @@ class SchemaSearch:
         return not self._wanted
 
     def is_wanted(self, schema_id: SchemaId) -> bool:
-        """Say whether a partition waits for it."""
-        wanted = self._wanted.get(schema_id)
-        return wanted is not None and bool(wanted.partitions)
+        """Say whether it is asked for."""
+        return schema_id in self._wanted
 
     def partitions_of(self, schema_id: SchemaId) -> Collection[TopicPartition]:
         """Return which partitions wait for it."""
@@ -166,6 +166,7 @@ class SchemaSearch:
         wanted = self._wanted[schema_id]
         if wanted.absent_since is None or wanted.absent_since <= self._outage_at:
             wanted.absent_since = now
+        wanted.why = why
         is_known = schema_id in self._believed_until or not may_be_registered(schema_id)
         give_up_at = wanted.absent_since if is_known else wanted.absent_since + self._patience_s
         if now < give_up_at:
@@ -222,6 +223,8 @@ class SchemaSearch:
                 self._wanted[each] = wanted = _Wanted(set(), due_at=now)
                 heappush(self._first, (len(waiting.wanted), next(self._number), each))
             wanted.partitions.add(partition)
+            if wanted.absent_since is not None:
+                waiting.absent[each] = wanted.why
 
     def _postpone(self, schema_id: SchemaId, now: float) -> None:
         wanted = self._wanted[schema_id]

@@ -76,7 +76,6 @@ class SchemaCache:
         """The partition is another worker's now: nothing is fetched for it any more."""
         self._search.forget(partition)
         self._tell_absences([partition], is_cured=False)
-        self._tell_faults()
 
     @property
     def is_fetching(self) -> bool:
