@@ -61,7 +61,8 @@ _LEAST_SUSPICIOUS_FAILURES = 20
 """So often a request has to fail in a row: a service that fails often and not always is no fault of a record."""
 
 _OTHERS_SUCCEED_S = 60.0
-"""How lately another request has to have succeeded, for a fault to be the record's."""
+"""How lately another request has to have succeeded, for a fault to be the record's; where something in between is the
+cause, a quarter of the time that it has lasted is late enough: on a quiet topic others are rare."""
 
 _THROTTLED_FOR_S = 1.0
 """How long a 429 is obeyed that names no time, or less: FullStory counts in whole seconds."""
@@ -83,7 +84,8 @@ _PART_LOST = 3
 
 _NEVER_PASSED = 5
 _NEVER_PASSED_S = 15.0
-"""So often and for so long a body fails that is larger than any that passed, before its first item is sent alone."""
+"""So often and for so long nothing passes, before the first item is sent alone of a body that is larger than any that
+passed."""
 
 
 class Blame(Enum):
@@ -109,36 +111,23 @@ class Suspicion:
     failures: int = 0
     beside: int = 0
     """Those of them before which another request passed since the one before."""
-    fruitless: int = 0
-    """Those since the last of these, the first of them at `_fruitless_since`: nothing else passed either."""
     is_blocked: bool = False
     """Whether something in between lets others pass, and not this."""
     detail: str = ""
     """The last failure, in words."""
     _last_at: float = float("inf")
-    _fruitless_since: float = 0.0
 
     def failed(self, now: float, verdict: Retry, succeeded_at: float) -> None:
         """Count a failure; one that has nothing to do with what was sent ends the suspicion, unless it is certain."""
         if verdict.reason is not RetryReason.SERVER_ERROR and not verdict.speaks_of_body:
             if not self.is_blocked:
-                self.since, self.failures, self.beside, self.fruitless = None, 0, 0, 0
-                self._last_at = float("inf")
+                self.since, self.failures, self.beside, self._last_at = None, 0, 0, float("inf")
             return
         self.since = now if self.since is None else self.since
         self.failures += 1
-        if succeeded_at > self._last_at:
-            self.beside += 1
-            self.fruitless = 0
-        if not self.fruitless:
-            self._fruitless_since = now
-        self.fruitless += 1
+        self.beside += succeeded_at > self._last_at
         self._last_at = now
         self.detail = verdict.detail
-
-    def fruitless_s(self, now: float) -> float:
-        """Return for how long it has failed while nothing else passed either."""
-        return now - self._fruitless_since
 
     def of_part(self) -> "Suspicion":
         """Return the suspicion with which a part of it begins."""
@@ -159,6 +148,9 @@ class Retries:
         self._refusals = 0
         """In a row, and without a time to wait for."""
         self._succeeded_at = float("-inf")
+        self._fruitless = 0
+        self._fruitless_since = 0.0
+        """How many bodies failed since the last success, and since when."""
         self._has_tried_alone = False
         """Whether the first item of something was sent alone, since the last success."""
 
@@ -166,6 +158,7 @@ class Retries:
         """A request was taken."""
         self._succeeded_at = now
         self._refusals = 0
+        self._fruitless = 0
         self._has_tried_alone = False
         self._budget.succeeded()
 
@@ -207,6 +200,9 @@ class Retries:
         pass shows soon, and its lone items have that patience then.
         """
         suspicion.failed(now, verdict, self._succeeded_at)
+        if verdict.speaks_of_body:
+            self._fruitless_since = self._fruitless_since if self._fruitless else now
+            self._fruitless += 1
         if suspicion.since is None:
             return Blame.NOBODY
         lasted_s, failures, beside = now - suspicion.since, suspicion.failures, suspicion.beside
@@ -221,12 +217,13 @@ class Retries:
             suspicion.is_blocked = suspicion.is_blocked or is_blocked
         if suspicion.is_blocked and not is_alone:
             return Blame.BODY
+        lately_s = max(lasted_s / 4, _OTHERS_SUCCEED_S) if suspicion.is_blocked else _OTHERS_SUCCEED_S
         is_hopeless = lasted_s >= self._poison_after_s and failures >= _LEAST_SUSPICIOUS_FAILURES
-        if is_hopeless and now - self._succeeded_at <= _OTHERS_SUCCEED_S:
+        if is_hopeless and now - self._succeeded_at <= lately_s:
             return Blame.RECORD if is_alone else Blame.BODY
-        never_passed = is_large and not is_alone and verdict.speaks_of_body
-        has_tried = suspicion.fruitless >= _NEVER_PASSED and suspicion.fruitless_s(now) >= _NEVER_PASSED_S
-        if never_passed and has_tried and not self._has_tried_alone:
+        has_tried = self._fruitless >= _NEVER_PASSED and now - self._fruitless_since >= _NEVER_PASSED_S
+        is_first = has_tried and not self._has_tried_alone
+        if is_first and is_large and not is_alone and verdict.speaks_of_body:
             self._has_tried_alone = True
             return Blame.UNCLEAR
         return Blame.NOBODY

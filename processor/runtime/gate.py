@@ -99,7 +99,8 @@ class Gate:
     def serve(self) -> float | None:
         """Let through whoever has room, in their order; return when time alone may let the next one through.
 
-        A large request is not overtaken, or a stream of small ones would keep it waiting for ever.
+        A large request is not overtaken, or a stream of small ones would keep it waiting for ever; but where one alone
+        is to find out whether anything passes, the smallest does: what stands in between may refuse large bodies.
         """
         now = self._clock.monotonic()
         while self._asking:
@@ -110,6 +111,9 @@ class Gate:
                 self._asking.popleft().set_result(None)
             else:
                 return self.limits.next_chance(now, asks=True)
+        if self.limits.is_probing and self._queue:
+            self._queue.remove(smallest := min(self._queue, key=_items))
+            self._queue.appendleft(smallest)
         while self._queue:
             sender = self._queue[0]
             if not sender.is_wanted:
@@ -243,3 +247,7 @@ class Gate:
     def faults_of(self, reason: HaltReason) -> Mapping[str, HaltFault]:
         """Return what is wrong for this reason, by place."""
         return self.halts[reason].faults if reason in self.halts else {}
+
+
+def _items(sender: Sender) -> int:
+    return sender.cost.operations

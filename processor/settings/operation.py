@@ -99,7 +99,7 @@ class BatchSection(Section):
         Field(ge=1_024, le=64 * MIB),
         About(
             "Maximum size of a request body in bytes.",
-            "FullStory documents no limit. A mebibyte is far below what gateways commonly refuse.",
+            "FullStory documents no limit. nginx takes a mebibyte by default; what is refused is sent in halves.",
             "524288",
         ),
     ] = _BATCH.max_bytes

@@ -18,7 +18,8 @@ BY_FULLSTORY: Mapping[str, str] = {
         "see docs/dead-letters.md#reasons"
     ),
     DeadLetterReason.BLOCKED_BY_GATEWAY: (
-        "have what stands between the worker and FullStory pass the record, then bring it back; see docs/gateways.md"
+        "have what stands between the worker and FullStory pass the record, then bring it back; "
+        "see docs/dead-letters.md#reasons"
     ),
     DeadLetterReason.UNATTRIBUTED: (
         "use an API key of level Architect, or set PROCESSOR_DELIVERY__UNATTRIBUTED; see docs/dead-letters.md#reasons"

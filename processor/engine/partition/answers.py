@@ -108,13 +108,16 @@ def _failed(request: Request, verdict: Retry, now: float) -> None:
     request.server_errors += verdict.status == 500 and verdict.reason is RetryReason.SERVER_ERROR
     size = len(request.body)
     is_large = common.body_size.is_untried(size)
-    match common.retries.blame(request.suspicion, verdict, now, is_alone=not request.is_batch, is_large=is_large):
+    blame = common.retries.blame(request.suspicion, verdict, now, is_alone=not request.is_batch, is_large=is_large)
+    if request.is_batch and verdict.speaks_of_body and common.body_size.is_refused(size):
+        blame = Blame.BODY  # others as large were blocked
+    match blame:
         case Blame.RECORD:
             batch.refuse(request, _hopeless(request.suspicion, verdict))
             return
-        case (Blame.BODY | Blame.UNCLEAR) as blame:  # of several items the culprit is to be found first
-            if is_large and blame is Blame.BODY and verdict.speaks_of_body and not request.suspicion.is_of_part:
-                common.body_size.refused(size)  # it may be due to that
+        case Blame.BODY | Blame.UNCLEAR:  # of several items the culprit is to be found first
+            if is_large and blame is Blame.BODY and verdict.speaks_of_body:
+                common.body_size.refused(size)  # it may be due to that; whatever passes and is as large says no
             common.redelivered(request.records)  # whether it took effect is not known
             request.part_of = replace(request.suspicion)
             batch.split(request, first=1 if blame is Blame.UNCLEAR else None)
@@ -130,7 +133,7 @@ def _failed(request: Request, verdict: Retry, now: float) -> None:
 
 def _hopeless(suspicion: Suspicion, verdict: Retry) -> Rejected:
     """Say why a record is given up that never passes while others do."""
-    if suspicion.is_blocked:
+    if suspicion.is_blocked or verdict.speaks_of_body:
         detail = f"others pass, and for this record for too long: {verdict.detail}"
         return Rejected(DeadLetterReason.BLOCKED_BY_GATEWAY, detail, verdict.status)
     status = verdict.status or 500
