@@ -200,7 +200,8 @@ class Retries:
         pass shows soon, and its lone items have that patience then.
         """
         suspicion.failed(now, verdict, self._succeeded_at)
-        if verdict.speaks_of_body:
+        may_be_size = verdict.speaks_of_body and (verdict.status in (None, 400, 403) or verdict.status >= 500)
+        if may_be_size:
             self._fruitless_since = self._fruitless_since if self._fruitless else now
             self._fruitless += 1
         if suspicion.since is None:
@@ -223,7 +224,7 @@ class Retries:
             return Blame.RECORD if is_alone else Blame.BODY
         has_tried = self._fruitless >= _NEVER_PASSED and now - self._fruitless_since >= _NEVER_PASSED_S
         is_first = has_tried and not self._has_tried_alone
-        if is_first and is_large and not is_alone and verdict.speaks_of_body:
+        if is_first and is_large and not is_alone and may_be_size:
             self._has_tried_alone = True
             return Blame.UNCLEAR
         return Blame.NOBODY

@@ -230,6 +230,15 @@ def test_one_record_tells_whether_what_is_large_may_pass_at_all() -> None:
     assert {blame(retries, second, now, LOST, is_large=True) for now in range(20, 60, 10)} == {Blame.NOBODY}
 
 
+def test_a_missing_route_is_no_matter_of_size() -> None:
+    """A 404 or a page of maintenance is the same for every body."""
+    retries = Retries(lambda: 0.5)
+    for status in (200, 204, 302, 401, 404, 405):
+        page = Retry(RetryReason.GATEWAY, status, speaks_of_body=True)
+        suspicion = Suspicion()
+        assert {blame(retries, suspicion, now, page, is_large=True) for now in range(0, 100, 5)} == {Blame.NOBODY}
+
+
 def test_on_a_quiet_topic_a_blocked_record_is_given_up_too() -> None:
     """Others pass every ten minutes: rarely, and yet they do."""
     retries, suspicion, said = Retries(lambda: 0.5), Suspicion(), []
