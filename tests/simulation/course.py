@@ -1,5 +1,6 @@
 """What becomes of the records of one partition in one epoch, as far as it can be seen from outside of the worker."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -89,15 +90,22 @@ class Course:
         due = (each for at, each in self.unsent.values() if at <= until and _must_be_sent(each))
         return next((each for each in due if each.uid not in busy), None)
 
-    def note_crowd(self, most: int) -> None:
+    def note_crowd(self, most: int, depth: int) -> None:
         """Note which records could be in one batch with several users that have identifies under way, or only them.
 
-        Such a batch may wait as a whole, and what follows behind it; one busy user among others goes apart.
+        Such a batch may wait as a whole, and what follows behind it; one busy user among others goes apart. Several
+        batches may be formed at one moment, of which each has its users' identifies under way for the next ones.
         """
-        busy, batch = self.busy_users, list(self.next_unsent(most))
-        users = {sent.uid for sent in batch}
-        if len(users & busy) > 1 or (users and users <= busy):
-            self.crowded.update(sent.record.offset for sent in batch)
+        busy, batch = self.busy_users, deque[tuple[int, str | None, bool]]()
+        for sent in self.next_unsent(most * depth):
+            batch.append((sent.record.offset, sent.uid, sent.uid in busy))
+            if sent.is_identify:
+                busy = busy | {sent.uid}
+            if len(batch) > most:
+                batch.popleft()
+            busy_ones = {uid for _, uid, is_busy in batch if is_busy}
+            if len(busy_ones) > 1 or (busy_ones and all(is_busy for *_, is_busy in batch)):
+                self.crowded.update(offset for offset, *_ in batch)
 
     def next_unsent(self, most: int) -> Iterator[Sent]:
         """Give what may be in one batch with that."""

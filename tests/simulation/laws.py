@@ -159,7 +159,8 @@ class Laws:
         course = self._course(member, fetched.id)
         if course is not None:
             course.hand_over(_now(), fetched.records, self._sent[fetched.id])
-            course.note_crowd(member.settings.partition.limits.max_records)
+            partition = member.settings.partition
+            course.note_crowd(partition.limits.max_records, partition.depth)
 
     def at_acknowledgement(self, member: "Member", partition: TopicPartition, epoch: int, asked_at: float) -> None:
         """A worker learns that a commit succeeded."""
@@ -345,7 +346,7 @@ class Laws:
         now, limits = _now(), member.settings.partition.limits
         due: list[tuple[TopicPartition, Course, Sent, bool]] = []
         for each, course in courses.items():
-            course.note_crowd(limits.max_records)
+            course.note_crowd(limits.max_records, member.settings.partition.depth)
             if (first := course.first_due(now - limits.linger_s)) is not None:
                 due.append((each, course, first, False))
             if (first := course.first_free_due(now - limits.linger_s)) is not None:
