@@ -189,3 +189,5 @@ class Visit:
             return await self._request.read()
         except web.HTTPRequestEntityTooLarge:
             raise ApiError(413, CODES[413], "the request body is too large") from None
+        except (ConnectionError, web.RequestPayloadError):  # whoever sent it has gone, so nobody reads this
+            raise ApiError(400, CODES[400], "the request body breaks off") from None

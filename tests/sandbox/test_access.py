@@ -1,6 +1,9 @@
 """Who may call what: docs/fullstory-api.md#authentication and #endpoints."""
 
+import asyncio
+
 import pytest
+from yarl import URL
 
 from processor.sandbox import Role
 from tests.sandbox.stage import ARCHITECT, EVENT, STANDARD, USER, Api, on_sandbox
@@ -108,3 +111,18 @@ async def test_quotas_count_events_of_the_month_as_strings(api: Api) -> None:
         "period_start": "2026-01-01T00:00:00.000Z",
         "period_end": "2026-02-01T00:00:00.000Z",
     }
+
+
+@on_sandbox()
+async def test_a_body_that_breaks_off_is_no_fault_of_the_sandbox(api: Api) -> None:
+    """A client that goes away in the middle of its body has no effect, and no traceback is logged."""
+    host, port = URL(api.sandbox.url).host, URL(api.sandbox.url).port
+    _, writer = await asyncio.open_connection(host, port)
+    head = f"POST /v2/events HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {ARCHITECT}\r\nContent-Length: 1000\r\n\r\n"
+    writer.write(head.encode() + b'{"name": "Begun')
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+    assert (await api.post("/events", EVENT)).status == 200
+    assert len(api.items("event")) == 1
