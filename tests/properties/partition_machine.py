@@ -744,7 +744,7 @@ class World:
         job = self.fullstory_jobs[request.entry.job_id]
         word = self.chance.choice(self.weather.jobs)
         end: JobEnd
-        if job.is_forgotten or word == "forgotten":
+        if (job.is_forgotten or word == "forgotten") and not request.was_denied:  # who was denied once asks on
             end = self.forget(job, request)
         else:
             if not job.has_run:

@@ -150,7 +150,10 @@ def _rest(request: Request, verdict: Retry, failures: int, now: float) -> None:
 
 
 def job_ended(request: Request, end: JobEnd, now: float) -> None:
-    """The job of a request has ended; what is left to do of its items is done. `now` is monotonic."""
+    """The job of a request has ended; what is left to do of its items is done. `now` is monotonic.
+
+    That it is unknown is said of a request once: if FullStory names a job again, that is asked for until it is known.
+    """
     batch, owner = request.batch, request.batch.owner
     if request.stage is not Stage.IN_JOB:  # its partition went meanwhile
         return
