@@ -21,7 +21,7 @@ from processor.engine.breaker import Breaker
 from processor.engine.concurrency import Concurrency
 from processor.engine.pace import Pace
 from processor.engine.retry import Chance
-from processor.engine.verdict import Retry, RetryReason
+from processor.engine.verdict import Retry, RetryReason, Split
 
 PLANNED_JOBS = 100
 """Half of the 200 in progress at which FullStory refuses everything."""
@@ -43,7 +43,7 @@ class Load(Enum):
 
 def load_of(verdict: object) -> Load:
     """Say what a verdict tells of FullStory's load; None is a POST that was given up."""
-    if verdict is None:
+    if verdict is None or (isinstance(verdict, Split) and verdict.is_foreign):
         return Load.UNKNOWN
     if not isinstance(verdict, Retry) or verdict.reason is RetryReason.CONFLICT:
         return Load.FINE

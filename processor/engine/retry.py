@@ -64,6 +64,12 @@ _OTHERS_SUCCEED_S = 60.0
 """How lately another request has to have succeeded, for a fault to be the record's; where something in between is the
 cause, a quarter of the time that it has lasted is late enough: on a quiet topic others are rare."""
 
+_OTHERS_PASSED_S = 300.0
+"""How lately, for the failures of a record that is known to be blocked to say nothing of the rest."""
+
+_PART_PATIENCE_S = 60.0
+"""How long each part may fail of what has failed for the whole patience."""
+
 _THROTTLED_FOR_S = 1.0
 """How long a 429 is obeyed that names no time, or less: FullStory counts in whole seconds."""
 
@@ -105,9 +111,11 @@ class Blame(Enum):
 class Suspicion:
     """How long a request has been failing in ways that may be due to what it holds, and with nothing else between."""
 
-    since: float | None = None
     is_of_part: bool = False
     """Whether it is a part of what had been found to be the cause."""
+    has_waited: bool = False
+    """Whether the whole patience is over: for the request, or for that of which it is a part."""
+    since: float | None = None
     failures: int = 0
     beside: int = 0
     """Those of them before which another request passed since the one before."""
@@ -130,8 +138,8 @@ class Suspicion:
         self.detail = verdict.detail
 
     def of_part(self) -> "Suspicion":
-        """Return the suspicion with which a part of it begins."""
-        return Suspicion(self.since, is_of_part=True, detail=self.detail)
+        """Return the suspicion with which a part of it begins: how long it fails, is its own."""
+        return Suspicion(is_of_part=True, has_waited=self.has_waited, detail=self.detail)
 
 
 class Retries:
@@ -162,13 +170,15 @@ class Retries:
         self._has_tried_alone = False
         self._budget.succeeded()
 
-    def delay_s(self, verdict: Retry, failures: int, now: float, *, is_broken: bool) -> float:
+    def delay_s(self, verdict: Retry, failures: int, now: float, *, is_broken: bool, is_suspect: bool = False) -> float:
         """Return how long to wait after so many failures in a row.
 
         Where FullStory named a time the gate waits, for all. While FullStory fails as a whole (`is_broken`) the gate
         lets few through, so the wait is short; it is one all the same, or a request that always fails would take every
-        chance from the others.
+        chance from the others. A suspect waits alone for what was named to it, and spends nothing of the budget.
         """
+        if (is_suspect and verdict.speaks_of_body) or not _silences_all(verdict):
+            return max(self._backoff.delay_s(failures, self._chance), verdict.after_s or 0.0)
         if verdict.after_s or verdict.reason is RetryReason.THROTTLED:
             return 0.0
         delay_s = self._backoff.delay_s(failures, self._chance)
@@ -178,7 +188,7 @@ class Retries:
 
     def block_s(self, verdict: Retry, *, is_blocked: bool) -> float:
         """Return for how long nobody may send anything after this answer; `is_blocked`: nobody was to send it."""
-        after_s = verdict.after_s or 0.0
+        after_s = verdict.after_s or 0.0 if _silences_all(verdict) else 0.0
         if verdict.reason is not RetryReason.THROTTLED or after_s >= _THROTTLED_FOR_S:
             return after_s
         if not is_blocked:
@@ -191,6 +201,11 @@ class Retries:
         if not is_page or failures >= _LIMITED_TRIES or now - self._succeeded_at > _OTHERS_PASS_S:
             return verdict
         return replace(verdict, reason=RetryReason.THROTTLED, speaks_of_body=False)
+
+    def is_suspect(self, suspicion: Suspicion, now: float) -> bool:
+        """Say whether a request's failures say nothing of FullStory, nor of the way there: others passed lately."""
+        lately_s = _OTHERS_PASSED_S if suspicion.is_blocked else _OTHERS_SUCCEED_S
+        return (suspicion.is_blocked or suspicion.is_of_part) and now - self._succeeded_at <= lately_s
 
     def blame(self, suspicion: Suspicion, verdict: Retry, now: float, *, is_alone: bool, is_large: bool) -> Blame:
         """Count a failure; say who is its cause, as far as can be known.
@@ -207,20 +222,23 @@ class Retries:
         if suspicion.since is None:
             return Blame.NOBODY
         lasted_s, failures, beside = now - suspicion.since, suspicion.failures, suspicion.beside
-        others_pass = self._succeeded_at > suspicion.since
-        if verdict.speaks_of_body and others_pass:
-            is_refusal = verdict.status is not None and verdict.status < 500
+        if verdict.speaks_of_body:
+            is_refusal = verdict.status is not None and verdict.status < 500 and verdict.status != 408
             if suspicion.is_of_part:
-                is_blocked = is_refusal or failures >= _PART_LOST
+                others_pass = now - self._succeeded_at <= _OTHERS_SUCCEED_S
+                is_blocked = others_pass and (is_refusal or failures >= _PART_LOST)
+            elif is_refusal:
+                is_blocked = beside >= _REFUSED_BESIDE
             else:
-                is_blocked = beside >= (_REFUSED_BESIDE if is_refusal else _LOST_BESIDE)
-                is_blocked = is_blocked and (is_refusal or lasted_s >= _LOST_S)
+                is_blocked = beside >= _LOST_BESIDE and lasted_s >= _LOST_S
             suspicion.is_blocked = suspicion.is_blocked or is_blocked
         if suspicion.is_blocked and not is_alone:
             return Blame.BODY
         lately_s = max(lasted_s / 4, _OTHERS_SUCCEED_S) if suspicion.is_blocked else _OTHERS_SUCCEED_S
-        is_hopeless = lasted_s >= self._poison_after_s and failures >= _LEAST_SUSPICIOUS_FAILURES
+        patience_s = min(self._poison_after_s, _PART_PATIENCE_S) if suspicion.has_waited else self._poison_after_s
+        is_hopeless = lasted_s >= patience_s and failures >= _LEAST_SUSPICIOUS_FAILURES
         if is_hopeless and now - self._succeeded_at <= lately_s:
+            suspicion.has_waited = True
             return Blame.RECORD if is_alone else Blame.BODY
         has_tried = self._fruitless >= _NEVER_PASSED and now - self._fruitless_since >= _NEVER_PASSED_S
         is_first = has_tried and not self._has_tried_alone
@@ -228,3 +246,8 @@ class Retries:
             self._has_tried_alone = True
             return Blame.UNCLEAR
         return Blame.NOBODY
+
+
+def _silences_all(verdict: Retry) -> bool:
+    """Say whether a time that is named is for all: of what something in between says, only a 503 is about the service."""
+    return verdict.after_s is None or verdict.reason is not RetryReason.GATEWAY or verdict.status == 503

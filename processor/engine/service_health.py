@@ -132,6 +132,8 @@ class ServiceHealth:
         """Count its answer."""
         streak = self._streak(call)
         asked_at = streak.calls.pop(number)
+        if call is ApiCall.BATCH and _is_413_between(answer, call):
+            return  # it speaks of one body, and neither well nor badly of the rest
         streak.add(now, asked_at, answer, call)
         self.is_well = not is_bad(answer, call)
         if call.is_question:
@@ -168,13 +170,15 @@ class ServiceHealth:
 
 
 def is_bad(answer: Answer | NoAnswer, call: ApiCall) -> bool:
-    """Say whether an answer speaks of the service, and badly; what it says of requests is judged elsewhere.
-
-    A 413 of something in between is no word about the service: it speaks of one body.
-    """
+    """Say whether an answer speaks of the service, and badly; what it says of requests is judged elsewhere."""
     if isinstance(answer, NoAnswer) or answer.status >= 500 or answer.status in (408, 425, 429):
         return True
-    return answer.status != 413 and is_foreign(answer, call)
+    return is_foreign(answer, call)
+
+
+def _is_413_between(answer: Answer | NoAnswer, call: ApiCall) -> bool:
+    """Say whether something in between finds a body too large."""
+    return isinstance(answer, Answer) and answer.status == 413 and is_foreign(answer, call)
 
 
 def _in_short(answer: Answer | NoAnswer, call: ApiCall) -> str:

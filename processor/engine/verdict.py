@@ -163,7 +163,7 @@ def of_trouble(answer: Answer | NoAnswer, call: ApiCall) -> Retry | Halt | None:
     if status == 429:
         return Retry(RetryReason.THROTTLED, status, answer.wait_s, detail)
     if status in (408, 425):
-        return Retry(RetryReason.TIMEOUT, status, answer.wait_s, detail)
+        return Retry(RetryReason.TIMEOUT, status, answer.wait_s, detail, speaks_of_body=foreign)
     if foreign:
         return Retry(RetryReason.GATEWAY, status, answer.wait_s, detail, speaks_of_body=True)
     if status == 409:

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable
 
 from processor.engine.halts import PROBED
-from processor.engine.limits import load_of
+from processor.engine.limits import Load, load_of
 from processor.engine.notices import Answered, Observer, Retried, Throttled
-from processor.engine.retry import Retries
+from processor.engine.retry import Retries, Suspicion
 from processor.engine.service_health import is_bad
 from processor.engine.speaker import ApiCall
 from processor.engine.verdict import Answer, Halt, NoAnswer, PostVerdict, Retry
@@ -33,6 +33,10 @@ class Calls:
         self._observe(Answered(endpoint, outcome, self._clock.monotonic() - started))
         return answer
 
+    def is_suspect(self, suspicion: Suspicion) -> bool:
+        """Say whether a request's failures say nothing of the rest; see `Retries.is_suspect`."""
+        return self._retries.is_suspect(suspicion, self._clock.monotonic())
+
     def as_limit(self, verdict: Retry, failures: int) -> Retry:
         """Return the verdict as a refusal where it is one that does not say so; see `Retries.as_limit`."""
         return self._retries.as_limit(verdict, failures, self._clock.monotonic())
@@ -45,15 +49,16 @@ class Calls:
 
     def answered(self, verdict: PostVerdict | None, sent_at: float, *, is_suspect: bool) -> None:
         """Let an answer to a POST count for what may be sent; None: it was given up."""
+        if is_suspect and isinstance(verdict, Retry) and verdict.speaks_of_body:
+            verdict = None  # it speaks of this request alone, also where it names a time to wait
         self.note_throttle(verdict)
-        tells = not (is_suspect and isinstance(verdict, Retry) and verdict.speaks_of_body)
-        self.gate.answered(load_of(verdict if tells else None), sent_at)
+        self.gate.answered(load_of(verdict), sent_at)
 
     def halt_or_resume(self, verdict: PostVerdict | None) -> None:
         """Stand still for what the set-up is at fault for; an answer as it should be ends that."""
         if isinstance(verdict, Halt):
             self.gate.halt(verdict.reason, verdict.detail)
-        elif verdict is not None and not isinstance(verdict, Retry):
+        elif verdict is not None and not isinstance(verdict, Retry) and load_of(verdict) is Load.FINE:
             self.gate.resume(*PROBED)
 
     def note_throttle(self, verdict: object) -> None:

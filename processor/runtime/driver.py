@@ -45,6 +45,10 @@ class _Sender:
         return self.request.cost
 
     @property
+    def failures(self) -> int:
+        return self.request.failures
+
+    @property
     def is_wanted(self) -> bool:
         return self.request.stage is Stage.QUEUED
 
@@ -150,9 +154,10 @@ class Driver:
         if partition.is_going:
             return None
         post = self._destination.post(request.kind, request.body, request.idempotency_key, batch=request.is_batch)
-        answer = await self._calls.timed(request.endpoint, post, request.call, is_suspect=request.is_suspect)
+        is_suspect = self._calls.is_suspect(request.suspicion)
+        answer = await self._calls.timed(request.endpoint, post, request.call, is_suspect=is_suspect)
         verdict = of_post(answer, request.kind, batch=request.is_batch)
-        if isinstance(verdict, Retry) and not request.is_suspect:
+        if isinstance(verdict, Retry) and not is_suspect:
             return self._calls.as_limit(verdict, request.failures)
         return verdict
 
@@ -169,7 +174,7 @@ class Driver:
         self, request: Request, partition: Partition, sent_at: float, task: asyncio.Task[PostVerdict | None]
     ) -> None:
         verdict = None if task.cancelled() or task.exception() else task.result()
-        self._calls.answered(verdict, sent_at, is_suspect=request.is_suspect)
+        self._calls.answered(verdict, sent_at, is_suspect=self._calls.is_suspect(request.suspicion))
         answers.answered(request, verdict, self._clock.monotonic())
         if not partition.is_going:  # whoever owns it next finds out for himself, and this process may be leaving
             self._calls.halt_or_resume(verdict)

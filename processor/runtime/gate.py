@@ -29,6 +29,11 @@ class Sender(Protocol):
         ...
 
     @property
+    def failures(self) -> int:
+        """How often it has failed in a row."""
+        ...
+
+    @property
     def is_wanted(self) -> bool:
         """Whether it still is to be sent."""
         ...
@@ -63,9 +68,16 @@ class Gate:
 
     @property
     def room(self) -> int:
-        """How many more requests could be sent at once; none while others wait already."""
-        is_taken = self._queue or self._asking or self._is_closed
-        return 0 if is_taken else self.limits.room(self._clock.monotonic())
+        """How many more requests could be sent at once; none while others wait already.
+
+        Where one request at a time finds out whether anything passes, and all that wait have failed before, one more
+        is welcome: each of them may fail for ever by itself.
+        """
+        if self._asking or self._is_closed:
+            return 0
+        if self._queue and self.limits.is_probing:
+            return int(all(each.failures for each in self._queue))
+        return 0 if self._queue else self.limits.room(self._clock.monotonic())
 
     @property
     def is_waited_for(self) -> bool:
@@ -100,7 +112,8 @@ class Gate:
         """Let through whoever has room, in their order; return when time alone may let the next one through.
 
         A large request is not overtaken, or a stream of small ones would keep it waiting for ever; but where one alone
-        is to find out whether anything passes, the smallest does: what stands in between may refuse large bodies.
+        is to find out whether anything passes, it is the one that failed least, and then the smallest: what stands in
+        between may refuse one record for ever, or large bodies.
         """
         now = self._clock.monotonic()
         while self._asking:
@@ -111,9 +124,9 @@ class Gate:
                 self._asking.popleft().set_result(None)
             else:
                 return self.limits.next_chance(now, asks=True)
-        if self.limits.is_probing and self._queue:
-            self._queue.remove(smallest := min(self._queue, key=_items))
-            self._queue.appendleft(smallest)
+        if self.limits.is_probing and len(self._queue) > 1 and self.limits.room(now):
+            self._queue.remove(probe := min(self._queue, key=_promise))
+            self._queue.appendleft(probe)
         while self._queue:
             sender = self._queue[0]
             if not sender.is_wanted:
@@ -249,5 +262,5 @@ class Gate:
         return self.halts[reason].faults if reason in self.halts else {}
 
 
-def _items(sender: Sender) -> int:
-    return sender.cost.operations
+def _promise(sender: Sender) -> tuple[int, int]:
+    return sender.failures, sender.cost.operations

@@ -141,8 +141,6 @@ class Jobs:
             await self._gate.ask()
             asked_at = self._clock.monotonic()
             verdict = judge(await self._calls.timed(endpoint, ask(), call))
-            if isinstance(verdict, Retry):
-                verdict = self._calls.as_limit(verdict, failures)
             self._calls.note_throttle(verdict)
             self._gate.told(load_of(verdict), asked_at)
             if isinstance(verdict, Retry):

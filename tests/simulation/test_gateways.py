@@ -1,13 +1,14 @@
 """Something between the worker and FullStory: nothing it says counts, and what it never lets pass stops nobody else."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from processor.engine.notices import Redelivered
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.reasons import Bottleneck, HaltReason, Kind
-from tests.fakes.fullstory import Gateway
+from tests.fakes.fullstory import FakeFullStory, Gateway
 from tests.simulation.test_patience import trickle, watch_of
 from tests.simulation.world import Plan, Story, World
 from tests.simulation.world import simulate as simulate_world
@@ -126,7 +127,7 @@ def test_one_record_that_never_passes_is_found_and_waits_alone(answer: Answer | 
         assert len(world.delivered(0)) == 29, "it keeps nobody else"
         halt = world.member.gate.halts[HaltReason.GATEWAY]
         assert halt.faults.keys() == {"segment[0]"}
-        assert "segment[0]: the record at offset 13 does not pass while others do" in halt.cause
+        assert "segment[0]: the record at offset 13 has not passed while others did" in halt.cause
         assert world.member.worker.state().bottleneck is Bottleneck.NONE
         assert not world.letters.letters
         await others
@@ -195,3 +196,103 @@ def test_a_limit_that_answers_503_is_learned_like_one_that_answers_429() -> None
         assert refused < 150
 
     simulate(story, Plan(partitions=2, is_batch=False))
+
+
+def wall(world: World, answer: Answer | NoAnswer, stands: Callable[[bytes], bool]) -> None:
+    """Have something in between answer so to the bodies of which this is true."""
+    post = world.fullstory.post
+
+    async def walled(kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:
+        await asyncio.sleep(0.02)
+        return answer if stands(body) else await post(kind, body, key, batch=batch)
+
+    world.fullstory.post = walled  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("is_batch", [True, False])
+@pytest.mark.parametrize("answer", [PAGE, Answer(502), Answer(403, None, 60.0)], ids=str)
+def test_several_records_that_never_pass_stop_nobody_else(answer: Answer, *, is_batch: bool) -> None:
+    """Also where each probe of an outage could be one of them: whoever failed least is tried first."""
+
+    async def story(world: World) -> None:
+        for number in range(20):
+            world.track(f"warm{number}", at=1, text="x" * 300)
+        await world.settled()
+        wall(world, answer, lambda body: b'"bad' in body)
+        for number in range(8 * 20):
+            world.track(f"bad{number}" if number % 20 == 0 else f"good{number}", at=0)
+        begun = len(world.delivered(1))
+        await trickle(world, 0.5)
+        assert len(world.delivered(1)) - begun >= 85, "of 90"
+        assert len(world.delivered(0)) == 8 * 19
+        assert world.member.gate.halts.keys() == {HaltReason.GATEWAY}
+        assert "" not in world.member.gate.halts[HaltReason.GATEWAY].faults
+        world.fullstory.post = FakeFullStory.post.__get__(world.fullstory)  # type: ignore[method-assign]
+        await world.settled()
+
+    simulate(story, Plan(partitions=2, is_batch=is_batch, max_records=20))
+
+
+def test_a_clean_record_beside_a_blocked_one_outlives_an_outage() -> None:
+    """Its own failures count, from its own first one, and not those of the batch that it was in."""
+
+    async def story(world: World) -> None:
+        world.track("warm", at=1, text="x" * 500), world.track("warmer", at=1, text="x" * 500)
+        await world.settled()
+        out: list[float] = []
+
+        def stands(body: bytes) -> bool:
+            if not out and b'"clean"' in body and b'"bad"' not in body:
+                out.append(world.now)
+            return b'"bad"' in body or bool(out and world.now < out[0] + 840.0)
+
+        wall(world, CLOSED, stands)
+        world.track("clean", at=0), world.track("bad", at=0, fate="dead_lettered")
+        for number in range(20):
+            world.track(f"other{number}", at=1)
+            await asyncio.sleep(480.0)
+        assert world.letters_of("blocked_by_gateway") == [1]
+        await world.settled()
+
+    simulate(story, Plan(partitions=2))
+
+
+def test_an_outage_that_begins_while_a_culprit_is_sought_is_told_and_splits_nothing_more() -> None:
+    """Parts are suspects for as long as others pass."""
+
+    async def story(world: World) -> None:
+        away: list[bool] = []
+        wall(world, Answer(502, server="nginx"), lambda body: bool(away) or b'"bad"' in body)
+        for number in range(64):
+            world.track("bad" if number == 3 else f"u{number}", at=0)
+        others = asyncio.create_task(trickle(world, 0.05))
+        await world.until(lambda: world.member.observer.of(Redelivered))
+        others.cancel()
+        away.append(True)
+        await asyncio.sleep(300.0)
+        told = sum(each.records for each in world.member.observer.of(Redelivered))
+        assert "" in world.member.gate.halts[HaltReason.GATEWAY].faults
+        await asyncio.sleep(900.0)
+        assert sum(each.records for each in world.member.observer.of(Redelivered)) == told
+        assert "" in world.member.gate.halts[HaltReason.GATEWAY].faults
+        world.fullstory.post = FakeFullStory.post.__get__(world.fullstory)  # type: ignore[method-assign]
+        await world.settled()
+
+    simulate(story, Plan(partitions=2, max_records=64))
+
+
+@pytest.mark.parametrize("status", [502, 413])
+def test_an_outage_in_which_nothing_ever_passed_is_told_for_as_long_as_it_lasts(status: int) -> None:
+    """What was split because of it tells of it, too."""
+
+    async def story(world: World) -> None:
+        world.fullstory.gateway = Gateway(Answer(status, server="nginx"))
+        for number in range(20):
+            world.track(f"u{number}", text="x" * 200)
+        for _ in range(20):
+            await asyncio.sleep(60.0)
+            assert "" in world.member.gate.halts[HaltReason.GATEWAY].faults
+        world.fullstory.gateway = None
+        await world.settled()
+
+    simulate(story, Plan(max_records=30))

@@ -26,6 +26,7 @@ class Waiting:
 
     def __init__(self, scene: "Scene", name: str, cost: Cost) -> None:
         self.cost = cost
+        self.failures = 0
         self.is_wanted = True
         self.is_due = True
         self._scene = scene

@@ -119,6 +119,8 @@ def test_the_budget_holds_while_fullstory_fails_as_a_whole() -> None:
         (Retry(RetryReason.SERVER_ERROR, 503, 30.0), 30.0),
         (FAILED, 0.0),
         (Retry(RetryReason.CONNECTION), 0.0),
+        (Retry(RetryReason.GATEWAY, 503, 30.0), 30.0),
+        (Retry(RetryReason.GATEWAY, 403, 30.0), 0.0),
     ],
 )
 def test_nobody_sends_anything_for_as_long_as_fullstory_names(verdict: Retry, expected_s: float) -> None:
@@ -178,11 +180,12 @@ def test_any_other_failure_clears_a_request_of_suspicion(reason: RetryReason) ->
     assert fail(retries, suspicion, range(3_700, 7_301, 100)) == [False] * 36 + [True]
 
 
-def test_a_part_of_what_failed_for_long_has_to_fail_often_and_not_for_long_once_more() -> None:
-    """The hour has passed already."""
-    whole = Suspicion(since=0.0)
-    said = fail(Retries(lambda: 0.5), whole.of_part(), range(3_600, 3_661, 3))
-    assert said == [False] * 19 + [True, True]
+def test_a_part_of_what_failed_for_long_is_judged_within_a_minute() -> None:
+    """The hour has passed already; it still has to fail by itself, often enough and for a minute."""
+    retries, whole = Retries(lambda: 0.5), Suspicion()
+    assert fail(retries, whole, range(0, 3_601, 100))[-1]
+    said = fail(retries, whole.of_part(), range(3_600, 3_661, 3))
+    assert said == [False] * 20 + [True]
 
 
 def test_a_batch_that_fails_for_long_is_split_and_not_given_up() -> None:
@@ -205,7 +208,7 @@ def test_a_body_that_never_passes_while_others_do_is_the_cause_soon(verdict: Ret
         said.append(retries.blame(suspicion, verdict, each * 6.0 + 1, is_alone=False, is_large=False))
     assert said == [Blame.NOBODY] * (tries - 1) + [Blame.BODY]
     part = suspicion.of_part()
-    parts = [retries.blame(part, verdict, 100.0, is_alone=False, is_large=False) for _ in range(1 if tries == 3 else 3)]
+    parts = [retries.blame(part, verdict, 50.0, is_alone=False, is_large=False) for _ in range(1 if tries == 3 else 3)]
     assert parts[-1] is Blame.BODY
     assert set(parts[:-1]) <= {Blame.NOBODY}
 

@@ -130,11 +130,16 @@ def test_whatever_its_number_it_is_none_of_fullstorys() -> None:
 
 
 def test_a_413_in_between_speaks_of_one_body() -> None:
-    """However many: the requests that follow are smaller."""
+    """However many batches it halves: the requests that follow are smaller. To single items it is an outage."""
     service = Service()
-    service.answer(*[Answer(413)] * 10)
-
+    for _ in range(10):
+        number = service.responses.asked(service.now, ApiCall.BATCH)
+        service.responses.answered(number, service.now, Answer(413), ApiCall.BATCH)
+        service.now += 1.0
     assert service.diagnosis is None
+
+    service.answer(*[Answer(413)] * 3)
+    assert service.diagnosis is not None
 
 
 def test_refusals_are_no_outage() -> None:

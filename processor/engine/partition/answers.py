@@ -50,7 +50,7 @@ def answered(  # noqa: C901 - one case for each answer
         common.limits.finished(request.cost)
     if isinstance(verdict, Accepted | Delivered):
         common.retries.succeeded(now)
-        common.body_size.taken(len(request.body))
+        common.body_size.taken(len(request.body), now)
     match verdict:
         case None:
             batch.give_up_on(request)
@@ -113,11 +113,14 @@ def _failed(request: Request, verdict: Retry, now: float) -> None:
         blame = Blame.BODY  # others as large were blocked
     match blame:
         case Blame.RECORD:
+            request.part_of = replace(request.suspicion)
+            if len(request.items[0].records) > 1:  # a merged one has its chance record by record
+                common.redelivered(request.records)
             batch.refuse(request, _hopeless(request.suspicion, verdict))
             return
         case Blame.BODY | Blame.UNCLEAR:  # of several items the culprit is to be found first
             if is_large and blame is Blame.BODY and verdict.speaks_of_body:
-                common.body_size.refused(size)  # it may be due to that; whatever passes and is as large says no
+                common.body_size.suspected(size, now)
             common.redelivered(request.records)  # whether it took effect is not known
             request.part_of = replace(request.suspicion)
             batch.split(request, first=1 if blame is Blame.UNCLEAR else None)
@@ -145,7 +148,9 @@ def _rest(request: Request, verdict: Retry, failures: int, now: float) -> None:
     """Have it POSTed again, after a wait that depends on how often it has failed in a row."""
     owner = request.batch.owner
     owner.common.observe(Retried(verdict.reason, verdict.detail, verdict.status))
-    delay_s = owner.common.retries.delay_s(verdict, failures, now, is_broken=owner.common.limits.is_broken)
+    retries, is_broken = owner.common.retries, owner.common.limits.is_broken
+    is_suspect = retries.is_suspect(request.suspicion, now)
+    delay_s = retries.delay_s(verdict, failures, now, is_broken=is_broken, is_suspect=is_suspect)
     owner.rest(request, now + delay_s)
 
 

@@ -230,7 +230,17 @@ class Batch:
         if line.rest:
             item, attempt = line.rest.popleft()
             entry = follow_up(request.kind, [item], attempt, is_singly=True)
-            self.open(Request(self, entry, [item], self.keys_since, request.turn, line=line, is_first=request.is_first))
+            new = Request(
+                self,
+                entry,
+                [item],
+                self.keys_since,
+                request.turn,
+                line=line,
+                is_first=request.is_first,
+                part_of=request.part_of if happening is Happening.REJECTED else None,
+            )
+            self.open(new)
             still_open = {item.uid}
         else:
             singles = line.singles
@@ -284,7 +294,7 @@ class Batch:
         if found is None:
             return None
         records = found.items[0].records
-        return f"the record at offset {records[0]} does not pass while others do: {found.suspicion.detail}"
+        return f"the record at offset {records[0]} has not passed while others did: {found.suspicion.detail}"
 
     @property
     def waits_for_users(self) -> bool:

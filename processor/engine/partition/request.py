@@ -182,11 +182,6 @@ class Request:
         return self.posts > 1 or self.batch.is_taken_up
 
     @property
-    def is_suspect(self) -> bool:
-        """Whether its failures say nothing of FullStory, nor of the way there: others pass."""
-        return self.suspicion.is_blocked or self.suspicion.is_of_part
-
-    @property
     def is_batch(self) -> bool:
         """Whether it goes to the batch endpoint; otherwise it holds one item."""
         return self.line is None
