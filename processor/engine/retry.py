@@ -249,5 +249,5 @@ class Retries:
 
 
 def _silences_all(verdict: Retry) -> bool:
-    """Say whether a time that is named is for all: of what something in between says, only a 503 is about the service."""
+    """Say whether a time that is named is for all: what something in between says is so with a 503 alone."""
     return verdict.after_s is None or verdict.reason is not RetryReason.GATEWAY or verdict.status == 503

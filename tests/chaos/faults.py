@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -211,11 +212,15 @@ def _poison(scene: Scene, chance: random.Random) -> str:
         produce_poisoned(scene.kafka, scene.names.topic, partition, islice(records, POISONED), scene.oracle.produced)
     ends = end_offsets(scene.kafka, scene.names.topic)
 
-    def is_past() -> bool:
-        done = committed(scene.kafka, scene.names.group, scene.names.topic)
-        return all(done.get(partition, 0) >= end for partition, end in ends.items())
+    def done() -> dict[int, int]:
+        return committed(scene.kafka, scene.names.group, scene.names.topic)
 
-    until(is_past, "the group gets past records with an unreadable header")
+    def has_moved(before: dict[int, int]) -> bool:
+        return done() != before
+
+    # Behind what was there before, which may take long while FullStory refuses much.
+    while any((before := done()).get(partition, 0) < end for partition, end in ends.items()):
+        until(partial(has_moved, before), "the group goes on towards records with an unreadable header")
     return ""
 
 
