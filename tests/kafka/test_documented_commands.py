@@ -45,6 +45,7 @@ ELSEWHERE = {
     "docs/configuration.md": "they need no Kafka: tests/commands/test_settings.py",
     "docs/container.md": "Docker carries them out, or in its place tests/operation/test_container.py",
     "docs/kubernetes.md": "a cluster carries them out; tests/operation/test_chart.py renders with its values",
+    "docs/proxies.md": "a proxy carries them out: tests/operation/test_proxies.py starts one with the same variables",
     "docs/reliability.md": "they take minutes to hours; each has a short form among the tests",
     "schemas/README.md": "they need a registry: tests/registry/test_commands.py",
 }
