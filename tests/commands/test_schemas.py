@@ -61,7 +61,7 @@ def ask(registry: FakeRegistry, *properties: tuple[str, str]) -> Done:
         (401, '{"error_code": 401, "message": "Unauthorized"}', "check the credentials"),
         (404, "<html>", "check PROCESSOR_SCHEMA_REGISTRY__URL"),
         (500, '{"error_code": 50001, "message": "store"}', "answers 500"),
-        (200, "<html>", "cannot be asked"),
+        (200, "<html>", "something in between or another server"),
     ],
 )
 def test_a_registry_that_gives_no_answer_is_named(status: int, body: str, complaint: str) -> None:
