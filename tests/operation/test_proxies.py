@@ -24,6 +24,7 @@ from processor.adapters.tls import Tls
 from processor.engine.verdict import Answer, NoAnswer
 from tests.fakes.tls import Certificates
 from tests.kafka.cluster import free_port
+from tests.kafka.programs import wait_until
 from tests.needs import need
 
 HOST = "api.example.com"
@@ -188,6 +189,8 @@ def ask(
                 return await it.me(), arrived
 
     answer, arrived = asyncio.run(run())
+    if isinstance(answer, Answer):  # Squid notes what it has passed on a little later
+        wait_until(lambda: len(squid.log()) > noted, "Squid has noted it", 10.0, 0.02)
     return Asked(answer, arrived, squid.log()[noted:])
 
 
