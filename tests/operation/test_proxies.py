@@ -135,9 +135,14 @@ def server_tls(certificates: Certificates) -> ssl.SSLContext:
 
 
 async def closed() -> None:
-    """Return when connections that are being closed are closed: within each other they need a turn of the loop each."""
-    for _ in range(10):
-        await asyncio.sleep(0)
+    """Return when connections that are being closed are closed: one within another waits for its other side, too."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, asyncio.SelectorEventLoop)
+    deadline = loop.time() + 10.0
+    selector = loop._selector  # type: ignore[attr-defined]
+    while len(selector.get_map()) > 1 and loop.time() < deadline:  # noqa: ASYNC110 - nothing tells; its own pipe stays
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
 
 
 @contextlib.asynccontextmanager
