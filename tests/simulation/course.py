@@ -1,14 +1,18 @@
 """What becomes of the records of one partition in one epoch, as far as it can be seen from outside of the worker."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 
 from processor.model.reasons import Kind
 from processor.model.records import Record, held_bytes
 from tests.simulation.records import Sent
 from tests.simulation.wire import Post
+
+
+LARGE = 100
+"""Batches of more records are looked at one at a time: all of them at every idle moment would take too long."""
 
 
 @dataclass(slots=True, eq=False)
@@ -96,16 +100,26 @@ class Course:
         Such a batch may wait as a whole, and what follows behind it; one busy user among others goes apart. Several
         batches may be formed at one moment, of which each has its users' identifies under way for the next ones.
         """
-        busy, batch = self.busy_users, deque[tuple[int, str | None, bool]]()
-        for sent in self.next_unsent(most * depth):
-            batch.append((sent.record.offset, sent.uid, sent.uid in busy))
+        busy = set(self.busy_users)
+        batch = deque[tuple[int, str | None, bool]]()
+        of_busy = Counter[str | None]()
+        marked = -1
+        for sent in self.next_unsent(most * depth if most <= LARGE else most):
+            is_busy = sent.uid in busy
+            batch.append((sent.record.offset, sent.uid, is_busy))
+            if is_busy:
+                of_busy[sent.uid] += 1
             if sent.is_identify:
-                busy = busy | {sent.uid}
+                busy.add(sent.uid)
             if len(batch) > most:
-                batch.popleft()
-            busy_ones = {uid for _, uid, is_busy in batch if is_busy}
-            if len(busy_ones) > 1 or (busy_ones and all(is_busy for *_, is_busy in batch)):
-                self.crowded.update(offset for offset, *_ in batch)
+                _, uid, was_busy = batch.popleft()
+                if was_busy:
+                    of_busy[uid] -= 1
+                    if not of_busy[uid]:
+                        del of_busy[uid]
+            if len(of_busy) > 1 or of_busy.total() == len(batch):
+                self.crowded.update(takewhile(marked.__lt__, (offset for offset, *_ in reversed(batch))))
+                marked = sent.record.offset
 
     def next_unsent(self, most: int) -> Iterator[Sent]:
         """Give what may be in one batch with that."""
