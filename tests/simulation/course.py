@@ -10,7 +10,6 @@ from processor.model.records import Record, held_bytes
 from tests.simulation.records import Sent
 from tests.simulation.wire import Post
 
-
 LARGE = 100
 """Batches of more records are looked at one at a time: all of them at every idle moment would take too long."""
 
