@@ -70,14 +70,10 @@ class Gateway:
     rate: float = 1.0
     is_after: bool = False
     """Whether FullStory has done its work by then, and its answer is what gets lost."""
-    larger_than: int = -1
-    """How large a body may be without being concerned."""
-    posts: bool = True
+    stops: Callable[[bytes], bool] = lambda _body: True
+    """Which bodies it has a say about."""
     questions: bool = True
-
-    def passes(self, size: int | None) -> bool:
-        """Say whether a body of this size, or a question, is none of its business."""
-        return not (self.questions if size is None else self.posts and size > self.larger_than)
+    """Whether it has one about questions, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +159,7 @@ class FakeFullStory:
         """POST one item, or a batch."""
         self.posts += 1
         fault = self.script.popleft() if self.script else self._by_chance()
-        gateway = self._gateway(len(body))
+        gateway = self._between(body)
         await self._travel()
         if gateway and not gateway.is_after:
             return gateway.answer
@@ -206,11 +202,12 @@ class FakeFullStory:
             return Lost(took_effect=True, reason=self._chance.choice((RetryReason.CONNECTION, RetryReason.TIMEOUT)))
         return None
 
-    def _gateway(self, size: int | None) -> Gateway | None:
-        """Return what stands in between where it has a say; `size` is that of a body, None of a question."""
+    def _between(self, body: bytes | None) -> Gateway | None:
+        """Return what stands in between where it has a say about a body, or, where there is none, about a question."""
         gateway = self.gateway
-        concerned = gateway is not None and not gateway.passes(size)
-        return gateway if gateway and concerned and self._happens(gateway.rate) else None
+        if gateway is None or not (gateway.questions if body is None else gateway.stops(body)):
+            return None
+        return gateway if self._happens(gateway.rate) else None
 
     async def _travel(self) -> None:
         await asyncio.sleep(self._chance.uniform(*self.weather.latency_s) / 3)
@@ -222,7 +219,7 @@ class FakeFullStory:
 
     async def _get(self, answer: Callable[[], Answer]) -> Answer | NoAnswer:
         fault = self._by_chance()
-        gateway = self._gateway(None)
+        gateway = self._between(None)
         await self._travel()
         if gateway:
             return gateway.answer

@@ -178,13 +178,12 @@ class Chaos:
         chance = self._chance
         answer = chance.choice(BETWEEN)
         is_413 = isinstance(answer, Answer) and answer.status == 413  # told before a body is passed on
+        rate = chance.choice((0.1, 0.5, 1.0))
+        is_after = chance.random() < 0.3 and not is_413
+        larger_than = chance.choice((-1, -1, 300, 1_000, 3_000))
+        has_posts = chance.random() < 0.8
         gateway = Gateway(
-            answer,
-            chance.choice((0.1, 0.5, 1.0)),
-            is_after=chance.random() < 0.3 and not is_413,
-            larger_than=chance.choice((-1, -1, 300, 1_000, 3_000)),
-            posts=chance.random() < 0.8,
-            questions=chance.random() < 0.5,
+            answer, rate, is_after, lambda body: has_posts and len(body) > larger_than, chance.random() < 0.5
         )
         self._world.fullstory.gateway = chance.choice((None, gateway, gateway))
 

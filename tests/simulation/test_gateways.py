@@ -1,14 +1,13 @@
 """Something between the worker and FullStory: nothing it says counts, and what it never lets pass stops nobody else."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from processor.engine.notices import Redelivered
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.reasons import Bottleneck, HaltReason, Kind
-from tests.fakes.fullstory import FakeFullStory, Gateway
+from tests.fakes.fullstory import Gateway
 from tests.simulation.test_patience import trickle, watch_of
 from tests.simulation.world import Plan, Story, World
 from tests.simulation.world import simulate as simulate_world
@@ -26,19 +25,6 @@ def simulate(story: Story, plan: Plan | None = None) -> None:
         watching.cancel()
 
     simulate_world(watched, plan)
-
-
-def block(world: World, uid: str, answer: Answer | NoAnswer) -> None:
-    """Have something in between answer so to every request that carries an item of this user."""
-    post = world.fullstory.post
-
-    async def blocking(kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:
-        if f'"{uid}"'.encode() in body:
-            await asyncio.sleep(0)
-            return answer
-        return await post(kind, body, key, batch=batch)
-
-    world.fullstory.post = blocking  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("is_batch", [True, False])
@@ -76,7 +62,7 @@ def test_what_answers_a_question_in_fullstorys_place_denies_no_job(answer: Answe
     async def story(world: World) -> None:
         world.track("a"), world.track("b")
         await world.until(lambda: world.posts)
-        world.fullstory.gateway = Gateway(answer, posts=False)
+        world.fullstory.gateway = Gateway(answer, stops=lambda _body: False)
         await world.until(lambda: HaltReason.GATEWAY in world.member.gate.halts, 20.0)
         await asyncio.sleep(300.0)
         assert len(world.posts) == 1
@@ -117,7 +103,7 @@ def test_one_record_that_never_passes_is_found_and_waits_alone(answer: Answer | 
     """Its partition waits, says for what, and all the rest is delivered; in the end it is dead-lettered for that."""
 
     async def story(world: World) -> None:
-        block(world, "blocked", answer)
+        world.fullstory.gateway = Gateway(answer, stops=lambda body: b'"blocked"' in body, questions=False)
         for number in range(30):
             is_blocked = number == 13
             uid = "blocked" if is_blocked else f"u{number}"
@@ -143,7 +129,7 @@ def test_bodies_that_are_too_large_to_pass_become_smaller(answer: Answer | NoAns
     """Also where none has passed yet: one record alone finds out that the way is open."""
 
     async def story(world: World) -> None:
-        world.fullstory.gateway = Gateway(answer, larger_than=1_500, questions=False)
+        world.fullstory.gateway = Gateway(answer, stops=lambda body: len(body) > 1_500, questions=False)
         for number in range(400):
             world.track(f"u{number}", at=number % 2, text="x" * 100)
         await world.settled(600.0)
@@ -198,17 +184,6 @@ def test_a_limit_that_answers_503_is_learned_like_one_that_answers_429() -> None
     simulate(story, Plan(partitions=2, is_batch=False))
 
 
-def wall(world: World, answer: Answer | NoAnswer, stands: Callable[[bytes], bool]) -> None:
-    """Have something in between answer so to the bodies of which this is true."""
-    post = world.fullstory.post
-
-    async def walled(kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:
-        await asyncio.sleep(0.02)
-        return answer if stands(body) else await post(kind, body, key, batch=batch)
-
-    world.fullstory.post = walled  # type: ignore[method-assign]
-
-
 @pytest.mark.parametrize("is_batch", [True, False])
 @pytest.mark.parametrize("answer", [PAGE, Answer(502), Answer(403, None, 60.0)], ids=str)
 def test_several_records_that_never_pass_stop_nobody_else(answer: Answer, *, is_batch: bool) -> None:
@@ -218,7 +193,7 @@ def test_several_records_that_never_pass_stop_nobody_else(answer: Answer, *, is_
         for number in range(20):
             world.track(f"warm{number}", at=1, text="x" * 300)
         await world.settled()
-        wall(world, answer, lambda body: b'"bad' in body)
+        world.fullstory.gateway = Gateway(answer, stops=lambda body: b'"bad' in body, questions=False)
         for number in range(8 * 20):
             world.track(f"bad{number}" if number % 20 == 0 else f"good{number}", at=0)
         begun = len(world.delivered(1))
@@ -227,7 +202,7 @@ def test_several_records_that_never_pass_stop_nobody_else(answer: Answer, *, is_
         assert len(world.delivered(0)) == 8 * 19
         assert world.member.gate.halts.keys() == {HaltReason.GATEWAY}
         assert "" not in world.member.gate.halts[HaltReason.GATEWAY].faults
-        world.fullstory.post = FakeFullStory.post.__get__(world.fullstory)  # type: ignore[method-assign]
+        world.fullstory.gateway = None
         await world.settled()
 
     simulate(story, Plan(partitions=2, is_batch=is_batch, max_records=20))
@@ -246,7 +221,7 @@ def test_a_clean_record_beside_a_blocked_one_outlives_an_outage() -> None:
                 out.append(world.now)
             return b'"bad"' in body or bool(out and world.now < out[0] + 840.0)
 
-        wall(world, CLOSED, stands)
+        world.fullstory.gateway = Gateway(CLOSED, stops=stands, questions=False)
         world.track("clean", at=0), world.track("bad", at=0, fate="dead_lettered")
         for number in range(20):
             world.track(f"other{number}", at=1)
@@ -261,21 +236,21 @@ def test_an_outage_that_begins_while_a_culprit_is_sought_is_told_and_splits_noth
     """Parts are suspects for as long as others pass."""
 
     async def story(world: World) -> None:
-        away: list[bool] = []
-        wall(world, Answer(502, server="nginx"), lambda body: bool(away) or b'"bad"' in body)
+        page = Answer(502, server="nginx")
+        world.fullstory.gateway = Gateway(page, stops=lambda body: b'"bad"' in body, questions=False)
         for number in range(64):
             world.track("bad" if number == 3 else f"u{number}", at=0)
         others = asyncio.create_task(trickle(world, 0.05))
         await world.until(lambda: world.member.observer.of(Redelivered))
         others.cancel()
-        away.append(True)
+        world.fullstory.gateway = Gateway(page, questions=False)
         await asyncio.sleep(300.0)
         told = sum(each.records for each in world.member.observer.of(Redelivered))
         assert "" in world.member.gate.halts[HaltReason.GATEWAY].faults
         await asyncio.sleep(900.0)
         assert sum(each.records for each in world.member.observer.of(Redelivered)) == told
         assert "" in world.member.gate.halts[HaltReason.GATEWAY].faults
-        world.fullstory.post = FakeFullStory.post.__get__(world.fullstory)  # type: ignore[method-assign]
+        world.fullstory.gateway = None
         await world.settled()
 
     simulate(story, Plan(partitions=2, max_records=64))

@@ -7,10 +7,11 @@ import pytest
 
 from processor.engine.limits import LimitSettings
 from processor.engine.notices import HeldUp, JobIsLate, Redelivered
-from processor.engine.verdict import Answer, NoAnswer
+from processor.engine.verdict import Answer
 from processor.model.reasons import Bottleneck, HaltReason, Kind
 from processor.runtime.watch import Watch
 from tests.fakes.clock import FakeClock
+from tests.fakes.fullstory import Gateway
 from tests.simulation.world import Plan, World, simulate
 
 HOUR_S = 3_600.0
@@ -18,15 +19,8 @@ HOUR_S = 3_600.0
 
 def fail_on(world: World, uid: str, status: int = 503) -> None:
     """Have FullStory fail on every request that carries an item of this user."""
-    post = world.fullstory.post
-
-    async def failing(kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:
-        if f'"{uid}"'.encode() in body:
-            await asyncio.sleep(0)
-            return Answer(status, {"code": "server_error", "message": "no"})
-        return await post(kind, body, key, batch=batch)
-
-    world.fullstory.post = failing  # type: ignore[method-assign]
+    answer = Answer(status, {"code": "server_error", "message": "no"})
+    world.fullstory.gateway = Gateway(answer, stops=lambda body: f'"{uid}"'.encode() in body, questions=False)
 
 
 async def trickle(world: World, hours: float, at: int = 1) -> None:
