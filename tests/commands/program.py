@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from processor.adapters.kafka.mock import MockCluster
+from processor.sandbox import Sandbox
+
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 120
 
@@ -58,3 +61,17 @@ def interrupt(process: "subprocess.Popen[bytes]") -> str:
     said = process.stderr.read().decode()
     process.wait(DEADLINE_S)
     return said
+
+
+def worker_settings(kafka: MockCluster, sandbox: Sandbox, key: str) -> dict[str, str]:
+    """Return the settings of a worker between these two, which reads `segment` and dead-letters to `letters`."""
+    return {
+        "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "PROCESSOR_KAFKA__TOPICS": "segment",
+        "PROCESSOR_KAFKA__GROUP_ID": "fullstory",
+        "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "letters",
+        "PROCESSOR_FULLSTORY__API_KEY": key,
+        "PROCESSOR_FULLSTORY__BASE_URL": sandbox.url,
+        "PROCESSOR_HTTP__HOST": "127.0.0.1",
+        "PROCESSOR_HTTP__PORT": "0",
+    }

@@ -8,7 +8,7 @@ from collections import Counter
 from processor.adapters.kafka.mock import MockCluster
 from processor.sandbox import Role, Sandbox, SandboxOptions
 from processor.workload import generate
-from tests.commands.program import run, started
+from tests.commands.program import run, started, worker_settings
 from tests.kafka.programs import wait_until
 
 KEY = "na1.key"
@@ -20,17 +20,10 @@ DEADLINE_S = 60.0
 def settings(kafka: MockCluster, sandbox: Sandbox) -> dict[str, str]:
     """Return the settings of a worker that sends each record by itself."""
     return {
-        "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "PROCESSOR_KAFKA__TOPICS": "segment",
-        "PROCESSOR_KAFKA__GROUP_ID": "fullstory",
-        "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "letters",
-        "PROCESSOR_FULLSTORY__API_KEY": KEY,
-        "PROCESSOR_FULLSTORY__BASE_URL": sandbox.url,
+        **worker_settings(kafka, sandbox, KEY),
         "PROCESSOR_DELIVERY__MODE": "single",
         "PROCESSOR_BATCH__MAX_RECORDS": "1",  # else two identifies of one user become one
         "PROCESSOR_BATCH__LINGER_S": "0",
-        "PROCESSOR_HTTP__HOST": "127.0.0.1",
-        "PROCESSOR_HTTP__PORT": "0",
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from processor.adapters.kafka.mock import MockCluster
 from processor.sandbox import Echo, Faults, Role, Sandbox, SandboxOptions
-from tests.commands.program import started
+from tests.commands.program import started, worker_settings
 from tests.kafka.programs import wait_until
 
 KEY = "na1.key"
@@ -43,16 +43,9 @@ def track(echo: Echo, number: int) -> dict[str, Any]:
 def settings(kafka: MockCluster, sandbox: Sandbox) -> dict[str, str]:
     """Return the settings of a worker that sends batches and nulls, and takes many dead letters."""
     return {
-        "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "PROCESSOR_KAFKA__TOPICS": "segment",
-        "PROCESSOR_KAFKA__GROUP_ID": "fullstory",
-        "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "letters",
-        "PROCESSOR_FULLSTORY__API_KEY": KEY,
-        "PROCESSOR_FULLSTORY__BASE_URL": sandbox.url,
+        **worker_settings(kafka, sandbox, KEY),
         "PROCESSOR_MAPPING__NULLS": "send",
         "PROCESSOR_DELIVERY__DEAD_LETTER_RATIO": "1",
-        "PROCESSOR_HTTP__HOST": "127.0.0.1",
-        "PROCESSOR_HTTP__PORT": "0",
     }
 
 

@@ -154,6 +154,15 @@ def test_a_batch_is_halved_until_the_culprit_stands_alone(status: int) -> None:
     simulate(story)
 
 
+async def lose_job_and_key(world: World) -> None:
+    """Have FullStory take two events, and forget their job and the key that led to it."""
+    world.fullstory.jobs_unknown = True
+    world.laws.repeats_allowed = 2  # the fake forgets a key, not what was done under it
+    world.track("a"), world.track("b")
+    await world.until(lambda: world.posts)
+    world.fullstory._promises.clear()
+
+
 def test_a_job_that_fullstory_denies_to_know_is_asked_for_and_then_sent_again() -> None:
     """For a minute its reads may lag; then the request goes out once more under its key.
 
@@ -187,11 +196,7 @@ def test_another_job_that_is_denied_like_the_first_is_no_lost_one_either() -> No
     """Where FullStory forgets keys and jobs alike, each round would have the items take effect once more."""
 
     async def story(world: World) -> None:
-        world.fullstory.jobs_unknown = True
-        world.laws.repeats_allowed = 2  # the fake forgets a key, not what was done under it
-        world.track("a"), world.track("b")
-        await world.until(lambda: world.posts)
-        world.fullstory._promises.clear()
+        await lose_job_and_key(world)
         await world.until(lambda: HaltReason.DENIED_JOB in world.member.gate.halts, 200.0)
         assert len(world.posts) == 2
         assert "+/2==" in world.member.gate.halts[HaltReason.DENIED_JOB].cause
@@ -222,11 +227,7 @@ def test_a_lost_job_whose_key_is_forgotten_becomes_another_job() -> None:
     """When the same key leads to a new job, that one is followed."""
 
     async def story(world: World) -> None:
-        world.fullstory.jobs_unknown = True
-        world.laws.repeats_allowed = 2  # the fake forgets a key, not what was done under it
-        world.track("a"), world.track("b")
-        await world.until(lambda: world.posts)
-        world.fullstory._promises.clear()
+        await lose_job_and_key(world)
         await world.until(lambda: len(world.posts) == 2)
         world.fullstory.jobs_unknown = False
         await world.settled()
@@ -240,11 +241,7 @@ def test_a_lost_job_may_be_refused_as_a_batch_and_is_then_halved() -> None:
     """What FullStory took once it may refuse the next time; that is treated as any refusal."""
 
     async def story(world: World) -> None:
-        world.fullstory.jobs_unknown = True
-        world.laws.repeats_allowed = 2
-        world.track("a"), world.track("b")
-        await world.until(lambda: world.posts)
-        world.fullstory._promises.clear()
+        await lose_job_and_key(world)
         world.fullstory.script.append(Refused(413))
         await world.settled()
         assert [post.offsets for post in world.posts] == [[0, 1], [0, 1], [0], [1]]

@@ -62,15 +62,20 @@ def test_a_schema_that_stays_absent_is_the_records_fault_after_a_time() -> None:
     simulate(story, Plan(unknown_after_s=LIMIT_S))
 
 
+async def miss_a_schema_and_the_registry(world: World) -> None:
+    """Let a record wait for a schema that the registry has not, and then for the registry."""
+    world.encode = as_avro
+    world.track("a")
+    await asyncio.sleep(60.0)
+    world.schemas.is_out = True
+    await asyncio.sleep(2 * LIMIT_S)
+
+
 def test_an_outage_while_a_schema_is_waited_for_dead_letters_nothing() -> None:
-    """The time runs on, but only the registry can say that it still has none."""
+    """Only the registry can say that it still has none."""
 
     async def story(world: World) -> None:
-        world.encode = as_avro
-        world.track("a")
-        await asyncio.sleep(60.0)
-        world.schemas.is_out = True
-        await asyncio.sleep(2 * LIMIT_S)
+        await miss_a_schema_and_the_registry(world)
         assert world.member.worker.state().halts.keys() == {HaltReason.SCHEMA_REGISTRY}
         assert world.letters_of("unknown_schema") == []
         world.schemas.texts[SCHEMA_ID] = TEXT
@@ -185,11 +190,7 @@ def test_an_absence_after_an_outage_is_waited_for_anew() -> None:
     """A registry that has just come back may not know yet what it has: what it lacks then is no record's fault."""
 
     async def story(world: World) -> None:
-        world.encode = as_avro
-        world.track("a")
-        await asyncio.sleep(60.0)
-        world.schemas.is_out = True
-        await asyncio.sleep(2 * LIMIT_S)
+        await miss_a_schema_and_the_registry(world)
         world.schemas.is_out = False
         await asyncio.sleep(LIMIT_S - 60.0)
         assert world.letters_of("unknown_schema") == []
