@@ -64,7 +64,7 @@ _OTHERS_SUCCEED_S = 60.0
 """How lately another request has to have succeeded, for a fault to be the record's; where something in between is the
 cause, a quarter of the time that it has lasted is late enough: on a quiet topic others are rare."""
 
-_OTHERS_PASSED_S = 300.0
+_BLOCKED_SUSPECT_S = 300.0
 """How lately, for the failures of a record that is known to be blocked to say nothing of the rest."""
 
 _PART_PATIENCE_S = 60.0
@@ -73,7 +73,7 @@ _PART_PATIENCE_S = 60.0
 _THROTTLED_FOR_S = 1.0
 """How long a 429 is obeyed that names no time, or less: FullStory counts in whole seconds."""
 
-_OTHERS_PASS_S = 10.0
+_LIMITED_S = 10.0
 _LIMITED_TRIES = 3
 """A 503 of something in between is taken for a limit of its rate while requests passed so lately, and so often in a row
 for one request: nginx's `limit_req` answers so by default."""
@@ -198,13 +198,13 @@ class Retries:
     def as_limit(self, verdict: Retry, failures: int, now: float) -> Retry:
         """Return a 503 of something in between as what a 429 is, while others pass: most limits of a rate say it so."""
         is_page = verdict.reason is RetryReason.GATEWAY and verdict.status == 503
-        if not is_page or failures >= _LIMITED_TRIES or now - self._succeeded_at > _OTHERS_PASS_S:
+        if not is_page or failures >= _LIMITED_TRIES or now - self._succeeded_at > _LIMITED_S:
             return verdict
         return replace(verdict, reason=RetryReason.THROTTLED, speaks_of_body=False)
 
     def is_suspect(self, suspicion: Suspicion, now: float) -> bool:
         """Say whether a request's failures say nothing of FullStory, nor of the way there: others passed lately."""
-        lately_s = _OTHERS_PASSED_S if suspicion.is_blocked else _OTHERS_SUCCEED_S
+        lately_s = _BLOCKED_SUSPECT_S if suspicion.is_blocked else _OTHERS_SUCCEED_S
         return (suspicion.is_blocked or suspicion.is_of_part) and now - self._succeeded_at <= lately_s
 
     def blame(self, suspicion: Suspicion, verdict: Retry, now: float, *, is_alone: bool, is_large: bool) -> Blame:

@@ -4,7 +4,6 @@ What an answer means is judged before (`verdict`); how long to wait, and when to
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import assert_never
 
 from processor.engine.attribution import attribute
@@ -113,7 +112,7 @@ def _failed(request: Request, verdict: Retry, now: float) -> None:
         blame = Blame.BODY  # others as large were blocked
     match blame:
         case Blame.RECORD:
-            request.part_of = replace(request.suspicion)
+            request.part_of = request.suspicion
             if len(request.items[0].records) > 1:  # a merged one has its chance record by record
                 common.redelivered(request.records)
             batch.refuse(request, _hopeless(request.suspicion, verdict))
@@ -122,7 +121,7 @@ def _failed(request: Request, verdict: Retry, now: float) -> None:
             if is_large and blame is Blame.BODY and verdict.speaks_of_body:
                 common.body_size.suspected(size, now)
             common.redelivered(request.records)  # whether it took effect is not known
-            request.part_of = replace(request.suspicion)
+            request.part_of = request.suspicion
             batch.split(request, first=1 if blame is Blame.UNCLEAR else None)
             return
         case Blame.NOBODY:
