@@ -45,6 +45,9 @@ BETWEEN: tuple[Answer | NoAnswer, ...] = (
 )
 """What gateways, proxies, firewalls and pages say."""
 
+STANDS_S = 90.0
+"""Longer than the worker's patience with a job that FullStory denies to know."""
+
 Action = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -88,6 +91,7 @@ class Chaos:
             self._doubt,
             self._gateway,
             self._gateway,
+            self._no_route,
             self._letters,
             self._registry,
             self._commits,
@@ -186,6 +190,13 @@ class Chaos:
             answer, rate, is_after, lambda body: has_posts and len(body) > larger_than, chance.random() < 0.5
         )
         self._world.fullstory.gateway = chance.choice((None, gateway, gateway))
+
+    async def _no_route(self) -> None:
+        """Let something in between lose the way to jobs, and not that of POSTs, for longer than a job may be denied."""
+        answer = Answer(404, {"message": "no route"})
+        self._world.fullstory.gateway = Gateway(answer, stops=lambda _body: False)
+        await asyncio.sleep(STANDS_S)
+        self._world.fullstory.gateway = None
 
     async def _letters(self) -> None:
         rate = self._chance.choice((0.0, 0.3, 1.0))
