@@ -74,7 +74,7 @@ class NoAnswer:
     detail: str = field(default="", compare=False)
     """What the network did, in words for people."""
     was_connected: bool = field(default=False, compare=False)
-    """Whether there was a connection, which was lost: what was sent may have been the cause."""
+    """Whether there was a connection, which was lost or fell silent: what was sent may have been the cause."""
 
 
 class RetryReason(StrEnum):

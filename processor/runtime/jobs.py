@@ -1,8 +1,8 @@
 """One job to its end, and what failed in it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar, assert_never
@@ -59,26 +59,36 @@ class Jobs:
         partition. `was_denied`: FullStory has denied a job of the same request before and then named this one. What it
         names and denies in turn is no job that is lost: it is asked for until it is known, and shown as a halt.
         """
-        with ExitStack() as late:
-            end = await self._end(kind, job_id, where, late, was_denied=was_denied)
-        return replace(end, failures=await self._failures(kind, job_id)) if isinstance(end, Failed) else end
+        with self._told_when_late(kind, job_id, where) as halts:
+            end = await self._end(kind, job_id, where, halts, was_denied=was_denied)
+            return replace(end, failures=await self._failures(kind, job_id)) if isinstance(end, Failed) else end
 
-    async def _end(self, kind: Kind, job_id: str, where: str, late: ExitStack, *, was_denied: bool) -> JobEnd:
+    @contextmanager
+    def _told_when_late(self, kind: Kind, job_id: str, where: str) -> Iterator[ExitStack]:
+        """Tell once that the job takes long, then show a halt until it has ended, like those that are added to it.
+
+        What failed in it is part of its end: FullStory, or what something in between says, may put that off for ever.
+        """
+        accepted_at, loop = self._clock.monotonic(), asyncio.get_running_loop()
+        stuck = self._gate.held(
+            HaltReason.STUCK_JOB, job_id, f"{where} waits for FullStory's job {job_id}, which does not end"
+        )
+        with ExitStack() as halts:
+
+            def tell() -> None:
+                self._observe(JobIsLate(kind, job_id, where, self._clock.monotonic() - accepted_at))
+
+            halts.callback(loop.call_later(LATE_AFTER_S, tell).cancel)
+            halts.callback(loop.call_later(self._stuck_after_s, halts.enter_context, stuck).cancel)
+            yield halts
+
+    async def _end(self, kind: Kind, job_id: str, where: str, halts: ExitStack, *, was_denied: bool) -> JobEnd:
         accepted_at = self._clock.monotonic()
         waited_s = 0.0
         unknown_since: float | None = None
         is_shown = False
-        tell_at, halt_at = accepted_at + LATE_AFTER_S, accepted_at + self._stuck_after_s
         while True:
-            now = self._clock.monotonic()
-            if now >= tell_at:
-                tell_at = float("inf")
-                self._observe(JobIsLate(kind, job_id, where, now - accepted_at))
-            if now >= halt_at:
-                halt_at = float("inf")
-                detail = f"{where} waits for FullStory's job {job_id}, which does not end"
-                late.enter_context(self._gate.held(HaltReason.STUCK_JOB, job_id, detail))
-            wait_s = self._polling.wait_s(kind, now - accepted_at)
+            wait_s = self._polling.wait_s(kind, self._clock.monotonic() - accepted_at)
             await asyncio.sleep(wait_s)
             waited_s += wait_s
             ask = partial(self._destination.job, kind, job_id)
@@ -92,7 +102,7 @@ class Jobs:
                 if is_denied and not is_shown:
                     is_shown = True
                     detail = f"{where} waits for job {job_id}, which FullStory names and denies to know, twice"
-                    late.enter_context(self._gate.held(HaltReason.DENIED_JOB, job_id, detail))
+                    halts.enter_context(self._gate.held(HaltReason.DENIED_JOB, job_id, detail))
             elif not isinstance(verdict, Running):
                 duration_s = self._clock.monotonic() - accepted_at
                 if waited_s >= duration_s / 2:  # else it could not be asked for, and tells nothing of other jobs

@@ -107,6 +107,7 @@ BETWEEN: Sequence[Answer | NoAnswer] = (
     *(Answer(status) for status in (200, 204, 400, 403, 404, 502, 503)),
     Answer(200, {"status": "maintenance"}),
     NoAnswer(RetryReason.CONNECTION, was_connected=True),
+    NoAnswer(RetryReason.TIMEOUT, was_connected=True),
 )
 """What is not said by FullStory, to a request that did not arrive there."""
 

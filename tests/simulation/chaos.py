@@ -42,6 +42,7 @@ BETWEEN: tuple[Answer | NoAnswer, ...] = (
     Answer(503, None),
     Answer(503, None, 3_600.0),
     NoAnswer(RetryReason.CONNECTION, "reset", was_connected=True),
+    NoAnswer(RetryReason.TIMEOUT, "silence", was_connected=True),
 )
 """What gateways, proxies, firewalls and pages say."""
 

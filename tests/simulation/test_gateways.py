@@ -14,6 +14,7 @@ from tests.simulation.world import simulate as simulate_world
 
 PAGE = Answer(403, None, server="Apache", media_type="text/html")
 CLOSED = NoAnswer(RetryReason.CONNECTION, "the server closed the connection", was_connected=True)
+SILENT = NoAnswer(RetryReason.TIMEOUT, "the server does not answer in time", was_connected=True)
 
 
 def simulate(story: Story, plan: Plan | None = None) -> None:
@@ -98,7 +99,7 @@ def test_what_answers_for_the_failed_items_does_not_say_that_none_can_be_read(an
 
 
 @pytest.mark.parametrize("is_batch", [True, False])
-@pytest.mark.parametrize("answer", [PAGE, Answer(502), Answer(503), Answer(413), CLOSED], ids=str)
+@pytest.mark.parametrize("answer", [PAGE, Answer(502), Answer(503), Answer(413), CLOSED, SILENT], ids=str)
 def test_one_record_that_never_passes_is_found_and_waits_alone(answer: Answer | NoAnswer, *, is_batch: bool) -> None:
     """Its partition waits, says for what, and all the rest is delivered; in the end it is dead-lettered for that."""
 

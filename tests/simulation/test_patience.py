@@ -7,7 +7,7 @@ import pytest
 
 from processor.engine.limits import LimitSettings
 from processor.engine.notices import HeldUp, JobIsLate, Redelivered
-from processor.engine.verdict import Answer
+from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import Bottleneck, HaltReason, Kind
 from processor.runtime.watch import Watch
 from tests.fakes.clock import FakeClock
@@ -112,6 +112,31 @@ def test_a_job_that_does_not_end_is_told_of_and_then_a_halt() -> None:
         assert not world.member.gate.halts
 
     simulate(story, Plan(partitions=2))
+
+
+@pytest.mark.parametrize("answer", [Answer(202, {}), Answer(202, {"queued": True}), Answer(503)], ids=str)
+def test_a_job_whose_failed_items_are_never_told_is_a_halt(answer: Answer) -> None:
+    """It has not ended before they are known, whoever puts that off."""
+
+    async def story(world: World) -> None:
+        async def put_off(kind: Kind, job_id: str, page_token: str) -> Answer | NoAnswer:
+            del kind, job_id, page_token
+            await asyncio.sleep(1.0)
+            return answer
+
+        errors, world.fullstory.errors = world.fullstory.errors, put_off  # type: ignore[method-assign]
+        world.fullstory.refuse = lambda _kind, item: "invalid_argument" if "poison" in item["properties"] else None
+        world.track("a", fate="dead_lettered", poison=1), world.track("b")
+        await asyncio.sleep(0.9 * HOUR_S)
+        assert len(world.member.observer.of(JobIsLate)) == 1
+        assert HaltReason.STUCK_JOB not in world.member.gate.halts
+        await asyncio.sleep(0.2 * HOUR_S)
+        assert HaltReason.STUCK_JOB in world.member.gate.halts
+        world.fullstory.errors = errors  # type: ignore[method-assign]
+        await world.settled(120.0)
+        assert HaltReason.STUCK_JOB not in world.member.gate.halts
+
+    simulate(story)
 
 
 def test_a_bad_release_halts_instead_of_emptying_the_topic() -> None:

@@ -222,6 +222,18 @@ FAULTS: dict[str, Stage] = {
     "nothing listens at the proxy's port": proxy_closed,
 }
 
+AFTER_A_CONNECTION = {
+    "it wants a certificate of the client",  # TLS 1.3 says so only after the request
+    "something else than HTTP answers for the proxy",
+    "something else than HTTP answers",
+    "it closes the connection instead of an answer",
+    "the connection is reset",
+    "its answer breaks off",
+    "it does not answer",
+    "its answer takes too long",
+}
+"""Where a connection stood: if others pass meanwhile, the body of the request may be the cause."""
+
 
 def documented() -> dict[str, str]:
     """Return the table of docs/runbook.md."""
@@ -258,6 +270,7 @@ def test_the_text_is_the_documented_one(fault: str, monkeypatch: pytest.MonkeyPa
     own = own.replace(scene.proxy.partition("@")[2] or "no proxy", PROXY).replace(name_fault(), "name not known")
 
     assert (own, is_late) == (documented()[fault], "in time" in own)
+    assert answer.was_connected == (fault in AFTER_A_CONNECTION)
     assert SECRET.decode() not in own
     assert LOGIN not in own
 

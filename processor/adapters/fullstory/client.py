@@ -174,7 +174,8 @@ class FullStory:
                 arrived_at = self._clock.wall()
                 raw = await content.read(response, bound)
         except TimeoutError as error:
-            return NoAnswer(RetryReason.TIMEOUT, told(error, self.base_url, self.proxy))
+            was_connected = not isinstance(error, aiohttp.ConnectionTimeoutError)
+            return NoAnswer(RetryReason.TIMEOUT, told(error, self.base_url, self.proxy), was_connected=was_connected)
         except (aiohttp.ClientError, OSError) as error:
             detail = told(error, self.base_url, self.proxy)
             return NoAnswer(RetryReason.CONNECTION, detail, was_connected=_was_connected(error))
