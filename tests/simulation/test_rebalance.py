@@ -13,6 +13,7 @@ from processor.model.errors import SourceError
 from processor.model.reasons import HaltReason, Kind, ReleaseReason
 from processor.runtime.ports import Fetched
 from tests.fakes.fullstory import Refused
+from tests.simulation.records import SCHEMA_ID, as_avro
 from tests.simulation.world import Plan, World, simulate
 
 
@@ -448,6 +449,20 @@ def test_a_defect_in_a_batchs_task_ends_the_worker(raised: BaseException, expect
         with pytest.raises(expected):
             await world.member.stop()
         assert world.committed == [0]
+
+    simulate(story)
+
+
+def test_a_defect_where_schemas_are_asked_for_ends_the_worker() -> None:
+    """A partition would wait for them for ever, and nobody would know why."""
+
+    async def story(world: World) -> None:
+        world.schemas.faults[SCHEMA_ID] = ValueError("a bug")
+        world.encode = as_avro
+        world.track("a")
+        await world.until(lambda: not world.member.is_running)
+        with pytest.raises(ValueError, match="a bug"):
+            await world.member.stop()
 
     simulate(story)
 
