@@ -16,7 +16,8 @@ from processor.engine.notices import Observer
 from processor.engine.partition.common import Common, PartitionSettings
 from processor.engine.partition.forming import Forming
 from processor.engine.partition.range_queue import BatchLimits
-from processor.engine.retry import POISON_AFTER_S, Retries
+from processor.engine.retry import Retries
+from processor.engine.suspicion import POISON_AFTER_S
 from processor.events.dead_letters import Stamp
 from processor.events.mapping import Mapping, MappingRules
 from processor.runtime.calls import Calls

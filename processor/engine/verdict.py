@@ -5,7 +5,7 @@ Rules, from docs/fullstory-api.md#errors:
 0. FullStory is believed where it is FullStory that speaks (`speaker`). What something in between says is a passing
    fault, whatever its number: it delivers nothing, rejects nothing, denies no job, ends no halt, and silences for a
    minute at most. A 413 to a batch has it split, for whoever says so means its size. Whether one body alone cannot
-   pass is found out from how it fails (`retry.Suspicion`).
+   pass is found out from how it fails (`suspicion.Suspects`).
 1. Only 400, 413 and 422 speak of the content of a request, and only on a request of one item of the record itself.
 2. 401, 403, 404, 405, 415 and redirects speak of our set-up: delivery halts and nothing is dead-lettered.
 3. 408, 409, 425, 429, 5xx and every fault of the connection pass: the same request is sent again under the same key.

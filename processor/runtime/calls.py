@@ -6,9 +6,10 @@ from collections.abc import Awaitable
 from processor.engine.halts import PROBED
 from processor.engine.limits import Load, load_of
 from processor.engine.notices import Answered, Observer, Retried, Throttled
-from processor.engine.retry import Retries, Suspicion
+from processor.engine.retry import Retries
 from processor.engine.service_health import is_bad
 from processor.engine.speaker import ApiCall
+from processor.engine.suspicion import Suspicion
 from processor.engine.verdict import Answer, Halt, NoAnswer, PostVerdict, Retry
 from processor.runtime.gate import Gate
 from processor.runtime.ports import Clock
@@ -34,12 +35,12 @@ class Calls:
         return answer
 
     def is_suspect(self, suspicion: Suspicion) -> bool:
-        """Say whether a request's failures say nothing of the rest; see `Retries.is_suspect`."""
-        return self._retries.is_suspect(suspicion, self._clock.monotonic())
+        """Say whether a request's failures say nothing of the rest; see `Suspects.is_suspect`."""
+        return self._retries.suspects.is_suspect(suspicion, self._clock.monotonic())
 
     def as_limit(self, verdict: Retry, failures: int) -> Retry:
-        """Return the verdict as a refusal where it is one that does not say so; see `Retries.as_limit`."""
-        return self._retries.as_limit(verdict, failures, self._clock.monotonic())
+        """Return the verdict as a refusal where it is one that does not say so; see `Suspects.as_limit`."""
+        return self._retries.suspects.as_limit(verdict, failures, self._clock.monotonic())
 
     async def back_off(self, verdict: Retry, failures: int) -> None:
         """Wait before a question is asked again that has failed so often in a row."""

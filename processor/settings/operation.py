@@ -8,7 +8,7 @@ from processor.engine.job_polling import STUCK_AFTER_S
 from processor.engine.limits import LimitSettings
 from processor.engine.partition.common import PartitionSettings, Unattributed
 from processor.engine.partition.range_queue import BatchLimits
-from processor.engine.retry import POISON_AFTER_S
+from processor.engine.suspicion import POISON_AFTER_S
 from processor.runtime.account import Mode
 from processor.settings import validators
 from processor.settings.definitions import About, OneLine, Section, Word

@@ -6,7 +6,7 @@ unit tests hold their true values.
 
 from dataclasses import dataclass
 
-from processor.engine import job_polling, limits, retry, verdict
+from processor.engine import job_polling, limits, suspicion, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,10 @@ class HastyLimits(limits.LimitSettings):
 SHORTER = (
     (job_polling, "UNKNOWN_PATIENCE_S", 4.0),
     (verdict, "FOREIGN_WAIT_S", 3.0),
-    (retry, "POISON_AFTER_S", 4.0),
-    (retry, "_LEAST_SUSPICIOUS_FAILURES", 5),
-    (retry, "_LOST_S", 3.0),
-    (retry, "_NEVER_PASSED_S", 3.0),
+    (suspicion, "POISON_AFTER_S", 4.0),
+    (suspicion, "_LEAST_SUSPICIOUS_FAILURES", 5),
+    (suspicion, "_LOST_S", 3.0),
+    (suspicion, "_NEVER_PASSED_S", 3.0),
     (limits, "LimitSettings", HastyLimits),
 )
 """How long a job is denied, a foreign page obeyed, and a record or a body suspected, and for how many failures."""

@@ -13,7 +13,7 @@ from processor.engine.limits import LimitSettings
 from processor.engine.notices import fan_out
 from processor.engine.partition.common import PartitionSettings, Unattributed
 from processor.engine.partition.range_queue import BatchLimits
-from processor.engine.retry import POISON_AFTER_S
+from processor.engine.suspicion import POISON_AFTER_S
 from processor.events.dead_letters import Stamp
 from processor.events.framing import SchemaId
 from processor.events.mapping import Mapping as EventMapping

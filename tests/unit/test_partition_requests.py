@@ -13,7 +13,7 @@ from processor.engine.partition.journal_format import Entry, EntryState, Journal
 from processor.engine.partition.owner import Partition
 from processor.engine.partition.range_queue import BatchLimits
 from processor.engine.partition.request import Request, Stage
-from processor.engine.retry import POISON_AFTER_S
+from processor.engine.suspicion import POISON_AFTER_S
 from processor.engine.verdict import Accepted, Completed, Delivered, Retry, RetryReason, Split, Unknown
 from processor.model.reasons import Kind
 from processor.model.records import Record, held_bytes

@@ -11,8 +11,8 @@ from processor.engine.notices import Retried
 from processor.engine.partition.actions import AskJob
 from processor.engine.partition.batch import follow_up
 from processor.engine.partition.request import Happening, Opening, Request, Stage
-from processor.engine.retry import Blame, Suspicion
 from processor.engine.speaker import error_code
+from processor.engine.suspicion import Blame, Suspicion
 from processor.engine.verdict import (
     Accepted,
     Completed,
@@ -105,11 +105,11 @@ def _failed(request: Request, verdict: Retry, now: float) -> None:
     common = owner.common
     request.failures += 1
     request.server_errors += verdict.status == 500 and verdict.reason is RetryReason.SERVER_ERROR
-    size = len(request.body)
-    is_large = common.body_size.is_untried(size)
-    blame = common.retries.blame(request.suspicion, verdict, now, is_alone=not request.is_batch, is_large=is_large)
-    if request.is_batch and verdict.speaks_of_body and common.body_size.is_refused(size):
-        blame = Blame.BODY  # others as large were blocked
+    size, suspects = len(request.body), common.retries.suspects
+    is_large, was_blocked = common.body_size.is_untried(size), common.body_size.is_refused(size)
+    blame = suspects.blame(
+        request.suspicion, verdict, now, is_alone=not request.is_batch, is_large=is_large, was_blocked=was_blocked
+    )
     match blame:
         case Blame.RECORD:
             request.part_of = request.suspicion
@@ -148,7 +148,7 @@ def _rest(request: Request, verdict: Retry, failures: int, now: float) -> None:
     owner = request.batch.owner
     owner.common.observe(Retried(verdict.reason, verdict.detail, verdict.status))
     retries, is_broken = owner.common.retries, owner.common.limits.is_broken
-    is_suspect = retries.is_suspect(request.suspicion, now)
+    is_suspect = retries.suspects.is_suspect(request.suspicion, now)
     delay_s = retries.delay_s(verdict, failures, now, is_broken=is_broken, is_suspect=is_suspect)
     owner.rest(request, now + delay_s)
 

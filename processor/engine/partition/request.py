@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from processor.engine.limits import Cost
 from processor.engine.partition.journal_format import Entry
 from processor.engine.partition.order import Turn
-from processor.engine.retry import Suspicion
 from processor.engine.speaker import ApiCall, post_of
+from processor.engine.suspicion import Suspicion
 from processor.events.payload import Item, request_body
 from processor.model.reasons import Kind
 
