@@ -1,7 +1,7 @@
 """A real Apache Kafka for tests: one KRaft node on loopback, from Maven's jars, on Java 17.
 
 `python -m tests.kafka.cluster [PORT]` runs one in the foreground. With `KAFKA_BOOTSTRAP_SERVERS` set, tests use that
-cluster instead; `KAFKA_JARS` names another folder for the jars.
+cluster instead; `KAFKA_VERSION` names another version than the pom's, `KAFKA_JARS` another folder for the jars.
 """
 
 import atexit
@@ -32,6 +32,10 @@ from tests.kafka.tools import write_scripts
 
 POM = Path(__file__).with_name("pom.xml")
 JARS = Path(os.environ.get("KAFKA_JARS") or POM.parents[2] / ".cache" / "kafka")
+VERSION = os.environ.get("KAFKA_VERSION", "")
+"""Of the brokers that tests start; empty for the pom's."""
+NEWEST = "4.4.0"
+"""Of Kafka's releases, on which a short form of the suite runs."""
 DEFAULT_PORT = 19_092
 START_DEADLINE_S = 90.0
 STOP_DEADLINE_S = 30.0
@@ -137,7 +141,7 @@ class KafkaCluster(Cluster):
     Everything is below `directory`; the broker's log, `kafka.log`, stays for whoever looks for the cause of a failure.
     For each port of `proxies`, where a proxy listens, it serves one more port, `behind[proxy]`: clients that come that
     way are told to come back by the same proxy. `secure` names more listeners: their ports and their protocols.
-    `properties` are added to the server's, `options` to those of its Java.
+    `properties` are added to the server's, `options` to those of its Java; `version` is Kafka's.
     """
 
     def __init__(
@@ -148,6 +152,7 @@ class KafkaCluster(Cluster):
         secure: Mapping[str, tuple[int, str]] | None = None,
         properties: str = "",
         options: Sequence[str] = (),
+        version: str = VERSION,
     ) -> None:
         port, controller_port = port or free_port(), free_port()
         super().__init__(f"127.0.0.1:{port}")
@@ -156,7 +161,7 @@ class KafkaCluster(Cluster):
         self._data = directory / "data"
         self._properties = directory / "server.properties"
         self._process: subprocess.Popen[bytes] | None = None
-        self._options = options
+        self._java = [*java(version), *options]
         protocols = {name: protocol for name, (_, protocol) in (secure or {}).items()}
         advertised = {"PLAINTEXT": port} | {f"PROXIED{proxy}": proxy for proxy in proxies}
         advertised |= {name: own for name, (own, _) in (secure or {}).items()}
@@ -186,7 +191,7 @@ class KafkaCluster(Cluster):
         if not self._data.exists():
             self._format()
         with self.log.open("ab") as log:
-            command = [*java(), *self._options, "-Xmx768m", "kafka.Kafka", str(self._properties)]
+            command = [*self._java, "-Xmx768m", "kafka.Kafka", str(self._properties)]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         atexit.register(self.kill)
         try:
@@ -228,7 +233,7 @@ class KafkaCluster(Cluster):
 
     def _format(self) -> None:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*java(), "kafka.tools.StorageTool", "format"]
+        command = [*self._java, "kafka.tools.StorageTool", "format"]
         command += [f"--cluster-id={cluster_id}", "--config", str(self._properties)]
         run(command)
 
@@ -273,20 +278,20 @@ def available() -> str | None:
     if (reason := missing_java()) is not None:
         return reason
     try:
-        _jars()
+        _jars(VERSION)
     except (OSError, RuntimeError) as fault:
         return f"Maven could not fetch Kafka: {fault}"
     return None
 
 
-def java() -> list[str]:
+def java(version: str = VERSION) -> list[str]:
     """Return the beginning of a command that runs one of Kafka's programs."""
-    return ["java", "-cp", f"{_jars()}/*", *(f"-Dorg.slf4j.simpleLogger.{setting}" for setting in LOGGING)]
+    return ["java", "-cp", f"{_jars(version)}/*", *(f"-Dorg.slf4j.simpleLogger.{setting}" for setting in LOGGING)]
 
 
-def _jars() -> Path:
-    """Return the folder with the jars."""
-    return fetched(POM, JARS, "copy")
+def _jars(version: str) -> Path:
+    """Return the folder with the jars of a version."""
+    return fetched(POM, JARS, "copy", *([f"kafka.version={version}"] if version else []))
 
 
 def free_port() -> int:

@@ -12,24 +12,28 @@ from typing import Literal
 JAVA_VERSION = 17
 
 
-def fetched(pom: Path, cache: Path, goal: Literal["copy", "unpack"]) -> Path:
-    """Return the folder with what the pom names, as it is or unpacked; it is fetched once for each state of the pom."""
-    folder = cache / hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
+def fetched(pom: Path, cache: Path, goal: Literal["copy", "unpack"], *properties: str) -> Path:
+    """Return the folder with what the pom names, as it is or unpacked; it is fetched once for each state of the pom.
+
+    `properties` replace the pom's own: `kafka.version=4.4.0`.
+    """
+    folder = cache / hashlib.sha256(pom.read_bytes() + "\n".join(properties).encode()).hexdigest()[:12]
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
         if not folder.is_dir():
-            _fetch(pom, folder, goal)
+            _fetch(pom, folder, goal, properties)
     return folder
 
 
-def _fetch(pom: Path, folder: Path, goal: str) -> None:
+def _fetch(pom: Path, folder: Path, goal: str, properties: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
         files = Path(partial).resolve() / "files"
         command = ["mvn", "-q", "-B", "-f", str(pom), f"dependency:{goal}-dependencies"]
         run(
             [
                 *command,
+                *(f"-D{each}" for each in properties),
                 "-DincludeScope=runtime",
                 f"-DoutputDirectory={files}",
                 f"-DmarkersDirectory={files.with_name('markers')}",  # else they stand beside the pom

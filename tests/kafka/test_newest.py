@@ -1,0 +1,41 @@
+"""A short form of this suite on the newest Kafka: what the worker's promises take a broker for.
+
+`KAFKA_VERSION=3.9.2 make test ARGS=tests/kafka` runs all of the suite on another one.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kafka.cluster import NEWEST, Cluster, KafkaCluster
+
+# They are collected here once more, and given the fixture of this module.
+from tests.kafka.test_check import test_where_nothing_is_wrong_the_exit_code_is_0  # noqa: F401
+from tests.kafka.test_dead_letters import (
+    test_a_missing_topic_refuses_until_it_is_there,  # noqa: F401
+    test_an_acknowledged_letter_is_on_the_topic_byte_for_byte,  # noqa: F401
+)
+from tests.kafka.test_end_to_end import (
+    test_every_record_ends_where_it_belongs,  # noqa: F401
+    test_nothing_is_lost_or_repeated_when_the_worker_is_killed,  # noqa: F401
+)
+from tests.kafka.test_journal_commits import (
+    test_metadata_changes_at_an_unchanged_offset,  # noqa: F401
+    test_metadata_that_is_too_large_is_its_own_partitions_fault,  # noqa: F401
+    test_the_end_lies_behind_offsets_that_are_no_records,  # noqa: F401
+)
+from tests.kafka.test_rebalances import (
+    test_a_partition_goes_on_where_it_was_left,  # noqa: F401
+    test_what_another_member_has_taken_is_not_committed,  # noqa: F401
+)
+from tests.kafka.test_source import (
+    test_a_missing_topic_is_told_until_it_is_created,  # noqa: F401
+    test_records_that_were_deleted_are_a_gap,  # noqa: F401
+)
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Give the newest broker."""
+    with KafkaCluster(tmp_path_factory.mktemp("newest"), version=NEWEST) as cluster:
+        yield cluster
