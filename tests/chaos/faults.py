@@ -218,7 +218,9 @@ def _poison(scene: Scene, chance: random.Random) -> str:
     def has_moved(before: dict[int, int]) -> bool:
         return done() != before
 
-    # Behind what was there before, which may take long while FullStory refuses much.
+    # In its weather for a while; then in fair weather, for they come behind all that has piled up before.
+    time.sleep(chance.uniform(*SPELL_S))
+    scene.server.set_faults(**USUAL)
     while any((before := done()).get(partition, 0) < end for partition, end in ends.items()):
         until(partial(has_moved, before), "the group goes on towards records with an unreadable header")
     return ""
