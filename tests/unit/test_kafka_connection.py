@@ -1,16 +1,19 @@
 """Whether Kafka answers: what librdkafka reports and how questions end, made into one fault."""
 
+from itertools import product
+
+import pytest
 from confluent_kafka import KafkaError
 
 from processor.adapters.kafka.connection import FIRST_LOOKS, SERVERS_TOLD, SILENT_LOOKS, Connection
-from processor.adapters.kafka.faults import GROUP_ACTION
+from processor.adapters.kafka.faults import GROUP_ACTIONS, fatal
 
 REFUSED = KafkaError(
     KafkaError._TRANSPORT,
     "k:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)",
 )
 ALL_DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN)
-GROUP = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
+GROUP = KafkaError.GROUP_AUTHORIZATION_FAILED
 
 
 def cause(connection: Connection) -> str:
@@ -47,16 +50,35 @@ def test_silence_is_a_fault_after_some_looks() -> None:
 
 def test_a_refusal_of_the_group_lasts_until_the_group_answers_or_is_joined() -> None:
     """Brokers that answer do not end the group's refusal; the group's own answer, or joining, does."""
-    for ends in (Connection.group_answered, Connection.joined):
+    for code, ends in product(GROUP_ACTIONS, (Connection.group_answered, Connection.joined)):
         connection = Connection("k:9092")
         connection.answered()
-        connection.report(GROUP)
+        connection.report(KafkaError(code, f"JoinGroup failed: {KafkaError(code).str()}"))
         connection.answered()
         assert "does not let the worker join its group" in cause(connection)
         assert connection.fault is not None
-        assert connection.fault.action == GROUP_ACTION
+        assert connection.fault.action == GROUP_ACTIONS[code]
         ends(connection)
         assert cause(connection) == ""
+
+
+@pytest.mark.parametrize("code", GROUP_ACTIONS)
+def test_a_refusal_that_ends_the_client_says_what_to_do(code: int) -> None:
+    """What to do stands in a fatal error, whose code is always the same: only its text tells the broker's error."""
+    said = KafkaError(code).str()
+    text = f"Fatal error: {said}: ConsumerGroupHeartbeat fatal error: {said}"
+
+    assert str(fatal(KafkaError(KafkaError._FATAL, text))).endswith(GROUP_ACTIONS[code])
+
+
+def test_a_group_that_does_not_know_its_member_is_a_fault() -> None:
+    """A group that has not had the member for too long is a fault, and the refusal that came first is kept."""
+    silent, told = Connection("k:9092"), Connection("k:9092")
+    told.report(KafkaError(GROUP))
+    for connection in (silent, told):
+        connection.left_out()
+    assert "does not know the worker" in cause(silent)
+    assert "does not let the worker join" in cause(told)
 
 
 def test_a_login_that_is_refused_names_the_properties() -> None:

@@ -4,7 +4,7 @@ from typing import final
 
 from confluent_kafka import KafkaError
 
-from processor.adapters.kafka.faults import GROUP_ACTION, reason_in, server_in
+from processor.adapters.kafka.faults import GROUP_ACTIONS, reason_in, server_in
 from processor.runtime.ports import SourceFault
 
 SILENT_LOOKS = 3
@@ -21,7 +21,11 @@ _LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_F
 _TRANSPORT = frozenset(
     {KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._SSL, KafkaError._TIMED_OUT, *_LOGIN},
 )
-_GROUP = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED})
+
+UNKNOWN_TO_GROUP = SourceFault(
+    "Kafka answers, and the worker's group does not know the worker", GROUP_ACTIONS[KafkaError.UNSUPPORTED_VERSION]
+)
+"""Of brokers without the protocol librdkafka (2.16) says nothing at all: it tries to join for ever."""
 
 
 @final
@@ -38,7 +42,7 @@ class Connection:
         self._are_all_down = False
         self._unanswered = 0
         self._broke: dict[str, KafkaError] = {}  # by server, the latest last
-        self._refusal: KafkaError | None = None
+        self._refusal: SourceFault | None = None
 
     @property
     def is_in_doubt(self) -> bool:
@@ -53,8 +57,8 @@ class Connection:
             server = server_in(error.str())
             self._broke.pop(server, None)
             self._broke[server] = error
-        elif error.code() in _GROUP:
-            self._refusal = error
+        elif (action := GROUP_ACTIONS.get(error.code())) is not None:
+            self._refusal = SourceFault(f"Kafka does not let the worker join its group ({error.str()})", action)
 
     def answered(self) -> None:
         """A broker has answered a question."""
@@ -67,6 +71,10 @@ class Connection:
         """The group has accepted this member."""
         self._refusal = None
         self.answered()
+
+    def left_out(self) -> None:
+        """The group's coordinator answers, and has not had this member for too long."""
+        self._refusal = self._refusal or UNKNOWN_TO_GROUP
 
     def group_answered(self) -> None:
         """The group has answered a member that owns partitions: whatever refused it was a passing fault."""
@@ -87,9 +95,7 @@ class Connection:
         silent_looks = SILENT_LOOKS if self._has_answered else FIRST_LOOKS
         if self._unanswered and (self._are_all_down or self._unanswered >= silent_looks):
             return self._unreachable()
-        if self._refusal is not None:
-            return SourceFault(f"Kafka does not let the worker join its group ({self._refusal.str()})", GROUP_ACTION)
-        return None
+        return self._refusal
 
     def _unreachable(self) -> SourceFault:
         if not self._broke:

@@ -1,7 +1,7 @@
-"""What a consumer is not told of topics (confluent-kafka 2.16): their ids, and what this client may do with them.
+"""What a consumer is not told (confluent-kafka 2.16): ids of topics, what this client may do with them, its group.
 
-A client is made for each question, and gone after it. Both ask for all topics at once, and raise `KafkaException` where
-there is no answer.
+A client is made for each question, and gone after it. What is asked of topics is asked for all at once. All raise
+`KafkaException` where there is no answer.
 """
 
 from collections.abc import Collection, Mapping
@@ -32,6 +32,11 @@ def allows(operations: Collection[AclOperation] | None, operation: AclOperation)
 
 
 def _described(settings: KafkaSettings, topics: Collection[str], timeout_s: float, **what: bool) -> Mapping[str, Any]:
-    admin = AdminClient(admin_config(settings), logger=LIBRDKAFKA_LOG)
+    admin = _client(settings)
     answers = admin.describe_topics(TopicCollection([*topics]), request_timeout=timeout_s, **what)
     return {topic: answer.result() for topic, answer in answers.items()}
+
+
+def _client(settings: KafkaSettings) -> AdminClient:
+    """Make a client; who asks it keeps it until the answers are there, for they end with it."""
+    return AdminClient(admin_config(settings), logger=LIBRDKAFKA_LOG)

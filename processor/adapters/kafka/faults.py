@@ -1,12 +1,36 @@
 """What librdkafka's faults mean."""
 
 import re
+from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException
 
 from processor.model.errors import SourceError
 
-GROUP_ACTION = "Grant the worker Read on the group that PROCESSOR_KAFKA__GROUP_ID names."
+GROUP_ACTIONS: Mapping[int, str] = {
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "Grant the worker Read on the group that PROCESSOR_KAFKA__GROUP_ID names.",
+    KafkaError.GROUP_MAX_SIZE_REACHED: (
+        "Run fewer workers, or raise group.max.size of the brokers (group.consumer.max.size for "
+        "group.protocol=consumer)."
+    ),
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL: (
+        "The group has members of another kind: a share group, or consumers with another "
+        "partition.assignment.strategy. Stop them, or choose another PROCESSOR_KAFKA__GROUP_ID."
+    ),
+    KafkaError.GROUP_ID_NOT_FOUND: (
+        "The group has members of another kind: a share group, or classic consumers from which "
+        "group.protocol=consumer cannot take over. Stop them, or choose another PROCESSOR_KAFKA__GROUP_ID."
+    ),
+    KafkaError.UNSUPPORTED_VERSION: (
+        "group.protocol=consumer needs Kafka 4.0 or newer, and the brokers to allow it "
+        "(group.coordinator.rebalance.protocols): else remove it from PROCESSOR_KAFKA__PROPERTIES."
+    ),
+    KafkaError.INVALID_SESSION_TIMEOUT: (
+        "Set session.timeout.ms in PROCESSOR_KAFKA__PROPERTIES within what the brokers allow "
+        "(group.min.session.timeout.ms to group.max.session.timeout.ms)."
+    ),
+}
+"""What an operator does where a group refuses a member, by the broker's error."""
 
 _REASONS = (
     re.compile(r"Connect to \S+ failed: (?P<reason>.+?) \(after"),
@@ -53,9 +77,13 @@ def is_fatal(fault: KafkaError) -> bool:
 
 
 def fatal(error: KafkaError) -> SourceError:
-    """Say that the client has ended. A group by KIP-848 ends one that it refuses (librdkafka 2.16)."""
-    is_refusal = "group authorization" in error.str().lower()
-    return SourceError(f"Kafka's client cannot go on: {error.str()}" + (f". {GROUP_ACTION}" if is_refusal else ""))
+    """Say that the client has ended. A group by KIP-848 ends one that it refuses (librdkafka 2.16).
+
+    The code of such an error says only that it is fatal; the broker's error stands in its text.
+    """
+    text = error.str()
+    actions = [f". {action}" for code, action in GROUP_ACTIONS.items() if KafkaError(code).str() in text]
+    return SourceError("".join([f"Kafka's client cannot go on: {text}", *actions[:1]]))
 
 
 def ended(error: Exception) -> SourceError:

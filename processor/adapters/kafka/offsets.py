@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import ClusterMetadata
 
 from processor.adapters.kafka.config import KafkaSettings
-from processor.adapters.kafka.described import topic_ids, unreadable
+from processor.adapters.kafka.described import members, topic_ids, unreadable
 from processor.adapters.kafka.faults import said
 from processor.engine.digest import digest
 from processor.model.errors import SourceError
@@ -150,6 +150,13 @@ class Offsets:
         except KafkaException:
             return False
         return True
+
+    def is_member(self) -> bool | None:
+        """Say whether the group has this member; None where its coordinator does not tell in a moment."""
+        try:
+            return self._consumer.memberid() in members(self._settings, LOOK_S)
+        except KafkaException:
+            return None
 
     def _ask(self, question: Callable[[], _T | None]) -> _T:
         deadline = time.monotonic() + PATIENCE_S

@@ -65,6 +65,9 @@ DOUBTFUL_TOPICS = frozenset(
 LOOK_SOON_S = 1.0
 """The same while something seems to be wrong, and before the group is joined."""
 
+JOINED_WITHIN_S = 15.0
+"""A group by KIP-848 has a member from its first heartbeat on: one that it does not have by then cannot join."""
+
 REVOKE_MARGIN_S = 5.0
 """What the loop may take beyond the drain time before a partition goes without its word."""
 
@@ -124,7 +127,7 @@ class KafkaSource:
         self._epochs: dict[TopicPartition, int] = {}
         self._positions: dict[TopicPartition, int] = {}  # the next offset to hand over
         self._arrived: dict[TopicPartition, Start] | None = None  # assigned and not told yet
-        self._looked_at = time.monotonic()
+        self._looked_at = self._started_at = time.monotonic()
 
     # On the event loop
 
@@ -307,13 +310,21 @@ class KafkaSource:
         if self._wanted() != self._subscribed:
             self._commands.append(self._subscribe)
         elif len(found) < len(self._settings.topics):
-            self._note_spare()
+            self._note_membership()
 
-    def _note_spare(self) -> None:
-        """A member to which a group by KIP-848 has given nothing is never told so: the others own it all."""
-        if not self._has_joined and not self._settings.is_classic and self._offsets.does_group_answer():
+    def _note_membership(self) -> None:
+        """Ask for what a group by KIP-848 never tells its member: that it is one, and the others own everything.
+
+        That the coordinator answers other questions says nothing: it does so where it does not know the protocol.
+        """
+        if self._has_joined or self._settings.is_classic:
+            return
+        is_member = self._offsets.is_member()
+        if is_member:
             self._arrived = self._arrived or {}
             self._tell_assigned()
+        elif is_member is False and time.monotonic() > self._started_at + JOINED_WITHIN_S:
+            self._connection.left_out()
 
     def _tell_faults(self) -> None:
         """Tell what keeps the source from reading, where that has changed."""

@@ -1,0 +1,112 @@
+"""Groups that refuse a member, and brokers that lack or forget something: what the source tells of them."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from processor.model.reasons import HaltReason
+from processor.model.records import TopicPartition
+from tests.kafka.altering import CONSUMER_GROUP_HEARTBEAT, AlteringProxy
+from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, free_port
+from tests.kafka.conftest import Names
+from tests.kafka.members import Member, member, on_a_loop, until
+
+SMALL = """
+group.max.size=1
+group.consumer.max.size=1
+auto.create.topics.enable=true
+"""
+"""A broker with room for one member in each group, that creates whatever topic is asked for."""
+
+
+@pytest.fixture(scope="module")
+def altering() -> Iterator[AlteringProxy]:
+    """Give a proxy that changes nothing until a test says so."""
+    with AlteringProxy(free_port()) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, altering: AlteringProxy) -> Iterator[KafkaCluster]:
+    """Give a small broker of our own, behind the proxy as well."""
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        pytest.skip("an external cluster's settings are not changed")
+    with KafkaCluster(tmp_path_factory.mktemp("small"), proxies=[altering.port], properties=SMALL) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def altered(small: KafkaCluster, altering: AlteringProxy) -> Iterator[tuple[Cluster, AlteringProxy]]:
+    """Give the broker as the proxy shows it, and the proxy."""
+    altering.behind = small.behind[altering.port]
+    yield ExternalCluster(f"127.0.0.1:{altering.port}"), altering
+    altering.hidden, altering.forgets_metadata = (), False
+
+
+def refusal(joining: Member) -> str:
+    """Return what is told to be wrong, with what to do; empty where nothing is."""
+    told = joining.source_faults[-1].get(HaltReason.KAFKA_UNAVAILABLE, []) if joining.source_faults else []
+    return " ".join(f"{each.cause}: {each.action}" for each in told)
+
+
+@on_a_loop
+async def test_a_full_group_is_told_and_joined_once_there_is_room(small: KafkaCluster, names: Names) -> None:
+    """A group that has as many members as the broker allows is a fault, until one of them leaves."""
+    small.create_topic(names.topic)
+    whole = TopicPartition(names.topic, 0)
+    async with member(small, names) as first:
+        await first.until_assigned(whole)
+        async with member(small, names) as second:
+            await until(lambda: "group.max.size" in refusal(second), "the refusal is told")
+            assert second.events == []
+            await first.source.stop()
+            await second.until_assigned(whole)
+            await until(lambda: refusal(second) == "", "the refusal is over")
+
+
+@on_a_loop
+async def test_a_full_group_of_the_new_protocol_ends_the_client_and_says_what_to_do(
+    small: KafkaCluster, names: Names
+) -> None:
+    """With KIP-848 the client of a refused member ends; the error says what to do, and nothing was joined."""
+    small.create_topic(names.topic)
+    async with member(small, names, "broker") as first:
+        await first.until_assigned(TopicPartition(names.topic, 0))
+        async with member(small, names, "broker") as second:
+            await until(lambda: second.failures != [], "the client ends")
+            assert "group.consumer.max.size" in str(second.failures[0])
+            assert second.events == []
+
+
+@on_a_loop
+async def test_a_group_with_another_assignor_is_told(kafka: Cluster, names: Names) -> None:
+    """A group whose members do not know the worker's assignor is a fault that names the setting."""
+    kafka.create_topic(names.topic)
+    async with member(kafka, names, "eager") as first:
+        await first.until_assigned(TopicPartition(names.topic, 0))
+        async with member(kafka, names, "cooperative") as second:
+            await until(lambda: "partition.assignment.strategy" in refusal(second), "the refusal is told")
+            assert second.events == []
+
+
+@on_a_loop
+async def test_brokers_without_the_protocol_are_told(altered: tuple[Cluster, AlteringProxy], names: Names) -> None:
+    """With KIP-848 and brokers that do not know it, the worker is not said to have joined, and is told why."""
+    cluster, proxy = altered
+    proxy.hidden = [CONSUMER_GROUP_HEARTBEAT]
+    cluster.create_topic(names.topic)
+    async with member(cluster, names, "broker") as alone:
+        await until(lambda: refusal(alone) != "", "it is told")
+        assert "group.protocol=consumer needs Kafka 4.0" in refusal(alone)
+        assert alone.events == []
+
+
+@on_a_loop
+async def test_a_spare_member_of_the_new_protocol_has_joined(kafka: Cluster, names: Names) -> None:
+    """With KIP-848 a member for which no partition is left is said to have joined, and nothing is wrong."""
+    kafka.create_topic(names.topic)
+    async with member(kafka, names, "broker") as first, member(kafka, names, "broker") as second:
+        await until(lambda: bool(first.events and second.events), "both have joined")
+        assert sorted(len(each.owned) for each in (first, second)) == [0, 1]
+        assert refusal(first) == refusal(second) == ""
