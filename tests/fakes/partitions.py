@@ -31,10 +31,12 @@ def a_common(settings: PartitionSettings | None = None, observe: Observer = lamb
     return Common(settings or PartitionSettings(), forming, limits, Retries(lambda: 0.5), DeadLetterRatio(1.0), observe)
 
 
-def a_partition(common: Common, number: int = 0, *, is_new: bool = False, is_recovered: bool = True) -> Partition:
+def a_partition(
+    common: Common, number: int = 0, *, is_new: bool = False, is_recovered: bool = True, session_s: float | None = None
+) -> Partition:
     """Return a partition from offset 0 on, committed before unless it `is_new`."""
     place = f"place-{number}"
-    partition = Partition(Assignment(TopicPartition("t", number), 1, 0, is_new, "", place), common)
+    partition = Partition(Assignment(TopicPartition("t", number), 1, 0, is_new, "", place, session_s), common)
     if is_recovered:
         partition.recover(DESTINATION)
     return partition

@@ -10,7 +10,8 @@ from processor.model.records import TopicPartition
 from tests.kafka.altering import CONSUMER_GROUP_HEARTBEAT, AlteringProxy
 from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, free_port
 from tests.kafka.conftest import Names
-from tests.kafka.members import Member, member, on_a_loop, until
+from tests.kafka.members import Member, Protocol, member, on_a_loop, until
+from tests.kafka.topics import journals
 
 SMALL = """
 group.max.size=1
@@ -110,3 +111,38 @@ async def test_a_spare_member_of_the_new_protocol_has_joined(kafka: Cluster, nam
         await until(lambda: bool(first.events and second.events), "both have joined")
         assert sorted(len(each.owned) for each in (first, second)) == [0, 1]
         assert refusal(first) == refusal(second) == ""
+
+
+@on_a_loop
+async def test_the_session_that_the_brokers_choose_is_told(kafka: Cluster, names: Names) -> None:
+    """With KIP-848 an assignment tells the brokers' session; the classic protocol's is the worker's own setting."""
+    kafka.create_topic(names.topic)
+    whole = TopicPartition(names.topic, 0)
+    sessions: dict[Protocol, float | None] = {"broker": 6.0, "cooperative": None}  # 6.0: tests/kafka/cluster.py
+    for protocol, told in sessions.items():
+        async with member(kafka, names, protocol) as alone:
+            await alone.until_assigned(whole)
+            assert alone.owned[whole].session_s == told
+
+
+@on_a_loop
+async def test_metadata_that_the_brokers_forget_is_found_by_the_first_commit(
+    altered: tuple[Cluster, AlteringProxy], names: Names
+) -> None:
+    """A commit whose metadata cannot be read back has failed, however often it is made, until the brokers keep it."""
+    cluster, proxy = altered
+    proxy.forgets_metadata = True
+    cluster.create_topic(names.topic)
+    whole = TopicPartition(names.topic, 0)
+    async with member(cluster, names) as alone:
+        await alone.until_assigned(whole)
+        alone.journal = "journal"
+        for count in (1, 2):
+            alone.commit({whole: 0})
+            await until(lambda count=count: len(alone.commits) == count, "the commit is answered")  # type: ignore[misc]
+            assert alone.commits[-1][1][whole].is_forgotten
+        proxy.forgets_metadata = False
+        alone.commit({whole: 0})
+        await until(lambda: len(alone.commits) == 3, "the commit is answered")
+        assert alone.commits[-1][1] == {}
+        assert journals(cluster, names.group, names.topic) == {0: (0, "journal")}

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from confluent_kafka import TopicCollection
-from confluent_kafka.admin import AclOperation, AdminClient
+from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, ResourceType
 
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, admin_config
 
@@ -24,6 +24,21 @@ def unreadable(settings: KafkaSettings, topics: Collection[str], timeout_s: floa
     return frozenset(
         name for name, topic in described.items() if allows(topic.authorized_operations, AclOperation.READ) is False
     )
+
+
+def members(settings: KafkaSettings, timeout_s: float) -> frozenset[str]:
+    """Ask the group's coordinator for the ids of the members."""
+    admin = _client(settings)
+    described: Any = admin.describe_consumer_groups([settings.group_id], request_timeout=timeout_s)
+    return frozenset(each.member_id for each in described[settings.group_id].result().members)
+
+
+def session_s(settings: KafkaSettings, timeout_s: float) -> float:
+    """Ask after how long the brokers give away what a silent member of the group has, where they choose (KIP-848)."""
+    admin = _client(settings)
+    group = ConfigResource(ResourceType.GROUP, settings.group_id)
+    entries = admin.describe_configs([group], request_timeout=timeout_s)[group].result()
+    return float(entries["consumer.session.timeout.ms"].value) / 1_000
 
 
 def allows(operations: Collection[AclOperation] | None, operation: AclOperation) -> bool | None:

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import ClusterMetadata
 
 from processor.adapters.kafka.config import KafkaSettings
-from processor.adapters.kafka.described import members, topic_ids, unreadable
+from processor.adapters.kafka.described import members, session_s, topic_ids, unreadable
 from processor.adapters.kafka.faults import said
 from processor.engine.digest import digest
 from processor.model.errors import SourceError
@@ -150,6 +150,16 @@ class Offsets:
         except KafkaException:
             return False
         return True
+
+    def session_s(self) -> float | None:
+        """Return after how long the brokers give away what a silent member has; None where they do not choose or tell.
+
+        They tell whoever may describe the configs of the group.
+        """
+        try:
+            return None if self._settings.is_classic else session_s(self._settings, LOOK_S)
+        except KafkaException:
+            return None
 
     def is_member(self) -> bool | None:
         """Say whether the group has this member; None where its coordinator does not tell in a moment."""

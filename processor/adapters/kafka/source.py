@@ -443,9 +443,13 @@ class KafkaSource:
         self._connection.joined()
         self._figures = self._figures._replace(answered_at=time.time())  # the first statistics come later
         places = self._offsets.places(arrived)
+        session_s = self._offsets.session_s() if arrived else None
         self._tell(
             self._listener.assigned,
-            [Assignment(each, self._begin_epoch(each), *start, places[each]) for each, start in arrived.items()],
+            [
+                Assignment(each, self._begin_epoch(each), *start, places[each], session_s)
+                for each, start in arrived.items()
+            ],
             self._offsets.partitions_in_topics(),
         )
 

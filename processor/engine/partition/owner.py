@@ -50,6 +50,8 @@ class Assignment:
     """What the group committed together with `start`; empty without."""
     place: str
     """A digest of the cluster's id, the topic's id, the partition and the group; a recreated topic has another one."""
+    session_s: float | None = None
+    """After how long a silent member loses it, where the brokers choose that and tell; else it is as configured."""
 
 
 class Partition:
@@ -72,7 +74,8 @@ class Partition:
         self.end: int | None = None
         """The log end offset as Kafka last told it."""
         found = None if assignment.is_new else (assignment.start, assignment.metadata)
-        self.journal = Journal(assignment.place, found, common.room, common.settings.lease_s)
+        lease_s = common.settings.lease_s if assignment.session_s is None else assignment.session_s / 2
+        self.journal = Journal(assignment.place, found, common.room, lease_s)
         self.next = NextBatch(self.id, self.queue, self.order, self.journal, common)
         self.is_recovered = False
         """Whether the journal was read; nothing is consumed before."""
