@@ -21,6 +21,10 @@ COMMIT_AGAIN_AFTER_S = (0.25, 0.5, 1.0, 2.0)
 """After the first failure in a row, the second and so on: normal while the group rebalances, for a second or so."""
 
 
+TOO_LITTLE = "the brokers take too little metadata with a committed offset"
+FORGOTTEN = "the brokers do not keep the metadata of a committed offset"
+
+
 class _Pause(NamedTuple):
     """How often commits have failed in a row, and until when the next one waits."""
 
@@ -39,6 +43,8 @@ class CommitFault(NamedTuple):
     detail: str
     is_too_large: bool
     """Whether the broker refuses metadata of this size (`offset.metadata.max.bytes`)."""
+    is_forgotten: bool = False
+    """Whether the broker took the offset, and has other metadata with it than was committed."""
 
 
 def why(faults: Iterable[CommitFault]) -> str:
@@ -54,7 +60,9 @@ class Commits:
 
     def __init__(self, room: JournalRoom, probe_interval_s: float) -> None:
         self.is_refused = False
-        """Whether the brokers take less metadata than must be told: then nothing may be sent."""
+        """Whether the brokers keep less metadata than must be told: then nothing may be sent."""
+        self.refusal = TOO_LITTLE
+        """Why."""
         self._room = room
         self._probe_interval_s = probe_interval_s
         self._probe_at = float("-inf")
@@ -94,7 +102,7 @@ class Commits:
             written = each.journal.write(base, ranges)
             if written is None or (each.awaiting_commit and not written.plans):
                 self._probe_at = self._probe_at if self.is_refused else now
-                self.is_refused = True
+                self.is_refused, self.refusal = True, TOO_LITTLE
             elif each.awaits(written.plans) or is_new or (is_due and each.has_moved):
                 each.journal.asked(base, written, now)
                 self._asked[each.id] = each
@@ -115,6 +123,8 @@ class Commits:
                 self.is_refused = self.is_refused and not told_of_plans
             else:
                 partition.journal.fail()
+        if any(each.is_forgotten for each in faults.values()):
+            self.is_refused, self.refusal = True, FORGOTTEN
         too_large = [len(commits[each].metadata) for each, fault in faults.items() if fault.is_too_large]
         if too_large:
             self._room.metadata_bytes = min(self._room.metadata_bytes, *too_large) // 2

@@ -91,7 +91,7 @@ class HaltReason(StrEnum):
     STUCK_JOB = "stuck_job"
     """A job has been running for longer than any job should."""
     OFFSET_METADATA = "offset_metadata"
-    """The brokers take too little metadata with a committed offset: nothing may be sent that it cannot tell of."""
+    """The brokers keep too little metadata with a committed offset: nothing may be sent that it cannot tell of."""
     GAP = "gap"
     """The committed offset is no longer in the topic: records are missing."""
     SOURCE_TOPIC = "source_topic"
@@ -125,8 +125,8 @@ ACTIONS: Mapping[HaltReason, str] = {
         "Create the topic that PROCESSOR_KAFKA__DEAD_LETTER_TOPIC names, or grant the worker Write and Describe on it."
     ),
     HaltReason.DEAD_LETTER_TOO_LARGE: (
-        "Raise max.message.bytes of the dead-letter topic to at least that of the source topics. "
-        "Other partitions continue."
+        "Raise max.message.bytes of the dead-letter topic to that of the source topics and 8,192 for headers, or to "
+        "twice as much where producers compress hard. Other partitions continue."
     ),
     HaltReason.DEAD_LETTER_RATIO: (
         "Find the cause with `segment-fullstory explain`. If so many records really are undeliverable, raise "
@@ -141,7 +141,10 @@ ACTIONS: Mapping[HaltReason, str] = {
     ),
     HaltReason.UNKNOWN_SCHEMA: "Register the schema. Partitions whose schemas are known continue.",
     HaltReason.STUCK_JOB: "Ask FullStory's support about the job, giving its id. Other partitions continue.",
-    HaltReason.OFFSET_METADATA: "Set offset.metadata.max.bytes of the brokers to 4096, its default, or higher.",
+    HaltReason.OFFSET_METADATA: (
+        "Set offset.metadata.max.bytes of the brokers to 4096, its default, or higher; brokers that keep no metadata "
+        "at all cannot be used."
+    ),
     HaltReason.GAP: (
         "Reset the group's offset of this partition, or set PROCESSOR_KAFKA__ON_GAP=continue to skip what was deleted. "
         "Other partitions continue."

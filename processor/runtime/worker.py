@@ -290,8 +290,7 @@ class Worker:
             self._source.commit(commits)
         is_halted = HaltReason.OFFSET_METADATA in self.gate.halts
         if self._commits.is_refused and not is_halted:
-            cause = "the brokers take too little metadata with a committed offset"
-            self.gate.halt(HaltReason.OFFSET_METADATA, cause)
+            self.gate.halt(HaltReason.OFFSET_METADATA, self._commits.refusal)
         elif is_halted and not self._commits.is_refused:
             self.gate.resume(HaltReason.OFFSET_METADATA)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from processor.engine.commits import COMMIT_EVERY_S, CommitFault, Commits, why
+from processor.engine.commits import COMMIT_EVERY_S, FORGOTTEN, CommitFault, Commits, why
 from processor.engine.partition import answers
 from processor.engine.partition.owner import Partition
 from processor.engine.verdict import Accepted
@@ -201,6 +201,16 @@ def test_after_failures_in_a_row_the_next_commit_waits_longer() -> None:
     assert waits == [0.25, 0.5, 1.0, 2.0, 2.0, 0.25]
 
 
+def test_a_lease_is_half_the_session_that_the_brokers_choose() -> None:
+    """A session that the brokers choose ends the right to POST, however long the configured one is."""
+    scene = Scene()
+    scene.partitions = [a_partition(scene.common, session_s=6.0)]
+    scene.form(scene.first, 100.0)
+    scene.commit(100.0)
+
+    assert [len(posts(scene.first, at)) for at in (103.0, 102.9)] == [0, 1]
+
+
 # Where the brokers take little metadata
 
 
@@ -231,6 +241,21 @@ def test_brokers_that_take_too_little_are_tried_at_once_and_then_from_time_to_ti
     assert scene.commit(115.0)
     assert not scene.commits.is_refused
     assert len(posts(scene.first, 115.0)) == 1
+
+
+def test_brokers_that_forget_metadata_are_sent_nothing_for_until_they_keep_it() -> None:
+    """Nothing is POSTed whose plan the next owner could not read, and the halt's cause is not that of a limit."""
+    scene = Scene()
+    scene.form(scene.first, 100.0)
+    assert scene.commit(100.0, CommitFault(FORGOTTEN, is_too_large=False, is_forgotten=True))
+    assert (scene.commits.is_refused, scene.commits.refusal) == (True, FORGOTTEN)
+    assert posts(scene.first, 100.0) == []
+    again = scene.next_at(100.0)
+    assert again is not None
+    assert again > 100.0
+    assert scene.commit(again)
+    assert not scene.commits.is_refused
+    assert len(posts(scene.first, again)) == 1
 
 
 def test_a_commit_that_tells_of_no_plan_does_not_show_that_brokers_take_enough() -> None:

@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.faults import said
 from processor.adapters.kafka.offsets import LOOK_S, Stored, committed, stored
-from processor.engine.commits import CommitFault
+from processor.engine.commits import FORGOTTEN, CommitFault
 from processor.model.records import Commit, TopicPartition
 
 COMMIT_DEADLINE_S = 30.0
@@ -48,6 +48,7 @@ class CommitCalls:
         self._tell = tell
         self._sent: _Call | None = None
         self._given_up: list[dict[TopicPartition, Stored]] = []  # librdkafka answers them yet
+        self._is_kept = False  # whether metadata was ever read back as it was committed
 
     def send(self, commits: Mapping[TopicPartition, Commit]) -> None:
         """Commit; `tell` is told of the answer, at once where there is nothing to commit."""
@@ -73,7 +74,7 @@ class CommitCalls:
 
     def _judge_sent(self, call: _Call, error: KafkaError | None) -> None:
         if error is None:
-            self._answer({})
+            self._answer({} if self._is_kept else self._find_forgotten(call.commits))
         elif error.code() == KafkaError.OFFSET_METADATA_TOO_LARGE:
             self._find_too_large(call.commits, error)
         elif error.code() in OF_ONE_TOPIC and not call.refused:
@@ -95,6 +96,22 @@ class CommitCalls:
         self._consumer.commit(offsets=_offsets(commits), asynchronous=True)
         if committed(self._consumer, commits, LAST_COMMIT_S) != _wanted(commits):
             raise KafkaException(KafkaError(KafkaError._FAIL, "the group has something else"))
+
+    def _find_forgotten(self, commits: Mapping[TopicPartition, Commit]) -> dict[TopicPartition, CommitFault]:
+        """Read the process's first metadata back: there are brokers that take any and return none (tansu 0.6, 2026-11).
+
+        Nothing is to be sent there, for the next owner would not know of it. What cannot be read is looked at with the
+        next commit.
+        """
+        told = {each: commit for each, commit in commits.items() if commit.metadata}
+        try:
+            found = committed(self._consumer, told, LOOK_S) if told else {}
+        except KafkaException:
+            return {}
+        same = [each for each, kept in found.items() if kept.offset == told[each].offset]
+        forgotten = [each for each in same if found[each].metadata != told[each].metadata]
+        self._is_kept = bool(same) and not forgotten
+        return dict.fromkeys(forgotten, CommitFault(FORGOTTEN, is_too_large=False, is_forgotten=True))
 
     def _find_too_large(self, commits: Mapping[TopicPartition, Commit], error: KafkaError) -> None:
         """Read back which commits were refused: librdkafka (2.16) gives the fault of one partition to all of the call.
