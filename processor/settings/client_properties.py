@@ -33,6 +33,7 @@ KAFKA_RESERVED: Mapping[str, str] = {
     "auto.offset.reset": "a missing offset is never skipped silently: "
     "PROCESSOR_KAFKA__START and PROCESSOR_KAFKA__ON_GAP decide what happens",
     "enable.partition.eof": "the worker would take the end of a partition for a record",
+    "allow.auto.create.topics": "a missing topic is told, never made with the brokers' defaults",
     "fetch.max.bytes": _MEMORY,
     "fetch.message.max.bytes": _MEMORY,
     "max.partition.fetch.bytes": _MEMORY,

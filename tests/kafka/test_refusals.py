@@ -4,13 +4,17 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
+from processor.adapters.kafka.dead_letters import KafkaDeadLetters
+from processor.model.errors import DeadLetterError
 from processor.model.reasons import HaltReason
 from processor.model.records import TopicPartition
+from processor.runtime.ports import DeadLetter
 from tests.kafka.altering import CONSUMER_GROUP_HEARTBEAT, AlteringProxy
 from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, free_port
 from tests.kafka.conftest import Names
-from tests.kafka.members import Member, Protocol, member, on_a_loop, until
+from tests.kafka.members import DEADLINE_S, Member, Protocol, member, on_a_loop, settings_of, until
 from tests.kafka.topics import journals
 
 SMALL = """
@@ -146,3 +150,15 @@ async def test_metadata_that_the_brokers_forget_is_found_by_the_first_commit(
         await until(lambda: len(alone.commits) == 3, "the commit is answered")
         assert alone.commits[-1][1] == {}
         assert journals(cluster, names.group, names.topic) == {0: (0, "journal")}
+
+
+@on_a_loop
+async def test_a_dead_letter_makes_no_topic(small: KafkaCluster, names: Names) -> None:
+    """Where the brokers make any topic that is asked for, a missing dead-letter topic is still a refusal."""
+    async with KafkaDeadLetters(settings_of(small, names, {})) as letters:
+        with pytest.raises(DeadLetterError, match="does not exist") as refused:
+            await letters.write(DeadLetter(b"key", b"value", []))
+    listed = AdminClient({"bootstrap.servers": small.bootstrap_servers}).list_topics(timeout=DEADLINE_S)
+
+    assert refused.value.fault == "refused"
+    assert names.dead_letters not in listed.topics

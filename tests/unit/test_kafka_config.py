@@ -58,6 +58,12 @@ def test_no_property_changes_what_the_producer_rests_on(name: str) -> None:
     assert producer_config(settings(properties={name: "wrong"}))[name] == expected[name]
 
 
+@pytest.mark.parametrize("config", [consumer_config, producer_config, admin_config])
+def test_no_client_makes_a_topic_by_asking_for_it(config: Callable[..., dict[str, Any]]) -> None:
+    """No property has a client create topics, whatever the brokers allow."""
+    assert config(settings(properties={"allow.auto.create.topics": True}))["allow.auto.create.topics"] is False
+
+
 @pytest.mark.parametrize("config", [producer_config, admin_config])
 def test_what_only_consumers_know_does_not_reach_other_clients(config: Callable[..., dict[str, Any]]) -> None:
     """A consumer's own properties go to the consumer alone; shared ones, such as the login, to every client."""

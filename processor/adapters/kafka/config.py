@@ -65,6 +65,13 @@ class Login(NamedTuple):
         return cls(*(str(properties.get(name, "")) for name in LOGIN))
 
 
+NO_TOPIC: Mapping[str, Any] = {"allow.auto.create.topics": False}
+"""Has no client make a topic by asking for it, whatever the brokers allow: it would have one partition and no setting.
+
+librdkafka (2.16, 2026-11) calls that a consumer's property, which other clients ignore; they heed it. Without it, a letter
+for a missing topic makes the topic, and so does an `AdminClient` that asks for one by name.
+"""
+
 LOGIN = ("sasl.username", "sasl.password")
 
 
@@ -87,6 +94,7 @@ def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "enable.auto.commit": False,  # only settled records are committed
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",  # a missing offset is told, never skipped
+        **NO_TOPIC,
         "enable.partition.eof": True,  # else nobody knows whether more is coming
         **callbacks,
     }
@@ -102,6 +110,7 @@ def admin_config(settings: KafkaSettings) -> dict[str, Any]:
         "log_level": 2,  # what matters of the rest comes as an error, too, and is told once
         **_not_of_consumers(settings),
         "bootstrap.servers": settings.bootstrap_servers,
+        **NO_TOPIC,
     }
 
 
@@ -121,6 +130,7 @@ def producer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "bootstrap.servers": settings.bootstrap_servers,
         "enable.idempotence": True,
         "acks": "all",
+        **NO_TOPIC,
         **callbacks,
     }
 
