@@ -26,7 +26,7 @@ from tests.kafka.topics import append, append_transaction, committed
 KEY = "na1.c2VjcmV0LWtleQ"
 DAY_MS = 86_400_000
 ANSWER_S = 30.0
-LASTING = {"retention.ms": str(30 * DAY_MS)}
+LASTING = {"retention.ms": str(30 * DAY_MS), "max.message.bytes": "1056780"}
 TRACK = json.dumps({"type": "track", "userId": "u-1", "event": "Bought"}).encode()
 
 AUTHORIZED = """

@@ -2,13 +2,19 @@
 
 import asyncio
 import random
+from bisect import bisect_left
 
 import pytest
+from confluent_kafka import Producer
 
 from processor.adapters.kafka import dead_letters as module
 from processor.adapters.kafka.dead_letters import KafkaDeadLetters
+from processor.commands.check.cluster import LETTER_HEADERS_BYTES
+from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
 from processor.model.errors import DeadLetterError
-from processor.model.records import Headers
+from processor.model.outcomes import Rejected
+from processor.model.reasons import DeadLetterReason
+from processor.model.records import Headers, Record, TopicPartition
 from processor.runtime.ports import DeadLetter
 from tests.kafka.cluster import Cluster, ExternalCluster, free_port
 from tests.kafka.conftest import Names
@@ -171,6 +177,57 @@ async def test_leaving_writes_what_is_on_its_way(kafka: Cluster, names: Names) -
 
     assert len(read_all(kafka, names.dead_letters)) == 100
     assert not letters._thread.is_alive()
+
+
+@on_a_loop
+async def test_more_replicas_in_sync_than_there_are_refuse_no_letter(kafka: Cluster, names: Names) -> None:
+    """A letter is written where `min.insync.replicas` is above the topic's replicas, as check says of new brokers."""
+    kafka.create_topic(names.dead_letters, config={"min.insync.replicas": "2"})
+
+    async with letters_of(kafka, names) as letters:
+        assert await fault_of(letters, letter()) is None
+
+
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+LIMIT_BYTES = 30_000
+"""`max.message.bytes` of a source topic."""
+
+
+def largest(kafka: Cluster, topic: str, codec: str) -> bytes:
+    """Append the largest record that the topic takes of a text, and return its value."""
+    chance = random.Random(SEED)
+    words = [b"%x" % chance.getrandbits(48) for _ in range(400)]
+    text = b" ".join(chance.choices(words, k=100_000))
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "compression.type": codec, "linger.ms": 0})
+    taken: list[int] = []
+
+    def takes(size: int) -> bool:
+        producer.produce(
+            topic, text[:size], on_delivery=lambda fault, _message: taken.append(size) if fault is None else None
+        )
+        producer.flush(DEADLINE_S)
+        return size in taken
+
+    bisect_left(range(900_000), 1, lo=1, key=lambda size: not takes(size))
+    return text[: max(taken)]
+
+
+@on_a_loop
+async def test_the_letter_of_the_largest_record_fits_as_check_advises(kafka: Cluster, names: Names) -> None:
+    """Whatever compressed a record as large as its topic takes, its letter fits where check finds nothing wrong."""
+    kafka.create_topic(names.topic, config={"max.message.bytes": str(LIMIT_BYTES)})
+    kafka.create_topic(names.dead_letters, config={"max.message.bytes": str(LIMIT_BYTES + LETTER_HEADERS_BYTES)})
+    source = TopicPartition("t" * 249, 2**31 - 1)
+    rejected = Rejected(DeadLetterReason.BLOCKED_BY_GATEWAY, "\U0001f600" * 1_000, 500, "j" * 128)
+    stamp, attempts = Stamp("g" * 255, "1.0.0.dev123456789", "f" * 16), Attempts(999_999, 1e9, 2e9)
+    faults = {}
+    async with letters_of(kafka, names) as letters:
+        for codec in CODECS:
+            record = Record(2**63 - 1, 2**42, b"key", largest(kafka, names.topic, codec), None)
+            headers = dead_letter_headers(stamp, source, record, rejected, attempts)
+            faults[codec] = await fault_of(letters, letter(record.value, record.key, headers))
+
+    assert faults == dict.fromkeys(CODECS)
 
 
 def test_a_loop_that_has_closed_is_told_nothing(kafka: Cluster, names: Names) -> None:

@@ -36,8 +36,9 @@ LETTERS = {
     "min.insync.replicas": "2",
     "retention.ms": str(14 * DAY_MS),
     "cleanup.policy": "delete",
-    "max.message.bytes": "1048588",
+    "max.message.bytes": "1056780",
 }
+SOURCE = {"max.message.bytes": "1048588"}
 PARTITION = TopicPartition("segment", 0)
 
 
@@ -50,7 +51,7 @@ def topic(settings: Mapping[str, str] | None = None, **known: Any) -> Topic:
 
 def cluster(**known: Any) -> Cluster:
     """Return a cluster with which nothing is wrong."""
-    topics = {"segment": topic(), "letters": topic()}
+    topics = {"segment": topic(SOURCE), "letters": topic()}
     whole = Cluster("c", 3, topics, {"offset.metadata.max.bytes": "4096"}, Group("empty", 0, is_allowed=True))
     return replace(whole, **known)
 
@@ -71,8 +72,8 @@ def ids(findings: list[Found]) -> set[str]:
         (topic({"retention.ms": "0"}), {"dead_letters.retention"}),
         (topic({"retention.ms": "-1"}), set()),
         (topic({"cleanup.policy": "compact,delete"}), {"dead_letters.compacted"}),
-        (topic({"max.message.bytes": "1048587"}), {"dead_letters.size"}),
-        (topic({"max.message.bytes": "1048589"}), set()),
+        (topic({"max.message.bytes": "1056779"}), {"dead_letters.size"}),
+        (topic({"max.message.bytes": "1056781"}), set()),
         (topic(may_write=False), {"dead_letters.forbidden"}),
         (replace(topic(), settings=None), {"kafka.reticent"}),
         (topic(may_write=None), {"kafka.reticent"}),
@@ -81,7 +82,7 @@ def ids(findings: list[Found]) -> set[str]:
 )
 def test_the_dead_letter_topic_keeps_what_it_is_given(letters: Topic | None, expected: set[str]) -> None:
     """Each setting that would lose, refuse or hide a dead letter is told, and nothing else."""
-    topics = {"segment": topic()} | ({"letters": letters} if letters else {})
+    topics = {"segment": topic(SOURCE)} | ({"letters": letters} if letters else {})
 
     assert ids(list(of_cluster(KAFKA, cluster(topics=topics)))) == expected
 
@@ -90,7 +91,7 @@ def test_the_dead_letter_topic_keeps_what_it_is_given(letters: Topic | None, exp
     ("known", "expected"),
     [
         ({"topics": {"letters": topic()}}, {"topic.missing"}),
-        ({"topics": {"segment": topic(may_read=False), "letters": topic()}}, {"topic.forbidden"}),
+        ({"topics": {"segment": topic(SOURCE, may_read=False), "letters": topic()}}, {"topic.forbidden"}),
         ({"broker_settings": None}, {"kafka.reticent"}),
         ({"broker_settings": {"offset.metadata.max.bytes": "4095"}}, {"kafka.offset_metadata"}),
         ({"broker_settings": {}}, set()),
@@ -104,7 +105,7 @@ def test_the_cluster_can_serve_the_worker(known: dict[str, Any], expected: set[s
 def test_a_topic_that_another_setting_names_is_not_what_was_meant() -> None:
     """Neither a topic that is read already nor the dead-letter topic is proposed for a missing one."""
     kafka = KAFKA.model_copy(update={"topics": ("segment", "segments")})
-    topics = {"segment": topic(), "letters": topic()}
+    topics = {"segment": topic(SOURCE), "letters": topic()}
 
     def seen(*names: str) -> list[str]:
         found = of_cluster(kafka, cluster(topics=topics, names=names))

@@ -121,7 +121,7 @@ def producer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "log_level": 2,  # what matters of the rest comes as an error, too, and is told once
         "linger.ms": 0,
         "batch.num.messages": 1,  # a broker refuses a batch as a whole, also for the size of one letter in it
-        "compression.type": "lz4",
+        "compression.type": "zstd",  # whatever compressed the record, its letter is hardly larger
         "queue.buffering.max.kbytes": 128 * 1024,  # the largest record that can be consumed fits
         "message.max.bytes": 128 * 1024 * 1024,  # the topic's own limit decides, and its refusal is understood
         "message.timeout.ms": 30_000,  # then the write is tried again by us, and said to be failing

@@ -21,6 +21,9 @@ MIN_RETENTION_DAYS = 14
 MIN_OFFSET_METADATA_BYTES = 4_096
 MIN_IN_SYNC = 2
 
+LETTER_HEADERS_BYTES = 8_192
+"""What a dead letter has beyond its record, at most: its headers, each with texts of a limited length."""
+
 EXPLAIN_S = 0.7
 """Of the time for all checks, what is left for explaining the records: by then they have to be there."""
 
@@ -118,7 +121,7 @@ def _of_letters(letters: Topic, sources: list[Topic]) -> Iterator[Found]:
         yield Found(findings.LETTERS_COMPACTED, f"cleanup.policy {(letters.settings or {})['cleanup.policy']}")
     size = _number(letters.settings, "max.message.bytes")
     largest = max((_number(each.settings, "max.message.bytes") or 0 for each in sources), default=0)
-    if size is not None and size < largest:
+    if size is not None and size < largest + LETTER_HEADERS_BYTES:
         yield Found(findings.LETTERS_SIZE, f"max.message.bytes {size}, {largest} where records come from")
 
 

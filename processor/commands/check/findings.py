@@ -123,9 +123,10 @@ LETTERS_FORBIDDEN = _error(
     "This client may not write to the dead-letter topic. The first dead letter halts all delivery.",
     "Allow Write on the topic to the worker's principal.",
 )
-LETTERS_UNWRITABLE = _error(
+LETTERS_UNWRITABLE = _warning(
     "dead_letters.unwritable",
-    "The topic has fewer replicas than its min.insync.replicas: the brokers refuse every dead letter.",
+    "The topic has fewer replicas than its min.insync.replicas. Old brokers refuse every dead letter; newer ones "
+    "(Kafka 4.1, say) ask for no more than there are, so a letter may be lost with a single broker.",
     "Give the topic more replicas (3 are usual), or lower its min.insync.replicas.",
 )
 LETTERS_MIN_ISR = _warning(
@@ -145,8 +146,10 @@ LETTERS_COMPACTED = _warning(
 )
 LETTERS_SIZE = _warning(
     "dead_letters.size",
-    "The topic takes smaller records than a topic that is read: a dead letter that does not fit halts its partition.",
-    "Set max.message.bytes of the dead-letter topic to the largest of those that are read, and 4,096 more for headers.",
+    "The topic does not take records of the size that a topic that is read takes, and 8,192 bytes of headers more: a "
+    "dead letter that does not fit halts its partition.",
+    "Set max.message.bytes of the dead-letter topic to the largest of those that are read, and 8,192 more for headers. "
+    "Where producers compress hard (zstd above level 3, gzip 9), twice as much is safe: letters are compressed anew.",
 )
 
 GROUP_READY = _ok("group.ready", "The consumer group can be used.")
