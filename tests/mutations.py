@@ -70,6 +70,12 @@ def a_commit_beyond_what_is_open(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RangeQueue, "first_unsettled", property(lambda queue: queue.position))
 
 
+def no_commit_past_markers(patch: pytest.MonkeyPatch) -> None:
+    """What is committed is the end of the last batch, whatever follows that is no record."""
+    begins_at = property(lambda queue: queue._open[0].range.start if queue._open else queue.position)
+    patch.setattr(RangeQueue, "first_unsettled", begins_at)
+
+
 def one_place_less(patch: pytest.MonkeyPatch) -> None:
     """Fewer batches of a partition overlap than the settings allow."""
     open_ranges = RangeQueue.open_ranges.fget  # type: ignore[attr-defined]

@@ -67,6 +67,13 @@ class FakeBroker:
             watcher()
         return record
 
+    def mark(self, partition: TopicPartition, offsets: int = 1) -> None:
+        """Add offsets that nobody will ever get at the end, as the markers of transactions are, and what they abort."""
+        first, end = self.available[partition]
+        self.available[partition] = (first, end + offsets)
+        for watcher in self.watchers:
+            watcher()
+
     def truncate(self, partition: TopicPartition, first: int) -> None:
         """Delete the records before `first`, as retention does."""
         self.available[partition] = (first, max(first, self.available[partition][1]))
@@ -367,9 +374,12 @@ class FakeSource:
 
     def _ends(self, partition: TopicPartition, holding: _Holding) -> bool:
         """Say whether it is news that the partition holds no more."""
-        if holding.is_paused or holding.has_gap or self.is_cut_off or holding.end_told == holding.position:
+        if holding.is_paused or holding.has_gap or self.is_cut_off:
             return False
         if self.broker.read(partition, holding.position, 1):
+            return False
+        holding.position = max(holding.position, self.broker.available[partition][1])
+        if holding.end_told == holding.position:
             return False
         holding.end_told = holding.position
         return True

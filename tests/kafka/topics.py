@@ -84,11 +84,21 @@ def append(cluster: Cluster, topic: str, partition: int, records: Sequence[Recor
 
 def append_transaction(cluster: Cluster, topic: str, partition: int, records: Sequence[Record]) -> None:
     """Produce as `append` does, in a transaction, whose end takes the next offset."""
+    begin_transaction(cluster, topic, partition, records).commit_transaction(DEADLINE_S)
+
+
+def abort_transaction(cluster: Cluster, topic: str, partition: int, records: Sequence[Record]) -> None:
+    """Produce records that nobody gets, in a transaction that is aborted; its end takes the next offset."""
+    begin_transaction(cluster, topic, partition, records).abort_transaction(DEADLINE_S)
+
+
+def begin_transaction(cluster: Cluster, topic: str, partition: int, records: Sequence[Record]) -> Producer:
+    """Produce in a transaction that stays open; return its producer, which ends it."""
     producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "transactional.id": topic, "log_level": 2})
     producer.init_transactions(DEADLINE_S)
     producer.begin_transaction()
     _append(producer, topic, partition, records)
-    producer.commit_transaction(DEADLINE_S)
+    return producer
 
 
 def read_all(cluster: Cluster, topic: str) -> list[Message]:

@@ -106,6 +106,8 @@ class Chaos:
             self._cut_off,
             self._metadata,
         ]
+        self._markers = random.Random(f"markers {world.plan.seed}")
+        self._is_transactional = self._markers.random() < 0.5
 
     async def run(self) -> None:
         """Let things happen, then let all be well and wait for the end."""
@@ -130,6 +132,12 @@ class Chaos:
         loop = asyncio.get_running_loop()
         for _ in range(self._chance.choice((1, 5, 30))):
             loop.call_later(self._chance.uniform(0.0, 5.0) * self._chance.choice((0, 1)), self._send)
+        if self._is_transactional:
+            loop.call_later(self._markers.uniform(0.0, 6.0), self._end_transaction)
+
+    def _end_transaction(self) -> None:
+        """A partition ends in a marker, or in what was aborted as well."""
+        self._world.broker.mark(self._markers.choice(self._world.partitions), self._markers.choice((1, 1, 5)))
 
     def _send(self) -> None:
         world, chance = self._world, self._chance

@@ -114,6 +114,34 @@ def test_demand_foresees_the_bodies_of_what_is_buffered() -> None:
     assert (queue.held_bytes, queue.demand_bytes) == (2 * size + 50, size + 50 + BYTES_PER_RECORD_BYTE * size)
 
 
+def test_what_may_be_committed_passes_offsets_that_nobody_gets() -> None:
+    """Markers of transactions hold no commit up: neither behind the last record nor before the first unsettled one."""
+    queue = RangeQueue(0)
+    queue.at_end(2)
+    assert queue.first_unsettled == 2
+    queue.append([record(3)], 0, 100.0)
+    assert queue.first_unsettled == 3
+    opened = queue.open(4, 0)
+    queue.at_end(6)
+    assert queue.first_unsettled == 3
+    queue.settle(opened)
+    assert (queue.first_unsettled, queue.position) == (6, 4)
+
+
+def test_what_the_journal_tells_is_counted_from_the_committed_offset() -> None:
+    """Until it is settled: the first records of a planned range may be gone, and its entries begin with them."""
+    queue = RangeQueue(2)
+    plan = a_plan(5)
+    queue.recover([plan])
+    queue.append([record(3)], 0, 100.0)
+    assert queue.first_unsettled == 2
+    queue.append([record(4)], 0, 100.0)
+    opened = queue.open(5, 0, plan)
+    assert queue.first_unsettled == 2
+    queue.settle(opened)
+    assert queue.first_unsettled == 5
+
+
 def a_plan(end: int) -> Plan:
     """Return a plan of a range that ends there."""
     return Plan(end, b"", 0, [])
@@ -196,6 +224,12 @@ class RangeQueueMachine(RuleBasedStateMachine):
         self.unopened.extend(records)
         self.queue.append(records, sum(map(held_bytes, records)), self.now)
 
+    @rule(markers=st.integers(0, 3))
+    def reach_the_end(self, markers: int) -> None:
+        """There is no more for the moment, behind some offsets that hold no records."""
+        self.end += markers
+        self.queue.at_end(self.end)
+
     @precondition(lambda self: self.unopened)
     @rule(data=st.data(), body_bytes=st.integers(0, 1_000))
     def open(self, data: st.DataObject, body_bytes: int) -> None:
@@ -229,9 +263,10 @@ class RangeQueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def commits_pass_nothing_unsettled(self) -> None:
-        """Law 1: what may be committed is the end of the settled ranges at the front."""
-        unsettled = [opened.range.start for opened in self.ranges if not opened.settled]
-        assert self.queue.first_unsettled == min(unsettled, default=self.queue.position)
+        """Law 1: what may be committed is the first record that is not settled, else the end of what has arrived."""
+        opened = [offset for each in self.ranges if not each.settled for offset in each.records]
+        buffered = [each.offset for each in self.unopened]
+        assert self.queue.first_unsettled == min(opened + buffered, default=self.end)
 
     @invariant()
     def counts_balance(self) -> None:

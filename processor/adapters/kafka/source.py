@@ -385,6 +385,7 @@ class KafkaSource:
             self._handed_over += size
             self._tell(self._take_over, chunk, size)
         if at_end := {each: offset for each, offset in ended.items() if each in self._epochs}:
+            self._positions |= at_end  # librdkafka (2.16) goes on behind a marker, too, after a pause as well
             self._tell(self._listener.at_end, at_end)
         return faults
 

@@ -54,7 +54,7 @@ def stand_at_gap(partition: TopicPartition, position: int, first: int, end: int)
         cause = f"{holds}: the topic was recreated or truncated"
         action = "Reset the group's offset of this partition."
     else:
-        cause = f"{holds}: {first - position} records were deleted before they were consumed"
+        cause = f"{holds}: up to {first - position} records were deleted before they were consumed"
         action = "Set PROCESSOR_KAFKA__ON_GAP=continue to skip them. Other partitions continue."
     return StandStill(HaltReason.GAP, cause, action)
 

@@ -4,7 +4,9 @@ Rules:
 
 1. A batch is a contiguous range of offsets `[start, end)`; ranges follow each other without a gap, so offsets that
    Kafka never delivers (compaction, transaction markers) need no care.
-2. The offset that may be committed is the start of the first range that is not settled (law 1).
+2. The offset that may be committed is that of the first record that is not settled; without one, the end of what has
+   arrived (law 1). Offsets without a record do not hold it up: a commit in front of the marker of a transaction is a
+   lag for Kafka's own tools, and a gap once retention has deleted the marker.
 3. A range settles once (law 3).
 4. The linger counts from the arrival of the first record that would be in the batch (law 7).
 5. What the journal tells of the offsets from the start on comes first: a range that is settled is passed over, and a
@@ -42,6 +44,9 @@ class OpenRange:
     records: dict[int, Record]
     bytes: int
     """What its records and the bodies made of them hold of the memory budget."""
+    base: int
+    """What may be committed while nothing before it is unsettled: the offset of its first record, but the range's start
+    where the journal told of it. Its entries may begin before that record, which was perhaps deleted since."""
     plan: Plan | None = None
     """What is sent of it; None when that is nothing."""
     settled: bool = False
@@ -173,7 +178,8 @@ class RangeQueue:
         if plan is not None:
             plan.end = end
         records = {record.offset: record for record in taken}
-        opened = OpenRange(OffsetRange(self.position, end), records, size + body_bytes, plan)
+        base = self.position if self._journal else taken[0].offset
+        opened = OpenRange(OffsetRange(self.position, end), records, size + body_bytes, base, plan)
         self._open.append(opened)
         self.position = end
         if self._journal and self._journal[0].end <= end:
@@ -211,7 +217,7 @@ class RangeQueue:
         """Go past ranges that are settled."""
         while self._journal and isinstance(self._journal[0], SettledRange):
             end = self._journal.popleft().end
-            self._open.append(OpenRange(OffsetRange(self.position, end), {}, 0, settled=True))
+            self._open.append(OpenRange(OffsetRange(self.position, end), {}, 0, self.position, settled=True))
             self.position = end
         self._trim()
 
@@ -261,7 +267,11 @@ class RangeQueue:
     @property
     def first_unsettled(self) -> int:
         """The lowest offset that is not settled: what may be committed."""
-        return self._open[0].range.start if self._open else self.position
+        if self._open:
+            return self._open[0].base
+        if self._journal:  # it counts from here
+            return self.position
+        return self._arrivals[0].records[0].offset if self._arrivals else self.arrived
 
     @property
     def oldest_unsettled(self) -> Record | None:

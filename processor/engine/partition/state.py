@@ -53,13 +53,12 @@ class PartitionState:
 def state_of(partition: "Partition", now: float) -> PartitionState:
     """Return what the partition is doing at this moment; `now` is monotonic."""
     queue, oldest = partition.queue, partition.queue.oldest_unsettled
-    rests = queue.first_unsettled == queue.position and not (queue.buffered_records or queue.is_recovering)
     return PartitionState(
         id=partition.id,
         buffered_records=queue.buffered_records,
         in_flight_records=queue.open_records,
         is_paused=partition.is_paused,
-        position=queue.arrived if rests else queue.first_unsettled,  # behind the mark of a transaction
+        position=queue.first_unsettled,
         end=partition.end,
         oldest_unsettled_ms=in_milliseconds(oldest.timestamp_ms) if oldest else None,
         blocked=_blocked(partition, now),
@@ -74,4 +73,4 @@ def _blocked(partition: "Partition", now: float) -> Blocked | None:
     batch = next((each for each in partition.batches if each.opened is first), None)
     if first is None or batch is None or now - batch.since < HELD_UP_S:
         return None
-    return Blocked(first.range.start, now - batch.since, batch.waits_for)
+    return Blocked(partition.queue.first_unsettled, now - batch.since, batch.waits_for)

@@ -1,0 +1,87 @@
+"""The ends of partitions on a real Kafka, where offsets hold no records and records may be hidden."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from processor.model.records import Record, TopicPartition
+from tests.kafka.cluster import Cluster
+from tests.kafka.conftest import Names
+from tests.kafka.members import NOW_MS, PROPERTIES, Protocol, member, numbered, on_a_loop, protocols, until
+from tests.kafka.programs import environment_of, sandbox, wait_until, worker
+from tests.kafka.topics import abort_transaction, append, append_transaction, committed, end_offsets
+
+by_two_protocols = pytest.mark.parametrize("protocol", ["cooperative", "broker"])
+
+SHORT_SESSION = {"cooperative": {"session.timeout.ms": 6_000}, "broker": {}}
+"""The group notices a killed member soon."""
+
+
+def tracks(count: int) -> list[Record]:
+    """Return so many events of one user."""
+    track = b'{"type": "track", "userId": "u", "event": "Event", "timestamp": "2026-01-01T00:00:00Z"}'
+    return [Record(0, NOW_MS, b"u", track, None)] * count
+
+
+def settings(kafka: Cluster, names: Names, url: str, protocol: Protocol) -> dict[str, str]:
+    """Return a worker's environment."""
+    properties = json.dumps({**PROPERTIES[protocol], **SHORT_SESSION[protocol]})
+    return environment_of(kafka, names, url, KAFKA__PROPERTIES=properties, BATCH__LINGER_S=0.1)
+
+
+@by_two_protocols
+def test_the_marker_of_a_transaction_is_committed_and_may_be_deleted(
+    kafka: Cluster, names: Names, protocol: Protocol, tmp_path: Path
+) -> None:
+    """The group commits the log end behind markers and what was aborted, so retention leaves no gap, killed or not."""
+    kafka.create_topic(names.topic)
+    kafka.create_topic(names.dead_letters, 1, {"retention.ms": "2592000000"})
+    append_transaction(kafka, names.topic, 0, tracks(5))
+
+    with sandbox() as server:
+        environment = settings(kafka, names, server.url, protocol)
+        with worker(environment, tmp_path / "log-1") as program:
+            wait_until(lambda: committed(kafka, names.group, names.topic) == {0: 6}, "the marker is committed", 30)
+            abort_transaction(kafka, names.topic, 0, tracks(50))
+            wait_until(lambda: committed(kafka, names.group, names.topic) == {0: 57}, "so is what was aborted", 30)
+            program.kill()
+        kafka.delete_records(names.topic, 0, 57)
+        with worker(environment, tmp_path / "log-2") as program:
+            program.wait_until_joined()
+            append_transaction(kafka, names.topic, 0, tracks(3))
+            wait_until(lambda: committed(kafka, names.group, names.topic) == {0: 61}, "what is new is delivered", 60)
+            wait_until(lambda: program.metrics().get("consumer_lag_records") == 0, "there is no lag", 30)
+            assert program.ready()["halts"] == {}
+        assert server.effects() == 8
+
+    assert end_offsets(kafka, names.topic) == {0: 61}
+
+
+@protocols
+@on_a_loop
+async def test_what_follows_a_marker_is_a_gap_from_there_on(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """If a marker is deleted while its partition is paused, nothing is missing; records behind it that are, are."""
+    kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+    append_transaction(kafka, *partition, numbered(5))
+
+    async with member(kafka, names, protocol) as one:
+        await one.until_assigned(partition)
+        await until(lambda: (partition, 6, 5) in one.ends_reached, "the end is told")
+        one.source.pause(one.epochs(partition))
+        await one.until_polled()
+        kafka.delete_records(*partition, before=6)
+        append(kafka, *partition, numbered(4))
+        one.source.resume(one.epochs(partition))
+        await one.until_fetched(partition, 9)
+        append_transaction(kafka, *partition, numbered(1))
+        await until(lambda: (partition, 12, 11) in one.ends_reached, "the next end is told")
+        one.source.pause(one.epochs(partition))
+        await one.until_polled()
+        append(kafka, *partition, numbered(8))
+        kafka.delete_records(*partition, before=15)
+        one.source.resume(one.epochs(partition))
+        await until(lambda: len(one.gaps) == 1, "the gap is told")
+
+    assert one.gaps == [(partition, 12, (15, 20))]
