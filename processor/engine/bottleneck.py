@@ -27,11 +27,14 @@ def bottleneck(
     is_waiting: bool,
     waits_for_users: bool,
     is_behind: bool,
+    is_throttled: bool,
 ) -> Bottleneck:
-    """Judge one moment. `is_waiting`: records that are due were not sent; `is_behind`: Kafka holds many more.
+    """Judge one moment.
 
-    `waits_for_users`: all of them wait until earlier identifies of their users are complete.
-    The more particular cause goes first: FullStory is what is left when nothing else explains why records wait.
+    `is_waiting`: records that are due were not sent; `is_behind`: Kafka holds many more, or withholds some;
+    `is_throttled`: a quota keeps a broker from answering. `waits_for_users`: all of them wait until earlier identifies
+    of their users are complete. The more particular cause goes first: FullStory is what is left when nothing else
+    explains why records wait.
     """
     if HaltReason.SCHEMA_REGISTRY in halts or is_fetching_schemas:
         return Bottleneck.REGISTRY
@@ -45,7 +48,7 @@ def bottleneck(
         return Bottleneck.ORDER
     if is_waiting:
         return Bottleneck.KAFKA if awaits_commits else Bottleneck.DESTINATION
-    return Bottleneck.KAFKA if is_behind else Bottleneck.NONE
+    return Bottleneck.KAFKA if is_behind or is_throttled else Bottleneck.NONE
 
 
 class Majority:

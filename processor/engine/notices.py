@@ -86,7 +86,10 @@ class JobIsLate:
 
 @dataclass(frozen=True, slots=True)
 class HeldUp:
-    """A batch has been on its way for long while later ones of its partition settled; told once for each."""
+    """A batch has been on its way for long while later ones of its partition settled, or Kafka withholds records.
+
+    Told once for each.
+    """
 
     partition: TopicPartition
     offset: int

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from processor.engine.commits import CommitFault
-from processor.engine.partition.owner import Assignment
+from processor.engine.partition.owner import Assignment, End
 from processor.engine.verdict import Answer, NoAnswer
 from processor.events.framing import SchemaId
 from processor.model.reasons import HaltReason, Kind
@@ -59,6 +59,8 @@ class ClientFigures(NamedTuple):
     it is unknown."""
     answered_at: float | None = None
     """When a broker last sent anything, in seconds since the epoch; None before the first did."""
+    throttled_until: float = 0.0
+    """Until when a quota keeps a broker from answering, in seconds since the epoch; in the past where none does."""
 
 
 class SourceFault(NamedTuple):
@@ -102,8 +104,8 @@ class SourceListener(Protocol):
         """
         ...
 
-    def ends(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Take the log end offsets of owned partitions, told every few seconds; the lag counts to them."""
+    def ends(self, ends: Mapping[TopicPartition, End | None]) -> None:
+        """Take where owned partitions end, told every few seconds; None for one that has no leader."""
         ...
 
     def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:

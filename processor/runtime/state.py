@@ -86,6 +86,6 @@ StateOf = Callable[[], WorkerState]
 """Called on the event loop's thread."""
 
 
-def states_of(partitions: Iterable[Partition], now: float) -> list[PartitionState]:
-    """Return what each is doing at this moment; `now` is monotonic."""
-    return [state_of(each, now) for each in partitions]
+def states_of(partitions: Iterable[Partition], now: float, wall_s: float) -> list[PartitionState]:
+    """Return what each is doing at this moment, by the monotonic clock and by the other one."""
+    return [state_of(each, now, wall_s) for each in partitions]

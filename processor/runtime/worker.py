@@ -19,7 +19,8 @@ from processor.engine.bottleneck import bottleneck
 from processor.engine.commits import CommitFault, Commits, why
 from processor.engine.notices import Committed, Consumed, Rebalanced, Released, SourceTrouble
 from processor.engine.partition.common import Common
-from processor.engine.partition.owner import Assignment, Partition
+from processor.engine.partition.owner import Assignment, End, Partition
+from processor.engine.partition.state import HELD_UP_S
 from processor.model.reasons import Bottleneck, HaltReason, ReleaseReason
 from processor.model.records import Commit, TopicPartition
 from processor.runtime.driver import Driver
@@ -78,7 +79,7 @@ class Worker:
         return WorkerState(
             has_joined=self._has_joined,
             is_draining=self._is_draining,
-            partitions=states_of(self._owned.values(), now),
+            partitions=states_of(self._owned.values(), now, self._clock.wall()),
             halts=dict(self.gate.halts),
             bytes_held=sum(each.queue.held_bytes for each in self._owned.values()),
             bottleneck=self._bottleneck(now),
@@ -191,10 +192,11 @@ class Worker:
         self._commits.answered(commits, faults, self._clock.monotonic())
         self._schedule_pump()
 
-    def ends(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Remember the log end offsets, for the lag."""
-        for each in self._of(list(offsets)):
-            each.ends_at(offsets[each.id])
+    def ends(self, ends: Mapping[TopicPartition, End | None]) -> None:
+        """Remember the ends, for the lag."""
+        now = self._clock.monotonic()
+        for each in self._of(list(ends)):
+            each.ends_at(ends[each.id], now)
 
     def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:
         """Pass over records that are gone where the operator said so; else the partition stands still and says why."""
@@ -326,8 +328,15 @@ class Worker:
             awaits_commits=any(each.awaiting_commit for each in waiting),
             is_waiting=bool(waiting),
             waits_for_users=all(each.waits_for_users(now) for each in waiting),
-            is_behind=any(each.unconsumed > most for each in self._owned.values()),
+            is_behind=any(each.unconsumed > most or self._is_withheld(each, now) for each in self._owned.values()),
+            is_throttled=self._source.figures.throttled_until > self._clock.wall(),
         )
+
+    @staticmethod
+    def _is_withheld(partition: Partition, now: float) -> bool:
+        """Whether Kafka gives none of what it holds, for longer than a transaction or an election takes."""
+        withheld = partition.withheld
+        return withheld is not None and now - withheld.since >= HELD_UP_S
 
     # Epochs
 

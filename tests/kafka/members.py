@@ -13,7 +13,7 @@ from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.source import KafkaSource
 from processor.adapters.loop_watch import AskingLoopWatch, LoopAlarm
 from processor.engine.commits import CommitFault
-from processor.engine.partition.owner import Assignment
+from processor.engine.partition.owner import Assignment, End
 from processor.model.reasons import HaltReason
 from processor.model.records import Commit, Record, TopicPartition
 from processor.runtime.ports import Fetched, SourceFault
@@ -93,7 +93,7 @@ class Listener:
         """What each call has committed, and its faults."""
         self.ends_reached: list[tuple[TopicPartition, int, int]] = []
         """Partition, offset, and which offset would have followed what had been fetched by then."""
-        self.log_ends: dict[TopicPartition, int] = {}
+        self.ends_told: dict[TopicPartition, End | None] = {}
         self.gaps: list[tuple[TopicPartition, int, tuple[int, int]]] = []
         self.source_faults: list[dict[HaltReason, Sequence[SourceFault]]] = []
         self.troubles: list[str] = []
@@ -143,9 +143,9 @@ class Listener:
         """Keep the answer to a commit."""
         self.commits.append((dict(commits), dict(faults)))
 
-    def ends(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Keep the newest log end offsets."""
-        self.log_ends |= offsets
+    def ends(self, ends: Mapping[TopicPartition, End | None]) -> None:
+        """Keep the newest ends."""
+        self.ends_told |= ends
 
     def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:
         """Keep the gap."""

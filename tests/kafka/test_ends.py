@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from processor.engine.partition.owner import End
 from processor.model.records import Record, TopicPartition
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 from tests.kafka.members import NOW_MS, PROPERTIES, Protocol, member, numbered, on_a_loop, protocols, until
 from tests.kafka.programs import environment_of, sandbox, wait_until, worker
-from tests.kafka.topics import abort_transaction, append, append_transaction, committed, end_offsets
+from tests.kafka.topics import abort_transaction, append, append_transaction, begin_transaction, committed, end_offsets
 
 by_two_protocols = pytest.mark.parametrize("protocol", ["cooperative", "broker"])
 
@@ -56,6 +57,23 @@ def test_the_marker_of_a_transaction_is_committed_and_may_be_deleted(
         assert server.effects() == 8
 
     assert end_offsets(kafka, names.topic) == {0: 61}
+
+
+@on_a_loop
+async def test_the_end_of_an_open_transaction_is_told(kafka: Cluster, names: Names) -> None:
+    """What is behind an open transaction counts to the log end, and is told apart from what may be read."""
+    kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+    append(kafka, *partition, numbered(3))
+    producer = begin_transaction(kafka, *partition, numbered(4))
+    append(kafka, *partition, numbered(2))
+
+    async with member(kafka, names) as one:
+        await one.until_assigned(partition)
+        await until(lambda: one.ends_told.get(partition) == End(9, 3), "the open transaction is told")
+        producer.commit_transaction()
+        await one.until_fetched(partition, 8)
+        await until(lambda: one.ends_told.get(partition) == End(10, 10), "the end is told")
 
 
 @protocols

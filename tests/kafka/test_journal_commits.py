@@ -190,7 +190,7 @@ async def test_what_is_assigned_waits_until_it_is_resumed(kafka: Cluster, names:
 
     async with member(kafka, names, protocol, resumes=False) as one:
         await one.until_assigned(within, beginning, empty)
-        await until(lambda: one.log_ends.get(within) == 5_000, "the end is told")
+        await until(lambda: one.ends_told.get(within) == (5_000, 5_000), "the end is told")
         await one.until_polled()
         before = (dict(one.records), list(one.stale), list(one.ends_reached))
         one.source.resume(one.epochs(within, beginning))

@@ -8,8 +8,10 @@ import pytest
 
 from processor.engine.limits import LimitSettings
 from processor.engine.notices import Committed, Settled, SourceTrouble, Throttled
+from processor.engine.partition.owner import End
 from processor.engine.verdict import Answer
-from processor.model.reasons import Kind
+from processor.model.reasons import Bottleneck, Kind
+from processor.model.records import TopicPartition
 from tests.fakes.fullstory import Refused
 from tests.fakes.source import WALL_MS
 from tests.simulation.laws import ROUNDED_S
@@ -315,12 +317,49 @@ def test_the_mark_of_a_transaction_is_no_lag() -> None:
         world.track("u", at=0)
         await world.settled()
         worker = world.member.worker
-        worker.ends({partition: 2})
+        worker.ends({partition: End(2, 2)})
         assert worker.state().partitions[0].lag == 1  # it may be a record yet to come
         worker.at_end({partition: 2})
         assert worker.state().partitions[0].lag == 0
-        worker.ends({partition: 3})
+        worker.ends({partition: End(3, 3)})
         assert worker.state().partitions[0].lag == 1
+
+    simulate(story, Plan())
+
+
+@pytest.mark.parametrize(
+    ("end", "waits_for"),
+    [
+        (End(5, 1), "the end of a transaction"),
+        (End(5, 5), "records from the broker"),
+        (None, "a leader of the partition"),
+    ],
+)
+def test_records_that_kafka_withholds_are_told(end: End | None, waits_for: str) -> None:
+    """After half a minute the state says what is waited for and since when, until something arrives."""
+
+    async def story(world: World) -> None:
+        partition, worker = world.partitions[0], world.member.worker
+        world.track("u", at=0)
+        await world.settled()
+        since_ms = int(world.clock.wall() * 1_000)
+        for _ in range(7):
+            worker.ends({partition: end})
+            assert worker.state().partitions[0].blocked is None
+            assert worker.state().bottleneck is Bottleneck.NONE
+            await asyncio.sleep(4.0)
+        await asyncio.sleep(4.0)
+        state = worker.state()
+        (told,) = state.partitions
+        assert told.lag == (None if end is None else 4)
+        assert told.blocked is not None
+        assert (told.blocked.offset, told.blocked.waits_for) == (1, waits_for)
+        assert state.bottleneck is Bottleneck.KAFKA
+        assert told.oldest_unsettled_ms == since_ms
+        world.track("u", at=0)
+        await world.settled()
+        (told,) = worker.state().partitions
+        assert (told.blocked, told.oldest_unsettled_ms) == (None, None)
 
     simulate(story, Plan())
 
@@ -338,7 +377,7 @@ def test_the_state_tells_what_the_worker_is_doing() -> None:
         assert (busy.in_flight_records, busy.buffered_records, busy.position, busy.lag) == (20, 3, 0, None)
         assert busy.oldest_unsettled_ms == world.records[world.partitions[0]][0].record.timestamp_ms
         assert idle.oldest_unsettled_ms is None
-        worker.ends({world.partitions[0]: 23, ("other", 1): 7})  # type: ignore[dict-item]
+        worker.ends({world.partitions[0]: End(23, 23), TopicPartition("other", 1): End(7, 7)})
         state = worker.state()
         assert (state.partitions[0].lag, state.jobs_in_flight, state.operations_in_flight) == (23, 1, 20)
         assert (state.has_joined, state.is_draining, state.concurrency_limit) == (True, False, 4)

@@ -15,6 +15,7 @@ QUIET = {
     "is_waiting": False,
     "waits_for_users": False,
     "is_behind": False,
+    "is_throttled": False,
 }
 
 
@@ -28,6 +29,7 @@ def judge(*halts: HaltReason, **facts: Any) -> Bottleneck:
     [
         ({}, Bottleneck.NONE),
         ({"is_behind": True}, Bottleneck.KAFKA),
+        ({"is_throttled": True}, Bottleneck.KAFKA),
         ({"is_waiting": True, "is_behind": True}, Bottleneck.DESTINATION),
         ({"is_waiting": True, "awaits_commits": True}, Bottleneck.KAFKA),
         ({"is_waiting": True, "waits_for_users": True, "is_behind": True}, Bottleneck.ORDER),

@@ -145,7 +145,15 @@ def test_a_worker_without_partitions_is_ready() -> None:
     """A worker that joined without partitions is ready: spare pods and rollouts look like that."""
     assert World().ask("/readyz") == (
         200,
-        {"status": "ready", "joined": True, "partitions": 0, "halts": {}, "diagnosis": None, "errors": []},
+        {
+            "status": "ready",
+            "joined": True,
+            "partitions": 0,
+            "held_up": {},
+            "halts": {},
+            "diagnosis": None,
+            "errors": [],
+        },
     )
 
 
@@ -181,7 +189,14 @@ def test_a_halt_stands_in_the_body_of_a_ready_worker() -> None:
         "count": 1,
     }
     halt["faults"] = [{name: halt[name] for name in ("cause", "since", "action")}]
-    body = {"joined": True, "partitions": 0, "halts": {"forbidden": halt}, "diagnosis": None, "errors": []}
+    body = {
+        "joined": True,
+        "partitions": 0,
+        "held_up": {},
+        "halts": {"forbidden": halt},
+        "diagnosis": None,
+        "errors": [],
+    }
     assert world.ask("/readyz") == (200, {"status": "ready", **body})
     assert world.ask("/readyz", fail_on_halt=True) == (503, {"status": "halted", **body})
 

@@ -20,4 +20,5 @@ def figures(statistics: str, before: ClientFigures) -> ClientFigures:
         fetch_queue_bytes=sum(max(each.get("fetchq_size", 0), 0) for each in partitions),
         round_trip_s=max(trips) / _MICROSECONDS if trips else None,
         answered_at=report["time"] - min(silences) / _MICROSECONDS if silences else before.answered_at,
+        throttled_until=before.throttled_until,
     )

@@ -12,6 +12,7 @@ from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.described import members, session_s, topic_ids, unreadable
 from processor.adapters.kafka.faults import said
 from processor.engine.digest import digest
+from processor.engine.partition.owner import End
 from processor.model.errors import SourceError
 from processor.model.nearest import nearest
 from processor.model.records import TopicPartition
@@ -68,6 +69,7 @@ class Offsets:
         """Topics that the brokers do not let this client know of, by the last look."""
         self.refused: set[str] = set()
         """Topics of which a broker has refused records; a look takes out those that may be read by now."""
+        self._leaderless: frozenset[TopicPartition] = frozenset()
         self._missing: list[str] = []
         self._similar: dict[str, str | None] = {}
 
@@ -113,14 +115,24 @@ class Offsets:
     def _listed(self, topic: str) -> ClusterMetadata:
         return self._ask(lambda: self._consumer.list_topics(topic, timeout=ASK_S))
 
-    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the log end offsets that are told in a moment."""
-        asked = [KafkaPartition(each.topic, each.partition, OFFSET_END) for each in partitions]
+    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, End | None]:
+        """Return the ends that are told in a moment; None for a partition without a leader, by the last look at topics.
+
+        librdkafka (2.16) asks for the end of what may be read, and keeps the log end offset that came with the last
+        fetch. It leaves a question without an answer as a whole where one of the partitions has no leader.
+        """
+        wanted = set(partitions)
+        asked = [KafkaPartition(each.topic, each.partition, OFFSET_END) for each in wanted - self._leaderless]
         try:
             told = self._consumer.offsets_for_times(asked, timeout=LOOK_S) if asked else []
         except KafkaException:
             return {}
-        return {named(each): each.offset for each in told if not each.error}
+        ends: dict[TopicPartition, End | None] = dict.fromkeys(wanted & self._leaderless)
+        for each in told:
+            if not each.error:
+                _, fetched_to = self._consumer.get_watermark_offsets(each, cached=True)
+                ends[named(each)] = End(max(fetched_to, each.offset), each.offset)
+        return ends
 
     def topic_faults(self) -> list[SourceFault]:
         """Return why topics cannot be read, one fault each; raise `KafkaException` where no broker answers.
@@ -128,6 +140,12 @@ class Offsets:
         One question for each topic, in a row: librdkafka (2.16) asks for one topic or for all of the cluster.
         """
         listed = {each: self._consumer.list_topics(each, timeout=LOOK_S).topics[each] for each in self._settings.topics}
+        self._leaderless = frozenset(
+            TopicPartition(name, number)
+            for name, found in listed.items()
+            for number, each in found.partitions.items()
+            if each.leader < 0
+        )
         faults = {name: found.error for name, found in listed.items() if found.error}
         missing = [name for name, error in faults.items() if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART]
         self.denied = frozenset(

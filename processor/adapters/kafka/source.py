@@ -80,6 +80,9 @@ UNSUBSCRIBE_S = 5.0
 STOP_S = 25.0
 """For all of that together, where nothing else is said: without a broker the rest is given up."""
 
+TOLD_THROTTLE_S = 1.0
+"""Shorter ones are told by nothing but the bottleneck."""
+
 GIVE_UP_S = 15.0
 """For leaving the group when the loop does not answer; then the process ends all the same."""
 
@@ -149,6 +152,7 @@ class KafkaSource:
             "error_cb": self._on_error,
             "on_commit": self._on_commit,
             "stats_cb": self._on_statistics,
+            "throttle_cb": self._on_throttle,
         }
         with refusals():
             consumer = Consumer(consumer_config(self._settings, **callbacks), logger=LIBRDKAFKA_LOG)
@@ -273,7 +277,7 @@ class KafkaSource:
         return bool(self._epochs) or (self._settings.is_classic and bool(consumer.memberid()))
 
     def _look_around(self) -> None:
-        """Tell the log end offsets, which librdkafka itself does not learn of paused partitions."""
+        """Tell the ends, which librdkafka itself does not learn of paused partitions."""
         is_doubtful = not self._has_joined or self._connection.is_in_doubt or self._doubts_topics
         if time.monotonic() < self._looked_at + (LOOK_SOON_S if is_doubtful else LOOK_EVERY_S):
             return
@@ -529,6 +533,16 @@ class KafkaSource:
 
     def _on_statistics(self, text: str) -> None:
         self._figures = figures(text, self._figures)
+
+    def _on_throttle(self, event: Any) -> None:
+        """Tell of a quota: a broker (Kafka 4.1) keeps its answers back for as long, a quarter of an hour if need be.
+
+        The event is untyped because the stubs do not know what it has.
+        """
+        self._figures = self._figures._replace(throttled_until=time.time() + event.throttle_time)
+        if event.throttle_time >= TOLD_THROTTLE_S:
+            by = f"{event.broker_name} answers nothing for {event.throttle_time:.0f} s"
+            self._tell(self._listener.trouble, f"{by}: a quota of the brokers limits this client")
 
     def _tell(self, what: Callable[..., None], *values: object) -> None:
         """Call on the event loop's thread, in the order of the calls here."""

@@ -109,14 +109,16 @@ OLDEST_UNSETTLED = Definition(
     "oldest_unsettled_timestamp_seconds",
     Type.GAUGE,
     "seconds",
-    "Kafka's timestamp of the oldest record that is not settled; absent while all that was consumed is.",
+    "Kafka's timestamp of the oldest record that is not settled; absent while all that was consumed is. Where Kafka "
+    "holds records and gives none, since when.",
     _PARTITION,
 )
 CONSUMER_LAG = Definition(
     "consumer_lag_records",
     Type.GAUGE,
     "records",
-    "From the lowest unsettled offset to the end of the partition; absent until the end is known.",
+    "From the lowest unsettled offset to the end of the partition, what is behind an open transaction included; "
+    "absent until the end is known.",
     _PARTITION,
 )
 
@@ -177,8 +179,8 @@ HEAD_OF_LINE = Definition(
     "head_of_line_offset",
     Type.GAUGE,
     "",
-    "First offset of a batch that has been on its way for more than 30 s while later ones of its partition settled; "
-    "absent without one. The log says what it waits for.",
+    "First offset of a batch that has been on its way for more than 30 s while later ones of its partition settled, "
+    "or of records that Kafka holds and has not given for so long; absent without one. The log says what it waits for.",
     _PARTITION,
 )
 JOBS_IN_FLIGHT = Definition("jobs_in_flight", Type.GAUGE, "jobs", "Requests and jobs that are not finished.")

@@ -156,6 +156,11 @@ class TelemetryServer:
             "status": status,
             "joined": state.has_joined,
             "partitions": len(state.partitions),
+            "held_up": {
+                str(each.id): {"offset": found.offset, "waits_for": found.waits_for, "seconds": round(found.age_s)}
+                for each in state.partitions
+                if (found := each.blocked) is not None
+            },
             "halts": halts_in_words(state.halts),
             "diagnosis": diagnosis_in_words(state, self._clock.monotonic(), self._clock.wall()),
             "errors": errors_in_words(self._views.troubles(), self._clock.wall()),

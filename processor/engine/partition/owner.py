@@ -23,6 +23,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import NamedTuple
 
 from processor.engine.notices import Built, Gap, JournalIgnored, JournalResumed, Settled
 from processor.engine.partition.actions import Action, Post, Seek, stand_at_gap
@@ -54,6 +55,31 @@ class Assignment:
     """After how long a silent member loses it, where the brokers choose that and tell; else it is as configured."""
 
 
+class End(NamedTuple):
+    """Where a partition ends."""
+
+    offset: int
+    """The log end offset."""
+    readable: int
+    """The last stable offset: what lies behind it waits for the end of a transaction."""
+
+
+class Withheld(NamedTuple):
+    """Kafka holds records, or may hold some, and gives none."""
+
+    offset: int
+    """Everything before it has arrived."""
+    since: float
+    """When that was noticed, on the monotonic clock."""
+    waits_for: str
+    """What the client waits for, as far as that is known."""
+
+
+OPEN_TRANSACTION = "the end of a transaction"
+NO_LEADER = "a leader of the partition"
+SILENT_BROKER = "records from the broker"
+
+
 class Partition:
     """Owned by the event loop's thread. `now` is monotonic, `wall_s` in seconds since the epoch."""
 
@@ -73,6 +99,7 @@ class Partition:
         """Whether it stands still because the next records are gone."""
         self.end: int | None = None
         """The log end offset as Kafka last told it."""
+        self._withheld: Withheld | None = None
         found = None if assignment.is_new else (assignment.start, assignment.metadata)
         lease_s = common.settings.lease_s if assignment.session_s is None else assignment.session_s / 2
         self.journal = Journal(assignment.place, found, common.room, lease_s)
@@ -113,9 +140,17 @@ class Partition:
         """Wait for no more of a planned range than there is."""
         self.queue.at_end(position)
 
-    def ends_at(self, offset: int) -> None:
-        """Kafka told the log end offset, to which the lag counts."""
-        self.end = offset
+    def ends_at(self, end: End | None, now: float) -> None:
+        """Kafka told where the partition ends, to which the lag counts; None: it has no leader who could tell."""
+        self.end = self.end if end is None else end.offset
+        before, self._withheld = self.withheld, None
+        arrived = self.queue.arrived
+        if self.is_paused or self.has_gap or (end is not None and end.offset <= arrived):
+            return
+        waits_for = NO_LEADER
+        if end is not None:
+            waits_for = OPEN_TRANSACTION if end.readable <= arrived else SILENT_BROKER
+        self._withheld = Withheld(arrived, before.since if before else now, waits_for)
 
     def gap(self, position: int, first: int, end: int) -> None:
         """The next record is not in the topic, which holds the offsets `[first, end)`."""
@@ -331,6 +366,12 @@ class Partition:
     def is_closing(self) -> bool:
         """Whether a batch waits for the dead-letter topic alone."""
         return any(batch.is_closing for batch in self.batches)
+
+    @property
+    def withheld(self) -> Withheld | None:
+        """What Kafka does not give, told as long as nothing has arrived since."""
+        is_so = self._withheld is not None and self._withheld.offset == self.queue.arrived and not self.is_paused
+        return self._withheld if is_so else None
 
     @property
     def unconsumed(self) -> int:

@@ -10,15 +10,16 @@ if TYPE_CHECKING:
     from processor.engine.partition.owner import Partition
 
 HELD_UP_S = 30.0
-"""A batch that has been on its way for longer, while later ones settled, holds its partition up."""
+"""A batch that has been on its way for longer, while later ones settled, holds its partition up; so does Kafka, when it
+has given nothing for longer while it held records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A batch that holds its partition up: later ones have settled."""
+    """What holds a partition up: a batch, while later ones have settled, or Kafka, which gives no more records."""
 
     offset: int
-    """Of its first record."""
+    """Of the batch's first record, or of the next one that Kafka has to give."""
     age_s: float
     waits_for: str
 
@@ -36,7 +37,8 @@ class PartitionState:
     end: int | None
     """The log end offset as Kafka last told it."""
     oldest_unsettled_ms: int | None
-    """Kafka's timestamp of the record at `position`; None when everything consumed is settled."""
+    """Kafka's timestamp of the record at `position`, or since when Kafka withholds it; None when everything consumed is
+    settled and nothing is withheld."""
     blocked: Blocked | None = None
     """What holds it up."""
     unpassed: str | None = None
@@ -50,9 +52,13 @@ class PartitionState:
         return None if self.end is None else max(self.end - self.position, 0)
 
 
-def state_of(partition: "Partition", now: float) -> PartitionState:
-    """Return what the partition is doing at this moment; `now` is monotonic."""
+def state_of(partition: "Partition", now: float, wall_s: float) -> PartitionState:
+    """Return what the partition is doing at this moment, by the monotonic clock and by the other one."""
     queue, oldest = partition.queue, partition.queue.oldest_unsettled
+    withheld = _withheld(partition, now)
+    oldest_ms = in_milliseconds(oldest.timestamp_ms) if oldest else None
+    if oldest_ms is None and withheld is not None:
+        oldest_ms = int((wall_s - withheld.age_s) * 1_000)
     return PartitionState(
         id=partition.id,
         buffered_records=queue.buffered_records,
@@ -60,11 +66,19 @@ def state_of(partition: "Partition", now: float) -> PartitionState:
         is_paused=partition.is_paused,
         position=queue.first_unsettled,
         end=partition.end,
-        oldest_unsettled_ms=in_milliseconds(oldest.timestamp_ms) if oldest else None,
-        blocked=_blocked(partition, now),
+        oldest_unsettled_ms=oldest_ms,
+        blocked=_blocked(partition, now) or withheld,
         unpassed=next((each.unpassed for each in partition.batches if each.unpassed), None),
         waits_for_users=partition.waits_for_users(now),
     )
+
+
+def _withheld(partition: "Partition", now: float) -> Blocked | None:
+    """Return what Kafka does not give, when it has not for long."""
+    found = partition.withheld
+    if found is None or now - found.since < HELD_UP_S:
+        return None
+    return Blocked(found.offset, now - found.since, found.waits_for)
 
 
 def _blocked(partition: "Partition", now: float) -> Blocked | None:
