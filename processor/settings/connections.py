@@ -79,7 +79,8 @@ class KafkaSection(Section):
         Literal["earliest", "latest"],
         Word,
         About(
-            "Where a consumer group starts that has no committed offset.",
+            "Where a consumer group starts that has no committed offset, or that begins to read another topic. "
+            "Partitions and topics that appear later start at their first record.",
             "Records that are already in the topic are delivered too.",
             "latest",
         ),

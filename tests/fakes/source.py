@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from processor.engine.beginnings import Beginnings, Start
 from processor.engine.commits import CommitFault
 from processor.engine.partition.journal_format import METADATA_BYTES
 from processor.engine.partition.owner import Assignment
@@ -36,6 +37,8 @@ class FakeBroker:
         self.committed: dict[TopicPartition, int] = {}
         self.metadata: dict[TopicPartition, str] = {}
         """What was committed together with the offset."""
+        self.start: Start = "earliest"
+        """Where the group begins, by its members' settings."""
         self.max_metadata = METADATA_BYTES
         self.incarnation = 0
         """Another number stands for a topic that was recreated under its name."""
@@ -47,6 +50,11 @@ class FakeBroker:
         self.handed_to: dict[TopicPartition, int] = {}
         """Before which offset everything was handed over to some member: what one can know when it commits."""
         self._logs: dict[TopicPartition, list[Record]] = {each: [] for each in partitions}
+
+    def add(self, partition: TopicPartition) -> None:
+        """Add a partition, of which the group hears when it is assigned."""
+        self.available[partition] = (0, 0)
+        self._logs[partition] = []
 
     def append(
         self,
@@ -156,6 +164,7 @@ class FakeSource:
         self.moment: Callable[[str], None] = lambda _name: None
         """Told of moments at which the process may end: before a commit takes effect, and after."""
         self.holdings: dict[TopicPartition, _Holding] = {}
+        self._beginnings = Beginnings(broker.start)
         self._drain_s = drain_s
         self._last_epoch = 0
         self._revoked: set[int] = set()
@@ -182,6 +191,9 @@ class FakeSource:
     def start(self, listener: SourceListener) -> None:
         """Begin to work through commands; partitions come by `assign`."""
         self._listener = listener
+        self._beginnings.came(self.broker.available, self.broker.committed)
+        for each in self._beginnings.to_commit:
+            self.broker.committed[each] = self.broker.available[each][1]
         self._thread = asyncio.get_running_loop().create_task(self._work())
         self.broker.watchers.append(self._fetch_soon)
 
@@ -267,7 +279,7 @@ class FakeSource:
         for each in partitions:
             self._last_epoch += 1
             start = self.broker.committed.get(each)
-            begin = self.broker.available[each][0] if start is None else start
+            begin = self.broker.available[each][self._beginnings.of(each) == "end"] if start is None else start
             metadata = self.broker.metadata.get(each, "")
             known_to = self.broker.handed_to.get(each, begin) if metadata else begin
             self.holdings[each] = _Holding(self._last_epoch, begin, begin, known_to)

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Self, final
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from tests.kafka.maven import fetched, missing_java, run
 from tests.kafka.tools import write_scripts
@@ -91,6 +91,11 @@ class Cluster(ABC):
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         topic = NewTopic(name, num_partitions=partitions, config=config or {})
         admin.create_topics([topic])[name].result(ANSWER_DEADLINE_S)
+
+    def add_partitions(self, topic: str, partitions: int) -> None:
+        """Add partitions to a topic, so that it has this many."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+        admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(ANSWER_DEADLINE_S)
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic."""

@@ -67,6 +67,7 @@ def plan_of(seed: int) -> Plan:
         is_batch=chance.random() < 0.75,
         limits=LimitSettings(chance.choice((0.0, 0.05, 0.8)), concurrency, concurrency * 4, chance.choice((2.0, 15.0))),
         schemas={SCHEMA_ID: orjson.dumps(SCHEMA).decode()},
+        start=chance.choice(("earliest", "latest")),
     )
 
 
@@ -105,6 +106,7 @@ class Chaos:
             self._crash_soon,
             self._cut_off,
             self._metadata,
+            self._grow,
         ]
         self._markers = random.Random(f"markers {world.plan.seed}")
         self._is_transactional = self._markers.random() < 0.5
@@ -259,6 +261,15 @@ class Chaos:
     async def _assign_missing(self) -> None:
         source = self._world.member.source
         await source.assign(*(each for each in self._world.partitions if each not in source.holdings))
+
+    async def _grow(self) -> None:
+        """Add a partition, which holds records before anybody hears of it."""
+        world = self._world
+        at = world.grow().partition
+        for _ in range(self._chance.choice((0, 1, 10))):
+            world.track("new", at)
+        if self._chance.random() < 0.7:
+            await self._assign_missing()
 
     # The process
 

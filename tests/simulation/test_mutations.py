@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from processor.engine.beginnings import Beginnings
 from processor.engine.commits import Commits
 from processor.engine.limits import Cost, Limits, Load
 from processor.engine.notices import Settled
@@ -238,7 +239,13 @@ def any_404_is_believed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(jobs, "of_job", by_number)
 
 
+def start_of_a_grown_topic(patch: pytest.MonkeyPatch) -> None:
+    """Where the settings say that a group begins, each partition begins that it has not committed."""
+    patch.setattr(Beginnings, "of", lambda beginnings, _partition: "end" if beginnings._start == "latest" else "first")
+
+
 MUTATIONS = (
+    start_of_a_grown_topic,
     any_200_is_believed,
     any_404_is_believed,
     no_wait_for_the_plan,

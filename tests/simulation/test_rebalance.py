@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from processor.engine.beginnings import Start
 from processor.engine.limits import LimitSettings
 from processor.engine.notices import JournalResumed, Rebalanced, Released, Settled
 from processor.engine.partition.journal_format import ResumedPart
@@ -396,6 +397,27 @@ def test_a_worker_that_never_had_a_timer_ends_as_well() -> None:
         await world.member.stop()
 
     simulate(story, Plan(partitions=0))
+
+
+@pytest.mark.parametrize("start", ["earliest", "latest"])
+def test_a_partition_that_is_added_is_delivered_from_its_first_record(start: Start) -> None:
+    """It holds records before the worker hears of it, and another worker may be the first who does."""
+
+    async def story(world: World) -> None:
+        world.track("a")
+        await world.settled()
+        for restarts in (False, True):
+            added = world.grow()
+            world.track("a", added.partition), world.track("b", added.partition)
+            if restarts:
+                await world.member.stop()
+                await world.start()
+            else:
+                await world.member.source.assign(added)
+        await world.settled()
+        assert [world.delivered(each.partition) for each in world.partitions] == [[0], [0, 1], [0, 1]]
+
+    simulate(story, Plan(start=start))
 
 
 def test_a_killed_worker_loses_nothing() -> None:

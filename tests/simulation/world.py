@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from processor.app.assemble import Ports, RuntimeSettings, assemble
+from processor.engine.beginnings import Start
 from processor.engine.job_polling import STUCK_AFTER_S
 from processor.engine.limits import LimitSettings
 from processor.engine.notices import fan_out
@@ -63,6 +64,7 @@ class Plan:
     dead_letter_ratio: float = 1.0
     schemas: Mapping[SchemaId, str] = field(default_factory=dict)
     unknown_after_s: float = 0.0
+    start: Start = "earliest"
 
     @property
     def settings(self) -> RuntimeSettings:
@@ -169,6 +171,7 @@ class World:
         self.partitions = [TopicPartition(TOPIC, number) for number in range(plan.partitions)]
         self.records: dict[TopicPartition, list[Sent]] = {each: [] for each in self.partitions}
         self.broker = FakeBroker(self.partitions)
+        self.broker.start = plan.start
         self.fullstory = FakeFullStory(plan.seed)
         self.letters = FakeDeadLetters()
         self.letters.moment = lambda name: self.pass_moment(self.member, name)
@@ -207,6 +210,14 @@ class World:
             member.worker.open(DESTINATION)
         await asyncio.sleep(0)
         await member.source.assign(*self.partitions)
+
+    def grow(self) -> TopicPartition:
+        """Add a partition to the topic; nobody owns it yet."""
+        added = TopicPartition(TOPIC, len(self.partitions))
+        self.broker.add(added)
+        self.records[added] = []
+        self.partitions.append(added)
+        return added
 
     # Records
 

@@ -145,6 +145,15 @@ def test_a_new_group_that_begins_at_the_end_is_not_behind() -> None:
     ]
 
 
+def test_a_partition_that_was_added_is_behind_from_its_first_record() -> None:
+    """Where the group has a history, START is not for what it has not committed."""
+    latest, added = KAFKA.model_copy(update={"start": "latest"}), TopicPartition("segment", 1)
+    held = {PARTITION: OffsetRange(10, 20), added: OffsetRange(0, 5)}
+    found = of_group(latest, cluster(), {PARTITION: Stored(20, ""), added: Stored(-1001, "")}, held)
+
+    assert [each.seen for each in found] == ["fullstory: committed on 1 of 2 partitions, 5 records behind, no members"]
+
+
 def test_a_group_at_work_tells_its_members() -> None:
     """A group at work is shown with the state and number of members that Kafka gives."""
     working = cluster(group=Group("stable", 2, is_allowed=True))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeVar, final
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
@@ -11,6 +12,7 @@ from confluent_kafka.admin import ClusterMetadata
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.described import members, session_s, topic_ids, unreadable
 from processor.adapters.kafka.faults import said
+from processor.engine.beginnings import Beginnings
 from processor.engine.digest import digest
 from processor.engine.partition.owner import End
 from processor.model.errors import SourceError
@@ -35,6 +37,9 @@ DENIED_ACTION = (
     "Grant the worker Read and Describe on the topic: until then Kafka does not say whether it exists. Other topics "
     "continue."
 )
+
+MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+"""Of a topic that does not exist."""
 
 MOCK_CLUSTER = "mockCluster"
 """How the ids of librdkafka's mock clusters begin; they have no topic ids, and leave the question without an answer."""
@@ -65,6 +70,7 @@ class Offsets:
         self._consumer = consumer
         self._settings = settings
         self._is_stopping = is_stopping
+        self._beginnings = Beginnings(settings.start)
         self.denied: frozenset[str] = frozenset()
         """Topics that the brokers do not let this client know of, by the last look."""
         self.refused: set[str] = set()
@@ -72,6 +78,25 @@ class Offsets:
         self._leaderless: frozenset[TopicPartition] = frozenset()
         self._missing: list[str] = []
         self._similar: dict[str, str | None] = {}
+
+    def begin(self) -> None:
+        """Find out, before the group is joined, what it begins to read; commit where it begins if that is at the end.
+
+        Kafka takes the commit of no member only while the group has none, so nobody's offsets are set back; who is
+        refused comes to a group that is at work. Raise `KafkaException` where the questions are not answered.
+        """
+        if self._settings.start == "earliest":  # the first record is the first record, whoever asks, and whenever
+            return
+        listed = {each: self._consumer.list_topics(each, timeout=LOOK_S).topics[each] for each in self._settings.topics}
+        there = [TopicPartition(name, number) for name, topic in listed.items() for number in topic.partitions]
+        found = committed(self._consumer, there, ASK_S) if there else {}
+        known = [each for each, stored in found.items() if stored.offset >= 0]
+        unseen = (name for name, topic in listed.items() if topic.error and topic.error.code() not in MISSING)
+        self._beginnings.came(there, known, unseen)
+        told = self.ends(self._beginnings.to_commit, ASK_S)
+        if ends := [KafkaPartition(*each, end.readable) for each, end in told.items() if end is not None]:
+            with suppress(KafkaException):
+                self._consumer.commit(offsets=ends, asynchronous=False)
 
     def starts(self, partitions: Sequence[KafkaPartition]) -> dict[TopicPartition, Start]:
         """Return where the group goes on in each partition, or where it begins."""
@@ -83,12 +108,8 @@ class Offsets:
     def _start(self, partition: TopicPartition, found: Stored) -> Start:
         if found.offset >= 0:
             return Start(found.offset, is_new=False, metadata=found.metadata)
-        return Start(self._chosen(partition), is_new=True, metadata="")
-
-    def _chosen(self, partition: TopicPartition) -> int:
-        """Return where the settings let a group begin that never committed."""
         first, end = self.available(partition)
-        return first if self._settings.start == "earliest" else end
+        return Start(first if self._beginnings.of(partition) == "first" else end, is_new=True, metadata="")
 
     def places(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, str]:
         """Return a digest of where each partition and its commits are, which no other partition of any cluster has."""
@@ -115,8 +136,10 @@ class Offsets:
     def _listed(self, topic: str) -> ClusterMetadata:
         return self._ask(lambda: self._consumer.list_topics(topic, timeout=ASK_S))
 
-    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, End | None]:
-        """Return the ends that are told in a moment; None for a partition without a leader, by the last look at topics.
+    def ends(
+        self, partitions: Iterable[TopicPartition], within_s: float = LOOK_S
+    ) -> dict[TopicPartition, End | None]:
+        """Return the ends that are told in time; None for a partition without a leader, by the last look at topics.
 
         librdkafka (2.16) asks for the end of what may be read, and keeps the log end offset that came with the last
         fetch. It leaves a question without an answer as a whole where one of the partitions has no leader.
@@ -124,7 +147,7 @@ class Offsets:
         wanted = set(partitions)
         asked = [KafkaPartition(each.topic, each.partition, OFFSET_END) for each in wanted - self._leaderless]
         try:
-            told = self._consumer.offsets_for_times(asked, timeout=LOOK_S) if asked else []
+            told = self._consumer.offsets_for_times(asked, timeout=within_s) if asked else []
         except KafkaException:
             return {}
         ends: dict[TopicPartition, End | None] = dict.fromkeys(wanted & self._leaderless)

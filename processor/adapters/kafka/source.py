@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
-from typing import Any, final
+from typing import Any, cast, final
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -123,6 +123,7 @@ class KafkaSource:
         self._topic_faults: list[SourceFault] = []  # of the last look
         self._topics_looked_at = float("-inf")
         self._doubts_topics = False
+        self._begin_at = float("-inf")  # when to ask where the group begins
         self._subscribed: tuple[str, ...] = ()
         self._has_joined = False
         self._is_cut_off = False  # while leaving: the group does not answer
@@ -214,17 +215,30 @@ class KafkaSource:
             self._ended.set_result(None)
 
     def _consume(self, consumer: Consumer) -> None:
-        self._subscribe(consumer)
         while not self._stopping.is_set() and not self._has_lost_the_loop():
             self._polled_at = time.monotonic()
             self._carry_out_commands(consumer)
             self._commits.give_up_late()
             self._look_around()
+            if not self._subscribed and self._may_join():
+                self._subscribe(consumer)
             if self._handed_over - self._taken_over > self._settings.fetch_bytes:
                 self._caught_up.wait(CONSUME_WAIT_S)
                 self._caught_up.clear()
             else:
                 self._tell_of(consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S))
+
+    def _may_join(self) -> bool:
+        """Say whether it is settled where the group begins; until then the question is asked again."""
+        if time.monotonic() < self._begin_at:
+            return False
+        try:
+            self._offsets.begin()
+        except KafkaException as error:
+            self._note(cast("KafkaError", error.args[0]))
+            self._begin_at = time.monotonic() + LOOK_SOON_S
+            return False
+        return True
 
     def _subscribe(self, consumer: Consumer) -> None:
         self._subscribed = self._wanted()
@@ -311,6 +325,8 @@ class KafkaSource:
             self._faults[HaltReason.SOURCE_TOPIC] = found
         else:
             self._faults.pop(HaltReason.SOURCE_TOPIC, None)
+        if not self._subscribed:
+            return
         if self._wanted() != self._subscribed:
             self._commands.append(self._subscribe)
         elif len(found) < len(self._settings.topics):

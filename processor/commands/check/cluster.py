@@ -11,6 +11,7 @@ from processor.app.parts import kafka_settings
 from processor.commands.check import findings
 from processor.commands.check.checklist import GROUP, LETTERS, RECORDS, TOPICS, Checklist
 from processor.commands.check.findings import Found
+from processor.engine.beginnings import Beginnings
 from processor.model.errors import SourceError
 from processor.model.nearest import nearest
 from processor.model.records import OffsetRange, Record, TopicPartition
@@ -147,7 +148,9 @@ def of_group(
         if offsets
         else f"new: begins at the {kafka.start} record"
     )
-    at_first = {each: held.start if kafka.start == "earliest" else held.end for each, held in available.items()}
+    beginnings = Beginnings(kafka.start)
+    beginnings.came(available, offsets)
+    at_first = {each: held.start if beginnings.of(each) == "first" else held.end for each, held in available.items()}
     begins = at_first | offsets
     lag = sum(held.end - begins[each] for each, held in available.items() if each not in gaps)
     yield Found(findings.GROUP_READY, f"{kafka.group_id}: {where}, {_counted(lag, 'record')} behind{_members(group)}")
