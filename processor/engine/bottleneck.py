@@ -9,6 +9,7 @@ _OF_DEAD_LETTERS = {HaltReason.DEAD_LETTER_TOPIC, HaltReason.DEAD_LETTER_TOO_LAR
 _OF_KAFKA = {
     HaltReason.GAP,
     HaltReason.OFFSET_METADATA,
+    HaltReason.OFFSETS_LOST,
     HaltReason.SOURCE_TOPIC,
     HaltReason.KAFKA_UNAVAILABLE,
 }

@@ -14,7 +14,7 @@ ENDED_BY_A_READ = PROBED - {HaltReason.FORBIDDEN}
 UNREACHED = (HaltReason.GATEWAY, HaltReason.FULLSTORY_UNAVAILABLE)
 """What is made of answers that do not come, or come from somebody else (`service_health`)."""
 
-OF_THE_SOURCE = frozenset({HaltReason.KAFKA_UNAVAILABLE, HaltReason.SOURCE_TOPIC})
+OF_THE_SOURCE = frozenset({HaltReason.KAFKA_UNAVAILABLE, HaltReason.SOURCE_TOPIC, HaltReason.OFFSETS_LOST})
 """Those of which the source tells, beginning and end."""
 
 SHOWN_FAULTS = 10

@@ -94,6 +94,8 @@ class HaltReason(StrEnum):
     """The brokers keep too little metadata with a committed offset: nothing may be sent that it cannot tell of."""
     GAP = "gap"
     """The committed offset is no longer in the topic: records are missing."""
+    OFFSETS_LOST = "offsets_lost"
+    """The group had an offset of a partition and has none now: nobody knows where to go on."""
     SOURCE_TOPIC = "source_topic"
     """A topic to read is missing, or the worker may not read it."""
     KAFKA_UNAVAILABLE = "kafka_unavailable"
@@ -147,6 +149,10 @@ ACTIONS: Mapping[HaltReason, str] = {
     ),
     HaltReason.GAP: (
         "Reset the group's offset of this partition, or set PROCESSOR_KAFKA__ON_GAP=continue to skip what was deleted. "
+        "Other partitions continue."
+    ),
+    HaltReason.OFFSETS_LOST: (
+        "Stop all workers of the group, set its offsets with kafka-consumer-groups.sh --reset-offsets, and start them. "
         "Other partitions continue."
     ),
     HaltReason.SOURCE_TOPIC: (

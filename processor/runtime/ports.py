@@ -66,7 +66,7 @@ class ClientFigures(NamedTuple):
 class SourceFault(NamedTuple):
     """Why the source gives nothing: the cause as a clause, the action in whole sentences ("" for the general one).
 
-    `where` is the topic that it concerns, "" where it concerns all.
+    `where` is the topic or the partition that it concerns, "" where it concerns all.
     """
 
     cause: str

@@ -76,11 +76,12 @@ class KafkaSection(Section):
         ),
     ] = Field(default_factory=dict, validate_default=True)
     start: Annotated[
-        Literal["earliest", "latest"],
+        Literal["earliest", "latest", "halt"],
         Word,
         About(
             "Where a consumer group starts that has no committed offset, or that begins to read another topic. "
-            "Partitions and topics that appear later start at their first record.",
+            "Partitions and topics that appear later start at their first record. Set it to `halt` once the group has "
+            "started: if its offsets are lost, partitions then wait for you instead of starting again.",
             "Records that are already in the topic are delivered too.",
             "latest",
         ),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from processor.engine.beginnings import Beginnings, Start
+from processor.engine.beginnings import Beginnings, GroupStart
 from processor.engine.commits import CommitFault
 from processor.engine.partition.journal_format import METADATA_BYTES
 from processor.engine.partition.owner import Assignment
@@ -37,7 +37,7 @@ class FakeBroker:
         self.committed: dict[TopicPartition, int] = {}
         self.metadata: dict[TopicPartition, str] = {}
         """What was committed together with the offset."""
-        self.start: Start = "earliest"
+        self.start: GroupStart = "earliest"
         """Where the group begins, by its members' settings."""
         self.max_metadata = METADATA_BYTES
         self.incarnation = 0

@@ -111,6 +111,11 @@ class Cluster(ABC):
             if time.monotonic() > deadline:
                 raise KafkaException(fault)
 
+    def delete_group(self, group: str) -> None:
+        """Delete a group that has no members, with its offsets, as their expiry does."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+        admin.delete_consumer_groups([group])[group].result(ANSWER_DEADLINE_S)
+
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         """Delete the records of a partition before an offset, as retention does."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})

@@ -1,17 +1,20 @@
 """A member of a group: the real source, and a listener that keeps what it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
 from typing import Any, Literal, ParamSpec, final
 
 import pytest
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.source import KafkaSource
 from processor.adapters.loop_watch import AskingLoopWatch, LoopAlarm
+from processor.engine.beginnings import GroupStart
 from processor.engine.commits import CommitFault
 from processor.engine.partition.owner import Assignment, End
 from processor.model.reasons import HaltReason
@@ -36,6 +39,13 @@ PROPERTIES: dict[Protocol, dict[str, Any]] = {
     "broker": {"group.protocol": "consumer"},
 }
 
+
+IMPATIENT: dict[Protocol, dict[str, int]] = {
+    "cooperative": {"session.timeout.ms": 6_000, "max.poll.interval.ms": 6_000},
+    "eager": {"session.timeout.ms": 6_000, "max.poll.interval.ms": 6_000},
+    "broker": {"max.poll.interval.ms": 6_000},
+}
+"""A member that does not poll is soon given up."""
 
 protocols = pytest.mark.parametrize("protocol", list(PROPERTIES))
 
@@ -243,13 +253,28 @@ def settings_of(
     )
 
 
+@contextmanager
+def stalled(member: Member) -> Iterator[None]:
+    """Hold the member's thread until the end of the `with`."""
+    goes_on = threading.Event()
+
+    def hold(_consumer: Consumer) -> None:
+        goes_on.wait()
+
+    member.source._commands.append(hold)
+    try:
+        yield
+    finally:
+        goes_on.set()
+
+
 @asynccontextmanager
 async def member(
     kafka: Cluster,
     names: Names,
     protocol: Protocol = "cooperative",
     properties: Mapping[str, Any] | None = None,
-    start: Literal["earliest", "latest"] = "earliest",
+    start: GroupStart = "earliest",
     *,
     others: Sequence[str] = (),
     resumes: bool = True,

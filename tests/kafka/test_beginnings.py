@@ -3,15 +3,28 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import pytest
 
+from processor.engine.beginnings import GroupStart
+from processor.model.reasons import HaltReason
 from processor.model.records import TopicPartition
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
-from tests.kafka.members import Protocol, member, numbered, on_a_loop, protocols, until, until_shared
-from tests.kafka.topics import append, end_offsets
+from tests.kafka.members import (
+    IMPATIENT,
+    Member,
+    Protocol,
+    member,
+    members_of,
+    numbered,
+    on_a_loop,
+    protocols,
+    stalled,
+    until,
+    until_shared,
+)
+from tests.kafka.topics import append, committed, end_offsets
 
 QUICK = {"topic.metadata.refresh.interval.ms": 1_000}
 OLD = 10
@@ -50,7 +63,7 @@ def load(kafka: Cluster, partitions: list[TopicPartition]) -> Iterator[None]:
 @pytest.mark.parametrize("start", ["earliest", "latest"])
 @on_a_loop
 async def test_a_partition_that_is_added_is_read_from_its_first_record(
-    kafka: Cluster, names: Names, protocol: Protocol, start: Literal["earliest", "latest"]
+    kafka: Cluster, names: Names, protocol: Protocol, start: GroupStart
 ) -> None:
     """Whatever came before the group knew of the partition is read, under load, wherever the group began."""
     partitions = fill(kafka, names.topic, 2)
@@ -116,3 +129,56 @@ async def test_a_topic_that_is_added_begins_where_the_settings_say(
 
     assert begun == OLD
     assert read == list(range(OLD))
+
+
+# Offsets that are gone
+
+
+def lost_of(one: Member) -> list[str]:
+    """Return where the member last said that offsets are lost."""
+    told = one.source_faults[-1] if one.source_faults else {}
+    return [each.where for each in told.get(HaltReason.OFFSETS_LOST, ())]
+
+
+@protocols
+@on_a_loop
+async def test_a_group_that_has_begun_does_not_begin_again(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """With START=halt, partitions whose offsets are gone stand still, and those that were added are read."""
+    begun, gone, later, added = fill(kafka, names.topic, 4)
+    kafka.commit(names.group, *begun, 5)
+    kafka.commit(names.group, *later, OLD)
+
+    async with member(kafka, names, protocol, start="halt") as one:
+        await one.until_assigned(begun, later, added)
+        await until(lambda: lost_of(one) == [str(gone)], "the loss is told")
+        await one.until_fetched(added, OLD - 1)
+        starts = {each: one.owned[each].start for each in one.owned}
+    kafka.delete_group(names.group)
+    async with member(kafka, names, protocol, start="halt") as one:
+        await until(lambda: len(lost_of(one)) == 4, "all are lost")
+        await one.until_polled()
+        events, owned = list(one.events), dict(one.owned)
+
+    assert starts == {begun: 5, later: OLD, added: 0}
+    assert (events, owned) == ([("assigned", [])], {})
+    assert committed(kafka, names.group, names.topic) == {}
+
+
+@protocols
+@on_a_loop
+async def test_offsets_that_go_while_a_worker_runs_are_missed(kafka: Cluster, names: Names, protocol: Protocol) -> None:
+    """A process remembers what was committed: the partition stands still, wherever the settings let a group begin."""
+    (partition,) = fill(kafka, names.topic, 1)
+
+    async with member(kafka, names, protocol, IMPATIENT[protocol]) as one:
+        await one.until_assigned(partition)
+        one.commit({partition: 5})
+        await until(lambda: len(one.commits) == 1, "the commit is answered")
+        with stalled(one):
+            await until(lambda: members_of(kafka, names.group) == 0, "the member is given up")
+            kafka.delete_group(names.group)
+        await until(lambda: lost_of(one) == [str(partition)], "the loss is told")
+        owned = dict(one.owned)
+
+    assert owned == {}
+    assert committed(kafka, names.group, names.topic) == {}

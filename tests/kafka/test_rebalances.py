@@ -1,16 +1,12 @@
 """The source on a real Kafka: what members of one group take from each other, over the ways to assign."""
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from confluent_kafka import Consumer
 
 from processor.model.records import TopicPartition
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 from tests.kafka.members import (
+    IMPATIENT,
     Member,
     Protocol,
     member,
@@ -18,34 +14,13 @@ from tests.kafka.members import (
     numbered,
     on_a_loop,
     protocols,
+    stalled,
     until,
     until_shared,
 )
 from tests.kafka.topics import append, committed
 
 RECORDS = 200
-
-IMPATIENT: dict[Protocol, dict[str, int]] = {
-    "cooperative": {"session.timeout.ms": 6_000, "max.poll.interval.ms": 6_000},
-    "eager": {"session.timeout.ms": 6_000, "max.poll.interval.ms": 6_000},
-    "broker": {"max.poll.interval.ms": 6_000},
-}
-"""A member that does not poll is soon given up."""
-
-
-@contextmanager
-def stalled(member: Member) -> Iterator[None]:
-    """Hold the member's thread until the end of the `with`."""
-    goes_on = threading.Event()
-
-    def hold(_consumer: Consumer) -> None:
-        goes_on.wait()
-
-    member.source._commands.append(hold)
-    try:
-        yield
-    finally:
-        goes_on.set()
 
 
 def fill(kafka: Cluster, names: Names, partitions: int, records: int = RECORDS) -> list[TopicPartition]:

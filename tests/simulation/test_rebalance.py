@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processor.engine.beginnings import Start
+from processor.engine.beginnings import GroupStart
 from processor.engine.limits import LimitSettings
 from processor.engine.notices import JournalResumed, Rebalanced, Released, Settled
 from processor.engine.partition.journal_format import ResumedPart
@@ -400,7 +400,7 @@ def test_a_worker_that_never_had_a_timer_ends_as_well() -> None:
 
 
 @pytest.mark.parametrize("start", ["earliest", "latest"])
-def test_a_partition_that_is_added_is_delivered_from_its_first_record(start: Start) -> None:
+def test_a_partition_that_is_added_is_delivered_from_its_first_record(start: GroupStart) -> None:
     """It holds records before the worker hears of it, and another worker may be the first who does."""
 
     async def story(world: World) -> None:

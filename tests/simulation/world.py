@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from processor.app.assemble import Ports, RuntimeSettings, assemble
-from processor.engine.beginnings import Start
+from processor.engine.beginnings import GroupStart
 from processor.engine.job_polling import STUCK_AFTER_S
 from processor.engine.limits import LimitSettings
 from processor.engine.notices import fan_out
@@ -64,7 +64,7 @@ class Plan:
     dead_letter_ratio: float = 1.0
     schemas: Mapping[SchemaId, str] = field(default_factory=dict)
     unknown_after_s: float = 0.0
-    start: Start = "earliest"
+    start: GroupStart = "earliest"
 
     @property
     def settings(self) -> RuntimeSettings:

@@ -16,7 +16,7 @@ from processor.adapters.kafka.offsets import Stored
 from processor.adapters.kafka.reading import latest
 from processor.commands.check import findings
 from processor.commands.check.checklist import in_order
-from processor.commands.check.cluster import of_cluster, of_group
+from processor.commands.check.cluster import of_cluster, of_expiry, of_group
 from processor.commands.check.findings import FINDINGS, Finding, Found, Level
 from processor.commands.check.probe import probe
 from processor.commands.check.report import summary
@@ -152,6 +152,39 @@ def test_a_partition_that_was_added_is_behind_from_its_first_record() -> None:
     found = of_group(latest, cluster(), {PARTITION: Stored(20, ""), added: Stored(-1001, "")}, held)
 
     assert [each.seen for each in found] == ["fullstory: committed on 1 of 2 partitions, 5 records behind, no members"]
+
+
+def test_a_group_that_has_started_and_has_no_offsets_would_halt() -> None:
+    """START=halt is an operator's word that there were offsets."""
+    started = KAFKA.model_copy(update={"start": "halt"})
+    found = list(of_group(started, cluster(), {PARTITION: Stored(-1001, "")}, {PARTITION: OffsetRange(10, 20)}))
+
+    assert [(each.finding.id, each.seen) for each in found] == [("group.lost", "fullstory: no offset of segment[0]")]
+
+
+@pytest.mark.parametrize(
+    ("passed_days_ago", "members", "expected"),
+    [
+        (1.5, 0, [("group.stopped", "at least 6.0 of 8.0 days are left")]),
+        (3.5, 0, [("group.stopped", "at least 4.0 of 8.0 days are left")]),
+        (4.5, 0, [("group.expiring", "at least 3.0 of 8.0 days are left")]),
+        (30.0, 0, [("group.expiring", "at least 0.0 of 8.0 days are left")]),
+        (30.0, 2, []),
+    ],
+)
+def test_a_stopped_group_tells_how_long_its_offsets_stay(
+    passed_days_ago: float, members: int, expected: list[tuple[str, str]]
+) -> None:
+    """A group was at work when the newest record came that it has passed; one with members keeps its offsets."""
+    brokers, now_s = {"offsets.retention.minutes": str(8 * 24 * 60)}, 1_800_000_000.0
+    known = cluster(broker_settings=brokers, group=Group("empty", members, is_allowed=True))
+
+    def at_time(time_ms: int) -> dict[TopicPartition, int]:
+        return {PARTITION: 19 if time_ms <= (now_s - passed_days_ago * 86_400) * 1_000 else 20}
+
+    found = of_expiry(known, {PARTITION: Stored(20, "")}, at_time, now_s)
+
+    assert [(each.finding.id, each.seen) for each in found] == expected
 
 
 def test_a_group_at_work_tells_its_members() -> None:

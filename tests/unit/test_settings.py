@@ -144,7 +144,7 @@ def test_every_wrong_value_is_told_at_once() -> None:
         ("KAFKA__DEAD_LETTER_TOPIC", "segment.track", "also one of PROCESSOR_KAFKA__TOPICS"),
         ("KAFKA__DEAD_LETTER_TOPIC", "^x", "pattern"),
         ("KAFKA__GROUP_ID", "  ", "must not be blank"),
-        ("KAFKA__START", "newest", "'earliest' or 'latest'"),
+        ("KAFKA__START", "newest", "'earliest', 'latest' or 'halt'"),
         ("KAFKA__ON_GAP", "skip", "'halt' or 'continue'"),
         ("SCHEMA_REGISTRY__URL", "registry:8081", "is not an http:// or https:// URL"),
         ("SCHEMA_REGISTRY__URL", "http://registry:0", "is not an http:// or https:// URL"),

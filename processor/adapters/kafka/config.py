@@ -4,11 +4,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException
 
 from processor.adapters.kafka.faults import said
+from processor.engine.beginnings import GroupStart
 from processor.model.errors import ConfigurationError
 
 LIBRDKAFKA_LOG = logging.getLogger("librdkafka")
@@ -27,7 +28,7 @@ class KafkaSettings:
     topics: tuple[str, ...]
     group_id: str
     dead_letter_topic: str
-    start: Literal["earliest", "latest"] = "earliest"
+    start: GroupStart = "earliest"
     """Where a group begins that never committed."""
     queue_bytes: int = 64 * 1024 * 1024
     """For records that librdkafka has fetched and nobody has consumed yet."""

@@ -1,7 +1,7 @@
 """Where partitions begin: what the group has committed, and what the topics hold. For the consumer's thread alone."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeVar, final
 
@@ -32,6 +32,8 @@ PATIENCE_S = 60.0
 """How long a rebalance waits for a broker that just handed out partitions; then the process starts anew."""
 
 MAY_NOT_READ = "the worker may not read topic {}"
+OFFSETS_LOST = "the group had an offset of {} and has none now: it expired, or was deleted"
+
 READ_ACTION = "Grant the worker Read on the topic. Other topics continue."
 DENIED_ACTION = (
     "Grant the worker Read and Describe on the topic: until then Kafka does not say whether it exists. Other topics "
@@ -109,7 +111,24 @@ class Offsets:
         if found.offset >= 0:
             return Start(found.offset, is_new=False, metadata=found.metadata)
         first, end = self.available(partition)
-        return Start(first if self._beginnings.of(partition) == "first" else end, is_new=True, metadata="")
+        return Start(end if self._beginnings.of(partition) == "end" else first, is_new=True, metadata="")
+
+    def lost(
+        self, starts: Mapping[TopicPartition, Start], places: Mapping[TopicPartition, str]
+    ) -> list[TopicPartition]:
+        """Return the partitions of which the group had an offset that is gone; remember which have one."""
+        for each, start in starts.items():
+            if not start.is_new:
+                self.committed(each, places[each])
+        return [
+            each
+            for each, start in starts.items()
+            if start.is_new and (self._beginnings.of(each) == "lost" or self._beginnings.remembers(each, places[each]))
+        ]
+
+    def committed(self, partition: TopicPartition, place: str) -> None:
+        """Remember that the group has committed a partition, `place` being what `places` says of it."""
+        self._beginnings.remember(partition, place)
 
     def places(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, str]:
         """Return a digest of where each partition and its commits are, which no other partition of any cluster has."""

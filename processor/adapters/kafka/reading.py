@@ -69,6 +69,10 @@ class TopicReader:
         starts, ends = (self._bounds(partitions, which) for which in (OFFSET_BEGINNING, OFFSET_END))
         return {each: OffsetRange(starts[each], ends[each]) for each in partitions}
 
+    def at_time(self, partitions: Collection[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
+        """Return each partition's first offset with a timestamp of at least this; negative where there is none."""
+        return self._bounds(partitions, time_ms)
+
     def _bounds(self, partitions: Collection[TopicPartition], which: int) -> dict[TopicPartition, int]:
         asked = [KafkaPartition(*each, which) for each in partitions]
         try:

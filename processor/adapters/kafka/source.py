@@ -35,7 +35,7 @@ from processor.adapters.kafka.connection import Connection
 from processor.adapters.kafka.faults import ended, fatal, in_short, is_fatal, said
 from processor.adapters.kafka.figures import figures
 from processor.adapters.kafka.messages import record_of
-from processor.adapters.kafka.offsets import Offsets, Start, named
+from processor.adapters.kafka.offsets import OFFSETS_LOST, Offsets, Start, named
 from processor.engine.partition.owner import Assignment
 from processor.model.reasons import HaltReason
 from processor.model.records import Commit, Record, TopicPartition, held_bytes
@@ -131,6 +131,8 @@ class KafkaSource:
         self._epochs: dict[TopicPartition, int] = {}
         self._positions: dict[TopicPartition, int] = {}  # the next offset to hand over
         self._arrived: dict[TopicPartition, Start] | None = None  # assigned and not told yet
+        self._places: dict[TopicPartition, str] = {}  # of what was ever owned
+        self._lost_offsets: set[TopicPartition] = set()  # assigned, and nobody knows where to begin
         self._looked_at = self._started_at = time.monotonic()
 
     # On the event loop
@@ -158,7 +160,7 @@ class KafkaSource:
         with refusals():
             consumer = Consumer(consumer_config(self._settings, **callbacks), logger=LIBRDKAFKA_LOG)
         self._offsets = Offsets(consumer, self._settings, self._stopping.wait)
-        self._commits = CommitCalls(consumer, partial(self._tell, listener.committed))
+        self._commits = CommitCalls(consumer, self._tell_committed)
         self._ended = self._loop.create_future()
         threading.Thread(target=self._run, args=(consumer,), name="kafka-consumer", daemon=True).start()
 
@@ -352,6 +354,11 @@ class KafkaSource:
             self._faults[HaltReason.KAFKA_UNAVAILABLE] = [fault]
         else:
             self._faults.pop(HaltReason.KAFKA_UNAVAILABLE, None)
+        if self._lost_offsets:
+            lost = [SourceFault(OFFSETS_LOST.format(each), where=str(each)) for each in sorted(self._lost_offsets)]
+            self._faults[HaltReason.OFFSETS_LOST] = lost
+        else:
+            self._faults.pop(HaltReason.OFFSETS_LOST, None)
         if self._faults != self._told_faults:
             self._told_faults = dict(self._faults)
             self._tell(self._listener.faults, self._told_faults)
@@ -463,16 +470,19 @@ class KafkaSource:
         self._has_joined = True
         self._connection.joined()
         self._figures = self._figures._replace(answered_at=time.time())  # the first statistics come later
-        places = self._offsets.places(arrived)
+        self._places |= self._offsets.places(arrived)
+        self._lost_offsets.update(self._offsets.lost(arrived, self._places))
         session_s = self._offsets.session_s() if arrived else None
         self._tell(
             self._listener.assigned,
             [
-                Assignment(each, self._begin_epoch(each), *start, places[each], session_s)
+                Assignment(each, self._begin_epoch(each), *start, self._places[each], session_s)
                 for each, start in arrived.items()
+                if each not in self._lost_offsets
             ],
             self._offsets.partitions_in_topics(),
         )
+        self._tell_faults()
 
     def _begin_epoch(self, partition: TopicPartition) -> int:
         self._last_epoch += 1
@@ -513,6 +523,7 @@ class KafkaSource:
         for each in map(named, partitions):
             self._epochs.pop(each, None)
             self._positions.pop(each, None)
+            self._lost_offsets.discard(each)
             if self._arrived is not None:
                 self._arrived.pop(each, None)
         if self._settings.is_incremental:
@@ -533,6 +544,13 @@ class KafkaSource:
 
     def _on_commit(self, error: KafkaError | None, partitions: list[KafkaPartition]) -> None:
         self._commits.judge(error, partitions)
+
+    def _tell_committed(
+        self, commits: Mapping[TopicPartition, Commit], faults: Mapping[TopicPartition, object]
+    ) -> None:
+        for each in commits.keys() - faults.keys():
+            self._offsets.committed(each, self._places[each])
+        self._tell(self._listener.committed, commits, faults)
 
     def _on_error(self, error: KafkaError) -> None:
         if is_fatal(error):

@@ -1,8 +1,10 @@
 """The check of Kafka: what the cluster says of its brokers, topics and group, and what that means for the worker."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 
 from processor.adapters.kafka.facts import Cluster, Group, Topic, ask
 from processor.adapters.kafka.offsets import Stored
@@ -21,6 +23,10 @@ DAY_MS = 24 * 3_600 * 1_000
 MIN_RETENTION_DAYS = 14
 MIN_OFFSET_METADATA_BYTES = 4_096
 MIN_IN_SYNC = 2
+MINUTES_OF_DAY = 24 * 60
+
+PARTS = 8
+"""The time that Kafka keeps offsets is looked at in so many parts."""
 
 LETTER_HEADERS_BYTES = 8_192
 """What a dead letter has beyond its record, at most: its headers, each with texts of a limited length."""
@@ -60,7 +66,9 @@ def _ask_kafka(checklist: Checklist) -> Sample | None:
             checklist.add([Found(findings.RECORDS_UNREAD, str(error))], RECORDS)
             return None
         try:
-            checklist.add(of_group(settings.kafka, cluster, reader.committed(held), held), GROUP)
+            committed = reader.committed(held)
+            checklist.add(of_group(settings.kafka, cluster, committed, held), GROUP)
+            checklist.add(of_expiry(cluster, committed, partial(reader.at_time, held), time.time()), GROUP)
         except SourceError as error:
             checklist.add([Found(findings.GROUP_UNKNOWN, str(error))], GROUP)
         try:
@@ -150,10 +158,42 @@ def of_group(
     )
     beginnings = Beginnings(kafka.start)
     beginnings.came(available, offsets)
-    at_first = {each: held.start if beginnings.of(each) == "first" else held.end for each, held in available.items()}
+    places = {each: beginnings.of(each) for each in available.keys() - offsets.keys()}
+    if lost := [each for each, place in sorted(places.items()) if place == "lost"]:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        yield Found(findings.GROUP_LOST, f"{kafka.group_id}: no offset of {lost[0]}{more}")
+        return
+    at_first = {
+        each: available[each].start if place == "first" else available[each].end for each, place in places.items()
+    }
     begins = at_first | offsets
     lag = sum(held.end - begins[each] for each, held in available.items() if each not in gaps)
     yield Found(findings.GROUP_READY, f"{kafka.group_id}: {where}, {_counted(lag, 'record')} behind{_members(group)}")
+
+
+def of_expiry(
+    cluster: Cluster,
+    committed: Mapping[TopicPartition, Stored],
+    at_time: Callable[[int], Mapping[TopicPartition, int]],
+    now_s: float,
+) -> Iterator[Found]:
+    """Judge how long the offsets of a group without members stay; `at_time` gives the first offsets from a time on.
+
+    Kafka tells neither when the last member left nor when an offset was committed. But the group was at work when a
+    record came that it has passed.
+    """
+    minutes = _number(cluster.broker_settings, "offsets.retention.minutes")
+    offsets = {each: stored.offset for each, stored in committed.items() if stored.offset >= 0}
+    if minutes is None or not offsets or cluster.group is None or cluster.group.members:
+        return
+    for parts in range(PARTS - 1, 0, -1):
+        since = at_time(int((now_s - minutes * 60 * (PARTS - parts) / PARTS) * 1_000))
+        if any(0 <= since.get(each, -1) < offset for each, offset in offsets.items()):
+            break
+    else:
+        parts = 0
+    left = f"at least {minutes * parts / PARTS / MINUTES_OF_DAY:.1f} of {minutes / MINUTES_OF_DAY:.1f} days are left"
+    yield Found(findings.GROUP_STOPPED if parts >= PARTS / 2 else findings.GROUP_EXPIRING, left)
 
 
 def _members(group: Group | None) -> str:

@@ -161,6 +161,25 @@ GROUP_UNKNOWN = _error(
     "The offsets that the group has committed cannot be read; the worker could not begin.",
     "Allow Describe and Read on the group, and see whether the cluster has a coordinator for it.",
 )
+GROUP_LOST = _error(
+    "group.lost",
+    "The group has no offset of these partitions, and PROCESSOR_KAFKA__START says that it has started. They would "
+    "halt.",
+    "Set the group's offsets with kafka-consumer-groups.sh --reset-offsets; or, if the group is new, set "
+    "PROCESSOR_KAFKA__START to earliest or latest for its first start.",
+)
+GROUP_STOPPED = _ok(
+    "group.stopped",
+    "The group has no members. Kafka deletes its offsets when that has lasted for offsets.retention.minutes of the "
+    "brokers. The time left is at least what is shown: the group was at work when the newest record came that it has "
+    "passed.",
+)
+GROUP_EXPIRING = _warning(
+    "group.expiring",
+    "The group has no members, and nothing shows that half of the time is left after which Kafka deletes its offsets. "
+    "Records would be sent twice then, or never.",
+    "Start the worker, or export the offsets: docs/deploy.md.",
+)
 GROUP_GAP = _error(
     "group.gap",
     "Records after the committed offset were deleted before they were read. The partition would halt.",
