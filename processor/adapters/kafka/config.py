@@ -69,8 +69,8 @@ class Login(NamedTuple):
 NO_TOPIC: Mapping[str, Any] = {"allow.auto.create.topics": False}
 """Has no client make a topic by asking for it, whatever the brokers allow: it would have one partition and no setting.
 
-librdkafka (2.16, 2026-11) calls that a consumer's property, which other clients ignore; they heed it. Without it, a letter
-for a missing topic makes the topic, and so does an `AdminClient` that asks for one by name.
+librdkafka (2.16, 2026-11) calls that a consumer's property, which other clients ignore; they heed it. Without it, a
+letter for a missing topic makes the topic, and so does an `AdminClient` that asks for one by name.
 """
 
 LOGIN = ("sasl.username", "sasl.password")

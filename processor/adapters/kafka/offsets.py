@@ -155,9 +155,7 @@ class Offsets:
     def _listed(self, topic: str) -> ClusterMetadata:
         return self._ask(lambda: self._consumer.list_topics(topic, timeout=ASK_S))
 
-    def ends(
-        self, partitions: Iterable[TopicPartition], within_s: float = LOOK_S
-    ) -> dict[TopicPartition, End | None]:
+    def ends(self, partitions: Iterable[TopicPartition], within_s: float = LOOK_S) -> dict[TopicPartition, End | None]:
         """Return the ends that are told in time; None for a partition without a leader, by the last look at topics.
 
         librdkafka (2.16) asks for the end of what may be read, and keeps the log end offset that came with the last
