@@ -109,6 +109,7 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
             limits=BatchLimits(batch.max_records, batch.max_bytes, batch.linger_s),
             lease_s=kafka_settings(settings).session_s / 2,
             on_gap=kafka.on_gap,
+            on_recreated=kafka.on_recreated,
             unattributed=delivery.unattributed,
         ),
         limits=LimitSettings(delivery.org_share),

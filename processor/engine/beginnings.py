@@ -37,7 +37,7 @@ class Beginnings:
         self._highest: dict[str, int] = {}
         """The last partition of each topic that the group had committed then."""
         self._committed: dict[TopicPartition, str] = {}
-        """What this process has seen committed, and where: a topic that was recreated is another place."""
+        """What this process has seen committed, by the topic's id: one that was recreated has another."""
 
     def came(
         self,
@@ -66,10 +66,10 @@ class Beginnings:
             return "lost" if is_fresh or is_older else "first"
         return "end" if self._start == "latest" and is_fresh else "first"
 
-    def remember(self, partition: TopicPartition, place: str) -> None:
-        """The group has committed the partition; `place` is a digest of where."""
-        self._committed[partition] = place
+    def remember(self, partition: TopicPartition, topic_id: str) -> None:
+        """The group has committed the partition of this topic."""
+        self._committed[partition] = topic_id
 
-    def remembers(self, partition: TopicPartition, place: str) -> bool:
-        """Say whether this process has seen the group commit the partition, there."""
-        return self._committed.get(partition) == place
+    def remembers(self, partition: TopicPartition, topic_id: str) -> bool:
+        """Say whether this process has seen the group commit the partition of this topic."""
+        return self._committed.get(partition) == topic_id

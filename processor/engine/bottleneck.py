@@ -8,6 +8,7 @@ from processor.model.reasons import Bottleneck, HaltReason
 _OF_DEAD_LETTERS = {HaltReason.DEAD_LETTER_TOPIC, HaltReason.DEAD_LETTER_TOO_LARGE, HaltReason.DEAD_LETTER_RATIO}
 _OF_KAFKA = {
     HaltReason.GAP,
+    HaltReason.RECREATED,
     HaltReason.OFFSET_METADATA,
     HaltReason.OFFSETS_LOST,
     HaltReason.SOURCE_TOPIC,

@@ -148,6 +148,14 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Recreated:
+    """A partition is of a topic that was deleted and created anew; `position` is the group's in the topic before."""
+
+    partition: TopicPartition
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class Released:
     """Records were given up unsettled; their next owner reads them again."""
 
@@ -250,6 +258,7 @@ Notice = (
     | JournalResumed
     | JournalIgnored
     | Gap
+    | Recreated
     | Released
     | DeadLetterWrite
     | Committed

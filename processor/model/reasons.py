@@ -96,6 +96,8 @@ class HaltReason(StrEnum):
     """The committed offset is no longer in the topic: records are missing."""
     OFFSETS_LOST = "offsets_lost"
     """The group had an offset of a partition and has none now: nobody knows where to go on."""
+    RECREATED = "recreated"
+    """The topic was deleted and created anew: the committed offset is one of the topic before."""
     SOURCE_TOPIC = "source_topic"
     """A topic to read is missing, or the worker may not read it."""
     KAFKA_UNAVAILABLE = "kafka_unavailable"
@@ -154,6 +156,11 @@ ACTIONS: Mapping[HaltReason, str] = {
     HaltReason.OFFSETS_LOST: (
         "Stop all workers of the group, set its offsets with kafka-consumer-groups.sh --reset-offsets, and start them. "
         "Other partitions continue."
+    ),
+    HaltReason.RECREATED: (
+        "To read the new topic from its first record, set PROCESSOR_KAFKA__ON_RECREATED=restart and restart the "
+        "workers. To begin elsewhere, stop all workers and reset the group's offset of this partition with "
+        "`kafka-consumer-groups --reset-offsets`. Other partitions continue."
     ),
     HaltReason.SOURCE_TOPIC: (
         "Create the topic, correct PROCESSOR_KAFKA__TOPICS, or grant the worker Read and Describe. "

@@ -95,6 +95,16 @@ class KafkaSection(Section):
             "continue",
         ),
     ] = "halt"
+    on_recreated: Annotated[
+        Literal["halt", "restart"],
+        Word,
+        About(
+            "What to do if a topic was deleted and created anew under its name: stop, or read the new topic from its "
+            "first record.",
+            "Whether the new topic holds what was delivered already is for an operator to know.",
+            "restart",
+        ),
+    ] = "halt"
 
     @field_validator("properties")
     @classmethod

@@ -11,6 +11,7 @@ from processor.engine.notices import Observer
 from processor.engine.partition.actions import Post
 from processor.engine.partition.common import Common, PartitionSettings
 from processor.engine.partition.forming import Forming
+from processor.engine.partition.journal_format import JournalPlace
 from processor.engine.partition.owner import Assignment, Partition
 from processor.engine.partition.request import Request
 from processor.engine.retry import Retries
@@ -35,8 +36,10 @@ def a_partition(
     common: Common, number: int = 0, *, is_new: bool = False, is_recovered: bool = True, session_s: float | None = None
 ) -> Partition:
     """Return a partition from offset 0 on, committed before unless it `is_new`."""
-    place = f"place-{number}"
-    partition = Partition(Assignment(TopicPartition("t", number), 1, 0, is_new, "", place, session_s), common)
+    place = JournalPlace(f"place-{number}", f"lineage-{number}")
+    text = "" if is_new else f"sf1,place-{number},{DESTINATION},0,lineage-{number}"
+    assignment = Assignment(TopicPartition("t", number), 1, 0, is_new, text, place, session_s=session_s)
+    partition = Partition(assignment, common)
     if is_recovered:
         partition.recover(DESTINATION)
     return partition

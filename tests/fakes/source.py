@@ -15,7 +15,7 @@ from typing import Literal
 
 from processor.engine.beginnings import Beginnings, GroupStart
 from processor.engine.commits import CommitFault
-from processor.engine.partition.journal_format import METADATA_BYTES
+from processor.engine.partition.journal_format import METADATA_BYTES, JournalPlace, place_of
 from processor.engine.partition.owner import Assignment
 from processor.model.records import Commit, Headers, Record, TopicPartition, held_bytes
 from processor.runtime.ports import ClientFigures, Fetched, SourceListener
@@ -40,8 +40,8 @@ class FakeBroker:
         self.start: GroupStart = "earliest"
         """Where the group begins, by its members' settings."""
         self.max_metadata = METADATA_BYTES
-        self.incarnation = 0
-        """Another number stands for a topic that was recreated under its name."""
+        self.topic_ids: dict[TopicPartition, int] = dict.fromkeys(partitions, 0)
+        """Of the topic that each partition is of; another one was created anew under its name."""
         self.ticks_per_ms = 1
         """Of the clock that stamps the records: a producer may take microseconds for milliseconds."""
         self.on_commit: Callable[[TopicPartition, int], None] = lambda _partition, _offset: None
@@ -86,6 +86,21 @@ class FakeBroker:
         """Delete the records before `first`, as retention does."""
         self.available[partition] = (first, max(first, self.available[partition][1]))
 
+    def recreate(self, partition: TopicPartition, *, keeps_offset: bool = False) -> None:
+        """Delete the topic and create it anew; the group's offset goes with it, unless something brings it back."""
+        self.topic_ids[partition] += 1
+        self._logs[partition] = []
+        self.available[partition] = (0, 0)
+        self.handed_to.pop(partition, None)
+        if not keeps_offset:
+            self.committed.pop(partition, None)
+            self.metadata.pop(partition, None)
+
+    def place(self, partition: TopicPartition, topic_id: int | None = None) -> JournalPlace:
+        """Return where a partition is, of the topic of today or of another one."""
+        number = self.topic_ids[partition] if topic_id is None else topic_id
+        return JournalPlace(f"{partition}/{number}", f"{partition}")
+
     def compact(self, partition: TopicPartition, *offsets: int) -> None:
         """Delete these records, as compaction does: the offsets go on."""
         self._logs[partition] = [record for record in self._logs[partition] if record.offset not in offsets]
@@ -104,7 +119,8 @@ class FakeBroker:
         """Take a commit; return the partitions whose metadata is too large, of which nothing is taken."""
         too_large = [each for each, commit in commits.items() if len(commit.metadata.encode()) > self.max_metadata]
         for each in commits.keys() - set(too_large):
-            self.on_commit(each, commits[each].offset)
+            if place_of(commits[each].metadata) in (None, self.place(each)):
+                self.on_commit(each, commits[each].offset)
             self.committed[each] = commits[each].offset
             self.metadata[each] = commits[each].metadata
         return too_large
@@ -117,6 +133,9 @@ class _Holding:
     epoch: int
     start: int
     position: int
+    topic_id: int
+    certain_to: int
+    """What was handed over before this offset is of that topic."""
     known_to: int
     """What was committed with the start, by whomever, tells nothing of records from here on."""
     is_paused: bool = True
@@ -165,6 +184,8 @@ class FakeSource:
         """Told of moments at which the process may end: before a commit takes effect, and after."""
         self.holdings: dict[TopicPartition, _Holding] = {}
         self._beginnings = Beginnings(broker.start)
+        self.tenures: dict[TopicPartition, _Holding] = {}
+        """How each partition was held last."""
         self._drain_s = drain_s
         self._last_epoch = 0
         self._revoked: set[int] = set()
@@ -238,6 +259,10 @@ class FakeSource:
         """Take these away without a word, as after a session timeout."""
         await self._do(partial(self._lose, partitions))
 
+    async def compare(self) -> None:
+        """Look whether the topics are those that were assigned; the real one does so every ten seconds."""
+        await self._do(self._compare)
+
     def die(self) -> None:
         """The process is killed: nothing is told, fetched or committed any more."""
         if self._is_gone:
@@ -274,6 +299,23 @@ class FakeSource:
         self._commands.put_nowait(carry_out)
         await done
 
+    async def _compare(self) -> None:
+        """Assign anew what is of another topic by now."""
+        others = []
+        for each, holding in self.holdings.items():
+            if holding.topic_id != self.broker.topic_ids[each]:
+                others.append(each)
+            else:
+                holding.certain_to = holding.position
+        if others and not self.is_cut_off:
+            for each in others:
+                self.holdings[each].is_going = True
+                self._revoked.add(self.holdings[each].epoch)
+            await self._listener.revoking(others)
+            for each in others:
+                del self.holdings[each]
+            await self._assign(others)
+
     async def _assign(self, partitions: Sequence[TopicPartition]) -> None:
         assignments = []
         for each in partitions:
@@ -281,10 +323,18 @@ class FakeSource:
             start = self.broker.committed.get(each)
             begin = self.broker.available[each][self._beginnings.of(each) == "end"] if start is None else start
             metadata = self.broker.metadata.get(each, "")
-            known_to = self.broker.handed_to.get(each, begin) if metadata else begin
-            self.holdings[each] = _Holding(self._last_epoch, begin, begin, known_to)
-            place = f"{each}/{self.broker.incarnation}"
-            assignments.append(Assignment(each, self._last_epoch, begin, start is None, metadata, place))
+            known_to = self.broker.handed_to.get(each, begin) if ";" in metadata else begin
+            topic_id, before, known, perhaps_sent = self.broker.topic_ids[each], self.tenures.get(each), "", 0
+            if before is not None and before.topic_id != topic_id:
+                known = self.broker.place(each, before.topic_id).exact
+                first, end = self.broker.available[each]
+                perhaps_sent = max(min(before.position, end) - max(before.certain_to, first), 0)
+            holding = _Holding(self._last_epoch, begin, begin, topic_id, begin, known_to)
+            self.holdings[each] = self.tenures[each] = holding
+            place = self.broker.place(each)
+            assignments.append(
+                Assignment(each, self._last_epoch, begin, start is None, metadata, place, known, perhaps_sent)
+            )
         self._listener.assigned(assignments, len(self.broker.available))
         self._fetch_soon()
 
@@ -402,6 +452,9 @@ class FakeSource:
         first, end = self.broker.available[partition]
         if not first <= holding.position <= end:
             holding.has_gap = True
+            if holding.topic_id != self.broker.topic_ids[partition]:
+                self._commands.put_nowait(self._compare)
+                return None
             self._listener.gap(partition, holding.position, (first, end))
             return None
         records = self.broker.read(partition, holding.position, self.max_records)

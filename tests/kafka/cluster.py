@@ -102,10 +102,10 @@ class Cluster(ABC):
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         admin.delete_topics([name])[name].result(ANSWER_DEADLINE_S)
 
-    def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
-        """Commit an offset for a group that has no members."""
+    def commit(self, group: str, topic: str, partition: int, offset: int, metadata: str | None = None) -> None:
+        """Commit an offset for a group that has no members, as Kafka's tools do; `metadata` as a worker does."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
-        offsets = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
+        offsets = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset, metadata)])
         deadline = time.monotonic() + START_DEADLINE_S
         while fault := _fault_of(admin.alter_consumer_group_offsets([offsets])[group].result(ANSWER_DEADLINE_S)):
             if time.monotonic() > deadline:

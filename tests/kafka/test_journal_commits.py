@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka.mock import MockCluster
 from processor.adapters.kafka.source import KafkaSource
+from processor.engine.partition.journal_format import JournalPlace
 from processor.model.records import Commit, TopicPartition
 from tests.kafka.cluster import ANSWER_DEADLINE_S, Cluster, ExternalCluster
 from tests.kafka.conftest import Names
@@ -310,7 +311,7 @@ async def test_a_place_is_one_partition_of_one_topic_and_group(
     partitions = [TopicPartition(names.topic, each) for each in range(2)]
     other = Names(names.topic, names.dead_letters, f"{names.group}-2")
 
-    async def places(group: Names) -> dict[TopicPartition, str]:
+    async def places(group: Names) -> dict[TopicPartition, JournalPlace]:
         async with member(kafka, group, protocol) as one:
             await one.until_assigned(*partitions)
             return {each: assignment.place for each, assignment in one.owned.items()}
@@ -324,6 +325,8 @@ async def test_a_place_is_one_partition_of_one_topic_and_group(
 
     assert first == again
     assert len({place for each in (first, of_another_group, recreated) for place in each.values()}) == 6
+    assert [each.lineage for each in first.values()] == [each.lineage for each in recreated.values()]
+    assert len({place.lineage for each in (first, of_another_group) for place in each.values()}) == 4
 
 
 # The embedded Kafka

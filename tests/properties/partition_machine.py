@@ -34,6 +34,7 @@ from processor.engine.partition import answers
 from processor.engine.partition.actions import Action, AskJob, Post, StandStill, WriteLetters
 from processor.engine.partition.common import Common, PartitionSettings, Unattributed
 from processor.engine.partition.forming import Forming
+from processor.engine.partition.journal_format import JournalPlace
 from processor.engine.partition.owner import Assignment, Partition
 from processor.engine.partition.range_queue import BatchLimits
 from processor.engine.partition.request import Request
@@ -229,7 +230,7 @@ class Epoch:
     def __init__(self, world: "World", number: int, *, is_batch: bool) -> None:
         setting, self.world = world.setting, world
         limits = BatchLimits(setting.max_records, 100_000, setting.linger_s)
-        settings = PartitionSettings(limits, setting.depth, setting.lease_s, "halt", setting.unattributed)
+        settings = PartitionSettings(limits, setting.depth, setting.lease_s, unattributed=setting.unattributed)
         mapping = REAL_MAPPING if setting.maps_for_real else PLAIN_MAPPING
         forming = Forming(
             mapping,
@@ -243,7 +244,7 @@ class Epoch:
         common = Common(settings, forming, self.limits, retries, DeadLetterRatio(1.0), self.observe)
         common.is_batch, common.room.metadata_bytes = is_batch, setting.metadata_bytes
         start, text = world.committed or (0, "")
-        assignment = Assignment(SOURCE, number, start, world.committed is None, text, "place")
+        assignment = Assignment(SOURCE, number, start, world.committed is None, text, JournalPlace("place", "lineage"))
         self.partition = Partition(assignment, common)
         self.commits = Commits(common.room, 15.0)
         self.posts: list[Request] = []

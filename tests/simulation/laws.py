@@ -72,6 +72,7 @@ COPIES = 3
 OF_ONE_PARTITION = frozenset(
     {
         HaltReason.GAP,
+        HaltReason.RECREATED,
         HaltReason.STUCK_JOB,
         HaltReason.DENIED_JOB,
         HaltReason.UNATTRIBUTED,
@@ -111,6 +112,7 @@ class Laws:
         self._identifies: dict[tuple[int, str], list[Sent]] = defaultdict(list)
         self._accepted: set[str] = set()
         self._rewinds = 0
+        self._begins_anew: set[TopicPartition] = set()
         self._rewind_of: dict[str, int] = {}
         self._effective: set[str] = set()
         """What took effect at FullStory."""
@@ -137,12 +139,26 @@ class Laws:
         offset = self._world.broker.committed[partition]
         self._checked[partition] = sum(sent.record.offset < offset for sent in self._world.records[partition])
 
+    def recreated(self, partition: TopicPartition) -> None:
+        """The topic was deleted and created anew: its offsets, and the marks made of them, stand for other records."""
+        self._note_ends()
+        self._rewinds += 1
+        self._begins_anew.add(partition)
+        self._accepted.clear()
+        self._checked[partition] = 0
+        gone = {sent.mark for sent in self._sent.pop(partition, {}).values()}
+        self._effective -= gone
+        self._buried -= gone
+        for of_user in [each for each in self._identifies if each[0] == partition.partition]:
+            del self._identifies[of_user]
+
     def at_commit(self, partition: TopicPartition, offset: int) -> None:
         """Laws 1 and 2: everything before a committed offset has met its end."""
         self._note_ends()
         before = self._world.broker.committed.get(partition, 0)
-        if offset < before:
+        if offset < before and partition not in self._begins_anew:
             self._break(f"{partition} goes back from {before} to {offset}")
+        self._begins_anew.discard(partition)
         records = self._world.records[partition]
         while self._checked[partition] < len(records):
             sent = records[self._checked[partition]]

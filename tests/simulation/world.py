@@ -56,6 +56,7 @@ class Plan:
     depth: int = 8
     grace_s: float = 25.0
     on_gap: Literal["halt", "continue"] = "halt"
+    on_recreated: Literal["halt", "restart"] = "halt"
     is_batch: bool = True
     unattributed: Unattributed = "halt"
     limits: LimitSettings = field(default_factory=LimitSettings)
@@ -72,7 +73,13 @@ class Plan:
         limits = BatchLimits(self.max_records, self.max_bytes, self.linger_s)
         return RuntimeSettings(
             WorkerSettings(self.budget_bytes, DRAIN_S, min(DRAIN_S, self.grace_s / 2)),
-            PartitionSettings(limits, self.depth, on_gap=self.on_gap, unattributed=self.unattributed),
+            PartitionSettings(
+                limits,
+                self.depth,
+                on_gap=self.on_gap,
+                on_recreated=self.on_recreated,
+                unattributed=self.unattributed,
+            ),
             self.limits,
             EventMapping(MappingRules()),
             STAMP,
@@ -255,6 +262,13 @@ class World:
         self.broker.committed[partition] = offset
         self.broker.metadata[partition] = ""
         self.laws.rewound(partition)
+
+    def recreate(self, at: int = 0, *, keeps_offset: bool = False) -> None:
+        """Delete a topic and create it anew: what it held is gone, and offsets begin with 0."""
+        partition = self.partitions[at]
+        self.broker.recreate(partition, keeps_offset=keeps_offset)
+        self.records[partition].clear()
+        self.laws.recreated(partition)
 
     # Waiting and looking
 

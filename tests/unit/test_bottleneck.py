@@ -55,6 +55,7 @@ def test_every_halt_holds_something_back(reason: HaltReason) -> None:
         HaltReason.DEAD_LETTER_RATIO: Bottleneck.DEAD_LETTERS,
         HaltReason.GAP: Bottleneck.KAFKA,
         HaltReason.OFFSETS_LOST: Bottleneck.KAFKA,
+        HaltReason.RECREATED: Bottleneck.KAFKA,
         HaltReason.SOURCE_TOPIC: Bottleneck.KAFKA,
         HaltReason.KAFKA_UNAVAILABLE: Bottleneck.KAFKA,
         HaltReason.OFFSET_METADATA: Bottleneck.KAFKA,

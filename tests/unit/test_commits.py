@@ -69,7 +69,7 @@ def test_a_partition_that_the_group_never_committed_is_committed_at_once() -> No
     """Its start was chosen by the settings, and has to outlast them; also before its journal could be read."""
     scene = Scene()
     scene.partitions = [a_partition(scene.common, is_new=True, is_recovered=False)]
-    assert scene.commit(100.0) == {scene.first.id: Commit(1, 0, "")}
+    assert scene.commit(100.0) == {scene.first.id: Commit(1, 0, "sf1,place-0,,0,lineage-0")}
     assert scene.due(200.0) == {}
 
 

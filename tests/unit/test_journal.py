@@ -11,6 +11,7 @@ from processor.engine.partition.journal_format import (
     Entry,
     EntryState,
     JournalId,
+    JournalPlace,
     Plan,
     Range,
     SettledRange,
@@ -20,9 +21,10 @@ from processor.engine.partition.journal_format import (
 from processor.model.reasons import Kind
 
 LEASE_S = 20.0
-PLACE, DESTINATION = "place", "destination"
+PLACE, DESTINATION = JournalPlace("place", "lineage"), "destination"
 NONCE = bytes(16)
 BASE = 100
+HEAD = f"sf1,place,destination,{BASE:x},lineage"
 NO_ROOM = 60
 """Bytes for a plan of one entry, and not for one of two."""
 
@@ -39,8 +41,8 @@ def a_plan(*entries: Entry, end: int = 110) -> Plan:
 
 def a_journal(*, metadata_bytes: int = METADATA_BYTES) -> Journal:
     """Return the journal of a partition that was committed before, with nothing in flight."""
-    journal = Journal(PLACE, (BASE, ""), JournalRoom(metadata_bytes), LEASE_S)
-    assert journal.read("", BASE, DESTINATION) == []
+    journal = Journal(PLACE, (BASE, HEAD), JournalRoom(metadata_bytes), LEASE_S)
+    assert journal.read(HEAD, BASE, PLACE, DESTINATION) == []
     return journal
 
 
@@ -121,7 +123,7 @@ def test_what_was_found_is_acknowledged_and_waits_for_a_lease() -> None:
     """Whoever wrote it may still believe that the partition is its own."""
     text = commit(a_journal(), a_plan())
     journal = Journal(PLACE, (BASE, text), JournalRoom(), LEASE_S)
-    found = journal.read(text, BASE, DESTINATION)
+    found = journal.read(text, BASE, PLACE, DESTINATION)
     assert isinstance(found, list)
     (plan,) = found
     assert isinstance(plan, Plan)
@@ -133,8 +135,8 @@ def test_what_was_found_is_acknowledged_and_waits_for_a_lease() -> None:
 def test_a_journal_of_another_place_or_destination_tells_nothing() -> None:
     """A topic that was made anew, or another organisation at FullStory."""
     text = commit(a_journal(), a_plan())
-    assert a_journal().read(text, BASE, "elsewhere") == "foreign"
-    assert Journal("other", (BASE, text), JournalRoom(), LEASE_S).read(text, BASE, DESTINATION) == "foreign"
+    assert a_journal().read(text, BASE, PLACE, "elsewhere") == "foreign"
+    assert a_journal().read(text, BASE, JournalPlace("other", "lineage"), DESTINATION) == "foreign"
 
 
 # What is told
@@ -215,7 +217,7 @@ def test_after_a_commit_of_unknown_outcome_everything_is_told_anew() -> None:
     journal, plan = a_journal(), a_plan()
     text = ask(journal, plan)
     journal.fail()
-    assert (journal.is_behind, journal.acknowledged) == (True, (BASE, ""))
+    assert (journal.is_behind, journal.acknowledged) == (True, (BASE, HEAD))
     assert commit(journal, plan) == text
     assert (journal.is_behind, journal.acknowledged) == (False, (BASE, text))
 
@@ -297,7 +299,7 @@ def test_nothing_is_told_at_last_that_kafka_holds_already() -> None:
     assert last(journal, plan) is None, "nothing of it was sent"
     commit(journal, plan)
     assert last(journal, plan) is None
-    assert journal.write_last(110, []) == ""
+    assert journal.write_last(110, []) == HEAD.replace("64", "6e")
 
 
 # The table at the head of the file

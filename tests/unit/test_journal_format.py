@@ -9,6 +9,7 @@ from processor.engine.partition.journal_format import (
     Entry,
     EntryState,
     JournalId,
+    JournalPlace,
     Plan,
     Range,
     SettledRange,
@@ -16,10 +17,13 @@ from processor.engine.partition.journal_format import (
     decode,
     encode,
     has_room_for,
+    place_of,
 )
 from processor.model.reasons import Kind
 
-OWNER = JournalId("place-eleven", "destination")
+PLACE = JournalPlace("place-eleven", "lineage")
+OWNER = JournalId(PLACE, "destination")
+HEAD = "sf1,place-eleven,destination,f4240,lineage"
 NONCE = bytes(range(16))
 BASE = 1_000_000
 
@@ -67,10 +71,33 @@ def test_what_was_written_is_read_again() -> None:
     assert told(text_of(*ranges)) == [plain(each) for each in ranges]
 
 
-def test_nothing_in_flight_is_an_empty_text() -> None:
-    """Also when ranges follow of which nothing was sent."""
-    assert text_of() == text_of(UnplannedRange(BASE + 5)) == ""
-    assert decode("", OWNER, BASE) == []
+def test_with_nothing_in_flight_the_head_alone_is_told() -> None:
+    """Also when ranges follow of which nothing was sent; where not even that fits, nothing is."""
+    assert text_of() == text_of(UnplannedRange(BASE + 5)) == HEAD
+    assert text_of(limit=len(HEAD) - 1) == ""
+
+
+@pytest.mark.parametrize("text", ["", HEAD, HEAD.replace("destination", "another"), "sf1,place-eleven,,0"])
+def test_a_head_alone_tells_of_nothing_in_flight(text: str) -> None:
+    """Whatever else it says: there is nothing to be mistaken about."""
+    assert decode(text, OWNER, BASE) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (HEAD, PLACE),
+        (f"{HEAD},more;=5", PLACE),
+        ("sf1,place-eleven,destination,f4240;=5", None),
+        ("sf1", None),
+        ("sf2,place-eleven,destination,f4240,lineage", None),
+        ("theirs", None),
+        ("", None),
+    ],
+)
+def test_a_journal_says_where_its_offset_is(text: str, place: JournalPlace | None) -> None:
+    """Those of releases that did not write it down do not, nor does what is no journal."""
+    assert place_of(text) == place
 
 
 def test_ranges_that_need_no_plan_are_one_where_they_touch() -> None:
@@ -121,7 +148,7 @@ def test_a_limit_below_one_plan_leaves_it_out() -> None:
     """Then nothing may be sent, which whoever asked has to notice."""
     written = encode(OWNER, BASE, [plan(5, entry())], 200)
     assert written is not None
-    assert (written.text, written.plans) == ("", ())
+    assert (written.text, written.plans) == (HEAD, ())
 
 
 def test_room_is_asked_for_what_kafka_holds_already() -> None:
@@ -136,8 +163,9 @@ def test_room_is_asked_for_what_kafka_holds_already() -> None:
 @pytest.mark.parametrize(
     ("owner", "base"),
     [
-        (JournalId("another", "destination"), BASE),
-        (JournalId("place-eleven", "another"), BASE),
+        (JournalId(JournalPlace("another", "another"), "destination"), BASE),
+        (JournalId(JournalPlace("another", "lineage"), "destination"), BASE),
+        (JournalId(PLACE, "another"), BASE),
         (OWNER, BASE + 1),
     ],
 )
@@ -156,6 +184,7 @@ def test_another_owners_journal_is_foreign(owner: JournalId, base: int) -> None:
         ("sf1", "corrupt"),
         ("sf1,place-eleven,destination", "corrupt"),
         ("sf1,place-eleven,destination,f4240;", "corrupt"),
+        ("sf1,place-eleven,destination,f4240,lineage;", "corrupt"),
         ("sf1,place-eleven,destination,f4240;=0", "corrupt"),
         ("sf1,place-eleven,destination,f4240;=-5", "corrupt"),
         ("sf1,place-eleven,destination,f4240;=1_0", "corrupt"),
@@ -186,5 +215,5 @@ def test_a_plan_of_a_release_without_lanes_is_told_apart() -> None:
     old = decode(text, OWNER, BASE)[0]
     assert isinstance(old, Plan)
     assert old.apart is None
-    assert text_of(old) == text
+    assert text_of(old) == text.replace("f4240;", "f4240,lineage;")
     assert text_of(plan(5, entry())).split(";")[1].split("|")[0].endswith(",6553f100,")

@@ -6,7 +6,7 @@ import pytest
 
 from processor.engine.partition import journal
 from processor.engine.partition.journal import Journal, JournalRoom
-from processor.engine.partition.journal_format import Entry, EntryState, Plan
+from processor.engine.partition.journal_format import Entry, EntryState, JournalPlace, Plan
 from processor.model.reasons import Kind
 
 TABLE = [re.split(r" +\| ", row.strip("| ")) for row in re.findall(r"(?m)^\| \w.*$", journal.__doc__ or "")]
@@ -18,7 +18,7 @@ def after(verb: str, state: EntryState, room: JournalRoom) -> Plan:
     """Return a plan that had one entry, after a verb."""
     entry = Entry(Kind.EVENT, 2, "0" * 16, state)
     plan = Plan(9, b"n" * 16, 0, [entry])
-    book = Journal("0" * 16, None, room, 22.5)
+    book = Journal(JournalPlace("0" * 16, "1" * 16), None, room, 22.5)
     if verb == "accept":
         book.accept(plan, entry, "job")
     elif verb == "finish":

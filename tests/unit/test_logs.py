@@ -34,6 +34,7 @@ from processor.engine.notices import (
     KeyKnown,
     Notice,
     Rebalanced,
+    Recreated,
     Redelivered,
     RegistryAsked,
     Released,
@@ -157,6 +158,7 @@ TOLD: list[tuple[Notice, dict[str, Any]]] = [
         },
     ),
     (Gap(P, 5), {"level": "error", "event": "records lost to retention", "partition": "t[1]", "records": 5}),
+    (Recreated(P, 100), {"level": "error", "event": "topic was recreated", "partition": "t[1]", "committed": 100}),
     (
         JournalResumed(Counter({"job": 2, "settled": 1})),
         {"level": "info", "event": "journal resumed", "job": 2, "settled": 1},

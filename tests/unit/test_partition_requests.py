@@ -9,14 +9,14 @@ from processor.engine.notices import Notice, Redelivered
 from processor.engine.partition import answers
 from processor.engine.partition.actions import Action, AskJob, Post
 from processor.engine.partition.common import Common, PartitionSettings
-from processor.engine.partition.journal_format import Entry, EntryState, JournalId, Plan, encode
-from processor.engine.partition.owner import Partition
+from processor.engine.partition.journal_format import Entry, EntryState, JournalId, JournalPlace, Plan, encode
+from processor.engine.partition.owner import Assignment, Partition
 from processor.engine.partition.range_queue import BatchLimits
 from processor.engine.partition.request import Request, Stage
 from processor.engine.suspicion import POISON_AFTER_S
 from processor.engine.verdict import Accepted, Completed, Delivered, Retry, RetryReason, Split, Unknown
 from processor.model.reasons import Kind
-from processor.model.records import Record, held_bytes
+from processor.model.records import Record, TopicPartition, held_bytes
 from tests.fakes.partitions import DESTINATION, a_common, form, identify, track
 from tests.fakes.partitions import a_partition as a_bare_partition
 
@@ -84,10 +84,12 @@ def test_a_key_that_grew_too_old_while_its_request_waited_for_room_is_not_used()
 
 def adopted(plans: Sequence[Plan], records: Sequence[Record], now: float, wall_s: float, common: Common) -> Partition:
     """Return a partition whose journal told of these plans, which are carried out now."""
-    partition = a_bare_partition(common, is_recovered=False)
-    written = encode(JournalId("place-0", DESTINATION), 0, plans, 4_095)
+    place = JournalPlace("place-0", "lineage-0")
+    written = encode(JournalId(place, DESTINATION), 0, plans, 4_095)
     assert written is not None
-    partition._metadata = written.text
+    partition = Partition(
+        Assignment(TopicPartition("t", 0), 1, 0, is_new=False, metadata=written.text, place=place), common
+    )
     partition.recover(DESTINATION)
     partition.fetched(list(records), sum(map(held_bytes, records)), now)
     partition.at_end(plans[-1].end)

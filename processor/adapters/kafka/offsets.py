@@ -14,6 +14,7 @@ from processor.adapters.kafka.described import members, session_s, topic_ids, un
 from processor.adapters.kafka.faults import said
 from processor.engine.beginnings import Beginnings
 from processor.engine.digest import digest
+from processor.engine.partition.journal_format import JournalPlace
 from processor.engine.partition.owner import End
 from processor.model.errors import SourceError
 from processor.model.nearest import nearest
@@ -79,6 +80,9 @@ class Offsets:
         """Topics of which a broker has refused records; a look takes out those that may be read by now."""
         self._leaderless: frozenset[TopicPartition] = frozenset()
         self._missing: list[str] = []
+        self.partition_counts: dict[str, int] = {}
+        """Of the topics that the last look found."""
+        self._cluster: str | None = None
         self._similar: dict[str, str | None] = {}
 
     def begin(self) -> None:
@@ -113,35 +117,54 @@ class Offsets:
         first, end = self.available(partition)
         return Start(end if self._beginnings.of(partition) == "end" else first, is_new=True, metadata="")
 
-    def lost(
-        self, starts: Mapping[TopicPartition, Start], places: Mapping[TopicPartition, str]
-    ) -> list[TopicPartition]:
+    def lost(self, starts: Mapping[TopicPartition, Start], topic_ids: Mapping[str, str]) -> list[TopicPartition]:
         """Return the partitions of which the group had an offset that is gone; remember which have one."""
         for each, start in starts.items():
             if not start.is_new:
-                self.committed(each, places[each])
+                self.committed(each, topic_ids[each.topic])
         return [
             each
             for each, start in starts.items()
-            if start.is_new and (self._beginnings.of(each) == "lost" or self._beginnings.remembers(each, places[each]))
+            if start.is_new
+            and (self._beginnings.of(each) == "lost" or self._beginnings.remembers(each, topic_ids[each.topic]))
         ]
 
-    def committed(self, partition: TopicPartition, place: str) -> None:
-        """Remember that the group has committed a partition, `place` being what `places` says of it."""
-        self._beginnings.remember(partition, place)
+    def committed(self, partition: TopicPartition, topic_id: str) -> None:
+        """Remember that the group has committed a partition of this topic."""
+        self._beginnings.remember(partition, topic_id)
 
-    def places(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, str]:
-        """Return a digest of where each partition and its commits are, which no other partition of any cluster has."""
-        if not partitions:
+    def topic_ids(self, topics: Collection[str]) -> dict[str, str]:
+        """Return the ids of topics; a topic that was deleted and created anew has another one."""
+        if not topics:
             return {}
-        cluster = self._listed(self._settings.topics[0]).cluster_id or ""
-        topics = {each.topic for each in partitions}
-        has_ids = not cluster.startswith(MOCK_CLUSTER)
-        ids = self._ask(lambda: topic_ids(self._settings, topics, ASK_S)) if has_ids else dict.fromkeys(topics, "")
-        return {each: self._place(cluster, ids[each.topic], each.partition) for each in partitions}
+        if self._cluster is None:
+            self._cluster = self._listed(self._settings.topics[0]).cluster_id or ""
+        return self._ask(lambda: self._ids(topics, ASK_S))
 
-    def _place(self, *names: object) -> str:
-        return digest(*(str(each).encode() for each in (*names, self._settings.group_id)))
+    def ids_at_a_look(self) -> dict[str, str]:
+        """Return the ids of the topics that the last look found, as far as they are told in a moment."""
+        try:
+            return self._ids(self.partition_counts, LOOK_S) if self.partition_counts else {}
+        except KafkaException:  # one of them was deleted since
+            return {}
+
+    def _ids(self, topics: Collection[str], timeout_s: float) -> dict[str, str]:
+        has_ids = not (self._cluster or "").startswith(MOCK_CLUSTER)
+        return topic_ids(self._settings, topics, timeout_s) if has_ids else dict.fromkeys(topics, "")
+
+    def place(self, partition: TopicPartition, topic_id: str) -> JournalPlace:
+        """Return where a partition of this topic and the group's commits of it are: no other of any cluster is there.
+
+        To be asked after `topic_ids`.
+        """
+        named_by = {"exact": topic_id, "lineage": f"topic {partition.topic}"}
+        group = self._settings.group_id
+        return JournalPlace(
+            **{
+                name: digest(*(str(each).encode() for each in (self._cluster, topic, partition.partition, group)))
+                for name, topic in named_by.items()
+            }
+        )
 
     def available(self, partition: TopicPartition) -> tuple[int, int]:
         """Return the first offset that the partition holds, and its end."""
@@ -179,7 +202,9 @@ class Offsets:
 
         One question for each topic, in a row: librdkafka (2.16) asks for one topic or for all of the cluster.
         """
-        listed = {each: self._consumer.list_topics(each, timeout=LOOK_S).topics[each] for each in self._settings.topics}
+        answers = {each: self._consumer.list_topics(each, timeout=LOOK_S) for each in self._settings.topics}
+        listed = {name: answer.topics[name] for name, answer in answers.items()}
+        self._cluster = answers[self._settings.topics[0]].cluster_id or ""
         self._leaderless = frozenset(
             TopicPartition(name, number)
             for name, found in listed.items()
@@ -187,6 +212,7 @@ class Offsets:
             if each.leader < 0
         )
         faults = {name: found.error for name, found in listed.items() if found.error}
+        self.partition_counts = {name: len(found.partitions) for name, found in listed.items() if name not in faults}
         missing = [name for name, error in faults.items() if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART]
         self.denied = frozenset(
             name for name, error in faults.items() if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED

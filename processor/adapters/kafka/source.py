@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast, final
 
@@ -87,6 +88,17 @@ GIVE_UP_S = 15.0
 """For leaving the group when the loop does not answer; then the process ends all the same."""
 
 
+@dataclass(slots=True)
+class _Tenure:
+    """What is known of a partition that is or was assigned."""
+
+    topic_id: str
+    certain_to: int
+    """Everything before this offset that was handed over is of that topic."""
+    reached: int
+    """The next offset to hand over when the epoch ended."""
+
+
 @final
 class KafkaSource:
     """Records of the subscribed topics.
@@ -131,9 +143,10 @@ class KafkaSource:
         self._epochs: dict[TopicPartition, int] = {}
         self._positions: dict[TopicPartition, int] = {}  # the next offset to hand over
         self._arrived: dict[TopicPartition, Start] | None = None  # assigned and not told yet
-        self._places: dict[TopicPartition, str] = {}  # of what was ever owned
         self._lost_offsets: set[TopicPartition] = set()  # assigned, and nobody knows where to begin
         self._looked_at = self._started_at = time.monotonic()
+        self._topic_ids: dict[str, str] = {}  # as they were when partitions were last assigned, or first told
+        self._tenures: dict[TopicPartition, _Tenure] = {}  # of what was ever assigned
 
     # On the event loop
 
@@ -310,6 +323,7 @@ class KafkaSource:
 
     def _look_for_faults(self) -> None:
         """Find out whether Kafka answers and has the topics. A group by KIP-848 does not say why it assigns nothing."""
+        positions = dict(self._positions)
         try:
             found = self._offsets.topic_faults()
         except KafkaException:
@@ -318,6 +332,7 @@ class KafkaSource:
         self._connection.answered()
         if self._connection.is_refused and self._epochs and self._offsets.does_group_answer():
             self._connection.group_answered()
+        self._compare(positions, self._offsets.ids_at_a_look())
         # A broker that has just started may not know every topic yet: only what two looks in a row find is told.
         self._topics_looked_at = time.monotonic()
         self._doubts_topics, self._topic_faults = found != self._topic_faults, found
@@ -333,6 +348,45 @@ class KafkaSource:
             self._commands.append(self._subscribe)
         elif len(found) < len(self._settings.topics):
             self._note_membership()
+
+    def _compare(self, positions: Mapping[TopicPartition, int], ids: Mapping[str, str]) -> bool:
+        """Begin anew where a topic is not the one that was assigned; say whether any was.
+
+        Nothing else tells it: librdkafka (2.16, November 2026) goes on at its position in the topic of today, with
+        leader epoch 0 as before, or finds it out of range. `positions` are those from before `ids` were asked for.
+        """
+        self._topic_ids = {**ids, **self._topic_ids}
+        owned = [each for each in self._epochs if each.topic in ids]
+        for each in owned:
+            if self._tenures[each].topic_id == ids[each.topic] and each in positions:
+                self._tenures[each].certain_to = positions[each]
+        counts = self._offsets.partition_counts  # the group takes away by itself what the topic of today does not have
+        others = [
+            each
+            for each in owned
+            if self._tenures[each].topic_id != ids[each.topic]
+            and each.partition < counts.get(each.topic, each.partition + 1)
+        ]
+        if others:
+            self._commands.append(partial(self._assign_anew, others))
+        return bool(others)
+
+    def _assign_anew(self, partitions: list[TopicPartition], consumer: Consumer) -> None:
+        """End the epochs of partitions whose topic was created anew, and begin others.
+
+        What is in flight is of the topic before, or of an offset that the topic before had: it is finished, and nothing
+        is committed. Kafka has deleted the group's offsets together with the topic, or holds what was committed since.
+        """
+        going = [each for each in partitions if each in self._epochs]
+        if not going:
+            return
+        self._finish(going)
+        self._end_epochs(going)
+        starts = self._offsets.starts([KafkaPartition(*each) for each in going])
+        self._positions |= dict.fromkeys(going, 0)
+        self._reassign(consumer, going)
+        consumer.pause([KafkaPartition(*each) for each in going])
+        self._arrived = (self._arrived or {}) | starts
 
     def _note_membership(self) -> None:
         """Ask for what a group by KIP-848 never tells its member: that it is one, and the others own everything.
@@ -425,19 +479,27 @@ class KafkaSource:
         if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED and partition in self._epochs:
             self._offsets.refused.add(partition.topic)
         if error.code() == KafkaError._AUTO_OFFSET_RESET and partition in self._epochs:
-            self._tell(self._listener.gap, partition, self._positions[partition], self._offsets.available(partition))
+            self._meet_gap(partition)
         else:
             self._tell(self._listener.trouble, in_short(error.str()))
 
+    def _meet_gap(self, partition: TopicPartition) -> None:
+        """The position is not in the topic; perhaps it is one of a topic that was deleted since."""
+        if not self._compare({}, self._offsets.topic_ids([partition.topic])):
+            available = self._offsets.available(partition)
+            self._tell(self._listener.gap, partition, self._positions[partition], available)
+
     def _seek(self, partition: TopicPartition, epoch: int, offset: int, consumer: Consumer) -> None:
-        """Assign anew: librdkafka refuses to seek where it has stopped to fetch."""
-        if self._epochs.get(partition) != epoch:
-            return
-        self._positions[partition] = offset
+        if self._epochs.get(partition) == epoch:
+            self._positions[partition] = offset
+            self._reassign(consumer, [partition])
+
+    def _reassign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        """Have their positions take effect: librdkafka refuses to seek where it has stopped to fetch."""
         if self._settings.is_incremental:
-            place = KafkaPartition(*partition, offset)
-            consumer.incremental_unassign([place])
-            consumer.incremental_assign([place])
+            places = _kafka_offsets({each: self._positions[each] for each in partitions})
+            consumer.incremental_unassign(places)
+            consumer.incremental_assign(places)
         else:
             consumer.assign(_kafka_offsets(self._positions))
 
@@ -470,24 +532,39 @@ class KafkaSource:
         self._has_joined = True
         self._connection.joined()
         self._figures = self._figures._replace(answered_at=time.time())  # the first statistics come later
-        self._places |= self._offsets.places(arrived)
-        self._lost_offsets.update(self._offsets.lost(arrived, self._places))
+        ids = self._offsets.topic_ids({each.topic for each in arrived})
+        self._topic_ids = {**ids, **self._topic_ids}
         session_s = self._offsets.session_s() if arrived else None
-        self._tell(
-            self._listener.assigned,
-            [
-                Assignment(each, self._begin_epoch(each), *start, self._places[each], session_s)
-                for each, start in arrived.items()
-                if each not in self._lost_offsets
-            ],
-            self._offsets.partitions_in_topics(),
-        )
+        same = {each: start for each, start in arrived.items() if self._before(each, start).topic_id == ids[each.topic]}
+        self._lost_offsets.update(self._offsets.lost(same, ids))
+        assignments = [
+            self._begin_epoch(each, start, ids[each.topic], session_s)
+            for each, start in arrived.items()
+            if each not in self._lost_offsets
+        ]
+        self._topic_ids |= ids  # from here on commits say whose they are
+        self._tell(self._listener.assigned, assignments, self._offsets.partitions_in_topics())
         self._tell_faults()
 
-    def _begin_epoch(self, partition: TopicPartition) -> int:
+    def _before(self, partition: TopicPartition, start: Start) -> "_Tenure":
+        """Return what is known of a partition from before this assignment."""
+        return self._tenures.get(partition, _Tenure(self._topic_ids[partition.topic], start.offset, start.offset))
+
+    def _begin_epoch(
+        self, partition: TopicPartition, start: Start, topic_id: str, session_s: float | None
+    ) -> Assignment:
+        """Begin an epoch; say what is known of the topic where the commit may not say it, as it was deleted with it."""
+        before = self._before(partition, start)
+        known, perhaps_sent = "", 0
+        if before.topic_id != topic_id and (start.is_new or partition in self._tenures):
+            known = self._offsets.place(partition, before.topic_id).exact
+            first, end = self._offsets.available(partition)
+            perhaps_sent = max(min(before.reached, end) - max(before.certain_to, first), 0)
+        self._tenures[partition] = _Tenure(topic_id, start.offset, start.offset)
         self._last_epoch += 1
         self._epochs[partition] = self._last_epoch
-        return self._last_epoch
+        place = self._offsets.place(partition, topic_id)
+        return Assignment(partition, self._last_epoch, *start, place, known, perhaps_sent, session_s)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         if commits := self._still_owned(self._finish(self._owned(partitions))):
@@ -520,16 +597,21 @@ class KafkaSource:
         self._let_go(consumer, partitions)
 
     def _let_go(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-        for each in map(named, partitions):
-            self._epochs.pop(each, None)
-            self._positions.pop(each, None)
-            self._lost_offsets.discard(each)
-            if self._arrived is not None:
-                self._arrived.pop(each, None)
+        gone = list(map(named, partitions))
+        self._end_epochs(gone)
+        self._lost_offsets.difference_update(gone)
         if self._settings.is_incremental:
             consumer.incremental_unassign(partitions)
         else:
             consumer.unassign()
+
+    def _end_epochs(self, partitions: Sequence[TopicPartition]) -> None:
+        for each in partitions:
+            position = self._positions.pop(each, None)
+            if self._epochs.pop(each, None) is not None and position is not None:
+                self._tenures[each].reached = position
+            if self._arrived is not None:
+                self._arrived.pop(each, None)
 
     def _owned(self, partitions: list[KafkaPartition]) -> list[TopicPartition]:
         return [each for each in map(named, partitions) if each in self._epochs]
@@ -549,7 +631,7 @@ class KafkaSource:
         self, commits: Mapping[TopicPartition, Commit], faults: Mapping[TopicPartition, object]
     ) -> None:
         for each in commits.keys() - faults.keys():
-            self._offsets.committed(each, self._places[each])
+            self._offsets.committed(each, self._tenures[each].topic_id)
         self._tell(self._listener.committed, commits, faults)
 
     def _on_error(self, error: KafkaError) -> None:

@@ -79,6 +79,12 @@ RECORDS_LOST_TO_RETENTION = Definition(
     "records",
     "Offsets that were passed over because the topic had deleted their records before they were read.",
 )
+PARTITIONS_RECREATED = Definition(
+    "partitions_recreated_total",
+    Type.COUNTER,
+    "partitions",
+    "Partitions that were met with a position of a topic that was deleted and created anew since.",
+)
 PROPERTY_CHANGES = Definition(
     "property_changes_total",
     Type.COUNTER,
@@ -291,6 +297,7 @@ CATALOGUE = (
     RECORDS_IN_FLIGHT,
     RECORDS_REDELIVERED,
     RECORDS_LOST_TO_RETENTION,
+    PARTITIONS_RECREATED,
     PROPERTY_CHANGES,
     FRESHNESS,
     EVENT_AGE,

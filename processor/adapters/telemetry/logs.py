@@ -37,6 +37,7 @@ from processor.engine.notices import (
     KeyKnown,
     Notice,
     Rebalanced,
+    Recreated,
     Redelivered,
     RegistryAsked,
     Released,
@@ -196,6 +197,7 @@ class LogObserver:
             JournalResumed: self._journal_resumed,
             JournalIgnored: self._journal_ignored,
             Gap: self._gap,
+            Recreated: self._recreated,
             JobIsLate: self._job_is_late,
             HeldUp: self._held_up,
             HeldInOrder: self._held_in_order,
@@ -256,6 +258,9 @@ class LogObserver:
 
     def _gap(self, notice: Gap) -> None:
         self._say(logging.ERROR, "records lost to retention", partition=str(notice.partition), records=notice.records)
+
+    def _recreated(self, notice: Recreated) -> None:
+        self._say(logging.ERROR, "topic was recreated", partition=str(notice.partition), committed=notice.position)
 
     def _job_is_late(self, notice: JobIsLate) -> None:
         self._say(

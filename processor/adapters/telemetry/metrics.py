@@ -28,6 +28,7 @@ from processor.engine.notices import (
     KeyKnown,
     Notice,
     Rebalanced,
+    Recreated,
     Redelivered,
     RegistryAsked,
     Released,
@@ -100,6 +101,7 @@ class Metrics(Collector):
             JournalResumed: self._journal_resumed,
             JournalIgnored: self._journal_ignored,
             Gap: self._gap,
+            Recreated: self._recreated,
             Released: self._released,
             DeadLetterWrite: self._dead_letter_write,
             Committed: self._committed,
@@ -184,6 +186,9 @@ class Metrics(Collector):
 
     def _gap(self, notice: Gap) -> None:
         self._count(catalogue.RECORDS_LOST_TO_RETENTION, notice.records)
+
+    def _recreated(self, _notice: Recreated) -> None:
+        self._count(catalogue.PARTITIONS_RECREATED, 1)
 
     def _released(self, notice: Released) -> None:
         self._count(catalogue.RECORDS_RELEASED, notice.records, notice.reason.value)

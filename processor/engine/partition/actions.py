@@ -51,12 +51,18 @@ def stand_at_gap(partition: TopicPartition, position: int, first: int, end: int)
     """Return the halt of a partition that holds the offsets `[first, end)`, and not the next one to consume."""
     holds = f"{partition} holds the offsets {first} to {end}, and the next one to consume is {position}"
     if position > first:
-        cause = f"{holds}: the topic was recreated or truncated"
-        action = "Reset the group's offset of this partition."
+        cause = f"{holds}: the topic was truncated, or the offset was never one of this topic"
+        action = "Stop the workers and reset the group's offset of this partition. Other partitions continue."
     else:
         cause = f"{holds}: up to {first - position} records were deleted before they were consumed"
         action = "Set PROCESSOR_KAFKA__ON_GAP=continue to skip them. Other partitions continue."
     return StandStill(HaltReason.GAP, cause, action)
+
+
+def stand_before_another_topic(partition: TopicPartition) -> StandStill:
+    """Return the halt of a partition whose topic is not the one of which the group has a position."""
+    cause = f"{partition} is of a topic that was deleted and created anew: the group's position is one of the old topic"
+    return StandStill(HaltReason.RECREATED, cause)
 
 
 class Seek(NamedTuple):

@@ -26,6 +26,8 @@ class PartitionSettings:
     """How long after a commit a partition may be POSTed for: half of the group's session timeout."""
     on_gap: Literal["halt", "continue"] = "halt"
     """What happens to a partition whose next records were deleted before they were consumed."""
+    on_recreated: Literal["halt", "restart"] = "halt"
+    """What happens to a partition whose topic was deleted and created anew: its first records may be wanted, or not."""
     unattributed: Unattributed = "halt"
     """What becomes of an events part of which some items failed, where it is not known which."""
 

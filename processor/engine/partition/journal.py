@@ -30,6 +30,7 @@ from processor.engine.partition.journal_format import (
     EntryState,
     JournalFault,
     JournalId,
+    JournalPlace,
     Plan,
     Range,
     UnplannedRange,
@@ -61,10 +62,10 @@ class _Asked(NamedTuple):
 class Journal:
     """From assignment to the end of the epoch; `now` is monotonic.
 
-    `found` is what was committed at the start, None where nothing was; `place` is a digest of where.
+    `found` is what was committed at the start, None where nothing was that counts; `place` is where.
     """
 
-    def __init__(self, place: str, found: tuple[int, str] | None, room: JournalRoom, lease_s: float) -> None:
+    def __init__(self, place: JournalPlace, found: tuple[int, str] | None, room: JournalRoom, lease_s: float) -> None:
         self.acknowledged = found
         """The offset and the text of the last commit that the broker acknowledged; None while there is none."""
         self.is_behind = False
@@ -130,13 +131,15 @@ class Journal:
 
     # Reading and writing
 
-    def read(self, metadata: str, base: int, destination: str) -> list[Range] | JournalFault:
+    def read(self, metadata: str, base: int, place: JournalPlace, destination: str) -> list[Range] | JournalFault:
         """Return what was told at the start of the epoch; its plans are acknowledged as they stand.
 
-        `destination` is a digest of it: a journal that concerns another one tells nothing.
+        A journal that concerns another place or `destination`, which is a digest, tells nothing. From now on what is
+        written says of which topic it is; where what was found does not say so, that is news.
         """
-        self._owner = JournalId(self._owner.place, destination)
+        self._owner = JournalId(place, destination)
         found = decode(metadata, self._owner, base)
+        self.is_behind = place.lineage not in metadata
         for each in found:
             if isinstance(each, Plan):
                 each.acknowledged = each.revision

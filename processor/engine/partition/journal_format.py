@@ -4,7 +4,7 @@ Kafka keeps some 4,000 bytes of metadata with a committed offset. The journal fi
 offset and the last planned one, in offset order, settled ones included, so that whoever takes the partition over forms
 the same requests again, sends them under the same keys, and follows the jobs that go on.
 
-    sf1,<place>,<destination>,<base>;<range>;<range>…
+    sf1,<place>,<destination>,<base>,<lineage>[;<range>;<range>…]
     range   <length>,<nonce>,<seconds>,<apart>|<entry>|<entry>…      planned
             =<length>                                                settled
             -<length>                                                neither: nothing of it was ever sent
@@ -12,7 +12,8 @@ the same requests again, sends them under the same keys, and follows the jobs th
     entry   <u|e><state><attempt>,<items>,<digest>[,<until>[,<job id>[,<lane>]]]
 
 Numbers are hexadecimal; lengths, `until` and the offsets of `apart` count from the start of the range. Fields that a
-later release appends are passed over.
+later release appends are passed over. The head stands there without ranges, too: it tells of which topic the committed
+offset is. A topic that was deleted and created anew has another place, and the same lineage (docs/adr/0020).
 A release whose journal this one could not read writes it only after a release that reads both (docs/adr/0011).
 """
 
@@ -135,11 +136,19 @@ def parts_of(ranges: Sequence[Range]) -> Counter[ResumedPart]:
     return parts
 
 
+class JournalPlace(NamedTuple):
+    """Where a partition and a group's commits of it are, as digests."""
+
+    exact: str
+    """Of the ids of cluster and topic, the partition and the group."""
+    lineage: str
+    """Likewise, with the topic's name for its id: what a topic has in common with one of its name that was deleted."""
+
+
 class JournalId(NamedTuple):
     """Whose journal it is; one of another owner says nothing about this partition or this destination."""
 
-    place: str
-    """A digest of cluster, topic, partition and group."""
+    place: JournalPlace
     destination: str
     """A digest of the organisation at FullStory; its address does not count, for a proxy is no other destination."""
 
@@ -159,6 +168,8 @@ def encode(
     owner: JournalId, base: int, ranges: Iterable[Range], limit: int, reserve: int = JOB_ID_BYTES
 ) -> Written | None:
     """Write down as many ranges as fit into `limit` bytes, oldest first; None when those that must be there do not.
+
+    Without any, the head alone is written, where it fits.
 
     Room is kept for the job ids to come. Plans that Kafka holds already and ranges that are settled are always written;
     the newest job ids are left out where that takes it.
@@ -181,7 +192,7 @@ def encode(
     while lines and lines[-1].text.startswith(_UNPLANNED):
         lines.pop()
     if not lines:
-        return Written("", ())
+        return Written(head if len(head) <= limit else "", ())
     texts = [line.text for line in lines]
     size = len(head) + sum(1 + len(text) for text in texts)
     for number in reversed(range(len(lines))):
@@ -210,7 +221,7 @@ def has_room_for(
 
 
 def decode(text: str, owner: JournalId, base: int) -> list[Range] | JournalFault:
-    """Read what was committed at `base`; nothing was planned where the text is empty."""
+    """Read what was committed at `base`; nothing was planned where the text is empty, or a head alone."""
     if not text:
         return []
     head, *lines = text.split(";")
@@ -218,7 +229,10 @@ def decode(text: str, owner: JournalId, base: int) -> list[Range] | JournalFault
     if version != _VERSION:
         return "newer" if re.match(r"sf\d+\Z", version) else "foreign"
     try:
-        if (names[0], names[1]) != owner or _number(names[2]) != base:
+        exact, destination, number, *_ = names
+        if not lines:
+            return []
+        if (exact, destination) != (owner.place.exact, owner.destination) or _number(number) != base:
             return "foreign"
         ranges: list[Range] = []
         start = base
@@ -228,6 +242,12 @@ def decode(text: str, owner: JournalId, base: int) -> list[Range] | JournalFault
     except (ValueError, LookupError, BinasciiError):
         return "corrupt"
     return ranges
+
+
+def place_of(text: str) -> JournalPlace | None:
+    """Return where an offset is by what was committed with it; None where that does not say so."""
+    version, *names = text.partition(";")[0].split(",")
+    return JournalPlace(names[0], names[3]) if version == _VERSION and len(names) > 3 else None
 
 
 class _Line(NamedTuple):
@@ -243,7 +263,7 @@ class _Line(NamedTuple):
 
 
 def _head(owner: JournalId, base: int) -> str:
-    return ",".join((_VERSION, *owner, _hex(base)))
+    return ",".join((_VERSION, owner.place.exact, owner.destination, _hex(base), owner.place.lineage))
 
 
 def _owed(ranges: Sequence[Range]) -> int:

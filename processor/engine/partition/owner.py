@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
 
-from processor.engine.notices import Built, Gap, JournalIgnored, JournalResumed, Settled
-from processor.engine.partition.actions import Action, Post, Seek, stand_at_gap
+from processor.engine.notices import Built, Gap, JournalIgnored, JournalResumed, Recreated, Settled
+from processor.engine.partition.actions import Action, Post, Seek, stand_at_gap, stand_before_another_topic
 from processor.engine.partition.batch import Batch, has_old_key
 from processor.engine.partition.common import Common
 from processor.engine.partition.journal import Journal
-from processor.engine.partition.journal_format import Entry, Plan, Range, parts_of
+from processor.engine.partition.journal_format import Entry, JournalPlace, Plan, Range, parts_of, place_of
 from processor.engine.partition.next_batch import Formed, NextBatch
 from processor.engine.partition.order import Turn, UserOrder
 from processor.engine.partition.range_queue import RangeQueue
@@ -49,8 +49,13 @@ class Assignment:
     """Whether the group never committed here, so that `start` was chosen by the settings and should be committed."""
     metadata: str
     """What the group committed together with `start`; empty without."""
-    place: str
-    """A digest of the cluster's id, the topic's id, the partition and the group; a recreated topic has another one."""
+    place: JournalPlace
+    """Where it is; a topic that was deleted and created anew has another place, of the same lineage."""
+    known: str = ""
+    """The exact place of which this process knows the group's position to be, where what was committed with it may not
+    say so; empty where it knows nothing."""
+    perhaps_sent: int = 0
+    """How many records of this place were perhaps handed over already, by mistake for those of `known`."""
     session_s: float | None = None
     """After how long a silent member loses it, where the brokers choose that and tell; else it is as configured."""
 
@@ -84,6 +89,7 @@ class Partition:
     """Owned by the event loop's thread. `now` is monotonic, `wall_s` in seconds since the epoch."""
 
     def __init__(self, assignment: Assignment, common: Common) -> None:
+        self._assignment = assignment
         self.id = assignment.id
         self.epoch = assignment.epoch
         self.common = common
@@ -100,13 +106,15 @@ class Partition:
         self.end: int | None = None
         """The log end offset as Kafka last told it."""
         self._withheld: Withheld | None = None
-        found = None if assignment.is_new else (assignment.start, assignment.metadata)
+        place, found = assignment.place, (assignment.start, assignment.metadata)
+        is_untold = assignment.is_new
+        if self.is_recreated and place_of(assignment.metadata) is None:  # the commit is to say whose it is
+            place, is_untold = place._replace(exact=assignment.known), True
         lease_s = common.settings.lease_s if assignment.session_s is None else assignment.session_s / 2
-        self.journal = Journal(assignment.place, found, common.room, lease_s)
+        self.journal = Journal(place, None if is_untold else found, common.room, lease_s)
         self.next = NextBatch(self.id, self.queue, self.order, self.journal, common)
         self.is_recovered = False
         """Whether the journal was read; nothing is consumed before."""
-        self._metadata = assignment.metadata
         self._adopted: set[Entry] = set()
         """Entries of the journal whose jobs go on and no batch follows yet: they hold their part of the limits."""
         self._actions: list[Action] = []
@@ -118,8 +126,22 @@ class Partition:
     # What the group and the source tell
 
     def recover(self, destination: str) -> None:
-        """Take up what the journal tells, now that it is known whose destination this is; nothing is read before."""
-        ranges = self.journal.read(self._metadata, self.queue.position, destination)
+        """Take up what the journal tells, now that it is known whose destination this is; nothing is read before.
+
+        Where the group's position is one of a topic that was deleted since, it says nothing of the topic of today: that
+        is read from its first record, or the partition stands still, and the position keeps saying whose it is.
+        """
+        metadata, place = self._assignment.metadata, self._assignment.place
+        if self.is_recreated:
+            self.common.observe(Recreated(self.id, self._assignment.start))
+            if self.common.settings.on_recreated == "halt":
+                self.do(stand_before_another_topic(self.id))
+                return
+            if self._assignment.perhaps_sent:
+                self.common.redelivered(self._assignment.perhaps_sent)
+            metadata, self.queue.position = "", 0
+            self.do(Seek(0))
+        ranges = self.journal.read(metadata, self.queue.position, place, destination)
         if isinstance(ranges, str):
             self.common.observe(JournalIgnored(self.id, ranges))
             ranges = []
@@ -131,6 +153,14 @@ class Partition:
             self.common.observe(JournalResumed(parts_of(ranges)))
         self.queue.recover(ranges)
         self.is_recovered = True
+
+    @property
+    def is_recreated(self) -> bool:
+        """Whether the group's position is one of a topic of this name that was deleted since."""
+        place, said = self._assignment.place, place_of(self._assignment.metadata)
+        if said is not None and said.lineage == place.lineage:
+            return said != place
+        return self._assignment.known not in ("", place.exact)
 
     def fetched(self, records: list[Record], size: int, now: float) -> int:
         """Buffer records in offset order, `size` bytes held; return how many are taken: what is settled is not."""
@@ -154,7 +184,8 @@ class Partition:
 
     def gap(self, position: int, first: int, end: int) -> None:
         """The next record is not in the topic, which holds the offsets `[first, end)`."""
-        if self.has_gap or self.is_going:
+        is_stale = position > self.queue.arrived or (self.is_recreated and not self.is_recovered)
+        if self.has_gap or self.is_going or is_stale:  # stale: it is about a position that another topic had
             return
         if self.common.settings.on_gap == "continue" and position < first:
             self.common.observe(Gap(self.id, first - position))
