@@ -102,7 +102,7 @@ class Cluster(ABC):
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         admin.delete_topics([name])[name].result(ANSWER_DEADLINE_S)
 
-    def commit(self, group: str, topic: str, partition: int, offset: int, metadata: str | None = None) -> None:
+    def commit(self, group: str, topic: str, partition: int, offset: int, metadata: str = "") -> None:
         """Commit an offset for a group that has no members, as Kafka's tools do; `metadata` as a worker does."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         offsets = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset, metadata)])
