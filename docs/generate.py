@@ -190,8 +190,8 @@ then what is fine. The last line names the first error and what to do:
 
 The exit code is 0 without errors and warnings, 1 with warnings, 2 with errors.
 
-`check` only reads. It joins no group, commits no offset, creates no topic and sends nothing to FullStory. It shows
-names of topics, numbers and reasons, but no secret and nothing of an event.
+`check` only reads, unless you ask it to probe. It joins no group, commits no offset, creates no topic and sends nothing
+to FullStory. It shows names of topics, numbers and reasons, but no secret and nothing of an event.
 
 **Time.** All checks run side by side and end within five seconds, also when Kafka, the registry or FullStory do not
 answer. What does not answer is one error, with the address and the system's reason; checks that rest on it are listed
@@ -206,6 +206,20 @@ rights, `check` reports `kafka.reticent`.
 
 **JSON.** `--format json` prints one object: `level` (the worst), `findings` (a list of objects with `id`, `level`,
 `seen`, `meaning` and `advice`, in the order above) and `summary` (the last line).
+
+## Probing the group
+
+Some of what a group refuses shows only when a client joins: a share group of the same name, or brokers that do not
+know `group.protocol=consumer`. And there are brokers that accept the metadata of a commit and forget it, where the
+worker keeps its [journal](reliability.md). To find out, before the first worker runs:
+
+```sh
+segment-fullstory check --probe-group
+```
+
+It joins the group and leaves it, unless the group has members: they would have to wait. It commits an offset with
+metadata in a group of its own, `GROUP.check-…`, reads it back, and deletes that group. It takes a few seconds more, and
+needs Read, Describe and Delete on groups whose names begin with the group's.
 
 ## Probing idempotency
 

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import (
@@ -49,13 +50,13 @@ def environment(cluster: Cluster, names: Names, **settings: str) -> dict[str, st
     }
 
 
-def check(cluster: Cluster, names: Names, *options: str) -> Done:
+def check(cluster: Cluster, names: Names, *options: str, **settings: str) -> Done:
     """Run the command, with a FullStory where all is well."""
 
     async def ask() -> Done:
         async with Sandbox(SandboxOptions(keys={KEY: Role.ARCHITECT})) as sandbox:
-            settings = environment(cluster, names, PROCESSOR_FULLSTORY__BASE_URL=sandbox.url)
-            return await asyncio.to_thread(run, "check", *options, environment=settings)
+            variables = environment(cluster, names, PROCESSOR_FULLSTORY__BASE_URL=sandbox.url, **settings)
+            return await asyncio.to_thread(run, "check", *options, environment=variables)
 
     return asyncio.run(ask())
 
@@ -212,6 +213,21 @@ def test_a_record_that_may_not_be_read_is_not_explained(guarded: KafkaCluster, n
 
     assert done.code == 2
     assert "Topic authorization failed" in done.err
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_probe_of_the_group_joins_commits_and_leaves_nothing(kafka: Cluster, names: Names, protocol: str) -> None:
+    """With --probe-group the group is joined and left, metadata is read back, and no offset or group is left over."""
+    kafka.create_topic(names.topic)
+    kafka.create_topic(names.dead_letters, 1, LASTING)
+    properties = json.dumps({"group.protocol": protocol})
+    done = check(kafka, names, "--probe-group", "--format", "json", PROCESSOR_KAFKA__PROPERTIES=properties)
+    (report,) = done.objects()
+    listed: Any = AdminClient({"bootstrap.servers": kafka.bootstrap_servers}).list_consumer_groups().result(ANSWER_S)
+
+    assert {"group.joined", "group.metadata_kept"} <= {each["id"] for each in report["findings"]}
+    assert committed(kafka, names.group, names.topic) == {}
+    assert not any(each.group_id.startswith(f"{names.group}.check-") for each in listed.valid)
 
 
 def test_a_folder_is_no_configuration(kafka: Cluster, names: Names, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Groups that refuse a member, and brokers that lack or forget something: what the source tells of them."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from processor.adapters.kafka import probing
 from processor.adapters.kafka.dead_letters import KafkaDeadLetters
 from processor.model.errors import DeadLetterError
 from processor.model.reasons import HaltReason
@@ -14,7 +16,7 @@ from processor.runtime.ports import DeadLetter
 from tests.kafka.altering import CONSUMER_GROUP_HEARTBEAT, AlteringProxy
 from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, free_port
 from tests.kafka.conftest import Names
-from tests.kafka.members import DEADLINE_S, Member, Protocol, member, on_a_loop, settings_of, until
+from tests.kafka.members import DEADLINE_S, PROPERTIES, Member, Protocol, member, on_a_loop, settings_of, until
 from tests.kafka.topics import journals
 
 SMALL = """
@@ -101,10 +103,13 @@ async def test_brokers_without_the_protocol_are_told(altered: tuple[Cluster, Alt
     cluster, proxy = altered
     proxy.hidden = [CONSUMER_GROUP_HEARTBEAT]
     cluster.create_topic(names.topic)
+    settings = settings_of(cluster, names, PROPERTIES["broker"])
+    probe = asyncio.ensure_future(asyncio.to_thread(probing.refusal, settings))
     async with member(cluster, names, "broker") as alone:
         await until(lambda: refusal(alone) != "", "it is told")
         assert "group.protocol=consumer needs Kafka 4.0" in refusal(alone)
         assert alone.events == []
+    assert "group.protocol=consumer needs Kafka 4.0" in str(await probe)
 
 
 @on_a_loop
@@ -138,6 +143,7 @@ async def test_metadata_that_the_brokers_forget_is_found_by_the_first_commit(
     proxy.forgets_metadata = True
     cluster.create_topic(names.topic)
     whole = TopicPartition(names.topic, 0)
+    assert not await asyncio.to_thread(probing.keeps_metadata, settings_of(cluster, names, {}), whole)
     async with member(cluster, names) as alone:
         await alone.until_assigned(whole)
         alone.journal = "journal"

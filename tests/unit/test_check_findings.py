@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka.admin import AclOperation
+from pydantic import Secret
 
 from docs import generate
 from processor.adapters.clock import SystemClock
@@ -23,6 +24,7 @@ from processor.commands.check.report import summary
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import Kind
 from processor.model.records import OffsetRange, TopicPartition
+from processor.settings.client_properties import Scalar
 from processor.settings.connections import KafkaSection
 
 KAFKA = KafkaSection(
@@ -195,6 +197,27 @@ def test_a_group_at_work_tells_its_members() -> None:
     assert [each.seen for each in found] == [
         "fullstory: committed on 1 of 1 partition, 8 records behind, stable, 2 members"
     ]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "brokers", "expected"),
+    [
+        ("classic", {"group.max.size": "3"}, set()),
+        ("classic", {"group.max.size": "2", "group.consumer.max.size": "3"}, {"group.full"}),
+        ("consumer", {"group.max.size": "3", "group.consumer.max.size": "2"}, {"group.full"}),
+        ("consumer", {"group.coordinator.rebalance.protocols": "classic,consumer,streams"}, set()),
+        ("consumer", {"group.coordinator.rebalance.protocols": "classic"}, {"group.protocol"}),
+        ("classic", {"group.coordinator.rebalance.protocols": "classic"}, set()),
+    ],
+)
+def test_a_group_that_would_refuse_one_more_member_is_told(
+    protocol: str, brokers: dict[str, str], expected: set[str]
+) -> None:
+    """What the brokers' settings say of a further member's chances is a finding, for the protocol that it uses."""
+    kafka = KAFKA.model_copy(update={"properties": {"group.protocol": Secret[Scalar](protocol)}})
+    working = cluster(group=Group("stable", 2, is_allowed=True), broker_settings=brokers)
+
+    assert ids(list(of_group(kafka, working, {}, {}))) == expected
 
 
 def test_a_gap_that_the_settings_pass_is_a_warning() -> None:

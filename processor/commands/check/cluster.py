@@ -145,6 +145,14 @@ def of_group(
     if group is not None and group.is_allowed is False:
         yield Found(findings.GROUP_FORBIDDEN, f"group {kafka.group_id}: no right to read")
         return
+    is_classic = str(kafka.client_properties().get("group.protocol", "classic")).lower() != "consumer"
+    protocols = (cluster.broker_settings or {}).get("group.coordinator.rebalance.protocols")
+    if protocols is not None and not is_classic and "consumer" not in protocols:
+        yield Found(findings.GROUP_PROTOCOL, f"group.coordinator.rebalance.protocols is {protocols}")
+    limit = "group.max.size" if is_classic else "group.consumer.max.size"
+    most = _number(cluster.broker_settings, limit)
+    if group is not None and most is not None and group.members >= most:
+        yield Found(findings.GROUP_FULL, f"{_counted(group.members, 'member')}, {limit} is {most}")
     offsets = {each: stored.offset for each, stored in committed.items() if stored.offset >= 0}
     gaps = [each for each, offset in offsets.items() if not available[each].start <= offset <= available[each].end]
     for each in gaps:

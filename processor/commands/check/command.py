@@ -37,8 +37,17 @@ from processor.settings import load
     help=f"Also test whether FullStory honours idempotency keys: send a batch with the user {UID} and a batch with one "
     "event of that user, each twice.",
 )
+@click.option(
+    "--probe-group",
+    "probes_group",
+    is_flag=True,
+    help="Also join the consumer group if it has no members, and commit an offset in a group of its own that is then "
+    "deleted: shows whether the group takes the worker, and whether the brokers keep what is committed.",
+)
 @click.option("--yes", is_flag=True, help="Confirm that --probe-idempotency may write to FullStory.")
-def check(config: Path | None, *, format_: str, within_s: float, probe_idempotency: bool, yes: bool) -> None:
+def check(
+    config: Path | None, *, format_: str, within_s: float, probe_idempotency: bool, probes_group: bool, yes: bool
+) -> None:
     """Check that the worker can run here: settings, Kafka, topics, group, schema registry, API key, clock, records.
 
     The check only reads, unless you ask it to probe: it joins no group, commits no offset and sends nothing. It prints
@@ -51,12 +60,13 @@ def check(config: Path | None, *, format_: str, within_s: float, probe_idempoten
             "add --yes to allow that"
         )
     end_on_interrupt()
-    asyncio.run(_check(config, format_, within_s, probes=probe_idempotency))
+    asyncio.run(_check(config, format_, within_s, probes=probe_idempotency, probes_group=probes_group))
 
 
-async def _check(config: Path | None, format_: str, within_s: float, *, probes: bool) -> None:
+async def _check(config: Path | None, format_: str, within_s: float, *, probes: bool, probes_group: bool) -> None:
     try:
-        found = await check_all(load(os.environ, config), probes=probes, within_s=within_s)
+        settings = load(os.environ, config)
+        found = await check_all(settings, probes=probes, probes_group=probes_group, within_s=within_s)
     except ConfigurationError as error:
         found = [Found(findings.CONFIGURATION_INVALID, problem) for problem in error.problems]
     (print_json if format_ == "json" else print_text)(found)

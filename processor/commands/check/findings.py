@@ -192,6 +192,38 @@ GROUP_GAP_PASSED = _warning(
     "Give the topic a longer retention, or the worker more room to catch up.",
 )
 
+GROUP_FULL = _warning(
+    "group.full",
+    "The group has as many members as the brokers allow: one more is refused, and halts.",
+    "Run no more workers than that, or raise group.max.size of the brokers (group.consumer.max.size for "
+    "group.protocol=consumer).",
+)
+GROUP_PROTOCOL = _error(
+    "group.protocol",
+    "The settings say group.protocol=consumer, and the brokers do not allow it: the worker would end.",
+    "Remove group.protocol from PROCESSOR_KAFKA__PROPERTIES, or add consumer to "
+    "group.coordinator.rebalance.protocols of the brokers.",
+)
+GROUP_JOINED = _ok("group.joined", "The group took this client as a member, which has left again.")
+GROUP_AT_WORK = _ok("group.at_work", "The group has members, so this client did not join: they would have had to wait.")
+GROUP_REFUSED = _error(
+    "group.refused",
+    "The group does not take this client as a member: the worker would halt, or end.",
+    "Change what is named.",
+    says_remedy=True,
+)
+GROUP_UNPROBED = _warning(
+    "group.unprobed",
+    "The group did not answer the probe, or may not be probed.",
+    "Allow Read, Describe and Delete on groups whose names begin with PROCESSOR_KAFKA__GROUP_ID, and try again.",
+)
+GROUP_METADATA_KEPT = _ok("group.metadata_kept", "Metadata that is committed with an offset can be read back.")
+GROUP_METADATA_FORGOTTEN = _error(
+    "group.metadata_forgotten",
+    "The brokers take metadata with an offset and do not give it back. The journal stands there: delivery would halt.",
+    "Use brokers that keep it, as Apache Kafka does.",
+)
+
 REGISTRY_NONE = _ok(
     "registry.none", "No registry is set: schemas are those that come with the worker, under the ids of ids.json."
 )
