@@ -20,7 +20,6 @@ from processor.engine.commits import CommitFault, Commits, why
 from processor.engine.notices import Committed, Consumed, Rebalanced, Released, SourceTrouble
 from processor.engine.partition.common import Common
 from processor.engine.partition.owner import Assignment, End, Partition
-from processor.engine.partition.state import HELD_UP_S
 from processor.model.reasons import Bottleneck, HaltReason, ReleaseReason
 from processor.model.records import Commit, TopicPartition
 from processor.runtime.driver import Driver
@@ -328,15 +327,9 @@ class Worker:
             awaits_commits=any(each.awaiting_commit for each in waiting),
             is_waiting=bool(waiting),
             waits_for_users=all(each.waits_for_users(now) for each in waiting),
-            is_behind=any(each.unconsumed > most or self._is_withheld(each, now) for each in self._owned.values()),
+            is_behind=any(each.unconsumed > most or each.withheld(now) for each in self._owned.values()),
             is_throttled=self._source.figures.throttled_until > self._clock.wall(),
         )
-
-    @staticmethod
-    def _is_withheld(partition: Partition, now: float) -> bool:
-        """Whether Kafka gives none of what it holds, for longer than a transaction or an election takes."""
-        withheld = partition.withheld
-        return withheld is not None and now - withheld.since >= HELD_UP_S
 
     # Epochs
 

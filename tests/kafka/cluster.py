@@ -45,8 +45,8 @@ SERVER_PORTS = range(20_000, 32_000)
 LOGGING = ("defaultLogLevel=warn", "showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS")
 
 SERVER_PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
+process.roles={roles}
+node.id={node}
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 controller.listener.names=CONTROLLER
 listeners={listeners}
@@ -151,7 +151,8 @@ class KafkaCluster(Cluster):
     Everything is below `directory`; the broker's log, `kafka.log`, stays for whoever looks for the cause of a failure.
     For each port of `proxies`, where a proxy listens, it serves one more port, `behind[proxy]`: clients that come that
     way are told to come back by the same proxy. `secure` names more listeners: their ports and their protocols.
-    `properties` are added to the server's, `options` to those of its Java; `version` is Kafka's.
+    `properties` are added to the server's, `options` to those of its Java; `version` is Kafka's. `beside` makes it the
+    second broker of another one's cluster.
     """
 
     def __init__(
@@ -163,8 +164,11 @@ class KafkaCluster(Cluster):
         properties: str = "",
         options: Sequence[str] = (),
         version: str = VERSION,
+        beside: "KafkaCluster | None" = None,
     ) -> None:
-        port, controller_port = port or free_port(), free_port()
+        port = port or free_port()
+        self._controller_port: int = beside._controller_port if beside else free_port()
+        self._id: str = beside._id if beside else base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         super().__init__(f"127.0.0.1:{port}")
         self.behind = {proxy: free_port() for proxy in proxies}
         self.log = directory / "kafka.log"
@@ -176,12 +180,15 @@ class KafkaCluster(Cluster):
         advertised = {"PLAINTEXT": port} | {f"PROXIED{proxy}": proxy for proxy in proxies}
         advertised |= {name: own for name, (own, _) in (secure or {}).items()}
         listeners = {name: self.behind.get(each, each) for name, each in advertised.items()}
-        listeners["CONTROLLER"] = controller_port
+        if beside is None:
+            listeners["CONTROLLER"] = self._controller_port
         text = SERVER_PROPERTIES.format(
-            controller_port=controller_port,
+            roles="broker" if beside else "broker,controller",
+            node=2 if beside else 1,
+            controller_port=self._controller_port,
             listeners=_addresses(listeners),
             advertised=_addresses(advertised),
-            protocols=",".join(f"{name}:{protocols.get(name, 'PLAINTEXT')}" for name in listeners),
+            protocols=",".join(f"{name}:{protocols.get(name, 'PLAINTEXT')}" for name in {**listeners, "CONTROLLER": 0}),
             data=self._data,
         )
         self._properties.write_text(text + properties, encoding="utf-8")
@@ -242,9 +249,8 @@ class KafkaCluster(Cluster):
         self.start()
 
     def _format(self) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*self._java, "kafka.tools.StorageTool", "format"]
-        command += [f"--cluster-id={cluster_id}", "--config", str(self._properties)]
+        command += [f"--cluster-id={self._id}", "--config", str(self._properties)]
         run(command)
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:

@@ -1,15 +1,18 @@
 """The ends of partitions on a real Kafka, where offsets hold no records and records may be hidden."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from processor.engine.partition.owner import End
 from processor.model.records import Record, TopicPartition
-from tests.kafka.cluster import Cluster
+from tests.kafka.cluster import Cluster, KafkaCluster, java
 from tests.kafka.conftest import Names
-from tests.kafka.members import NOW_MS, PROPERTIES, Protocol, member, numbered, on_a_loop, protocols, until
+from tests.kafka.maven import run as command
+from tests.kafka.members import DEADLINE_S, NOW_MS, PROPERTIES, Protocol, member, numbered, on_a_loop, protocols, until
 from tests.kafka.programs import environment_of, sandbox, wait_until, worker
 from tests.kafka.topics import abort_transaction, append, append_transaction, begin_transaction, committed, end_offsets
 
@@ -74,6 +77,51 @@ async def test_the_end_of_an_open_transaction_is_told(kafka: Cluster, names: Nam
         producer.commit_transaction()
         await one.until_fetched(partition, 8)
         await until(lambda: one.ends_told.get(partition) == End(10, 10), "the end is told")
+
+
+@on_a_loop
+async def test_a_partition_without_a_leader_is_told(own_kafka: Cluster, names: Names, tmp_path: Path) -> None:
+    """If the broker of a partition goes, that is told of this partition, and the ends of others go on to be."""
+    assert isinstance(own_kafka, KafkaCluster)
+    own_kafka.create_topic(f"{names.topic}-0")
+    own_kafka.commit(names.group, f"{names.topic}-0", 0, 0)  # the group's offsets are with the broker that stays
+    with KafkaCluster(tmp_path, beside=own_kafka) as second:
+        admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers})
+        topic = NewTopic(names.topic, num_partitions=2, replica_assignment=[[1], [2]])  # type: ignore[list-item]
+        admin.create_topics([topic])[names.topic].result(DEADLINE_S)
+        stays, goes = (TopicPartition(names.topic, each) for each in range(2))
+        for each in (stays, goes):
+            append(own_kafka, *each, numbered(5))
+
+        async with member(own_kafka, names) as one:
+            await one.until_assigned(stays, goes)
+            await one.until_fetched(goes, 4)
+            second.kill()
+            await until(lambda: goes in one.ends_told and one.ends_told[goes] is None, "it has no leader")
+            append(own_kafka, *stays, numbered(5))
+            await until(lambda: one.ends_told.get(stays) == End(10, 10), "the other end is told")
+            assert [each for each in one.source_faults if each] == []
+        own_kafka.delete_topic(names.topic)
+
+
+@on_a_loop
+async def test_a_quota_is_told_with_how_long_it_lasts(own_kafka: Cluster, names: Names) -> None:
+    """If a quota is smaller than what one fetch brings, the broker gives nothing, and is told with the time."""
+    own_kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+    append(own_kafka, *partition, numbered(20, size=10_000))
+    quota = ("--alter", "--add-config", "consumer_byte_rate=12000", "--entity-type", "clients")
+    servers = ("--bootstrap-server", own_kafka.bootstrap_servers)
+    command([*java(), "kafka.admin.ConfigCommand", *servers, *quota, "--entity-name", names.group])
+
+    async with member(own_kafka, names, properties={"client.id": names.group}) as one:
+        await one.until_assigned(partition)
+        await until(lambda: one.troubles != [], "the quota is told")
+        throttled_s = one.source.figures.throttled_until - time.time()
+
+    assert one.troubles[0].endswith("a quota of the brokers limits this client")
+    assert 0 < throttled_s < DEADLINE_S
+    assert one.records == {}
 
 
 @protocols

@@ -17,7 +17,7 @@ from processor.adapters.telemetry.metrics import Metrics
 from processor.adapters.telemetry.server import POLL_LIMIT_S, ListenAddress, TelemetryServer, Views
 from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import Answered, Retried
-from processor.engine.partition.state import PartitionState
+from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.service_health import FORGET_AFTER_S, Diagnosis, Symptom
 from processor.engine.verdict import RetryReason
 from processor.model.errors import ConfigurationError
@@ -160,6 +160,22 @@ def test_a_worker_without_partitions_is_ready() -> None:
 def test_a_worker_with_partitions_says_how_many() -> None:
     """The body of /readyz says how many partitions the worker owns."""
     assert World(replace(IDLE, partitions=(partition(0), partition(1)))).ask("/readyz")[1]["partitions"] == 2
+
+
+def test_a_worker_says_which_partitions_are_held_up_for_longest() -> None:
+    """The body of /readyz names some partitions that wait, the longest wait first; the worker is ready all the same."""
+    waiting = tuple(
+        replace(partition(each), blocked=Blocked(7, 30.4 + each, "the end of a transaction")) for each in range(9)
+    )
+    code, body = World(replace(IDLE, partitions=(partition(9), *waiting))).ask("/readyz")
+
+    assert code == 200
+    assert list(body["held_up"]) == [str(partition(each).id) for each in (8, 7, 6, 5, 4)]
+    assert body["held_up"][str(partition(8).id)] == {
+        "offset": 7,
+        "waits_for": "the end of a transaction",
+        "seconds": 38,
+    }
 
 
 @pytest.mark.parametrize(

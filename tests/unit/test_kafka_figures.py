@@ -33,6 +33,11 @@ def test_the_last_word_of_any_broker_counts() -> None:
     assert read(known, a=-1, b=-1).answered_at == 999.5
 
 
+def test_a_report_does_not_end_a_quota() -> None:
+    """How long a quota keeps a broker from answering is told apart from the reports, and outlives them."""
+    assert figures("{}", ClientFigures(throttled_until=1_234.0)).throttled_until == 1_234.0
+
+
 def test_a_report_without_brokers_and_topics_says_nothing() -> None:
     """A report without brokers and topics, as the first ones are, gives no figures."""
     assert figures("{}", NONE) == ClientFigures(0, None)

@@ -78,7 +78,6 @@ class Offsets:
         """Topics that the brokers do not let this client know of, by the last look."""
         self.refused: set[str] = set()
         """Topics of which a broker has refused records; a look takes out those that may be read by now."""
-        self._leaderless: frozenset[TopicPartition] = frozenset()
         self._missing: list[str] = []
         self.partition_counts: dict[str, int] = {}
         """Of the topics that the last look found."""
@@ -179,20 +178,20 @@ class Offsets:
         return self._ask(lambda: self._consumer.list_topics(topic, timeout=ASK_S))
 
     def ends(self, partitions: Iterable[TopicPartition], within_s: float = LOOK_S) -> dict[TopicPartition, End | None]:
-        """Return the ends that are told in time; None for a partition without a leader, by the last look at topics.
+        """Return the ends that are told in time; None where librdkafka knows of no leader.
 
-        librdkafka (2.16) asks for the end of what may be read, and keeps the log end offset that came with the last
-        fetch. It leaves a question without an answer as a whole where one of the partitions has no leader.
+        It (2.16) asks for the end of what may be read, and keeps the log end offset that came with the last fetch.
         """
-        wanted = set(partitions)
-        asked = [KafkaPartition(each.topic, each.partition, OFFSET_END) for each in wanted - self._leaderless]
+        asked = [KafkaPartition(each.topic, each.partition, OFFSET_END) for each in partitions]
         try:
             told = self._consumer.offsets_for_times(asked, timeout=within_s) if asked else []
         except KafkaException:
             return {}
-        ends: dict[TopicPartition, End | None] = dict.fromkeys(wanted & self._leaderless)
+        ends: dict[TopicPartition, End | None] = {}
         for each in told:
-            if not each.error:
+            if each.error and each.error.code() == KafkaError.LEADER_NOT_AVAILABLE:
+                ends[named(each)] = None
+            elif not each.error:
                 _, fetched_to = self._consumer.get_watermark_offsets(each, cached=True)
                 ends[named(each)] = End(max(fetched_to, each.offset), each.offset)
         return ends
@@ -205,12 +204,6 @@ class Offsets:
         answers = {each: self._consumer.list_topics(each, timeout=LOOK_S) for each in self._settings.topics}
         listed = {name: answer.topics[name] for name, answer in answers.items()}
         self._cluster = answers[self._settings.topics[0]].cluster_id or ""
-        self._leaderless = frozenset(
-            TopicPartition(name, number)
-            for name, found in listed.items()
-            for number, each in found.partitions.items()
-            if each.leader < 0
-        )
         faults = {name: found.error for name, found in listed.items() if found.error}
         self.partition_counts = {name: len(found.partitions) for name, found in listed.items() if name not in faults}
         missing = [name for name, error in faults.items() if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART]

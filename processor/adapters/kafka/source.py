@@ -311,12 +311,14 @@ class KafkaSource:
         if time.monotonic() < self._looked_at + (LOOK_SOON_S if is_doubtful else LOOK_EVERY_S):
             return
         ends = self._offsets.ends(self._epochs)
-        if ends:
+        is_answered = any(ends.values())  # that there is no leader, librdkafka may know from before
+        if is_answered:
             self._connection.answered()
+        if ends:
             self._tell(self._listener.ends, ends)
         if self._epochs and not ends and not is_doubtful:
             self._connection.did_not_answer()  # the next look, soon, asks further
-        elif is_doubtful or not self._epochs or time.monotonic() >= self._topics_looked_at + WATCH_TOPICS_S:
+        elif is_doubtful or not is_answered or time.monotonic() >= self._topics_looked_at + WATCH_TOPICS_S:
             self._look_for_faults()
         self._tell_faults()
         self._looked_at = time.monotonic()

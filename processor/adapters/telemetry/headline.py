@@ -207,6 +207,16 @@ def errors_in_words(troubles: Sequence[Trouble], wall_s: float) -> list[dict[str
     ]
 
 
+def held_up_in_words(state: WorkerState) -> dict[str, dict[str, Any]]:
+    """Return the partitions that have been held up for longest, and by what, for machines that people read."""
+    found = {str(each.id): each.blocked for each in state.partitions if each.blocked is not None}
+    longest = sorted(found, key=lambda each: -found[each].age_s)[:PARTITIONS_NAMED]
+    return {
+        each: {"offset": found[each].offset, "waits_for": found[each].waits_for, "seconds": round(found[each].age_s)}
+        for each in longest
+    }
+
+
 def halts_in_words(halts: Mapping[HaltReason, ActiveHalt]) -> dict[str, dict[str, Any]]:
     """Return halts for machines that people read: `faults` are the first ones, `count` is the number of all."""
     return {

@@ -12,7 +12,13 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from processor.adapters.telemetry.connections import GuardedServer, Respond, connection_limit
-from processor.adapters.telemetry.headline import RUNBOOK, diagnosis_in_words, errors_in_words, halts_in_words
+from processor.adapters.telemetry.headline import (
+    RUNBOOK,
+    diagnosis_in_words,
+    errors_in_words,
+    halts_in_words,
+    held_up_in_words,
+)
 from processor.adapters.telemetry.history import Trouble
 from processor.adapters.telemetry.metrics import exposition
 from processor.adapters.telemetry.page import HEADERS, RUNBOOK_PAGE
@@ -156,11 +162,7 @@ class TelemetryServer:
             "status": status,
             "joined": state.has_joined,
             "partitions": len(state.partitions),
-            "held_up": {
-                str(each.id): {"offset": found.offset, "waits_for": found.waits_for, "seconds": round(found.age_s)}
-                for each in state.partitions
-                if (found := each.blocked) is not None
-            },
+            "held_up": held_up_in_words(state),
             "halts": halts_in_words(state.halts),
             "diagnosis": diagnosis_in_words(state, self._clock.monotonic(), self._clock.wall()),
             "errors": errors_in_words(self._views.troubles(), self._clock.wall()),

@@ -80,6 +80,9 @@ class Withheld(NamedTuple):
     """What the client waits for, as far as that is known."""
 
 
+WITHHELD_AFTER_S = 30.0
+"""A transaction, an election and a fetch take less, as a rule."""
+
 OPEN_TRANSACTION = "the end of a transaction"
 NO_LEADER = "a leader of the partition"
 SILENT_BROKER = "records from the broker"
@@ -173,14 +176,15 @@ class Partition:
     def ends_at(self, end: End | None, now: float) -> None:
         """Kafka told where the partition ends, to which the lag counts; None: it has no leader who could tell."""
         self.end = self.end if end is None else end.offset
-        before, self._withheld = self.withheld, None
+        before, self._withheld = self._withheld, None
         arrived = self.queue.arrived
         if self.is_paused or self.has_gap or (end is not None and end.offset <= arrived):
             return
         waits_for = NO_LEADER
         if end is not None:
             waits_for = OPEN_TRANSACTION if end.readable <= arrived else SILENT_BROKER
-        self._withheld = Withheld(arrived, before.since if before else now, waits_for)
+        since = before.since if before is not None and before.offset == arrived else now
+        self._withheld = Withheld(arrived, since, waits_for)
 
     def gap(self, position: int, first: int, end: int) -> None:
         """The next record is not in the topic, which holds the offsets `[first, end)`."""
@@ -398,11 +402,12 @@ class Partition:
         """Whether a batch waits for the dead-letter topic alone."""
         return any(batch.is_closing for batch in self.batches)
 
-    @property
-    def withheld(self) -> Withheld | None:
-        """What Kafka does not give, told as long as nothing has arrived since."""
-        is_so = self._withheld is not None and self._withheld.offset == self.queue.arrived and not self.is_paused
-        return self._withheld if is_so else None
+    def withheld(self, now: float) -> Withheld | None:
+        """Return what Kafka has not given for long, while nothing has arrived since."""
+        found = self._withheld
+        if found is None or found.offset != self.queue.arrived or self.is_paused:
+            return None
+        return found if now - found.since >= WITHHELD_AFTER_S else None
 
     @property
     def unconsumed(self) -> int:

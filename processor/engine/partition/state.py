@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from processor.engine.partition.owner import Partition
 
 HELD_UP_S = 30.0
-"""A batch that has been on its way for longer, while later ones settled, holds its partition up; so does Kafka, when it
-has given nothing for longer while it held records."""
+"""A batch that has been on its way for longer, while later ones settled, holds its partition up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,8 @@ class PartitionState:
 def state_of(partition: "Partition", now: float, wall_s: float) -> PartitionState:
     """Return what the partition is doing at this moment, by the monotonic clock and by the other one."""
     queue, oldest = partition.queue, partition.queue.oldest_unsettled
-    withheld = _withheld(partition, now)
+    found = partition.withheld(now)
+    withheld = None if found is None else Blocked(found.offset, now - found.since, found.waits_for)
     oldest_ms = in_milliseconds(oldest.timestamp_ms) if oldest else None
     if oldest_ms is None and withheld is not None:
         oldest_ms = int((wall_s - withheld.age_s) * 1_000)
@@ -71,14 +71,6 @@ def state_of(partition: "Partition", now: float, wall_s: float) -> PartitionStat
         unpassed=next((each.unpassed for each in partition.batches if each.unpassed), None),
         waits_for_users=partition.waits_for_users(now),
     )
-
-
-def _withheld(partition: "Partition", now: float) -> Blocked | None:
-    """Return what Kafka does not give, when it has not for long."""
-    found = partition.withheld
-    if found is None or now - found.since < HELD_UP_S:
-        return None
-    return Blocked(found.offset, now - found.since, found.waits_for)
 
 
 def _blocked(partition: "Partition", now: float) -> Blocked | None:
