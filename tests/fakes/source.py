@@ -17,8 +17,9 @@ from processor.engine.beginnings import Beginnings, GroupStart
 from processor.engine.commits import CommitFault
 from processor.engine.partition.journal_format import METADATA_BYTES, JournalPlace, place_of
 from processor.engine.partition.owner import Assignment
+from processor.model.reasons import HaltReason
 from processor.model.records import Commit, Headers, Record, TopicPartition, held_bytes
-from processor.runtime.ports import ClientFigures, Fetched, SourceListener
+from processor.runtime.ports import ClientFigures, Fetched, SourceFault, SourceListener
 
 CommitOutcome = Literal["ok", "failed", "unknown"]
 """`unknown`: the commit took effect, and an error is told."""
@@ -186,6 +187,7 @@ class FakeSource:
         self._beginnings = Beginnings(broker.start)
         self.tenures: dict[TopicPartition, _Holding] = {}
         """How each partition was held last."""
+        self._lost_offsets: set[TopicPartition] = set()
         self._drain_s = drain_s
         self._last_epoch = 0
         self._revoked: set[int] = set()
@@ -319,13 +321,23 @@ class FakeSource:
     async def _assign(self, partitions: Sequence[TopicPartition]) -> None:
         assignments = []
         for each in partitions:
+            start, topic_id, before = (
+                self.broker.committed.get(each),
+                self.broker.topic_ids[each],
+                self.tenures.get(each),
+            )
+            is_same = before is None or before.topic_id == topic_id
+            if start is not None:
+                self._beginnings.remember(each, str(topic_id))
+            elif is_same and (self._beginnings.of(each) == "lost" or self._beginnings.remembers(each, str(topic_id))):
+                self._lost_offsets.add(each)
+                continue
             self._last_epoch += 1
-            start = self.broker.committed.get(each)
             begin = self.broker.available[each][self._beginnings.of(each) == "end"] if start is None else start
             metadata = self.broker.metadata.get(each, "")
             known_to = self.broker.handed_to.get(each, begin) if ";" in metadata else begin
-            topic_id, before, known, perhaps_sent = self.broker.topic_ids[each], self.tenures.get(each), "", 0
-            if before is not None and before.topic_id != topic_id:
+            known, perhaps_sent = "", 0
+            if before is not None and not is_same:
                 known = self.broker.place(each, before.topic_id).exact
                 first, end = self.broker.available[each]
                 perhaps_sent = max(min(before.position, end) - max(before.certain_to, first), 0)
@@ -336,6 +348,8 @@ class FakeSource:
                 Assignment(each, self._last_epoch, begin, start is None, metadata, place, known, perhaps_sent)
             )
         self._listener.assigned(assignments, len(self.broker.available))
+        if self._lost_offsets:
+            self._tell_lost_offsets()
         self._fetch_soon()
 
     async def _revoke(self, partitions: Sequence[TopicPartition]) -> None:
@@ -353,10 +367,21 @@ class FakeSource:
             self.broker.store(commits)
         for each in going:
             del self.holdings[each]
+        self._let_lost_offsets_go(partitions)
 
     async def _lose(self, partitions: Sequence[TopicPartition]) -> None:
         going = [each for each in partitions if self.holdings.pop(each, None)]
         self._listener.lost(going)
+        self._let_lost_offsets_go(partitions)
+
+    def _let_lost_offsets_go(self, partitions: Sequence[TopicPartition]) -> None:
+        if not self._lost_offsets.isdisjoint(partitions):
+            self._lost_offsets.difference_update(partitions)
+            self._tell_lost_offsets()
+
+    def _tell_lost_offsets(self) -> None:
+        lost = [SourceFault(f"the offset of {each} is gone", where=str(each)) for each in sorted(self._lost_offsets)]
+        self._listener.faults({HaltReason.OFFSETS_LOST: lost} if lost else {})
 
     async def _leave(self) -> None:
         await self._revoke(list(self.holdings))
@@ -409,6 +434,7 @@ class FakeSource:
             self.commit_failed_at = _now()
             self.has_met_too_large = self.has_met_too_large or any(fault.is_too_large for fault in faults.values())
         for each in commits.keys() - faults.keys():
+            self._beginnings.remember(each, str(self.tenures[each].topic_id))
             self.on_acknowledged(each, commits[each].epoch, asked_at)
         self._listener.committed(commits, faults)
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 import orjson
 import pytest
 
+from processor.engine.beginnings import GroupStart
 from processor.engine.notices import Halted, RegistryAsked, Resumed
 from processor.model.reasons import HaltReason
 from processor.runtime.account import KeyAccount, identify_account
@@ -55,6 +56,38 @@ def test_a_refused_set_up_halts_probes_slowly_and_goes_on(status: int, reason: H
         assert halts_and_ends(world) == [("Halted", reason), ("Resumed", reason)]
 
     simulate(story, Plan(partitions=2))
+
+
+@pytest.mark.parametrize("start", ["earliest", "latest", "halt"])
+def test_an_offset_that_is_gone_halts_its_partition_until_it_is_set(start: GroupStart) -> None:
+    """Nothing is sent twice or skipped, and the other partitions go on, wherever the settings let a group begin."""
+
+    async def story(world: World) -> None:
+        for at in (0, 0, 1):
+            world.track("a", at)
+        await world.settled()
+        if start == "halt":  # nobody has seen the offset who could miss it
+            world.broker.start = start
+            await world.member.stop()
+            world.forget(world.partitions[0])
+            await world.start()
+        else:
+            await world.member.source.revoke(*world.partitions)
+            world.forget(world.partitions[0])
+            await world.member.source.assign(*world.partitions)
+        world.track("b", 0), world.track("b", 1)
+        await world.until(lambda: world.committed == [None, 2])
+        assert world.member.gate.halts.keys() == {HaltReason.OFFSETS_LOST}
+        await asyncio.sleep(100.0)
+        assert (sorted(world.delivered(0)), sorted(world.delivered(1))) == ([0, 1], [0, 1])
+        await world.member.stop()
+        world.rewind(0, 2)
+        await world.start()
+        await world.settled()
+        assert (sorted(world.delivered(0)), sorted(world.delivered(1))) == ([0, 1, 2], [0, 1])
+        assert not world.member.gate.halts
+
+    simulate(story, Plan(partitions=2, start="earliest" if start == "halt" else start))
 
 
 def test_a_probe_that_meets_another_fault_counts_as_a_probe() -> None:

@@ -270,6 +270,12 @@ class World:
         self.records[partition].clear()
         self.laws.recreated(partition)
 
+    def forget(self, *partitions: TopicPartition) -> None:
+        """Delete the group's offsets of these, as their expiry does."""
+        for each in partitions:
+            self.broker.committed.pop(each)
+            self.broker.metadata.pop(each)
+
     # Waiting and looking
 
     async def until(self, condition: Callable[[], object], within_s: float = PATIENCE_S) -> None:
