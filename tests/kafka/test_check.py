@@ -61,10 +61,10 @@ def check(cluster: Cluster, names: Names, *options: str, **settings: str) -> Don
     return asyncio.run(ask())
 
 
-def findings(cluster: Cluster, names: Names) -> dict[str, str]:
-    """Return what is not fine, by id."""
+def findings(cluster: Cluster, names: Names, *levels: str) -> dict[str, str]:
+    """Return what is not fine, and what is of these levels, by id."""
     (report,) = check(cluster, names, "--format", "json").objects()
-    return {each["id"]: each["seen"] for each in report["findings"] if each["level"] != "ok"}
+    return {each["id"]: each["seen"] for each in report["findings"] if each["level"] in ("warning", "error", *levels)}
 
 
 def records(*values: bytes) -> list[Record]:
@@ -127,6 +127,16 @@ def test_a_gap_is_told_with_what_the_topic_holds(kafka: Cluster, names: Names) -
     kafka.delete_records(names.topic, 0, 2)
 
     assert findings(kafka, names)["group.gap"] == f"{names.topic}[0]: committed 1, the topic holds 2 to 3"
+
+
+def test_a_stopped_group_tells_how_long_its_offsets_stay(kafka: Cluster, names: Names) -> None:
+    """The time that the brokers keep offsets counts from the newest record that the group has passed, at the latest."""
+    kafka.create_topic(names.topic, config={"message.timestamp.type": "LogAppendTime"})
+    kafka.create_topic(names.dead_letters, 1, LASTING)
+    append(kafka, names.topic, 0, records(TRACK, TRACK))
+    kafka.commit(names.group, names.topic, 0, 1)
+
+    assert findings(kafka, names, "ok")["group.stopped"] == "at least 6.1 of 7.0 days are left"
 
 
 def test_offsets_without_records_are_told_apart(kafka: Cluster, names: Names) -> None:
