@@ -1,6 +1,7 @@
 """The ends of partitions on a real Kafka, where offsets hold no records and records may be hidden."""
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -114,13 +115,13 @@ async def test_a_quota_is_told_with_how_long_it_lasts(own_kafka: Cluster, names:
     servers = ("--bootstrap-server", own_kafka.bootstrap_servers)
     command([*java(), "kafka.admin.ConfigCommand", *servers, *quota, "--entity-name", names.group])
 
+    began = time.time()
     async with member(own_kafka, names, properties={"client.id": names.group}) as one:
         await one.until_assigned(partition)
         await until(lambda: one.troubles != [], "the quota is told")
-        throttled_s = one.source.figures.throttled_until - time.time()
+        assert one.source.figures.throttled_until > began
 
-    assert one.troubles[0].endswith("a quota of the brokers limits this client")
-    assert 0 < throttled_s < DEADLINE_S
+    assert re.fullmatch(r".* answers nothing for \d+ s: a quota of the brokers limits this client", one.troubles[0])
     assert one.records == {}
 
 
