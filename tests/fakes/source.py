@@ -54,7 +54,7 @@ class FakeBroker:
 
     def add(self, partition: TopicPartition) -> None:
         """Add a partition, of which the group hears when it is assigned."""
-        self.available[partition] = (0, 0)
+        self.available[partition], self.topic_ids[partition] = (0, 0), 0
         self._logs[partition] = []
 
     def append(
