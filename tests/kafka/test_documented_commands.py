@@ -46,6 +46,7 @@ ELSEWHERE = {
     "docs/container.md": "Docker carries them out, or in its place tests/operation/test_container.py",
     "docs/kubernetes.md": "a cluster carries them out; tests/operation/test_chart.py renders with its values",
     "docs/proxies.md": "a proxy carries them out: tests/operation/test_proxies.py starts one with the same variables",
+    "docs/runbook.md": "they are for one incident: tests/kafka/test_recreated.py sets the offset of such a topic",
     "docs/reliability.md": "they take minutes to hours; each has a short form among the tests",
     "schemas/README.md": "they need a registry: tests/registry/test_commands.py",
 }
@@ -157,7 +158,7 @@ def test_commands_that_are_not_run_are_ones(name: str) -> None:
     """Commands that are not run have valid syntax, and name commands and make targets that exist."""
     commands = "\n".join(each.commands for each in blocks((ROOT / name).read_text(encoding="utf-8")))
     assert subprocess.run(["bash", "-n"], input=commands, text=True, check=False).returncode == 0
-    for line in commands.splitlines():
+    for line in commands.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         if words[:1] == ["segment-fullstory"]:
             arguments = words[1:]

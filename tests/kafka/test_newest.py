@@ -15,10 +15,7 @@ from tests.kafka.test_dead_letters import (
     test_a_missing_topic_refuses_until_it_is_there,  # noqa: F401
     test_an_acknowledged_letter_is_on_the_topic_byte_for_byte,  # noqa: F401
 )
-from tests.kafka.test_end_to_end import (
-    test_every_record_ends_where_it_belongs,  # noqa: F401
-    test_nothing_is_lost_or_repeated_when_the_worker_is_killed,  # noqa: F401
-)
+from tests.kafka.test_end_to_end import test_nothing_is_lost_or_repeated_when_the_worker_is_killed  # noqa: F401
 from tests.kafka.test_journal_commits import (
     test_metadata_changes_at_an_unchanged_offset,  # noqa: F401
     test_metadata_that_is_too_large_is_its_own_partitions_fault,  # noqa: F401
