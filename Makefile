@@ -42,7 +42,7 @@ kafka: $(VENV)/installed ## a real Kafka on loopback, to play with (Java 17 and 
 
 .PHONY: test
 test: $(VENV)/installed ## every test; those on a real Kafka need Java 17 and Maven, or KAFKA_BOOTSTRAP_SERVERS
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup $(ARGS)
 
 .PHONY: chaos
 chaos: $(VENV)/installed ## every kind of fault once, on a real Kafka: three minutes, also part of make test (Java 17, Maven, Go)

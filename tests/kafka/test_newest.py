@@ -25,10 +25,7 @@ from tests.kafka.test_rebalances import (
     test_a_partition_goes_on_where_it_was_left,  # noqa: F401
     test_what_another_member_has_taken_is_not_committed,  # noqa: F401
 )
-from tests.kafka.test_source import (
-    test_a_missing_topic_is_told_until_it_is_created,  # noqa: F401
-    test_records_that_were_deleted_are_a_gap,  # noqa: F401
-)
+from tests.kafka.test_source import test_records_that_were_deleted_are_a_gap  # noqa: F401
 
 
 @pytest.fixture(scope="module")
