@@ -59,7 +59,7 @@ class _Sender:
 class Driver:
     """For all partitions of a process; owned by the event loop's thread.
 
-    Before anything else, name whom to tell of what should never be raised: `report_to`.
+    `failed` is called with whatever should never be raised: then the process must not go on.
     """
 
     def __init__(
@@ -71,19 +71,16 @@ class Driver:
         schemas: SchemaCache,
         clock: Clock,
     ) -> None:
-        self._failed: Callable[[Exception], None]
+        self.failed: Callable[[Exception], None]
         self._destination = destination
         self._calls = calls
         self.gate = calls.gate
         self._jobs = jobs
         self._letters = letters
         self._schemas = schemas
+        schemas.ended = self._ended
         self._clock = clock
         self._work: defaultdict[Partition, _Work] = defaultdict(_Work)
-
-    def report_to(self, failed: Callable[[Exception], None]) -> None:
-        """Have this called with whatever should never be raised: then the process must not go on."""
-        self._failed = self._schemas.failed = failed
 
     def perform(self, partition: Partition, actions: Sequence[Action], source: Source) -> None:
         """Begin all of it."""
@@ -151,7 +148,7 @@ class Driver:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            self.failed(error if isinstance(error, Exception) else RuntimeError(repr(error)))
 
     async def _post(self, request: Request, partition: Partition) -> PostVerdict | None:
         """POST, once; None when it was not to be done after all."""
@@ -172,7 +169,7 @@ class Driver:
         try:
             self._report(request, partition, sent_at, task)
         except Exception as error:  # noqa: BLE001 - a defect: in a callback of a task nobody else would learn of it
-            self._failed(error)
+            self.failed(error)
 
     def _report(
         self, request: Request, partition: Partition, sent_at: float, task: asyncio.Task[PostVerdict | None]

@@ -23,8 +23,7 @@ from processor.runtime.ports import Clock, SchemaIncompleteError, Schemas
 class SchemaCache:
     """Readers by schema id. One that is known to have no schema is absent from `readers`.
 
-    `unknown_after_s` is 0 where an absent schema can never appear. `failed` is called with whatever should never be
-    raised: then the process must not go on.
+    `unknown_after_s` is 0 where an absent schema can never appear. `ended` is called with each task that has ended.
     """
 
     def __init__(
@@ -36,7 +35,7 @@ class SchemaCache:
         observe: Observer,
         unknown_after_s: float = 0.0,
     ) -> None:
-        self.failed: Callable[[Exception], None]
+        self.ended: Callable[[asyncio.Task[None]], None]
         self.readers: dict[SchemaId, Reader] = {}
         self._search = SchemaSearch(chance, unknown_after_s)
         self._schemas = schemas
@@ -100,16 +99,12 @@ class SchemaCache:
         while (schema_id := self._search.next(now)) is not None:
             task = loop.create_task(self._ask(schema_id))
             self._asking.add(task)
-            task.add_done_callback(self._asked)
+            task.add_done_callback(self._asking.discard)
+            task.add_done_callback(self.ended)
         if self._timer is not None:
             self._timer.cancel()
         next_at = self._search.next_at(now)
         self._timer = None if next_at is None else loop.call_later(max(next_at - now, 0.0), self._serve)
-
-    def _asked(self, task: asyncio.Task[None]) -> None:
-        self._asking.discard(task)
-        if not task.cancelled() and isinstance(error := task.exception(), Exception):
-            self.failed(error)
 
     async def _ask(self, schema_id: SchemaId) -> None:
         text, why, fault = None, "", None

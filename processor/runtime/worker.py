@@ -109,7 +109,7 @@ class Worker:
         Return the halts that were in force when it was told to stop.
         """
         self.gate.wake = self._schedule_pump
-        self._driver.report_to(self.failed)
+        self._driver.failed = self.failed
         self._source.start(self)
         stopping = asyncio.ensure_future(stop.wait())
         failing = asyncio.ensure_future(self._failed.wait())

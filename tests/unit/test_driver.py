@@ -60,7 +60,7 @@ class Scene:
         letters = Letters(self.letters, self.gate, clock, lambda: 0.5, self.observer, Stamp("g", "0", "f"))
         schemas = SchemaCache(FakeSchemas({}), self.gate, clock, lambda: 0.5, self.observer)
         self.driver = Driver(self.fullstory, calls, jobs, letters, schemas, clock)
-        self.driver.report_to(self.failures.append)
+        self.driver.failed = self.failures.append
         self.partition = a_partition(self.common)
         self.gate.wake = self._look_soon
         self.gate.open()
