@@ -173,12 +173,9 @@ class FullStory:
             ) as response:
                 arrived_at = self._clock.wall()
                 raw = await content.read(response, bound)
-        except TimeoutError as error:
-            was_connected = not isinstance(error, aiohttp.ConnectionTimeoutError)
-            return NoAnswer(RetryReason.TIMEOUT, told(error, self.base_url, self.proxy), was_connected=was_connected)
         except (aiohttp.ClientError, OSError) as error:
-            detail = told(error, self.base_url, self.proxy)
-            return NoAnswer(RetryReason.CONNECTION, detail, was_connected=_was_connected(error))
+            reason = RetryReason.TIMEOUT if isinstance(error, TimeoutError) else RetryReason.CONNECTION
+            return NoAnswer(reason, told(error, self.base_url, self.proxy), was_connected=_was_connected(error))
         found = response.headers
         self._told_time = (found.get("Date", ""), arrived_at)
         parsed = content.parsed(raw, found.get("Content-Encoding", ""), bound)
@@ -194,9 +191,15 @@ class FullStory:
 
 
 def _was_connected(error: Exception) -> bool:
-    """Say whether a connection stood, to FullStory or what stands in between, and was lost."""
-    never = (aiohttp.ClientConnectorError, aiohttp.ClientSSLError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)
-    return isinstance(error, aiohttp.ClientError) and not isinstance(error, never)
+    """Say whether a connection stood, to FullStory or what stands in between, and was lost or fell silent."""
+    never = (
+        aiohttp.ClientConnectorError,
+        aiohttp.ConnectionTimeoutError,
+        aiohttp.ClientSSLError,
+        aiohttp.ClientHttpProxyError,
+        aiohttp.InvalidURL,
+    )
+    return isinstance(error, aiohttp.ClientError | TimeoutError) and not isinstance(error, never)
 
 
 def _named(header: str) -> str:
