@@ -59,10 +59,8 @@ class Commits:
     """For all partitions of one process; `now` is monotonic."""
 
     def __init__(self, room: JournalRoom, probe_interval_s: float) -> None:
-        self.is_refused = False
-        """Whether the brokers keep less metadata than must be told: then nothing may be sent."""
-        self.refusal = TOO_LITTLE
-        """Why."""
+        self.refusal = ""
+        """Why nothing may be sent: the brokers keep less metadata than must be told; empty while they keep enough."""
         self._room = room
         self._probe_interval_s = probe_interval_s
         self._probe_at = float("-inf")
@@ -71,6 +69,11 @@ class Commits:
         self._pause = _Pause()
         self._pauses: dict[TopicPartition, _Pause] = {}
         """Of partitions that failed while others of the call did not: their topic was deleted, say, or is denied."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing may be sent for what the brokers refuse to keep."""
+        return bool(self.refusal)
 
     def next_at(self, partitions: Iterable[Partition], now: float) -> float | None:
         """Return when a commit is due that time alone brings; None when there is none, or an answer brings it."""
@@ -102,7 +105,7 @@ class Commits:
             written = each.journal.write(base, ranges)
             if written is None or (each.awaiting_commit and not written.plans):
                 self._probe_at = self._probe_at if self.is_refused else now
-                self.is_refused, self.refusal = True, TOO_LITTLE
+                self.refusal = TOO_LITTLE
             elif each.awaits(written.plans) or is_new or (is_due and each.has_moved):
                 each.journal.asked(base, written, now)
                 self._asked[each.id] = each
@@ -119,12 +122,12 @@ class Commits:
         for each, partition in asked.items():
             if each in commits and each not in faults:
                 self._pauses.pop(each, None)
-                told_of_plans = partition.journal.acknowledge()
-                self.is_refused = self.is_refused and not told_of_plans
+                if partition.journal.acknowledge():  # it tells of plans
+                    self.refusal = ""
             else:
                 partition.journal.fail()
         if any(each.is_forgotten for each in faults.values()):
-            self.is_refused, self.refusal = True, FORGOTTEN
+            self.refusal = FORGOTTEN
         too_large = [len(commits[each].metadata) for each, fault in faults.items() if fault.is_too_large]
         if too_large:
             self._room.metadata_bytes = min(self._room.metadata_bytes, *too_large) // 2
