@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar, final
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import ClusterMetadata
+from confluent_kafka.admin import ClusterMetadata, TopicMetadata
 
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.described import members, session_s, topic_ids, unreadable
@@ -92,12 +92,11 @@ class Offsets:
         """
         if self._settings.start == "earliest":  # the first record is the first record, whoever asks, and whenever
             return
-        listed = {each: self._consumer.list_topics(each, timeout=LOOK_S).topics[each] for each in self._settings.topics}
+        listed = self._look()
         there = [TopicPartition(name, number) for name, topic in listed.items() for number in topic.partitions]
         found = committed(self._consumer, there, ASK_S) if there else {}
-        known = [each for each, stored in found.items() if stored.offset >= 0]
         unseen = (name for name, topic in listed.items() if topic.error and topic.error.code() not in MISSING)
-        self._beginnings.came(there, known, unseen)
+        self._beginnings.came(there, offsets_in(found), unseen)
         told = self.ends(self._beginnings.to_commit, ASK_S)
         if ends := [KafkaPartition(*each, end.readable) for each, end in told.items() if end is not None]:
             with suppress(KafkaException):
@@ -120,7 +119,7 @@ class Offsets:
         """Return the partitions of which the group had an offset that is gone; remember which have one."""
         for each, start in starts.items():
             if not start.is_new:
-                self.committed(each, topic_ids[each.topic])
+                self.remember(each, topic_ids[each.topic])
         return [
             each
             for each, start in starts.items()
@@ -128,7 +127,7 @@ class Offsets:
             and (self._beginnings.of(each) == "lost" or self._beginnings.remembers(each, topic_ids[each.topic]))
         ]
 
-    def committed(self, partition: TopicPartition, topic_id: str) -> None:
+    def remember(self, partition: TopicPartition, topic_id: str) -> None:
         """Remember that the group has committed a partition of this topic."""
         self._beginnings.remember(partition, topic_id)
 
@@ -156,14 +155,12 @@ class Offsets:
 
         To be asked after `topic_ids`.
         """
-        named_by = {"exact": topic_id, "lineage": f"topic {partition.topic}"}
-        group = self._settings.group_id
-        return JournalPlace(
-            **{
-                name: digest(*(str(each).encode() for each in (self._cluster, topic, partition.partition, group)))
-                for name, topic in named_by.items()
-            }
-        )
+
+        def named_by(topic: str) -> str:
+            names = (self._cluster, topic, partition.partition, self._settings.group_id)
+            return digest(*(str(each).encode() for each in names))
+
+        return JournalPlace(exact=named_by(topic_id), lineage=named_by(f"topic {partition.topic}"))
 
     def available(self, partition: TopicPartition) -> tuple[int, int]:
         """Return the first offset that the partition holds, and its end."""
@@ -197,13 +194,8 @@ class Offsets:
         return ends
 
     def topic_faults(self) -> list[SourceFault]:
-        """Return why topics cannot be read, one fault each; raise `KafkaException` where no broker answers.
-
-        One question for each topic, in a row: librdkafka (2.16) asks for one topic or for all of the cluster.
-        """
-        answers = {each: self._consumer.list_topics(each, timeout=LOOK_S) for each in self._settings.topics}
-        listed = {name: answer.topics[name] for name, answer in answers.items()}
-        self._cluster = answers[self._settings.topics[0]].cluster_id or ""
+        """Return why topics cannot be read, one fault each; raise `KafkaException` where no broker answers."""
+        listed = self._look()
         faults = {name: found.error for name, found in listed.items() if found.error}
         self.partition_counts = {name: len(found.partitions) for name, found in listed.items() if name not in faults}
         missing = [name for name, error in faults.items() if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART]
@@ -219,6 +211,15 @@ class Offsets:
         told = [_topic_fault(name, error, self._similar.get(name)) for name, error in faults.items()]
         unread = sorted(self.refused - faults.keys())
         return told + [SourceFault(MAY_NOT_READ.format(name), READ_ACTION, name) for name in unread]
+
+    def _look(self) -> dict[str, TopicMetadata]:
+        """Return what the cluster has of each topic, and note which cluster that is.
+
+        One question for each topic, in a row: librdkafka (2.16) asks for one topic or for all of the cluster.
+        """
+        answers = {each: self._consumer.list_topics(each, timeout=LOOK_S) for each in self._settings.topics}
+        self._cluster = answers[self._settings.topics[0]].cluster_id or ""
+        return {name: answer.topics[name] for name, answer in answers.items()}
 
     def does_group_answer(self) -> bool:
         """Say whether the group's coordinator answers in a moment."""
@@ -265,6 +266,11 @@ def committed(
 ) -> dict[TopicPartition, Stored]:
     """Ask the group what it has of each partition; raise `KafkaException` where there is no answer."""
     return stored(_checked(consumer.committed([KafkaPartition(*each) for each in partitions], timeout=timeout_s)))
+
+
+def offsets_in(found: Mapping[TopicPartition, Stored]) -> dict[TopicPartition, int]:
+    """Return the offsets of the partitions that have one."""
+    return {each: stored.offset for each, stored in found.items() if stored.offset >= 0}
 
 
 def stored(partitions: Iterable[KafkaPartition]) -> dict[TopicPartition, Stored]:

@@ -633,7 +633,7 @@ class KafkaSource:
         self, commits: Mapping[TopicPartition, Commit], faults: Mapping[TopicPartition, object]
     ) -> None:
         for each in commits.keys() - faults.keys():
-            self._offsets.committed(each, self._tenures[each].topic_id)
+            self._offsets.remember(each, self._tenures[each].topic_id)
         self._tell(self._listener.committed, commits, faults)
 
     def _on_error(self, error: KafkaError) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from processor.adapters.kafka.facts import Cluster, Group, Topic, ask
-from processor.adapters.kafka.offsets import Stored
+from processor.adapters.kafka.offsets import Stored, offsets_in
 from processor.adapters.kafka.reading import TopicReader, latest
 from processor.app.parts import kafka_settings
 from processor.commands.check import findings
@@ -153,7 +153,7 @@ def of_group(
     most = _number(cluster.broker_settings, limit)
     if group is not None and most is not None and group.members >= most:
         yield Found(findings.GROUP_FULL, f"{_counted(group.members, 'member')}, {limit} is {most}")
-    offsets = {each: stored.offset for each, stored in committed.items() if stored.offset >= 0}
+    offsets = offsets_in(committed)
     gaps = [each for each, offset in offsets.items() if not available[each].start <= offset <= available[each].end]
     for each in gaps:
         finding = findings.GROUP_GAP if kafka.on_gap == "halt" else findings.GROUP_GAP_PASSED
@@ -191,7 +191,7 @@ def of_expiry(
     record came that it has passed.
     """
     minutes = _number(cluster.broker_settings, "offsets.retention.minutes")
-    offsets = {each: stored.offset for each, stored in committed.items() if stored.offset >= 0}
+    offsets = offsets_in(committed)
     if minutes is None or not offsets or cluster.group is None or cluster.group.members:
         return
     for parts in range(PARTS - 1, 0, -1):
