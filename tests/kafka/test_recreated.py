@@ -7,6 +7,7 @@ on at its position in the new topic, or finds it out of range; one of KIP-848 is
 import json
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -30,8 +31,6 @@ PROPERTIES: dict[str, dict[str, object]] = {
     "classic": {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500},
     "consumer": {"group.protocol": "consumer"},
 }
-
-protocols = pytest.mark.parametrize("protocol", list(PROPERTIES))
 
 
 class Scene:
@@ -101,78 +100,75 @@ def halted(program: WorkerProgram) -> list[str]:
     return sorted(fault["cause"] for fault in halt.get("faults", [halt] if halt else []))
 
 
-@protocols
+@pytest.fixture(params=list(PROPERTIES))
+def scene(kafka: Cluster, names: Names, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """Give two topics with the old records, and an empty FullStory; for each protocol."""
+    with sandbox() as server:
+        scene = Scene(kafka, names, server, request.param)
+        scene.create("old")
+        yield scene
+
+
 def test_a_topic_that_comes_back_under_a_worker_is_read_whole_where_the_settings_say_so(
-    kafka: Cluster, names: Names, tmp_path: Path, protocol: str
+    scene: Scene, tmp_path: Path
 ) -> None:
     """What was delivered before it was noticed comes again, and is counted; nothing else does."""
-    with sandbox() as server:
-        scene = Scene(kafka, names, server, protocol)
-        scene.create("old")
-        with worker(scene.environment(KAFKA__ON_RECREATED="restart"), tmp_path / "log") as program:
-            scene.until_committed()
-            scene.recreate(after_s=1.0)
-            wait_until(lambda: program.metrics()["partitions_recreated_total"] == 2, "it is noticed", 60.0)
-            scene.until_committed()
-            metrics = program.metrics()
+    with worker(scene.environment(KAFKA__ON_RECREATED="restart"), tmp_path / "log") as program:
+        scene.until_committed()
+        scene.recreate(after_s=1.0)
+        wait_until(lambda: program.metrics()["partitions_recreated_total"] == 2, "it is noticed", 60.0)
+        scene.until_committed()
+        metrics = program.metrics()
 
-        new = scene.arrived("new")
-        assert set(new) == marks()
-        assert new.total() - len(new) <= metrics["records_redelivered_total"] <= sum(NEW.values())
-        assert scene.arrived("old").total() == 2 * OLD
-        assert metrics["halted{reason=recreated}"] == 0
+    new = scene.arrived("new")
+    assert set(new) == marks()
+    assert new.total() - len(new) <= metrics["records_redelivered_total"] <= sum(NEW.values())
+    assert scene.arrived("old").total() == 2 * OLD
+    assert metrics["halted{reason=recreated}"] == 0
 
 
-@protocols
 def test_a_topic_that_comes_back_under_a_worker_halts_and_its_action_is_true(
-    kafka: Cluster, names: Names, tmp_path: Path, protocol: str
+    scene: Scene, kafka: Cluster, names: Names, tmp_path: Path
 ) -> None:
     """The halt outlives the worker, other topics go on, and either way that it names leads out of it."""
-    with sandbox() as server:
-        scene = Scene(kafka, names, server, protocol)
-        scene.create("old")
-        with worker(scene.environment(), tmp_path / "log-1") as program:
-            scene.until_committed()
-            scene.recreate()
-            wait_until(lambda: len(halted(program)) == 2, "both partitions stand still", 60.0)
-            halt = program.ready()["halts"]["recreated"]
-            program.terminate(GRACE_S)
-        early = scene.arrived("new")
-        with worker(scene.environment(KAFKA__START="latest"), tmp_path / "log-2") as program:
-            wait_until(lambda: len(halted(program)) == 2, "so they do for the next worker", 60.0)
-            program.terminate(GRACE_S)
-        assert scene.arrived("new") == early
+    with worker(scene.environment(), tmp_path / "log-1") as program:
+        scene.until_committed()
+        scene.recreate()
+        wait_until(lambda: len(halted(program)) == 2, "both partitions stand still", 60.0)
+        halt = program.ready()["halts"]["recreated"]
+        program.terminate(GRACE_S)
+    early = scene.arrived("new")
+    with worker(scene.environment(KAFKA__START="latest"), tmp_path / "log-2") as program:
+        wait_until(lambda: len(halted(program)) == 2, "so they do for the next worker", 60.0)
+        program.terminate(GRACE_S)
+    assert scene.arrived("new") == early
 
-        tool = [*java(), CLASSES["kafka-consumer-groups.sh"], "--bootstrap-server", kafka.bootstrap_servers]
-        reset = ["--reset-offsets", "--to-offset", "5", "--execute", "--topic", f"{scene.topics['shorter']}:0"]
-        run([*tool, "--group", names.group, *reset])
-        with worker(scene.environment(KAFKA__ON_RECREATED="restart"), tmp_path / "log-3") as program:
-            scene.until_committed()
+    tool = [*java(), CLASSES["kafka-consumer-groups.sh"], "--bootstrap-server", kafka.bootstrap_servers]
+    reset = ["--reset-offsets", "--to-offset", "5", "--execute", "--topic", f"{scene.topics['shorter']}:0"]
+    run([*tool, "--group", names.group, *reset])
+    with worker(scene.environment(KAFKA__ON_RECREATED="restart"), tmp_path / "log-3") as program:
+        scene.until_committed()
 
-        assert halt["action"] == ACTIONS[HaltReason.RECREATED]
-        assert scene.arrived("new") - early == dict.fromkeys(marks(shorter=5), 1)
+    assert halt["action"] == ACTIONS[HaltReason.RECREATED]
+    assert scene.arrived("new") - early == dict.fromkeys(marks(shorter=5), 1)
 
 
-@protocols
 def test_a_topic_that_came_back_while_no_worker_ran_is_read_whole(
-    kafka: Cluster, names: Names, tmp_path: Path, protocol: str
+    scene: Scene, kafka: Cluster, names: Names, tmp_path: Path
 ) -> None:
     """Kafka has deleted the offsets with the topic; where something has brought them back, they say whose they are."""
-    with sandbox() as server:
-        scene = Scene(kafka, names, server, protocol)
-        scene.create("old")
-        with worker(scene.environment(), tmp_path / "log-1") as program:
-            scene.until_committed()
-            program.terminate(GRACE_S)
-        grown = scene.topics["grown"]
-        kept = journals(kafka, names.group, grown)[0]
-        scene.recreate()
-        assert not scene.has_offsets()
-        kafka.commit(names.group, grown, 0, *kept)
-        with worker(scene.environment(KAFKA__ON_RECREATED="restart"), tmp_path / "log-2") as program:
-            scene.until_committed()
-            noticed = program.metrics()["partitions_recreated_total"]
+    with worker(scene.environment(), tmp_path / "log-1") as program:
+        scene.until_committed()
+        program.terminate(GRACE_S)
+    grown = scene.topics["grown"]
+    kept = journals(kafka, names.group, grown)[0]
+    scene.recreate()
+    assert not scene.has_offsets()
+    kafka.commit(names.group, grown, 0, *kept)
+    with worker(scene.environment(KAFKA__ON_RECREATED="restart"), tmp_path / "log-2") as program:
+        scene.until_committed()
+        noticed = program.metrics()["partitions_recreated_total"]
 
-        assert noticed == 1, "nothing tells of the other one, and nothing needs to"
-        assert scene.arrived("new") == dict.fromkeys(marks(), 1)
-        assert scene.arrived("old").total() == 2 * OLD
+    assert noticed == 1, "nothing tells of the other one, and nothing needs to"
+    assert scene.arrived("new") == dict.fromkeys(marks(), 1)
+    assert scene.arrived("old").total() == 2 * OLD
