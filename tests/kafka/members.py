@@ -22,6 +22,7 @@ from processor.model.records import Commit, Record, TopicPartition
 from processor.runtime.ports import Fetched, SourceFault
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
+from tests.kafka.topics import append
 
 DRAIN_S = 5.0
 DEADLINE_S = 30.0
@@ -65,6 +66,15 @@ def on_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]
 def numbered(count: int, size: int = 10) -> list[Record]:
     """Return so many different records."""
     return [Record(0, NOW_MS + each, b"%d" % (each % 7), b"%0*d" % (size, each), None) for each in range(count)]
+
+
+def fill(kafka: Cluster, topic: str, partitions: int, records: int) -> list[TopicPartition]:
+    """Create a topic with so many records in each partition; return the partitions."""
+    kafka.create_topic(topic, partitions)
+    created = [TopicPartition(topic, each) for each in range(partitions)]
+    for each in created:
+        append(kafka, *each, numbered(records))
+    return created
 
 
 async def until(holds: Callable[[], bool], what: str) -> None:

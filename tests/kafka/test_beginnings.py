@@ -15,6 +15,7 @@ from tests.kafka.members import (
     IMPATIENT,
     Member,
     Protocol,
+    fill,
     member,
     members_of,
     numbered,
@@ -29,15 +30,6 @@ from tests.kafka.topics import append, committed, end_offsets
 QUICK = {"topic.metadata.refresh.interval.ms": 1_000}
 OLD = 10
 """Records that were there before the group."""
-
-
-def fill(kafka: Cluster, topic: str, partitions: int) -> list[TopicPartition]:
-    """Create a topic with old records in each partition."""
-    kafka.create_topic(topic, partitions)
-    created = [TopicPartition(topic, each) for each in range(partitions)]
-    for each in created:
-        append(kafka, *each, numbered(OLD))
-    return created
 
 
 @contextmanager
@@ -66,7 +58,7 @@ async def test_a_partition_that_is_added_is_read_from_its_first_record(
     kafka: Cluster, names: Names, protocol: Protocol, start: GroupStart
 ) -> None:
     """Whatever came before the group knew of the partition is read, under load, wherever the group began."""
-    partitions = fill(kafka, names.topic, 2)
+    partitions = fill(kafka, names.topic, 2, OLD)
     added = [TopicPartition(names.topic, each) for each in (2, 3)]
 
     async with member(kafka, names, protocol, QUICK, start) as one:
@@ -92,7 +84,7 @@ async def test_a_partition_that_is_added_is_read_from_its_first_record(
 @on_a_loop
 async def test_a_partition_goes_on_where_its_group_began(kafka: Cluster, names: Names, protocol: Protocol) -> None:
     """A group begins at one moment: who takes a partition later reads what has come since, though nobody committed."""
-    partitions = fill(kafka, names.topic, 4)
+    partitions = fill(kafka, names.topic, 4, OLD)
 
     async with member(kafka, names, protocol, start="latest") as first:
         await first.until_assigned(*partitions)
@@ -113,16 +105,16 @@ async def test_a_topic_that_is_added_begins_where_the_settings_say(
     kafka: Cluster, names: Names, protocol: Protocol
 ) -> None:
     """A topic that was there before the group reads it begins at START; one that is created then is read whole."""
-    partitions = fill(kafka, names.topic, 2)
+    partitions = fill(kafka, names.topic, 2, OLD)
     added, created = f"{names.topic}.added", f"{names.topic}.created"
-    (there,) = fill(kafka, added, 1)
+    (there,) = fill(kafka, added, 1, OLD)
 
     async with member(kafka, names, protocol, QUICK, "latest") as old:
         await old.until_assigned(*partitions)
         async with member(kafka, names, protocol, QUICK, "latest", others=[added, created]) as new:
             await until(lambda: there in new.owned, "the added topic is read")
             begun = new.owned[there].start
-            (late,) = fill(kafka, created, 1)
+            (late,) = fill(kafka, created, 1, OLD)
             await until(lambda: late in new.owned, "the created topic is read")
             await new.until_fetched(late, OLD - 1)
             read = new.offsets(late)
@@ -144,7 +136,7 @@ def lost_of(one: Member) -> list[str]:
 @on_a_loop
 async def test_a_group_that_has_begun_does_not_begin_again(kafka: Cluster, names: Names, protocol: Protocol) -> None:
     """With START=halt, partitions whose offsets are gone stand still, and those that were added are read."""
-    begun, gone, later, added = fill(kafka, names.topic, 4)
+    begun, gone, later, added = fill(kafka, names.topic, 4, OLD)
     kafka.commit(names.group, *begun, 5)
     kafka.commit(names.group, *later, OLD)
 
@@ -168,7 +160,7 @@ async def test_a_group_that_has_begun_does_not_begin_again(kafka: Cluster, names
 @on_a_loop
 async def test_offsets_that_go_while_a_worker_runs_are_missed(kafka: Cluster, names: Names, protocol: Protocol) -> None:
     """A process remembers what was committed: the partition stands still, wherever the settings let a group begin."""
-    (partition,) = fill(kafka, names.topic, 1)
+    (partition,) = fill(kafka, names.topic, 1, OLD)
 
     async with member(kafka, names, protocol, IMPATIENT[protocol]) as one:
         await one.until_assigned(partition)

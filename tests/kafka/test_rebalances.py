@@ -2,13 +2,13 @@
 
 import asyncio
 
-from processor.model.records import TopicPartition
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 from tests.kafka.members import (
     IMPATIENT,
     Member,
     Protocol,
+    fill,
     member,
     members_of,
     numbered,
@@ -23,20 +23,11 @@ from tests.kafka.topics import append, committed
 RECORDS = 200
 
 
-def fill(kafka: Cluster, names: Names, partitions: int, records: int = RECORDS) -> list[TopicPartition]:
-    """Create the topic with so many records in each partition."""
-    kafka.create_topic(names.topic, partitions)
-    created = [TopicPartition(names.topic, each) for each in range(partitions)]
-    for each in created:
-        append(kafka, *each, numbered(records))
-    return created
-
-
 @protocols
 @on_a_loop
 async def test_a_partition_goes_on_where_it_was_left(kafka: Cluster, names: Names, protocol: Protocol) -> None:
     """A revoked partition's offsets are committed before the next member begins, exactly there."""
-    partitions = fill(kafka, names, 4)
+    partitions = fill(kafka, names.topic, 4, RECORDS)
     asked_at_takeover: list[bool] = []
 
     async with member(kafka, names, protocol) as first:
@@ -68,7 +59,7 @@ async def test_a_partition_goes_on_where_it_was_left(kafka: Cluster, names: Name
 @on_a_loop
 async def test_no_epoch_has_records_of_another(kafka: Cluster, names: Names, protocol: Protocol) -> None:
     """While members come and go under load, each epoch reads its records without hole or repeat."""
-    partitions = fill(kafka, names, 3, records=60_000)
+    partitions = fill(kafka, names.topic, 3, 60_000)
     members: list[Member] = []
 
     async with member(kafka, names, protocol) as first:
@@ -96,7 +87,7 @@ async def test_no_epoch_has_records_of_another(kafka: Cluster, names: Names, pro
 @on_a_loop
 async def test_a_pause_ends_with_its_epoch(kafka: Cluster, names: Names, protocol: Protocol) -> None:
     """A paused partition that was given away and regained is read again; one that stayed is still paused."""
-    partitions = fill(kafka, names, 2)
+    partitions = fill(kafka, names.topic, 2, RECORDS)
 
     async with member(kafka, names, protocol) as first:
         await first.until_assigned(*partitions)
@@ -127,7 +118,7 @@ async def test_a_member_that_does_not_poll_loses_its_partitions(
     kafka: Cluster, names: Names, protocol: Protocol
 ) -> None:
     """A member that does not poll is told of the loss, commits nothing of it, and joins again."""
-    partitions = fill(kafka, names, 2)
+    partitions = fill(kafka, names.topic, 2, RECORDS)
 
     async with member(kafka, names, protocol, IMPATIENT[protocol]) as one:
         await one.until_assigned(*partitions)
@@ -154,7 +145,7 @@ async def test_a_member_that_does_not_poll_loses_its_partitions(
 @on_a_loop
 async def test_what_another_member_has_taken_is_not_committed(kafka: Cluster, names: Names, protocol: Protocol) -> None:
     """A member that was given up commits nothing of what another one has taken."""
-    partitions = fill(kafka, names, 2)
+    partitions = fill(kafka, names.topic, 2, RECORDS)
 
     async with member(kafka, names, protocol, IMPATIENT[protocol]) as first:
         await first.until_assigned(*partitions)
@@ -176,7 +167,7 @@ async def test_what_another_member_has_taken_is_not_committed(kafka: Cluster, na
 @on_a_loop
 async def test_a_surplus_member_is_told_that_it_has_nothing(kafka: Cluster, names: Names, protocol: Protocol) -> None:
     """A member without partitions has joined, knows their number, and leaves no ghost."""
-    (partition,) = fill(kafka, names, 1)
+    (partition,) = fill(kafka, names.topic, 1, RECORDS)
 
     async with member(kafka, names, protocol) as first:
         await first.until_assigned(partition)
@@ -195,7 +186,7 @@ async def test_a_surplus_member_is_told_that_it_has_nothing(kafka: Cluster, name
 @on_a_loop
 async def test_a_member_that_stops_while_it_joins_leaves_no_ghost(kafka: Cluster, names: Names) -> None:
     """A member that stops while it joins waits for the join's answer, and is gone then."""
-    (partition,) = fill(kafka, names, 1)
+    (partition,) = fill(kafka, names.topic, 1, RECORDS)
     is_stopping = asyncio.Event()
 
     async def hold() -> None:
@@ -220,7 +211,7 @@ async def test_a_member_that_drains_too_long_goes_without_its_word(
     kafka: Cluster, names: Names, protocol: Protocol
 ) -> None:
     """A member that drains too long is told of a loss, and nothing of it is committed."""
-    partitions = fill(kafka, names, 2)
+    partitions = fill(kafka, names.topic, 2, RECORDS)
 
     async with member(kafka, names, protocol) as first:
         await first.until_assigned(*partitions)
