@@ -20,6 +20,9 @@ from tests.registry.apicurio import TWO, Apicurio
 PLACE = {"type": "record", "name": "com.acme.Place", "fields": [{"name": "city", "type": "string"}]}
 EVENT = {"type": "track", "userId": "u", "sent": {"city": "Ulm"}, "got": {"city": "Bonn"}}
 
+PATIENT = {"timeout": 60.0}
+"""A registry that was just started loads its classes with the first question of each kind, on a busy machine slowly."""
+
 
 @pytest.fixture(params=["registry", "registry_3"])
 def either(request: pytest.FixtureRequest) -> Apicurio:
@@ -32,7 +35,7 @@ def ask(registry: Apicurio, schema_id: SchemaId, properties: dict[str, Any] | No
     """Ask the registry for one schema."""
 
     async def run() -> str | None:
-        async with RegistrySchemas(registry.url, properties or {}) as schemas:
+        async with RegistrySchemas(registry.url, PATIENT | (properties or {}), deadline_s=90.0) as schemas:
             return await schemas.fetch(schema_id)
 
     return asyncio.run(run())
@@ -116,7 +119,7 @@ def test_its_mode_is_seen_where_it_has_one(either: Apicurio, subject: str) -> No
     either.register(subject, record(own(subject), type="string"))
 
     async def run() -> Sight:
-        async with RegistrySchemas(either.url, {}) as schemas:
+        async with RegistrySchemas(either.url, PATIENT) as schemas:
             return await schemas.look()
 
     assert asyncio.run(run()) == Sight(has_subjects=True, mode=None if either.release is TWO else "READWRITE")
@@ -163,7 +166,7 @@ def test_what_is_on_disk_needs_no_registry(registry: Apicurio, subject: str, cac
     told: list[str] = []
 
     async def run(*ids: int) -> list[str | None]:
-        async with RegistrySchemas(registry.url, {}) as schemas:
+        async with RegistrySchemas(registry.url, PATIENT) as schemas:
             cached = CachedSchemas(schemas, cache, schemas.address, told.append)
             return [await cached.fetch(each) for each in ids]
 
