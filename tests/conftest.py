@@ -23,7 +23,8 @@ NOT_RUN = "real-Kafka suite: NOT RUN"
 WITH_SERVERS = {"kafka", "registry", "operation", "gateways"}
 """Folders of which every test is marked `servers`; elsewhere a test is marked by itself."""
 SHARED = {"kafka", "registry", "registry_3", "either"}
-"""Servers of which all tests share one, so all of their tests run in one process."""
+"""Servers that are started once for each process, so all of their tests run in few: those of tests/kafka, which take as
+long as all others, in one, and the others in another one, which has a Kafka of its own."""
 
 missing_kafka = pytest.StashKey[str]()
 """Why there is no Kafka, once a run that wants one found out."""
@@ -45,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark by folder which tests need servers, and keep the tests of a server that all share in one process.
+    """Mark by folder which tests need servers, and keep tests that share a server together.
 
     This is done as a test is collected: pytest-xdist reads the groups before a later hook could add one.
     """
@@ -53,7 +54,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if needs_kafka or item.path.parent.name in WITH_SERVERS:
         item.add_marker(pytest.mark.servers)
     if needs_kafka or not SHARED.isdisjoint(getattr(item, "fixturenames", ())):
-        item.add_marker(pytest.mark.xdist_group("servers"))
+        item.add_marker(pytest.mark.xdist_group("kafka" if item.path.parent.name == "kafka" else "servers"))
 
 
 @pytest.hookimpl(trylast=True)
