@@ -122,7 +122,9 @@ class Commits:
         for each, partition in asked.items():
             if each in commits and each not in faults:
                 self._pauses.pop(each, None)
-                if partition.journal.acknowledge():  # it tells of plans
+                # A commit that tells of plans is as large as they come; any metadata shows that it is kept at all.
+                is_kept = self.refusal == FORGOTTEN and bool(commits[each].metadata)
+                if partition.journal.acknowledge() or is_kept:
                     self.refusal = ""
             else:
                 partition.journal.fail()

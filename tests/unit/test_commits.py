@@ -258,6 +258,18 @@ def test_brokers_that_forget_metadata_are_sent_nothing_for_until_they_keep_it() 
     assert len(posts(scene.first, again)) == 1
 
 
+def test_brokers_that_keep_metadata_again_are_believed_while_nothing_is_to_be_sent() -> None:
+    """What tells of no plan is read back, too: the halt does not wait for the next record."""
+    scene = Scene()
+    scene.first.journal.is_behind = True
+    assert scene.commit(100.0, CommitFault(FORGOTTEN, is_too_large=False, is_forgotten=True))
+    assert scene.commits.is_refused
+    again = scene.next_at(100.0)
+    assert again is not None
+    assert scene.commit(again)
+    assert not scene.commits.is_refused
+
+
 def test_a_commit_that_tells_of_no_plan_does_not_show_that_brokers_take_enough() -> None:
     """An offset alone needs no metadata."""
     scene = Scene(2)
