@@ -14,7 +14,7 @@ from functools import partial
 from typing import Literal
 
 from processor.engine.beginnings import Beginnings, GroupStart
-from processor.engine.commits import CommitFault
+from processor.engine.commits import FORGOTTEN, CommitFault
 from processor.engine.partition.journal_format import METADATA_BYTES, JournalPlace, place_of
 from processor.engine.partition.owner import Assignment
 from processor.model.reasons import HaltReason
@@ -41,11 +41,17 @@ class FakeBroker:
         self.start: GroupStart = "earliest"
         """Where the group begins, by its members' settings."""
         self.max_metadata = METADATA_BYTES
+        self.keeps_metadata = True
+        """Whether it gives back what was committed together with an offset: some take it and do not."""
+        self.leaderless: set[TopicPartition] = set()
+        """Partitions of which nobody can read at the moment; the group's coordinator goes on."""
         self.topic_ids: dict[TopicPartition, int] = dict.fromkeys(partitions, 0)
         """Of the topic that each partition is of; another one was created anew under its name."""
         self.ticks_per_ms = 1
         """Of the clock that stamps the records: a producer may take microseconds for milliseconds."""
         self.on_commit: Callable[[TopicPartition, int], None] = lambda _partition, _offset: None
+        self.on_other_topic: Callable[[TopicPartition], None] = lambda _partition: None
+        """Told when a member finds that a partition is of another topic than the group's position."""
         self.watchers: list[Callable[[], None]] = []
         self.available: dict[TopicPartition, tuple[int, int]] = dict.fromkeys(partitions, (0, 0))
         self.handed_to: dict[TopicPartition, int] = {}
@@ -108,13 +114,18 @@ class FakeBroker:
 
     def read(self, partition: TopicPartition, position: int, most: int) -> list[Record]:
         """Return records from a position on."""
+        if partition in self.leaderless:
+            return []
         log = self._logs[partition]
         at = bisect_left(log, position, key=lambda record: record.offset)
         return log[at : at + most]
 
     def is_committed(self) -> bool:
-        """Say whether the group has committed the end of every partition that holds records."""
-        return all(end == self.committed.get(each, first) for each, (first, end) in self.available.items())
+        """Say whether the group has committed the end of every partition that holds records, and of today's topics."""
+        return all(
+            end == self.committed.get(each, first) and place_of(self.metadata.get(each, "")) in (None, self.place(each))
+            for each, (first, end) in self.available.items()
+        )
 
     def store(self, commits: Mapping[TopicPartition, Commit]) -> list[TopicPartition]:
         """Take a commit; return the partitions whose metadata is too large, of which nothing is taken."""
@@ -123,7 +134,7 @@ class FakeBroker:
             if place_of(commits[each].metadata) in (None, self.place(each)):
                 self.on_commit(each, commits[each].offset)
             self.committed[each] = commits[each].offset
-            self.metadata[each] = commits[each].metadata
+            self.metadata[each] = commits[each].metadata if self.keeps_metadata else ""
         return too_large
 
 
@@ -175,6 +186,8 @@ class FakeSource:
         """When the listener was last told that a commit failed."""
         self.has_met_too_large = False
         """Whether the listener was ever told that metadata is too large."""
+        self._is_kept = False
+        """Whether metadata was read back as it was committed."""
         self.on_handover: Callable[[Fetched], None] = lambda _fetched: None
         """Told of records of epochs that go on, as the listener is."""
         self.on_acknowledged: Callable[[TopicPartition, int, float], None] = lambda _partition, _epoch, _asked_at: None
@@ -337,6 +350,9 @@ class FakeSource:
             metadata = self.broker.metadata.get(each, "")
             known_to = self.broker.handed_to.get(each, begin) if ";" in metadata else begin
             known, perhaps_sent = "", 0
+            said = place_of(metadata)
+            if not is_same or (said is not None and said != self.broker.place(each)):
+                self.broker.on_other_topic(each)
             if before is not None and not is_same:
                 known = self.broker.place(each, before.topic_id).exact
                 first, end = self.broker.available[each]
@@ -416,10 +432,19 @@ class FakeSource:
             outcome = "failed"
         too_large = self.broker.store(commits) if outcome != "failed" else []
         faults = {each: CommitFault("the metadata is too large", is_too_large=True) for each in too_large}
+        if outcome == "ok" and not self._is_kept:
+            faults |= self._find_forgotten({each: commits[each] for each in commits if each not in faults})
         self.moment("committed")
         if outcome != "ok":
             faults = dict.fromkeys(commits, CommitFault(f"the commit is {outcome}", is_too_large=False))
         asyncio.get_running_loop().call_later(self.commit_s(), self._answer_commit, commits, faults, asked_at)
+
+    def _find_forgotten(self, commits: dict[TopicPartition, Commit]) -> dict[TopicPartition, CommitFault]:
+        """Read the first metadata of the process back, as the real one does."""
+        told = {each: commit.metadata for each, commit in commits.items() if commit.metadata}
+        forgotten = [each for each in told if not self.broker.metadata[each]]
+        self._is_kept = bool(told) and not forgotten
+        return dict.fromkeys(forgotten, CommitFault(FORGOTTEN, is_too_large=False, is_forgotten=True))
 
     def _next_outcome(self) -> CommitOutcome:
         return self.commit_script.popleft() if self.commit_script else self.commit_outcome()
@@ -464,7 +489,7 @@ class FakeSource:
         """Say whether it is news that the partition holds no more."""
         if holding.is_paused or holding.has_gap or self.is_cut_off:
             return False
-        if self.broker.read(partition, holding.position, 1):
+        if partition in self.broker.leaderless or self.broker.read(partition, holding.position, 1):
             return False
         holding.position = max(holding.position, self.broker.available[partition][1])
         if holding.end_told == holding.position:
@@ -474,6 +499,8 @@ class FakeSource:
 
     def _fetch_of(self, partition: TopicPartition, holding: _Holding) -> Fetched | None:
         if holding.is_paused or holding.has_gap or self.is_cut_off:
+            return None
+        if partition in self.broker.leaderless:
             return None
         first, end = self.broker.available[partition]
         if not first <= holding.position <= end:

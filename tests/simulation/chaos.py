@@ -49,6 +49,9 @@ BETWEEN: tuple[Answer | NoAnswer, ...] = (
 STANDS_S = 90.0
 """Longer than the worker's patience with a job that FullStory denies to know."""
 
+END_BY_HAND = {HaltReason.UNATTRIBUTED, HaltReason.RECREATED}
+"""By design these end with the epoch, and the second one with another setting."""
+
 Action = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -68,6 +71,7 @@ def plan_of(seed: int) -> Plan:
         limits=LimitSettings(chance.choice((0.0, 0.05, 0.8)), concurrency, concurrency * 4, chance.choice((2.0, 15.0))),
         schemas={SCHEMA_ID: orjson.dumps(SCHEMA).decode()},
         start=chance.choice(("earliest", "latest")),
+        on_recreated=chance.choice(("halt", "restart", "restart")),
     )
 
 
@@ -107,6 +111,10 @@ class Chaos:
             self._cut_off,
             self._metadata,
             self._grow,
+            self._elections,
+            self._recreate,
+            self._forgetful_brokers,
+            self._reset_offsets,
         ]
         self._markers = random.Random(f"markers {world.plan.seed}")
         self._is_transactional = self._markers.random() < 0.5
@@ -122,7 +130,8 @@ class Chaos:
         self._clear_up()
         await self._start_after_a_crash()
         await self._assign_missing()
-        if HaltReason.UNATTRIBUTED in self._world.member.gate.halts:  # by design it ends only with the epoch
+        if END_BY_HAND & self._world.member.gate.halts.keys():
+            self._world.plan = replace(self._world.plan, on_recreated="restart")
             await self._restart()
         await self._world.settled()
         await asyncio.sleep(self._world.plan.limits.probe_interval_s + 10.0)
@@ -141,14 +150,15 @@ class Chaos:
         """A partition ends in a marker, or in what was aborted as well."""
         self._world.broker.mark(self._markers.choice(self._world.partitions), self._markers.choice((1, 1, 5)))
 
-    def _send(self) -> None:
+    def _send(self, at: int | None = None) -> None:
         world, chance = self._world, self._chance
-        at, skip = chance.randrange(len(world.partitions)), chance.choice((0, 0, 0, 0, 3))
+        at = chance.randrange(len(world.partitions)) if at is None else at
+        skip = chance.choice((0, 0, 0, 0, 3))
         kind = chance.random()
         if kind < 0.04:
             world.send(None, "filtered", at, skip)
         elif kind < 0.08:
-            world.send(b"\xff garbage", "dead_lettered", at, skip)
+            world.send(b"\xff garbage %d" % world.broker.topic_ids[world.partitions[at]], "dead_lettered", at, skip)
         else:
             uid = "busy" if chance.random() < self._busy else f"u{chance.randrange(self._users)}"
             text = "x" * chance.choice((0, 10, 10, 200, 2_000))
@@ -239,6 +249,7 @@ class Chaos:
         world.member.source.commit_outcome = lambda: "ok"
         world.crash_at = None
         world.broker.max_metadata = METADATA_BYTES
+        world.elect()
 
     # Partitions
 
@@ -270,6 +281,61 @@ class Chaos:
             world.track("new", at)
         if self._chance.random() < 0.7:
             await self._assign_missing()
+
+    async def _elections(self) -> None:
+        """Leave partitions without a leader for a while; what is added meanwhile is read when they have one."""
+        world = self._world
+        world.elect(*(world.partitions[number] for number in self._some()))
+        self._send_soon()
+        await asyncio.sleep(self._chance.choice((0.0, 3.0, 40.0)))
+        world.elect()
+
+    async def _recreate(self) -> None:
+        """Delete a topic and create it anew, under a worker that looks every ten seconds, or while there is none.
+
+        A worker that is to stand still notes only that; how much of the new topic it has sent by then, nobody knows
+        who is told later to read it whole.
+        """
+        world, chance = self._world, self._chance
+        at, runs = chance.randrange(len(world.partitions)), chance.random() < 0.7
+        keeps_offset = chance.random() < 0.5 or (not runs and world.plan.start == "latest")  # else the group is new
+        if runs:
+            world.crash_at = None
+            await world.member.source.compare()
+        else:
+            await world.member.kill()
+        world.recreate(at, keeps_offset=keeps_offset)
+        for _ in range(chance.choice((0, 3, 30, 90))):
+            self._send(at)
+        if not runs:
+            await self._start()
+            return
+        await asyncio.sleep(chance.uniform(0.0, 10.0))
+        await world.member.source.compare()
+        if world.plan.on_recreated == "halt":
+            world.laws.repeats_allowed += len(world.records[world.partitions[at]])
+
+    async def _reset_offsets(self) -> None:
+        """Set an offset back while no worker runs, as Kafka's tools do: what was committed with it is gone."""
+        world, chance = self._world, self._chance
+        await world.member.kill()
+        for number in self._some():
+            committed = world.committed[number]
+            if committed is not None and world.is_of_today(number):
+                world.rewind(number, chance.choice((committed, chance.randint(0, committed))))
+        await self._start()
+
+    async def _forgetful_brokers(self) -> None:
+        """Let brokers take the place of others that take metadata and give none back, until somebody mends them."""
+        world = self._world
+        await world.member.kill()
+        for number, committed in enumerate(world.committed):
+            if committed is not None and world.is_of_today(number):
+                world.rewind(number, committed)
+        world.broker.keeps_metadata = False
+        await self._start()
+        await asyncio.sleep(self._chance.choice((1.0, 20.0)))
+        world.broker.keeps_metadata = True
 
     # The process
 

@@ -44,9 +44,9 @@ class Course:
     """When the last commit was asked for that Kafka acknowledged: it called the partition this worker's."""
 
     def hand_over(self, now: float, records: list[Record], sent: Mapping[int, Sent]) -> None:
-        """The worker gets records."""
+        """The worker gets records; `sent` has what is known of them, by identity."""
         for record in records:
-            each = sent.get(record.offset)
+            each = sent.get(id(record))
             if each is not None and each.is_identify and each.uid is not None:
                 self.identifies[record.offset] = each
             is_new = record.offset >= self.known_to

@@ -24,12 +24,12 @@ from processor.engine.notices import Consumed, Notice, Redelivered, Released, Se
 from processor.engine.partition.range_queue import BatchLimits
 from processor.model.reasons import HaltReason, Kind
 from processor.model.records import TopicPartition
-from processor.runtime.ports import Fetched
+from processor.runtime.ports import DeadLetter, Fetched
 from processor.runtime.state import WorkerState
 from tests.fakes.dead_letters import coordinates
 from tests.fakes.source import AHEAD_CHUNKS
 from tests.simulation.course import Course
-from tests.simulation.records import Sent, mark, marks_of
+from tests.simulation.records import TOPICS_APART, Sent, marks_of
 from tests.simulation.wire import Post
 
 if TYPE_CHECKING:
@@ -111,9 +111,14 @@ class Laws:
         self._world = world
         self._identifies: dict[tuple[int, str], list[Sent]] = defaultdict(list)
         self._accepted: set[str] = set()
-        self._rewinds = 0
+        self._rewinds: Counter[TopicPartition] = Counter()
         self._begins_anew: set[TopicPartition] = set()
-        self._rewind_of: dict[str, int] = {}
+        self._noticed: Counter[TopicPartition] = Counter()
+        """How often a worker found that the topic was another one, and began with its first record."""
+        self._mistaken_from: dict[tuple[int, int], int] = {}
+        """By number and member: from which offset on it takes records of that topic for those of the one before."""
+        self._turn_of: dict[str, tuple[int, int]] = {}
+        """By key: how many rewinds came before the request, and how often its partition had begun anew."""
         self._effective: set[str] = set()
         """What took effect at FullStory."""
         self._buried: set[str] = set()
@@ -121,36 +126,40 @@ class Laws:
         self._seen = 0
         self._letters_seen = 0
         self._checked: Counter[TopicPartition] = Counter()
-        self._sent: dict[TopicPartition, dict[int, Sent]] = defaultdict(dict)
+        self._sent: dict[int, Sent] = {}
+        """By the record's identity: offsets of a topic that is created anew stand for others."""
+        self._origins: dict[tuple[str, int, int], list[Sent]] = defaultdict(list)
+        """By what a dead letter tells: topic, partition and offset."""
         self._courses: dict[tuple[int, TopicPartition], Course] = {}
         self._course_of: dict[Post, Course] = {}
         self._could_be_sent_since: dict[tuple[int, TopicPartition, int, bool], float] = {}
 
     def sent(self, sent: Sent) -> None:
         """A record was put into the topic."""
-        self._sent[sent.partition][sent.record.offset] = sent
+        self._sent[id(sent.record)] = sent
+        self._origins[(*sent.partition, sent.record.offset)].append(sent)
         if sent.is_identify and sent.uid is not None:
-            self._identifies[sent.partition.partition, sent.uid].append(sent)
+            self._identifies[sent.number, sent.uid].append(sent)
 
     def rewound(self, partition: TopicPartition) -> None:
         """The group's offset was set back from outside, so that records are sent again on purpose."""
-        self._rewinds += 1
-        self._accepted.clear()
+        self._rewinds[partition] += 1
+        self._accepted -= {sent.mark for sent in self._world.records[partition]}
         offset = self._world.broker.committed[partition]
         self._checked[partition] = sum(sent.record.offset < offset for sent in self._world.records[partition])
 
     def recreated(self, partition: TopicPartition) -> None:
-        """The topic was deleted and created anew: its offsets, and the marks made of them, stand for other records."""
-        self._note_ends()
-        self._rewinds += 1
+        """The topic was deleted and created anew: its offsets stand for other records."""
         self._begins_anew.add(partition)
-        self._accepted.clear()
         self._checked[partition] = 0
-        gone = {sent.mark for sent in self._sent.pop(partition, {}).values()}
-        self._effective -= gone
-        self._buried -= gone
-        for of_user in [each for each in self._identifies if each[0] == partition.partition]:
-            del self._identifies[of_user]
+        number = partition.partition + TOPICS_APART * self._world.broker.topic_ids[partition]
+        for member in self._world.members:
+            if (holding := member.source.holdings.get(partition)) is not None:
+                self._mistaken_from[number, member.number] = holding.position
+
+    def noticed(self, partition: TopicPartition) -> None:
+        """A worker begins with the topic's first record, and perhaps took later ones for the old topic's."""
+        self._noticed[partition] += 1
 
     def at_commit(self, partition: TopicPartition, offset: int) -> None:
         """Laws 1 and 2: everything before a committed offset has met its end."""
@@ -174,7 +183,7 @@ class Laws:
         """A worker is handed records."""
         course = self._course(member, fetched.id)
         if course is not None:
-            course.hand_over(_now(), fetched.records, self._sent[fetched.id])
+            course.hand_over(_now(), fetched.records, self._sent)
             partition = member.settings.partition
             course.note_crowd(partition.limits.max_records, partition.depth)
 
@@ -186,15 +195,17 @@ class Laws:
 
     def at_post(self, member: "Member", post: Post) -> None:
         """Laws 4, 6 and 11, as far as a POST can break them."""
-        self._rewind_of.setdefault(post.key, self._rewinds)
-        numbers = {number for number, _ in post.marks}
+        numbers = {number % TOPICS_APART for number, _ in post.marks}
         if len(numbers) != 1:
             self._break(f"a request carries records of the partitions {numbers}")
         partition = self._world.partitions[numbers.pop()]
+        self._turn_of.setdefault(post.key, (self._rewinds[partition], self._noticed[partition]))
         course = self._course(member, partition)
         if course is None:
             self._break(f"{post.marks} are sent of a partition that is not owned")
             return
+        if not self._world.broker.keeps_metadata:
+            self._break(f"a POST of {post.marks}, and no journal is kept")
         self._check_lease(member, course, post)
         self._check_repeat(member, course, post)
         self._check_limits(member, post)
@@ -279,7 +290,7 @@ class Laws:
         letters = self._world.letters.acknowledged
         for letter in letters[self._letters_seen :]:
             topic, partition, offset = coordinates(letter)
-            self._buried.add(mark(TopicPartition(topic, partition), offset))
+            self._buried |= {sent.mark for sent in self._origins[topic, partition, offset] if _is_of(letter, sent)}
         self._letters_seen = len(letters)
 
     def _check_lease(self, member: "Member", course: Course, post: Post) -> None:
@@ -316,9 +327,11 @@ class Laws:
     def _check_identifies_before(self, member: "Member", post: Post) -> None:
         """Law 11: an event is POSTed after the identifies before it were accepted, or refused for good."""
         for item in post.items:
-            partition, offset = marks_of(item)[0]
-            start = member.source.holdings[self._world.partitions[partition]].start
-            for before in self._identifies[partition, item["user"]["uid"]]:
+            number, offset = marks_of(item)[0]
+            topic_id, at = divmod(number, TOPICS_APART)
+            holding = member.source.holdings[self._world.partitions[at]]
+            start = holding.start if topic_id == holding.topic_id else self._mistaken_from[number, member.number]
+            for before in self._identifies[number, item["user"]["uid"]]:
                 if not start <= before.record.offset < offset or before.fate == "filtered":
                     continue
                 if before.mark not in self._accepted:
@@ -424,13 +437,13 @@ class Laws:
 
     def _check_effects(self) -> None:
         """Law 11: one user's identifies take effect in order. Law 10: nothing takes effect twice, whatever happened."""
-        last: dict[tuple[int, str, int], list[tuple[int, int]]] = {}
+        last: dict[tuple[int, str, tuple[int, int]], list[tuple[int, int]]] = {}
         times: Counter[tuple[tuple[int, int], int]] = Counter()
         for effect in self._world.fullstory.effects:
-            found, rewinds = marks_of(effect.item), self._rewind_of[effect.key]
-            times.update((each, rewinds) for each in found)
+            found, turn = marks_of(effect.item), self._turn_of[effect.key]
+            times.update((each, turn[0]) for each in found)
             if effect.kind is Kind.USER:
-                at = (found[0][0], effect.item["uid"], rewinds)
+                at = (found[0][0], effect.item["uid"], turn)
                 before = last.get(at)
                 if before is not None and found != before and found[0] <= before[-1]:
                     self._break(f"the identifies {found} of {at[1]} take effect after {before}")
@@ -443,13 +456,16 @@ class Laws:
 
     def _check_letters(self) -> None:
         """Law 9: only what deserves it is dead-lettered, with its own bytes."""
-        sent = {(*each.partition, each.record.offset): each for log in self._world.records.values() for each in log}
         for letter in self._world.letters.letters:
-            origin = sent[coordinates(letter)]
-            if origin.fate != "dead_lettered":
-                self._break(f"{origin.mark} is dead-lettered: {letter.headers}")
-            if (letter.key, letter.value) != (origin.record.key, origin.record.value):
-                self._break(f"the letter of {origin.mark} differs from it")
+            origins = self._origins[coordinates(letter)]
+            if not (its_own := [each for each in origins if _is_of(letter, each)]):
+                self._break(f"a letter differs from each of {[each.mark for each in origins]}")
+            if all(each.fate != "dead_lettered" for each in its_own):
+                self._break(f"{its_own} is dead-lettered: {letter.headers}")
+
+
+def _is_of(letter: DeadLetter, sent: Sent) -> bool:
+    return (letter.key, letter.value) == (sent.record.key, sent.record.value)
 
 
 def _mark(found: tuple[int, int]) -> str:

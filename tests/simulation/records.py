@@ -16,6 +16,9 @@ Fate = Literal["delivered", "dead_lettered", "filtered", "gone"]
 
 MARK = re.compile(r"r(\d+)x(\d+)\Z")
 
+TOPICS_APART = 1_000
+"""By so much the numbers within marks differ when a topic was deleted and created anew in between."""
+
 
 @dataclass(slots=True)
 class Sent:
@@ -26,20 +29,27 @@ class Sent:
     uid: str | None
     is_identify: bool
     fate: Fate
+    topic_id: int = 0
+    """How often the topic had been created anew."""
+
+    @property
+    def number(self) -> int:
+        """The partition's number within marks."""
+        return self.partition.partition + TOPICS_APART * self.topic_id
 
     @property
     def mark(self) -> str:
         """The record's name within items."""
-        return mark(self.partition, self.record.offset)
+        return mark(self.partition, self.record.offset, self.topic_id)
 
 
-def mark(partition: TopicPartition, offset: int) -> str:
-    """Return a legal property name that no other record has."""
-    return f"r{partition.partition}x{offset}"
+def mark(partition: TopicPartition, offset: int, topic_id: int = 0) -> str:
+    """Return a legal property name that no other record has, of another topic under the same name neither."""
+    return f"r{partition.partition + TOPICS_APART * topic_id}x{offset}"
 
 
 def marks_of(item: dict[str, Any]) -> list[tuple[int, int]]:
-    """Return partition and offset of the records that an item stands for, in offset order."""
+    """Return number and offset of the records that an item stands for, in offset order."""
     found = [match for name in item.get("properties", ()) if (match := MARK.match(name))]
     return sorted((int(match[1]), int(match[2])) for match in found)
 

@@ -364,6 +364,27 @@ def test_records_that_kafka_withholds_are_told(end: End | None, waits_for: str) 
     simulate(story, Plan())
 
 
+def test_a_partition_without_a_leader_holds_up_no_other() -> None:
+    """What is added there waits, and is delivered once it has one."""
+
+    async def story(world: World) -> None:
+        leaderless = world.partitions[0]
+        for number in range(20):
+            world.track(f"u{number}", at=number % 2)
+        await world.settled()
+        world.elect(leaderless)
+        for number in range(20):
+            world.track(f"u{number}", at=number % 2)
+        await world.until(lambda: world.committed == [10, 20])
+        await asyncio.sleep(40.0)
+        assert world.committed == [10, 20]
+        assert not world.member.gate.halts
+        world.elect()
+        await world.settled()
+
+    simulate(story, Plan(partitions=2))
+
+
 def test_the_state_tells_what_the_worker_is_doing() -> None:
     """Lag, age and what is in flight can be seen at any moment."""
 

@@ -317,6 +317,24 @@ def test_brokers_that_take_no_metadata_halt_delivery() -> None:
     simulate(story)
 
 
+def test_brokers_that_forget_metadata_are_sent_nothing_of_until_they_keep_it() -> None:
+    """They take every commit; the next owner would not know what was sent."""
+
+    async def story(world: World) -> None:
+        await world.member.stop()
+        world.broker.keeps_metadata = False
+        await world.start()
+        world.track("u")
+        await asyncio.sleep(60.0)
+        assert not world.posts
+        assert world.member.gate.halts.keys() == {HaltReason.OFFSET_METADATA}
+        world.broker.keeps_metadata = True
+        await world.settled()
+        assert not world.member.gate.halts
+
+    simulate(story)
+
+
 def test_a_worker_that_is_cut_off_stops_to_post_when_its_lease_ends() -> None:
     """Others have taken over; what it tries until then has the keys that they use."""
 

@@ -55,7 +55,7 @@ class Post:
 
     @property
     def marks(self) -> list[tuple[int, int]]:
-        """Partition and offset of the records that it carries."""
+        """Number and offset of the records that it carries."""
         return sorted(found for item in self.items for found in marks_of(item))
 
     @property

@@ -13,6 +13,8 @@ from processor.engine.job_polling import STUCK_AFTER_S
 from processor.engine.limits import LimitSettings
 from processor.engine.notices import fan_out
 from processor.engine.partition.common import PartitionSettings, Unattributed
+from processor.engine.partition.journal_format import place_of
+from processor.engine.partition.owner import End
 from processor.engine.partition.range_queue import BatchLimits
 from processor.engine.suspicion import POISON_AFTER_S
 from processor.events.dead_letters import Stamp
@@ -31,7 +33,7 @@ from tests.fakes.observer import RecordingObserver
 from tests.fakes.schemas import FakeSchemas
 from tests.fakes.source import FakeBroker, FakeSource
 from tests.simulation.laws import Laws, Ledger
-from tests.simulation.records import Fate, Sent, as_json, identify, mark, marks_of, track
+from tests.simulation.records import TOPICS_APART, Fate, Sent, as_json, identify, mark, marks_of, track
 from tests.simulation.wire import Post, Wire
 
 TOPIC = "segment"
@@ -186,6 +188,7 @@ class World:
         self.encode: Encode = as_json
         self.laws = Laws(self)
         self.broker.on_commit = self.laws.at_commit
+        self.broker.on_other_topic = self.laws.noticed
         self.members: list[Member] = []
         self.mapping = EventMapping(MappingRules())
         self.clock = FakeClock()
@@ -244,14 +247,14 @@ class World:
 
     def _next_mark(self, at: int, skip: int) -> str:
         partition = self.partitions[at]
-        return mark(partition, self.broker.available[partition][1] + skip)
+        return mark(partition, self.broker.available[partition][1] + skip, self.broker.topic_ids[partition])
 
     def _append(
         self, value: bytes | None, at: int, skip: int, uid: str | None, fate: Fate, *, is_identify: bool
     ) -> Sent:
         partition = self.partitions[at]
         record = self.broker.append(partition, value, key=uid.encode() if uid else None, skip=skip)
-        sent = Sent(partition, record, uid, is_identify, fate)
+        sent = Sent(partition, record, uid, is_identify, fate, self.broker.topic_ids[partition])
         self.records[partition].append(sent)
         self.laws.sent(sent)
         return sent
@@ -269,6 +272,20 @@ class World:
         self.broker.recreate(partition, keeps_offset=keeps_offset)
         self.records[partition].clear()
         self.laws.recreated(partition)
+
+    def elect(self, *leaderless: TopicPartition) -> None:
+        """Let each partition have a leader again but these, of which nobody can read."""
+        self.broker.leaderless = set(leaderless)
+        for watcher in self.broker.watchers:
+            watcher()
+        ends = {each: End(end, end) for each, (_, end) in self.broker.available.items() if each not in leaderless}
+        if self.member.is_running:
+            self.member.worker.ends({**ends, **dict.fromkeys(leaderless)})
+
+    def is_of_today(self, at: int) -> bool:
+        """Say whether the group's position says that it is one of today's topic."""
+        partition = self.partitions[at]
+        return place_of(self.broker.metadata.get(partition, "")) == self.broker.place(partition)
 
     def forget(self, *partitions: TopicPartition) -> None:
         """Delete the group's offsets of these, as their expiry does."""
@@ -311,8 +328,9 @@ class World:
 
     def delivered(self, at: int = 0) -> list[int]:
         """Return the offsets of a partition that took effect, in their order, once for each effect."""
+        its_own = at + TOPICS_APART * self.broker.topic_ids[self.partitions[at]]
         effects = self.fullstory.effects
-        return [offset for effect in effects for number, offset in marks_of(effect.item) if number == at]
+        return [offset for effect in effects for number, offset in marks_of(effect.item) if number == its_own]
 
 
 Story = Callable[[World], Coroutine[Any, Any, None]]
