@@ -190,6 +190,10 @@ class Gate:
                 self.limits.resume()
             self.wake()
 
+    def leave_probes_to_others(self) -> None:
+        """End the halts that only a request can end: with nothing to send, nobody here finds out that all is well."""
+        self.resume(*PROBED, is_cured=False)
+
     def source_faults(self, faults: Mapping[HaltReason, Sequence[SourceFault]]) -> None:
         """Halt for what keeps the source from reading, all of it, and for nothing else of its kind."""
         for reason in OF_THE_SOURCE & self.halts.keys():

@@ -342,6 +342,8 @@ class Worker:
             unsettled += each.drop()
             del self._owned[each.id]
         self._driver.drop(going)
+        if not self._owned:
+            self.gate.leave_probes_to_others()
         if unsettled:
             self._observe(Released(reason, unsettled))
         self._take_share()

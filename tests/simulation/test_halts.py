@@ -159,6 +159,25 @@ def test_a_halted_destination_is_probed_by_a_new_batch_when_the_waiting_one_was_
     simulate(story, Plan(partitions=2))
 
 
+def test_a_halt_that_only_a_request_ends_goes_with_the_last_partition() -> None:
+    """A worker that has nothing left to send never learns that the key works again; whoever has it now finds out."""
+
+    async def story(world: World) -> None:
+        world.fullstory.outage = 401
+        world.track("a"), world.track("b")
+        await asyncio.sleep(5.0)
+        assert world.member.gate.halts.keys() == {HaltReason.UNAUTHORIZED}
+        await world.member.source.revoke(*world.partitions)
+        assert not world.member.gate.halts
+        await world.member.source.assign(*world.partitions)
+        await asyncio.sleep(20.0)
+        assert world.member.gate.halts.keys() == {HaltReason.UNAUTHORIZED}
+        world.fullstory.outage = None
+        await world.settled()
+
+    simulate(story)
+
+
 def test_a_dead_letter_topic_that_refuses_halts_everything() -> None:
     """Without a place for dead letters nothing is sent; the letter is tried again from time to time."""
 
