@@ -9,7 +9,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.faults import said
-from processor.adapters.kafka.offsets import LOOK_S, Stored, committed, stored
+from processor.adapters.kafka.offsets import Stored, committed, stored
+from processor.adapters.kafka.patience import LOOK_S
 from processor.engine.commits import FORGOTTEN, CommitFault
 from processor.model.records import Commit, TopicPartition
 

@@ -1,57 +1,199 @@
-"""What a consumer is not told (confluent-kafka 2.16): ids of topics, what this client may do with them, its group.
+"""The topics and the group as the brokers describe them, who tell a consumer nothing of it by themselves."""
 
-A client is made for each question, and gone after it. What is asked of topics is asked for all at once. All raise
-`KafkaException` where there is no answer.
-"""
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar, final
 
-from collections.abc import Collection, Mapping
-from typing import Any
-
-from confluent_kafka import TopicCollection
-from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, ResourceType
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import (
+    AclOperation,
+    AdminClient,
+    ClusterMetadata,
+    ConfigResource,
+    ResourceType,
+    TopicMetadata,
+)
 
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, admin_config
+from processor.adapters.kafka.patience import ASK_S, LOOK_S, insist
+from processor.engine.digest import digest
+from processor.engine.partition.journal_format import JournalPlace
+from processor.model.nearest import nearest
+from processor.model.records import TopicPartition
+from processor.runtime.ports import SourceFault
+
+MAY_NOT_READ = "the worker may not read topic {}"
+
+READ_ACTION = "Grant the worker Read on the topic. Other topics continue."
+DENIED_ACTION = (
+    "Grant the worker Read and Describe on the topic: until then Kafka does not say whether it exists. Other topics "
+    "continue."
+)
+
+MOCK_CLUSTER = "mockCluster"
+"""How the ids of librdkafka's mock clusters begin; they have no topic ids, and leave the question without an answer."""
+
+_T = TypeVar("_T")
 
 
-def topic_ids(settings: KafkaSettings, topics: Collection[str], timeout_s: float) -> dict[str, str]:
-    """Ask for the ids, by which a topic differs from one of its name that was deleted."""
-    return {name: str(topic.topic_id) for name, topic in _described(settings, topics, timeout_s).items()}
+@final
+class Described:
+    """What the brokers say of the subscribed topics and of the group: asked when partitions are assigned, and at looks.
+
+    For the consumer's thread alone; every method that asks blocks. A look asks for a moment. What an assignment needs
+    is asked for until it is answered, or `SourceError` raised.
+    """
+
+    def __init__(self, consumer: Consumer, settings: KafkaSettings, is_stopping: Callable[[float], bool]) -> None:
+        self._consumer = consumer
+        self._settings = settings
+        self._is_stopping = is_stopping
+        self._cluster: str | None = None
+        self.refused: set[str] = set()
+        """Topics of which a broker has refused records; a look takes out those that may be read by now."""
+        self.partition_counts: dict[str, int] = {}
+        """Of the topics that the last look found."""
+        self._denied: frozenset[str] = frozenset()  # topics that the last look was not let know of
+        self._missing: list[str] = []
+        self._similar: dict[str, str | None] = {}
+
+    # The topics
+
+    def topics(self) -> dict[str, TopicMetadata]:
+        """Return what the cluster has of each topic; raise `KafkaException` where no broker answers in a moment.
+
+        One question for each topic, in a row: librdkafka (2.16) asks for one topic or for all of the cluster.
+        """
+        answers = {each: self._consumer.list_topics(each, timeout=LOOK_S) for each in self._settings.topics}
+        self._cluster = answers[self._settings.topics[0]].cluster_id or ""
+        return {name: answer.topics[name] for name, answer in answers.items()}
+
+    def topic_faults(self) -> list[SourceFault]:
+        """Look at the topics; return why some cannot be read, one fault each; raise as `topics`."""
+        listed = self.topics()
+        faults = {name: found.error for name, found in listed.items() if found.error}
+        self.partition_counts = {name: len(found.partitions) for name, found in listed.items() if name not in faults}
+        missing = [name for name, error in faults.items() if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART]
+        self._denied = frozenset(
+            name for name, error in faults.items() if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+        )
+        if missing and missing != self._missing:  # all topics of a cluster are many: once for each that is missing
+            known = list(self._consumer.list_topics(timeout=LOOK_S).topics)
+            self._similar = {name: nearest(name, known) for name in missing}
+        self._missing = missing
+        if asked := self.refused - faults.keys():
+            rights = self._ask(lambda each: _topics(each, asked, LOOK_S, include_authorized_operations=True))
+            self.refused = {
+                name
+                for name, topic in rights.items()
+                if allows(topic.authorized_operations, AclOperation.READ) is False
+            }
+        told = [_topic_fault(name, error, self._similar.get(name)) for name, error in faults.items()]
+        unread = sorted(self.refused - faults.keys())
+        return told + [SourceFault(MAY_NOT_READ.format(name), READ_ACTION, name) for name in unread]
+
+    @property
+    def to_subscribe(self) -> tuple[str, ...]:
+        """The topics to subscribe to: all, as far as one does not keep the others from being read.
+
+        A group by KIP-848 (Kafka 4.1) refuses every heartbeat that names a topic which the member may not describe.
+        """
+        allowed = tuple(each for each in self._settings.topics if each not in self._denied)
+        return self._settings.topics if self._settings.is_classic or not allowed else allowed
+
+    def partitions_in_topics(self) -> int:
+        """Count all partitions of the subscribed topics; insists."""
+        return sum(len(self._listed(each).topics[each].partitions) for each in self._settings.topics)
+
+    def topic_ids(self, topics: Collection[str]) -> dict[str, str]:
+        """Return the ids of topics; a topic that was deleted and created anew has another one. Insists."""
+        if not topics:
+            return {}
+        if self._cluster is None:
+            self._cluster = self._listed(self._settings.topics[0]).cluster_id or ""
+        return insist(lambda: self._ids(topics, ASK_S), self._is_stopping)
+
+    def ids_at_a_look(self) -> dict[str, str]:
+        """Return the ids of the topics that the last look found, as far as they are told in a moment."""
+        try:
+            return self._ids(self.partition_counts, LOOK_S) if self.partition_counts else {}
+        except KafkaException:  # one of them was deleted since
+            return {}
+
+    def _ids(self, topics: Collection[str], timeout_s: float) -> dict[str, str]:
+        if (self._cluster or "").startswith(MOCK_CLUSTER):
+            return dict.fromkeys(topics, "")
+        described = self._ask(lambda admin: _topics(admin, topics, timeout_s))
+        return {name: str(topic.topic_id) for name, topic in described.items()}
+
+    def place(self, partition: TopicPartition, topic_id: str) -> JournalPlace:
+        """Return where a partition of this topic and the group's commits of it are: no other of any cluster is there.
+
+        To be asked after `topic_ids`.
+        """
+
+        def named_by(topic: str) -> str:
+            names = (self._cluster, topic, partition.partition, self._settings.group_id)
+            return digest(*(str(each).encode() for each in names))
+
+        return JournalPlace(exact=named_by(topic_id), lineage=named_by(f"topic {partition.topic}"))
+
+    def _listed(self, topic: str) -> ClusterMetadata:
+        return insist(lambda: self._consumer.list_topics(topic, timeout=ASK_S), self._is_stopping)
+
+    # The group
+
+    def session_s(self) -> float | None:
+        """Return after how long the brokers give away what a silent member has; None where they do not choose or tell.
+
+        They tell whoever may describe the configs of the group.
+        """
+        try:
+            return None if self._settings.is_classic else self._ask(self._session_s)
+        except KafkaException:
+            return None
+
+    def _session_s(self, admin: AdminClient) -> float:
+        group = ConfigResource(ResourceType.GROUP, self._settings.group_id)
+        entries = admin.describe_configs([group], request_timeout=LOOK_S)[group].result()
+        return float(entries["consumer.session.timeout.ms"].value) / 1_000
+
+    def is_member(self) -> bool | None:
+        """Say whether the group has this member; None where its coordinator does not tell in a moment."""
+        try:
+            return self._consumer.memberid() in self._ask(lambda each: members(each, self._settings.group_id, LOOK_S))
+        except KafkaException:
+            return None
+
+    def _ask(self, question: Callable[[AdminClient], _T]) -> _T:
+        return question(client(self._settings))
 
 
-def unreadable(settings: KafkaSettings, topics: Collection[str], timeout_s: float) -> frozenset[str]:
-    """Ask which of these topics this client may describe, and not read."""
-    described = _described(settings, topics, timeout_s, include_authorized_operations=True)
-    return frozenset(
-        name for name, topic in described.items() if allows(topic.authorized_operations, AclOperation.READ) is False
-    )
+def _topic_fault(name: str, error: KafkaError, similar: str | None) -> SourceFault:
+    if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        hint = f" (did you mean {similar}?)" if similar else ""
+        return SourceFault(f"topic {name} does not exist{hint}", where=name)
+    if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        return SourceFault(MAY_NOT_READ.format(name), DENIED_ACTION, name)
+    return SourceFault(f"topic {name} cannot be read ({error.str()})", where=name)
 
 
-def members(settings: KafkaSettings, timeout_s: float) -> frozenset[str]:
-    """Ask the group's coordinator for the ids of the members."""
-    admin = _client(settings)
-    described: Any = admin.describe_consumer_groups([settings.group_id], request_timeout=timeout_s)
-    return frozenset(each.member_id for each in described[settings.group_id].result().members)
+def client(settings: KafkaSettings) -> AdminClient:
+    """Make a client to ask with; whoever asks it keeps it until the answers are there, for they end with it."""
+    return AdminClient(admin_config(settings), logger=LIBRDKAFKA_LOG)
 
 
-def session_s(settings: KafkaSettings, timeout_s: float) -> float:
-    """Ask after how long the brokers give away what a silent member of the group has, where they choose (KIP-848)."""
-    admin = _client(settings)
-    group = ConfigResource(ResourceType.GROUP, settings.group_id)
-    entries = admin.describe_configs([group], request_timeout=timeout_s)[group].result()
-    return float(entries["consumer.session.timeout.ms"].value) / 1_000
+def _topics(admin: AdminClient, topics: Collection[str], timeout_s: float, **what: bool) -> Mapping[str, Any]:
+    """Ask for all of the topics at once."""
+    answers = admin.describe_topics(TopicCollection([*topics]), request_timeout=timeout_s, **what)
+    return {topic: answer.result() for topic, answer in answers.items()}
+
+
+def members(admin: AdminClient, group: str, timeout_s: float) -> frozenset[str]:
+    """Ask the group's coordinator for the ids of the members; raise `KafkaException` where it does not tell."""
+    described: Any = admin.describe_consumer_groups([group], request_timeout=timeout_s)
+    return frozenset(each.member_id for each in described[group].result().members)
 
 
 def allows(operations: Collection[AclOperation] | None, operation: AclOperation) -> bool | None:
     """Say whether an operation is allowed. Whoever is told of something may describe it, so nothing is no answer."""
     return operation in operations if operations else None
-
-
-def _described(settings: KafkaSettings, topics: Collection[str], timeout_s: float, **what: bool) -> Mapping[str, Any]:
-    admin = _client(settings)
-    answers = admin.describe_topics(TopicCollection([*topics]), request_timeout=timeout_s, **what)
-    return {topic: answer.result() for topic, answer in answers.items()}
-
-
-def _client(settings: KafkaSettings) -> AdminClient:
-    """Make a client; who asks it keeps it until the answers are there, for they end with it."""
-    return AdminClient(admin_config(settings), logger=LIBRDKAFKA_LOG)

@@ -13,8 +13,7 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, ResourceType
 
 from processor.adapters.kafka.config import KafkaSettings, admin_config, refusals
-from processor.adapters.kafka.described import allows
-from processor.adapters.kafka.offsets import MOCK_CLUSTER
+from processor.adapters.kafka.described import MOCK_CLUSTER, allows
 from processor.adapters.kafka.unreached import Reports, unreached
 from processor.model.errors import SourceError
 

@@ -11,11 +11,10 @@ from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import AdminClient
 
-from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, admin_config, consumer_config, refusals
+from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, consumer_config, refusals
 from processor.adapters.kafka.connection import UNKNOWN_TO_GROUP
-from processor.adapters.kafka.described import members
+from processor.adapters.kafka.described import client, members
 from processor.adapters.kafka.faults import GROUP_ACTIONS, fatal, is_fatal, said
 from processor.adapters.kafka.offsets import Stored, committed
 from processor.model.errors import SourceError
@@ -32,7 +31,7 @@ METADATA = "segment-fullstory check"
 def members_of(settings: KafkaSettings) -> int:
     """Return how many members the group has."""
     try:
-        return len(members(settings, ASK_S))
+        return len(members(client(settings), settings.group_id, ASK_S))
     except KafkaException as error:
         raise SourceError(f"the members of group {settings.group_id} are not told: {said(error)}") from None
 
@@ -84,6 +83,6 @@ def keeps_metadata(settings: KafkaSettings, partition: TopicPartition) -> bool:
     finally:
         consumer.close()
         with suppress(KafkaException):  # without the right to delete it, the group ends by the brokers' retention
-            admin = AdminClient(admin_config(settings), logger=LIBRDKAFKA_LOG)
+            admin = client(settings)
             admin.delete_consumer_groups([group], request_timeout=ASK_S)[group].result()
     return found == Stored(0, METADATA)

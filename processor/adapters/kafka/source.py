@@ -23,7 +23,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast, final
 
@@ -32,42 +31,19 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.commits import CommitCalls
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, consumer_config, refusals
-from processor.adapters.kafka.connection import Connection
+from processor.adapters.kafka.described import Described
 from processor.adapters.kafka.faults import ended, fatal, in_short, is_fatal, said
 from processor.adapters.kafka.figures import figures
+from processor.adapters.kafka.looks import LOOK_SOON_S, Looks, SourceFaults
 from processor.adapters.kafka.messages import record_of
-from processor.adapters.kafka.offsets import OFFSETS_LOST, Offsets, Start, named
-from processor.engine.partition.owner import Assignment
-from processor.model.reasons import HaltReason
+from processor.adapters.kafka.offsets import Offsets, Start, named
+from processor.adapters.kafka.tenures import Tenures
 from processor.model.records import Commit, Record, TopicPartition, held_bytes
-from processor.runtime.ports import ClientFigures, Fetched, LoopWatch, SourceFault, SourceListener
+from processor.runtime.ports import ClientFigures, Fetched, LoopWatch, SourceListener
 
 CONSUME_RECORDS = 1_000
 CONSUME_WAIT_S = 0.02
 """`consume` waits so long unless it has all the records it was asked for, and commands wait with it."""
-
-LOOK_EVERY_S = 5.0
-"""How often the ends of partitions are asked for: one question for all, on the thread that also polls."""
-
-WATCH_TOPICS_S = 10.0
-"""How often the topics are looked at while nothing seems to be wrong: one may be missing, or deleted, without a word.
-A member of a group by KIP-848 is told of neither (librdkafka 2.16, November 2026)."""
-
-DOUBTFUL_TOPICS = frozenset(
-    {
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-    }
-)
-"""Errors after which the topics are looked at."""
-
-LOOK_SOON_S = 1.0
-"""The same while something seems to be wrong, and before the group is joined."""
-
-JOINED_WITHIN_S = 15.0
-"""A group by KIP-848 has a member from its first heartbeat on: one that it does not have by then cannot join."""
 
 REVOKE_MARGIN_S = 5.0
 """What the loop may take beyond the drain time before a partition goes without its word."""
@@ -86,17 +62,6 @@ TOLD_THROTTLE_S = 1.0
 
 GIVE_UP_S = 15.0
 """For leaving the group when the loop does not answer; then the process ends all the same."""
-
-
-@dataclass(slots=True)
-class _Tenure:
-    """What is known of a partition that is or was assigned."""
-
-    topic_id: str
-    certain_to: int
-    """Everything before this offset that was handed over is of that topic."""
-    reached: int
-    """The next offset to hand over when the epoch ended."""
 
 
 @final
@@ -127,26 +92,20 @@ class KafkaSource:
         self._loop: asyncio.AbstractEventLoop
         self._ended: asyncio.Future[None] | None = None
         # Of the consumer's thread alone:
+        self._described: Described
         self._offsets: Offsets
+        self._tenures: Tenures
+        self._looks: Looks
         self._commits: CommitCalls
-        self._connection = Connection(settings.bootstrap_servers)
-        self._faults: dict[HaltReason, list[SourceFault]] = {}
-        self._told_faults: dict[HaltReason, list[SourceFault]] = {}
-        self._topic_faults: list[SourceFault] = []  # of the last look
-        self._topics_looked_at = float("-inf")
-        self._doubts_topics = False
+        self._told_faults: SourceFaults = {}
         self._begin_at = float("-inf")  # when to ask where the group begins
         self._subscribed: tuple[str, ...] = ()
-        self._has_joined = False
         self._is_cut_off = False  # while leaving: the group does not answer
         self._last_epoch = 0
         self._epochs: dict[TopicPartition, int] = {}
         self._positions: dict[TopicPartition, int] = {}  # the next offset to hand over
         self._arrived: dict[TopicPartition, Start] | None = None  # assigned and not told yet
         self._lost_offsets: set[TopicPartition] = set()  # assigned, and nobody knows where to begin
-        self._looked_at = self._started_at = time.monotonic()
-        self._topic_ids: dict[str, str] = {}  # as they were when partitions were last assigned, or first told
-        self._tenures: dict[TopicPartition, _Tenure] = {}  # of what was ever assigned
 
     # On the event loop
 
@@ -172,7 +131,10 @@ class KafkaSource:
         }
         with refusals():
             consumer = Consumer(consumer_config(self._settings, **callbacks), logger=LIBRDKAFKA_LOG)
-        self._offsets = Offsets(consumer, self._settings, self._stopping.wait)
+        self._described = Described(consumer, self._settings, self._stopping.wait)
+        self._offsets = Offsets(consumer, self._settings, self._described, self._stopping.wait)
+        self._tenures = Tenures(self._described, self._offsets)
+        self._looks = Looks(self._settings, self._described, self._offsets, self._tenures)
         self._commits = CommitCalls(consumer, self._tell_committed)
         self._ended = self._loop.create_future()
         threading.Thread(target=self._run, args=(consumer,), name="kafka-consumer", daemon=True).start()
@@ -234,7 +196,8 @@ class KafkaSource:
             self._polled_at = time.monotonic()
             self._carry_out_commands(consumer)
             self._commits.give_up_late()
-            self._look_around()
+            if self._looks.is_due:
+                self._look()
             if not self._subscribed and self._may_join():
                 self._subscribe(consumer)
             if self._handed_over - self._taken_over > self._settings.fetch_bytes:
@@ -250,24 +213,16 @@ class KafkaSource:
         try:
             self._offsets.begin()
         except KafkaException as error:
-            self._note(cast("KafkaError", error.args[0]))
+            self._looks.note(cast("KafkaError", error.args[0]))
             self._begin_at = time.monotonic() + LOOK_SOON_S
             return False
         return True
 
     def _subscribe(self, consumer: Consumer) -> None:
-        self._subscribed = self._wanted()
+        self._subscribed = self._described.to_subscribe
         consumer.subscribe(
             list(self._subscribed), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
-
-    def _wanted(self) -> tuple[str, ...]:
-        """Return the topics to subscribe to: all, as far as one does not keep the others from being read.
-
-        A group by KIP-848 (Kafka 4.1) refuses every heartbeat that names a topic which the member may not describe.
-        """
-        allowed = tuple(each for each in self._settings.topics if each not in self._offsets.denied)
-        return self._settings.topics if self._settings.is_classic or not allowed else allowed
 
     def _has_lost_the_loop(self) -> bool:
         """Whether to leave the group without the loop, commit nothing, and end the process.
@@ -305,75 +260,21 @@ class KafkaSource:
         """Whether anything is owned yet; a classic member has a name until it has said that it leaves."""
         return bool(self._epochs) or (self._settings.is_classic and bool(consumer.memberid()))
 
-    def _look_around(self) -> None:
-        """Tell the ends, which librdkafka itself does not learn of paused partitions."""
-        is_doubtful = not self._has_joined or self._connection.is_in_doubt or self._doubts_topics
-        if time.monotonic() < self._looked_at + (LOOK_SOON_S if is_doubtful else LOOK_EVERY_S):
-            return
-        ends = self._offsets.ends(self._epochs)
-        is_answered = any(ends.values())  # that there is no leader, librdkafka may know from before
-        if is_answered:
-            self._connection.answered()
-        if ends:
-            self._tell(self._listener.ends, ends)
-        if self._epochs and not ends and not is_doubtful:
-            self._connection.did_not_answer()  # the next look, soon, asks further
-        elif is_doubtful or not is_answered or time.monotonic() >= self._topics_looked_at + WATCH_TOPICS_S:
-            self._look_for_faults()
-        self._tell_faults()
-        self._looked_at = time.monotonic()
-
-    def _look_for_faults(self) -> None:
-        """Find out whether Kafka answers and has the topics. A group by KIP-848 does not say why it assigns nothing."""
-        positions = dict(self._positions)
-        try:
-            found = self._offsets.topic_faults()
-        except KafkaException:
-            self._connection.did_not_answer()
-            return
-        self._connection.answered()
-        if self._connection.is_refused and self._epochs and self._offsets.does_group_answer():
-            self._connection.group_answered()
-        self._compare(positions, self._offsets.ids_at_a_look())
-        # A broker that has just started may not know every topic yet: only what two looks in a row find is told.
-        self._topics_looked_at = time.monotonic()
-        self._doubts_topics, self._topic_faults = found != self._topic_faults, found
-        if self._doubts_topics:
-            return
-        if found:
-            self._faults[HaltReason.SOURCE_TOPIC] = found
-        else:
-            self._faults.pop(HaltReason.SOURCE_TOPIC, None)
-        if not self._subscribed:
-            return
-        if self._wanted() != self._subscribed:
+    def _look(self) -> None:
+        """Look at what librdkafka does not tell, and act on it."""
+        seen = self._looks.look({each: self._positions[each] for each in self._epochs}, self._subscribed)
+        if seen.ends:
+            self._tell(self._listener.ends, seen.ends)
+        if seen.recreated:
+            self._commands.append(partial(self._assign_anew, seen.recreated))
+        if seen.is_subscription_old:
             self._commands.append(self._subscribe)
-        elif len(found) < len(self._settings.topics):
-            self._note_membership()
+        if seen.is_member:
+            self._arrived = self._arrived or {}
+            self._tell_assigned()
+        self._tell_faults()
 
-    def _compare(self, positions: Mapping[TopicPartition, int], ids: Mapping[str, str]) -> bool:
-        """Begin anew where a topic is not the one that was assigned; say whether any was.
-
-        Nothing else tells it: librdkafka (2.16, November 2026) goes on at its position in the topic of today, with
-        leader epoch 0 as before, or finds it out of range. `positions` are those from before `ids` were asked for.
-        """
-        self._topic_ids = {**ids, **self._topic_ids}
-        owned = [each for each in self._epochs if each.topic in ids]
-        for each in owned:
-            if self._tenures[each].topic_id == ids[each.topic] and each in positions:
-                self._tenures[each].certain_to = positions[each]
-        counts = self._offsets.partition_counts  # the group takes away by itself what the topic of today does not have
-        others = [
-            each
-            for each in owned
-            if self._tenures[each].topic_id != ids[each.topic]
-            and each.partition < counts.get(each.topic, each.partition + 1)
-        ]
-        if others:
-            self._commands.append(partial(self._assign_anew, others))
-        return bool(others)
-
-    def _assign_anew(self, partitions: list[TopicPartition], consumer: Consumer) -> None:
+    def _assign_anew(self, partitions: Sequence[TopicPartition], consumer: Consumer) -> None:
         """End the epochs of partitions whose topic was created anew, and begin others.
 
         What is in flight is of the topic before, or of an offset that the topic before had: it is finished, and nothing
@@ -390,34 +291,12 @@ class KafkaSource:
         consumer.pause([KafkaPartition(*each) for each in going])
         self._arrived = (self._arrived or {}) | starts
 
-    def _note_membership(self) -> None:
-        """Ask for what a group by KIP-848 never tells its member: that it is one, and the others own everything.
-
-        That the coordinator answers other questions says nothing: it does so where it does not know the protocol.
-        """
-        if self._has_joined or self._settings.is_classic:
-            return
-        is_member = self._offsets.is_member()
-        if is_member:
-            self._arrived = self._arrived or {}
-            self._tell_assigned()
-        elif is_member is False and time.monotonic() > self._started_at + JOINED_WITHIN_S:
-            self._connection.left_out()
-
     def _tell_faults(self) -> None:
         """Tell what keeps the source from reading, where that has changed."""
-        if (fault := self._connection.fault) is not None:
-            self._faults[HaltReason.KAFKA_UNAVAILABLE] = [fault]
-        else:
-            self._faults.pop(HaltReason.KAFKA_UNAVAILABLE, None)
-        if self._lost_offsets:
-            lost = [SourceFault(OFFSETS_LOST.format(each), where=str(each)) for each in sorted(self._lost_offsets)]
-            self._faults[HaltReason.OFFSETS_LOST] = lost
-        else:
-            self._faults.pop(HaltReason.OFFSETS_LOST, None)
-        if self._faults != self._told_faults:
-            self._told_faults = dict(self._faults)
-            self._tell(self._listener.faults, self._told_faults)
+        faults = self._looks.faults(self._lost_offsets)
+        if faults != self._told_faults:
+            self._told_faults = faults
+            self._tell(self._listener.faults, faults)
 
     def _carry_out_commands(self, consumer: Consumer) -> None:
         while self._commands:
@@ -461,7 +340,7 @@ class KafkaSource:
             if (epoch := self._epochs.get(partition := TopicPartition(topic, number))) is not None
         ]
         if chunk or ended:
-            self._connection.answered()
+            self._looks.answered()
         if chunk:
             self._positions |= {part.id: part.records[-1].offset + 1 for part in chunk}
             size = sum(part.bytes for part in chunk)
@@ -476,10 +355,10 @@ class KafkaSource:
         """React to an event that came in a record's place."""
         if is_fatal(error):
             raise fatal(error)
-        self._note(error)
+        self._looks.note(error)
         partition = TopicPartition(message.topic() or "", message.partition() or 0)
         if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED and partition in self._epochs:
-            self._offsets.refused.add(partition.topic)
+            self._described.refused.add(partition.topic)
         if error.code() == KafkaError._AUTO_OFFSET_RESET and partition in self._epochs:
             self._meet_gap(partition)
         else:
@@ -487,7 +366,9 @@ class KafkaSource:
 
     def _meet_gap(self, partition: TopicPartition) -> None:
         """The position is not in the topic; perhaps it is one of a topic that was deleted since."""
-        if not self._compare({}, self._offsets.topic_ids([partition.topic])):
+        if recreated := self._tenures.recreated(self._epochs, self._described.topic_ids([partition.topic]), {}):
+            self._commands.append(partial(self._assign_anew, recreated))
+        else:
             available = self._offsets.available(partition)
             self._tell(self._listener.gap, partition, self._positions[partition], available)
 
@@ -531,42 +412,18 @@ class KafkaSource:
         if self._arrived is None:
             return
         arrived, self._arrived = self._arrived, None
-        self._has_joined = True
-        self._connection.joined()
+        self._looks.joined()
         self._figures = self._figures._replace(answered_at=time.time())  # the first statistics come later
-        ids = self._offsets.topic_ids({each.topic for each in arrived})
-        self._topic_ids = {**ids, **self._topic_ids}
-        session_s = self._offsets.session_s() if arrived else None
-        same = {each: start for each, start in arrived.items() if self._before(each, start).topic_id == ids[each.topic]}
-        self._lost_offsets.update(self._offsets.lost(same, ids))
-        assignments = [
-            self._begin_epoch(each, start, ids[each.topic], session_s)
-            for each, start in arrived.items()
-            if each not in self._lost_offsets
-        ]
-        self._topic_ids |= ids  # from here on commits say whose they are
-        self._tell(self._listener.assigned, assignments, self._offsets.partitions_in_topics())
+        ids = self._described.topic_ids({each.topic for each in arrived})
+        session_s = self._described.session_s() if arrived else None
+        self._lost_offsets.update(self._offsets.lost(self._tenures.of_the_same(arrived, ids), ids))
+        begun = {each: start for each, start in arrived.items() if each not in self._lost_offsets}
+        for each in begun:
+            self._last_epoch += 1
+            self._epochs[each] = self._last_epoch
+        assignments = self._tenures.begin(begun, self._epochs, ids, session_s)
+        self._tell(self._listener.assigned, assignments, self._described.partitions_in_topics())
         self._tell_faults()
-
-    def _before(self, partition: TopicPartition, start: Start) -> "_Tenure":
-        """Return what is known of a partition from before this assignment."""
-        return self._tenures.get(partition, _Tenure(self._topic_ids[partition.topic], start.offset, start.offset))
-
-    def _begin_epoch(
-        self, partition: TopicPartition, start: Start, topic_id: str, session_s: float | None
-    ) -> Assignment:
-        """Begin an epoch; say what is known of the topic where the commit may not say it, as it was deleted with it."""
-        before = self._before(partition, start)
-        known, perhaps_sent = "", 0
-        if before.topic_id != topic_id and (start.is_new or partition in self._tenures):
-            known = self._offsets.place(partition, before.topic_id).exact
-            first, end = self._offsets.available(partition)
-            perhaps_sent = max(min(before.reached, end) - max(before.certain_to, first), 0)
-        self._tenures[partition] = _Tenure(topic_id, start.offset, start.offset)
-        self._last_epoch += 1
-        self._epochs[partition] = self._last_epoch
-        place = self._offsets.place(partition, topic_id)
-        return Assignment(partition, self._last_epoch, *start, place, known, perhaps_sent, session_s)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         if commits := self._still_owned(self._finish(self._owned(partitions))):
@@ -611,7 +468,7 @@ class KafkaSource:
         for each in partitions:
             position = self._positions.pop(each, None)
             if self._epochs.pop(each, None) is not None and position is not None:
-                self._tenures[each].reached = position
+                self._tenures.end(each, position)
             if self._arrived is not None:
                 self._arrived.pop(each, None)
 
@@ -633,21 +490,15 @@ class KafkaSource:
         self, commits: Mapping[TopicPartition, Commit], faults: Mapping[TopicPartition, object]
     ) -> None:
         for each in commits.keys() - faults.keys():
-            self._offsets.remember(each, self._tenures[each].topic_id)
+            self._offsets.remember(each, self._tenures.topic_id(each))
         self._tell(self._listener.committed, commits, faults)
 
     def _on_error(self, error: KafkaError) -> None:
         if is_fatal(error):
             self._tell(self._listener.failed, fatal(error))
         else:
-            self._note(error)
+            self._looks.note(error)
             self._tell(self._listener.trouble, in_short(error.str()))
-
-    def _note(self, error: KafkaError) -> None:
-        """Look soon for what an error may mean."""
-        self._connection.report(error)
-        if error.code() in DOUBTFUL_TOPICS:
-            self._doubts_topics = True
 
     def _on_statistics(self, text: str) -> None:
         self._figures = figures(text, self._figures)

@@ -1,0 +1,42 @@
+"""How long a question to the brokers may take, and one that is asked until it is answered."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from confluent_kafka import KafkaException
+
+from processor.adapters.kafka.faults import said
+from processor.model.errors import SourceError
+
+ASK_S = 5.0
+"""For one question to a broker."""
+
+LOOK_S = 1.0
+"""For what is only looked at: without an answer it stays unknown."""
+
+ASK_AGAIN_S = 1.0
+
+PATIENCE_S = 60.0
+"""How long a rebalance waits for a broker that just handed out partitions; then the process starts anew."""
+
+_T = TypeVar("_T")
+
+
+def insist(question: Callable[[], _T | None], is_stopping: Callable[[float], bool]) -> _T:
+    """Ask until there is an answer; raise `SourceError` where none comes in time, or when the source stops meanwhile.
+
+    `is_stopping` waits so many seconds at most for the source to stop, and says whether it does.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            answer = question()
+        except KafkaException as error:
+            answer, fault = None, said(error)
+        else:
+            fault = "no answer"
+        if answer is not None:
+            return answer
+        if is_stopping(ASK_AGAIN_S) or time.monotonic() > deadline:
+            raise SourceError(f"Kafka did not tell where to begin: {fault}")
