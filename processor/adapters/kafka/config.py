@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException
@@ -36,6 +36,10 @@ class KafkaSettings:
     """The answer to one fetch, and how far the consumer's thread may run ahead of a busy event loop."""
     partition_fetch_bytes: int = 1024 * 1024
     properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def with_login(self, login: "Login") -> "KafkaSettings":
+        """Return these settings with another login."""
+        return replace(self, properties={**self.properties, **dict(zip(LOGIN, login, strict=True))})
 
     @property
     def is_classic(self) -> bool:

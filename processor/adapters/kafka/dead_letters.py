@@ -3,13 +3,12 @@
 import asyncio
 import threading
 from contextlib import suppress
-from dataclasses import replace
 from types import TracebackType
 from typing import Self, cast, final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from processor.adapters.kafka.config import LIBRDKAFKA_LOG, LOGIN, KafkaSettings, Login, producer_config, refusals
+from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, producer_config, refusals
 from processor.adapters.kafka.faults import is_fatal
 from processor.model.errors import ConfigurationError, DeadLetterError, WriteFault
 from processor.runtime.ports import DeadLetter
@@ -65,8 +64,7 @@ class KafkaDeadLetters:
 
     def log_in(self, login: Login) -> None:
         """Use another login from the next connection on."""
-        properties = {**self._settings.properties, **dict(zip(LOGIN, login, strict=True))}
-        self._settings = replace(self._settings, properties=properties)
+        self._settings = self._settings.with_login(login)
         self._producer.set_sasl_credentials(*login)
 
     async def write(self, letter: DeadLetter) -> None:

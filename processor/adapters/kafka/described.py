@@ -13,7 +13,7 @@ from confluent_kafka.admin import (
     TopicMetadata,
 )
 
-from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, admin_config
+from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, admin_config
 from processor.adapters.kafka.patience import ASK_S, LOOK_S, insist
 from processor.engine.digest import digest
 from processor.engine.partition.journal_format import JournalPlace
@@ -47,6 +47,7 @@ class Described:
         self._consumer = consumer
         self._settings = settings
         self._is_stopping = is_stopping
+        self._admin: AdminClient | None = None
         self._cluster: str | None = None
         self.refused: set[str] = set()
         """Topics of which a broker has refused records; a look takes out those that may be read by now."""
@@ -164,8 +165,29 @@ class Described:
         except KafkaException:
             return None
 
+    # The client for what a consumer cannot ask
+
+    def log_in(self, login: Login) -> None:
+        """Use another login from the next question on."""
+        self._settings = self._settings.with_login(login)
+        self.close()
+
+    def close(self) -> None:
+        """Let the client go, with its connections; the next question would make another one."""
+        self._admin = None
+
     def _ask(self, question: Callable[[AdminClient], _T]) -> _T:
-        return question(client(self._settings))
+        """Ask through the one client, which is made for the first question.
+
+        It is let go where there is no answer: one that waits for brokers in vain tries to connect ever more rarely, and
+        a new one at once. What it has to tell waits to be polled, a token that is to be renewed as well.
+        """
+        admin = self._admin or client(self._settings)
+        self._admin = None
+        admin.poll(0)
+        answer = question(admin)
+        self._admin = admin
+        return answer
 
 
 def _topic_fault(name: str, error: KafkaError, similar: str | None) -> SourceFault:

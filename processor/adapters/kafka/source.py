@@ -158,7 +158,7 @@ class KafkaSource:
 
     def log_in(self, login: Login) -> None:
         """Use another login from the next connection on."""
-        self._commands.append(lambda consumer: consumer.set_sasl_credentials(*login))
+        self._commands.append(partial(self._log_in, login))
 
     async def stop(self) -> None:
         """Leave the group; returns when the thread has ended, or when that takes too long."""
@@ -180,6 +180,7 @@ class KafkaSource:
                 self._leave(consumer)
             finally:
                 consumer.close()
+                self._described.close()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on without a consumer
             self._tell(self._listener.failed, ended(error))
         finally:
@@ -371,6 +372,10 @@ class KafkaSource:
         else:
             available = self._offsets.available(partition)
             self._tell(self._listener.gap, partition, self._positions[partition], available)
+
+    def _log_in(self, login: Login, consumer: Consumer) -> None:
+        consumer.set_sasl_credentials(*login)
+        self._described.log_in(login)
 
     def _seek(self, partition: TopicPartition, epoch: int, offset: int, consumer: Consumer) -> None:
         if self._epochs.get(partition) == epoch:
