@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from confluent_kafka.admin import AclOperation
-from pydantic import Secret
 
 from docs import generate
 from processor.adapters.clock import SystemClock
@@ -24,7 +23,6 @@ from processor.commands.check.report import summary
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import Kind
 from processor.model.records import OffsetRange, TopicPartition
-from processor.settings.client_properties import Scalar
 from processor.settings.connections import KafkaSection
 
 KAFKA = KafkaSection(
@@ -130,7 +128,7 @@ def test_a_topic_that_another_setting_names_is_not_what_was_meant() -> None:
 def test_the_group_can_go_on_where_it_stands(committed: int, expected: set[str], seen: str) -> None:
     """A committed offset that the topic no longer holds, or does not hold yet, is a gap."""
     held = {PARTITION: OffsetRange(10, 20)}
-    found = list(of_group(KAFKA, cluster(), {PARTITION: Stored(committed, "")}, held))
+    found = list(of_group(KAFKA, cluster(), {PARTITION: Stored(committed, "")}, held, is_classic=True))
 
     assert ids(found) == expected
     assert found[-1].seen == f"fullstory: {seen}"
@@ -140,7 +138,7 @@ def test_a_new_group_that_begins_at_the_end_is_not_behind() -> None:
     """A new group that begins at the end has no lag, and Kafka's word for its state, dead, is not shown."""
     latest = KAFKA.model_copy(update={"start": "latest"})
     new = cluster(group=Group("dead", 0, is_allowed=True))
-    found = of_group(latest, new, {PARTITION: Stored(-1001, "")}, {PARTITION: OffsetRange(10, 20)})
+    found = of_group(latest, new, {PARTITION: Stored(-1001, "")}, {PARTITION: OffsetRange(10, 20)}, is_classic=True)
 
     assert [each.seen for each in found] == [
         "fullstory: new: begins at the latest record, 0 records behind, no members"
@@ -151,7 +149,7 @@ def test_a_partition_that_was_added_is_behind_from_its_first_record() -> None:
     """Where the group has a history, START is not for what it has not committed."""
     latest, added = KAFKA.model_copy(update={"start": "latest"}), TopicPartition("segment", 1)
     held = {PARTITION: OffsetRange(10, 20), added: OffsetRange(0, 5)}
-    found = of_group(latest, cluster(), {PARTITION: Stored(20, ""), added: Stored(-1001, "")}, held)
+    found = of_group(latest, cluster(), {PARTITION: Stored(20, ""), added: Stored(-1001, "")}, held, is_classic=True)
 
     assert [each.seen for each in found] == ["fullstory: committed on 1 of 2 partitions, 5 records behind, no members"]
 
@@ -159,7 +157,9 @@ def test_a_partition_that_was_added_is_behind_from_its_first_record() -> None:
 def test_a_group_that_has_started_and_has_no_offsets_would_halt() -> None:
     """START=halt is an operator's word that there were offsets."""
     started = KAFKA.model_copy(update={"start": "halt"})
-    found = list(of_group(started, cluster(), {PARTITION: Stored(-1001, "")}, {PARTITION: OffsetRange(10, 20)}))
+    found = list(
+        of_group(started, cluster(), {PARTITION: Stored(-1001, "")}, {PARTITION: OffsetRange(10, 20)}, is_classic=True)
+    )
 
     assert [(each.finding.id, each.seen) for each in found] == [("group.lost", "fullstory: no offset of segment[0]")]
 
@@ -192,7 +192,7 @@ def test_a_stopped_group_tells_how_long_its_offsets_stay(
 def test_a_group_at_work_tells_its_members() -> None:
     """A group at work is shown with the state and number of members that Kafka gives."""
     working = cluster(group=Group("stable", 2, is_allowed=True))
-    found = of_group(KAFKA, working, {PARTITION: Stored(12, "")}, {PARTITION: OffsetRange(10, 20)})
+    found = of_group(KAFKA, working, {PARTITION: Stored(12, "")}, {PARTITION: OffsetRange(10, 20)}, is_classic=True)
 
     assert [each.seen for each in found] == [
         "fullstory: committed on 1 of 1 partition, 8 records behind, stable, 2 members"
@@ -214,16 +214,15 @@ def test_a_group_that_would_refuse_one_more_member_is_told(
     protocol: str, brokers: dict[str, str], expected: set[str]
 ) -> None:
     """What the brokers' settings say of a further member's chances is a finding, for the protocol that it uses."""
-    kafka = KAFKA.model_copy(update={"properties": {"group.protocol": Secret[Scalar](protocol)}})
     working = cluster(group=Group("stable", 2, is_allowed=True), broker_settings=brokers)
 
-    assert ids(list(of_group(kafka, working, {}, {}))) == expected
+    assert ids(list(of_group(KAFKA, working, {}, {}, is_classic=protocol == "classic"))) == expected
 
 
 def test_a_gap_that_the_settings_pass_is_a_warning() -> None:
     """A gap is only a warning if the operator chose to pass gaps over."""
     going_on = KAFKA.model_copy(update={"on_gap": "continue"})
-    found = of_group(going_on, cluster(), {PARTITION: Stored(1, "")}, {PARTITION: OffsetRange(10, 20)})
+    found = of_group(going_on, cluster(), {PARTITION: Stored(1, "")}, {PARTITION: OffsetRange(10, 20)}, is_classic=True)
 
     assert ids(list(found)) == {"group.gap_passed"}
 
@@ -232,8 +231,8 @@ def test_a_group_that_may_not_be_joined_is_an_error() -> None:
     """A group without the right to join is an error; where Kafka tells no rights, readable commits suffice."""
     forbidden = cluster(group=Group("empty", 0, is_allowed=False))
 
-    assert ids(list(of_group(KAFKA, forbidden, {}, {}))) == {"group.forbidden"}
-    assert ids(list(of_group(KAFKA, cluster(group=None), {}, {}))) == set()
+    assert ids(list(of_group(KAFKA, forbidden, {}, {}, is_classic=True))) == {"group.forbidden"}
+    assert ids(list(of_group(KAFKA, cluster(group=None), {}, {}, is_classic=True))) == set()
 
 
 def test_a_cluster_that_tells_no_rights_forbids_nothing() -> None:

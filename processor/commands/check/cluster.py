@@ -67,7 +67,7 @@ def _ask_kafka(checklist: Checklist) -> Sample | None:
             return None
         try:
             committed = reader.committed(held)
-            checklist.add(of_group(settings.kafka, cluster, committed, held), GROUP)
+            checklist.add(of_group(settings.kafka, cluster, committed, held, is_classic=kafka.is_classic), GROUP)
             checklist.add(of_expiry(cluster, committed, partial(reader.at_time, held), time.time()), GROUP)
         except SourceError as error:
             checklist.add([Found(findings.GROUP_UNKNOWN, str(error))], GROUP)
@@ -139,13 +139,17 @@ def of_group(
     cluster: Cluster,
     committed: Mapping[TopicPartition, Stored],
     available: Mapping[TopicPartition, OffsetRange],
+    *,
+    is_classic: bool,
 ) -> Iterator[Found]:
-    """Judge where the group stands; its state may be unknown, its commits are not."""
+    """Judge where the group stands; its state may be unknown, its commits are not.
+
+    `is_classic` says by which protocol this client would join it.
+    """
     group = cluster.group
     if group is not None and group.is_allowed is False:
         yield Found(findings.GROUP_FORBIDDEN, f"group {kafka.group_id}: no right to read")
         return
-    is_classic = str(kafka.client_properties().get("group.protocol", "classic")).lower() != "consumer"
     protocols = (cluster.broker_settings or {}).get("group.coordinator.rebalance.protocols")
     if protocols is not None and not is_classic and "consumer" not in protocols:
         yield Found(findings.GROUP_PROTOCOL, f"group.coordinator.rebalance.protocols is {protocols}")
