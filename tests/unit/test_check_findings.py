@@ -170,19 +170,23 @@ def test_a_group_that_has_started_and_has_no_offsets_would_halt() -> None:
         (1.5, 0, [("group.stopped", "at least 6.0 of 8.0 days are left")]),
         (3.5, 0, [("group.stopped", "at least 4.0 of 8.0 days are left")]),
         (4.5, 0, [("group.expiring", "at least 3.0 of 8.0 days are left")]),
-        (30.0, 0, [("group.expiring", "at least 0.0 of 8.0 days are left")]),
+        (30.0, 0, [("group.expiring", "no record shows how many of 8.0 days are left")]),
+        (-1.0, 0, [("group.expiring", "no record shows how many of 8.0 days are left")]),
         (30.0, 2, []),
     ],
 )
 def test_a_stopped_group_tells_how_long_its_offsets_stay(
     passed_days_ago: float, members: int, expected: list[tuple[str, str]]
 ) -> None:
-    """A group was at work when the newest record came that it has passed; one with members keeps its offsets."""
+    """A group was at work when the newest record came that it has passed; one with members keeps its offsets.
+
+    A record that is dated ahead does not tell when it came.
+    """
     brokers, now_s = {"offsets.retention.minutes": str(8 * 24 * 60)}, 1_800_000_000.0
     known = cluster(broker_settings=brokers, group=Group("empty", members, is_allowed=True))
 
     def at_time(time_ms: int) -> dict[TopicPartition, int]:
-        return {PARTITION: 19 if time_ms <= (now_s - passed_days_ago * 86_400) * 1_000 else 20}
+        return {PARTITION: 19 if time_ms <= (now_s - passed_days_ago * 86_400) * 1_000 else -1}
 
     found = of_expiry(known, {PARTITION: Stored(20, "")}, at_time, now_s)
 

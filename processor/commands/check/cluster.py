@@ -28,6 +28,9 @@ MINUTES_OF_DAY = 24 * 60
 PARTS = 8
 """The time that Kafka keeps offsets is looked at in so many parts."""
 
+AHEAD_S = 3_600
+"""Clocks of producers differ by less; what is dated further ahead is dated on purpose, or wrongly."""
+
 LETTER_HEADERS_BYTES = 8_192
 """What a dead letter has beyond its record, at most: its headers, each with texts of a limited length."""
 
@@ -192,20 +195,24 @@ def of_expiry(
     """Judge how long the offsets of a group without members stay; `at_time` gives the first offsets from a time on.
 
     Kafka tells neither when the last member left nor when an offset was committed. But the group was at work when a
-    record came that it has passed.
+    record came that it has passed; of partitions with records that are dated ahead nobody knows when they came.
     """
     minutes = _number(cluster.broker_settings, "offsets.retention.minutes")
     offsets = offsets_in(committed)
     if minutes is None or not offsets or cluster.group is None or cluster.group.members:
         return
+    ahead = at_time(int((now_s + AHEAD_S) * 1_000))
+    told = {each: offset for each, offset in offsets.items() if not 0 <= ahead.get(each, -1) < offset}
     for parts in range(PARTS - 1, 0, -1):
         since = at_time(int((now_s - minutes * 60 * (PARTS - parts) / PARTS) * 1_000))
-        if any(0 <= since.get(each, -1) < offset for each, offset in offsets.items()):
+        if any(0 <= since.get(each, -1) < offset for each, offset in told.items()):
             break
     else:
         parts = 0
-    left = f"at least {minutes * parts / PARTS / MINUTES_OF_DAY:.1f} of {minutes / MINUTES_OF_DAY:.1f} days are left"
-    yield Found(findings.GROUP_STOPPED if parts >= PARTS / 2 else findings.GROUP_EXPIRING, left)
+    days = minutes / MINUTES_OF_DAY
+    left = f"at least {days * parts / PARTS:.1f} of" if parts else "no record shows how many of"
+    finding = findings.GROUP_STOPPED if parts >= PARTS / 2 else findings.GROUP_EXPIRING
+    yield Found(finding, f"{left} {days:.1f} days are left")
 
 
 def _members(group: Group | None) -> str:

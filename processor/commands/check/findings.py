@@ -176,9 +176,10 @@ GROUP_STOPPED = _ok(
 )
 GROUP_EXPIRING = _warning(
     "group.expiring",
-    "The group has no members, and nothing shows that half of the time is left after which Kafka deletes its offsets. "
-    "Records would be sent twice then, or never.",
-    "Start the worker, or export the offsets: docs/deploy.md.",
+    "The group has no members, and no record that it has passed shows that half of the time is left after which Kafka "
+    "deletes its offsets. Records would be sent twice then, or never. Where topics are quiet, more time may be left "
+    "than is shown: Kafka does not tell since when a group has no members.",
+    "Start the worker, or, if it is to stay stopped, export the offsets: docs/deploy.md.",
 )
 GROUP_GAP = _error(
     "group.gap",
