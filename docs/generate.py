@@ -188,7 +188,8 @@ then what is fine. The last line names the first error and what to do:
 1 error: topic segment.trak does not exist (did you mean segment.track?): create it, correct PROCESSOR_KAFKA__TOPICS, …
 ```
 
-The exit code is 0 without errors and warnings, 1 with warnings, 2 with errors.
+The exit code is 0 without errors and warnings, 1 with warnings, 2 with errors. As with every command, it is 74 where
+the output cannot be written, on a full disk for example.
 
 `check` only reads, unless you ask it to probe. It joins no group, commits no offset, creates no topic and sends nothing
 to FullStory. It shows names of topics, numbers and reasons, but no secret and nothing of an event.

@@ -3,7 +3,10 @@
 A new command is a module here, an entry of `COMMANDS`, and a name in the contract of pyproject.toml.
 """
 
+import errno
 import importlib
+import os
+import sys
 from typing import Any, NamedTuple
 
 import click
@@ -36,8 +39,25 @@ COMMANDS = {
 """Every command; its module is imported when it is used."""
 
 
+UNWRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Errors of a file that can be open and takes nothing more; of a pipe that is closed, click takes care."""
+
+
 class Commands(click.Group):
     """The group, with its commands imported one by one."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command; say in a line where what it prints cannot be written, and end with `EX_IOERR`."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if error.errno not in UNWRITTEN or error.filename is not None:
+                raise
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # else what is buffered fails at the end, too
+            click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+            sys.exit(os.EX_IOERR)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Return the names, in the order in which users need them."""
