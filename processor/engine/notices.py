@@ -189,6 +189,13 @@ class Rebalanced:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """Partitions were assigned of which the group has committed nothing: all of a new group, or what was added."""
+
+    partitions: tuple[TopicPartition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Halted:
     """Delivery stands still, or stands still in one more place; said once for each place when it begins."""
 
@@ -263,6 +270,7 @@ Notice = (
     | DeadLetterWrite
     | Committed
     | Rebalanced
+    | Begun
     | Halted
     | Resumed
     | KeyKnown

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from processor.engine.backpressure import PartitionLoad, pauses
 from processor.engine.bottleneck import bottleneck
 from processor.engine.commits import CommitFault, Commits, why
-from processor.engine.notices import Committed, Consumed, Rebalanced, Released, SourceTrouble
+from processor.engine.notices import Begun, Committed, Consumed, Rebalanced, Released, SourceTrouble
 from processor.engine.partition.common import Common
 from processor.engine.partition.owner import Assignment, End, Partition
 from processor.model.reasons import Bottleneck, HaltReason, ReleaseReason
@@ -144,6 +144,8 @@ class Worker:
         self._partitions_in_topics = partitions_in_topics
         self._take_share()
         self._observe(Rebalanced("assigned", tuple(each.id for each in assignments)))
+        if new := tuple(each.id for each in assignments if each.is_new):
+            self._observe(Begun(new))
         self._schedule_pump()
 
     def fetched(self, chunk: Sequence[Fetched]) -> None:

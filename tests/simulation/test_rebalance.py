@@ -8,7 +8,7 @@ import pytest
 
 from processor.engine.beginnings import GroupStart
 from processor.engine.limits import LimitSettings
-from processor.engine.notices import JournalResumed, Rebalanced, Released, Settled
+from processor.engine.notices import Begun, JournalResumed, Rebalanced, Released, Settled
 from processor.engine.partition.journal_format import ResumedPart
 from processor.model.errors import SourceError
 from processor.model.reasons import HaltReason, Kind, ReleaseReason
@@ -52,6 +52,19 @@ def test_a_revoke_in_peace_costs_nothing() -> None:
         assert (released(world), world.committed) == ([], [1])
         kinds = [notice.kind for notice in world.member.observer.of(Rebalanced)]
         assert kinds == ["assigned", "revoked"]
+
+    simulate(story)
+
+
+def test_what_the_group_has_never_committed_is_told_once() -> None:
+    """A partition of a new group, or one that was added, begins; what somebody has committed goes on."""
+
+    async def story(world: World) -> None:
+        world.track("a")
+        await world.settled()
+        await revoke_all(world)
+        await assign_all(world)
+        assert world.member.observer.of(Begun) == [Begun(tuple(world.partitions))]
 
     simulate(story)
 

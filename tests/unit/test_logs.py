@@ -19,6 +19,7 @@ from processor.engine.causes import MAX_CHARACTERS
 from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import (
     Answered,
+    Begun,
     Built,
     Committed,
     Consumed,
@@ -106,6 +107,7 @@ TOLD: list[tuple[Notice, dict[str, Any]]] = [
         Rebalanced("assigned", (TopicPartition("u", 0), TopicPartition("t", 2), P)),
         {"level": "info", "event": "partitions assigned", "partitions": {"t": [1, 2], "u": [0]}},
     ),
+    (Begun((P,)), {"level": "info", "event": "partitions begin", "partitions": {"t": [1]}}),
     (Rebalanced("revoked", ()), {"level": "info", "event": "partitions revoked", "partitions": {}}),
     (Rebalanced("lost", (P,)), {"level": "warning", "event": "partitions lost", "partitions": {"t": [1]}}),
     (

@@ -18,6 +18,7 @@ from processor.adapters.telemetry.instruments import PREFIX, Definition, Distrib
 from processor.adapters.telemetry.metrics import UNCOUNTED, Metrics, exposition, new_registry
 from processor.engine.notices import (
     Answered,
+    Begun,
     Built,
     Committed,
     Consumed,
@@ -197,6 +198,7 @@ EVERY_NOTICE: list[tuple[Notice, dict[tuple[str, ...], float]]] = [
     (DeadLetterWrite("too_large"), {("dead_letter_writes_total", "too_large"): 1}),
     (Committed("failed", 3), {("commits_total", "failed"): 1}),
     (Rebalanced("assigned", ()), {("rebalances_total", "assigned"): 1}),
+    (Begun(()), {}),
     (RegistryAsked("absent"), {("registry_requests_total", "absent"): 1}),
     (KeyKnown("o-1", "ADMIN", is_batch=True), {}),
     (Halted(HaltReason.GAP, "x", "y"), {("halted", "gap"): 0}),

@@ -22,6 +22,7 @@ from processor.engine.causes import MAX_CHARACTERS
 from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import (
     Answered,
+    Begun,
     Built,
     Committed,
     Consumed,
@@ -191,6 +192,7 @@ class LogObserver:
         self._repeats = Repeats(clock.monotonic, CAUSES, quiet_s, _joined)
         self._on: Mapping[type[Notice], Callable[[Any], None]] = {
             Rebalanced: self._rebalanced,
+            Begun: self._begun,
             Halted: self._halted,
             Resumed: self._resumed,
             KeyKnown: self._key_known,
@@ -225,6 +227,9 @@ class LogObserver:
     def _rebalanced(self, notice: Rebalanced) -> None:
         level = logging.WARNING if notice.kind == "lost" else logging.INFO
         self._say(level, f"partitions {notice.kind}", partitions=_by_topic(notice.partitions))
+
+    def _begun(self, notice: Begun) -> None:
+        self._say(logging.INFO, "partitions begin", partitions=_by_topic(notice.partitions))
 
     def _halted(self, notice: Halted) -> None:
         """Write a line for each of the first places where delivery stands still; more of them are repeats."""

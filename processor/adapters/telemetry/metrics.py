@@ -13,6 +13,7 @@ from processor.adapters.telemetry import catalogue
 from processor.adapters.telemetry.instruments import Definition, Distribution, Tally, Type, gauge
 from processor.engine.notices import (
     Answered,
+    Begun,
     Built,
     Committed,
     Consumed,
@@ -43,7 +44,7 @@ from processor.model.reasons import Bottleneck, HaltReason, Kind
 from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf, WorkerState
 
-UNCOUNTED = (Halted, Resumed, KeyKnown, SourceTrouble, SchemaCacheTrouble, JobIsLate, HeldUp, HeldInOrder)
+UNCOUNTED = (Begun, Halted, Resumed, KeyKnown, SourceTrouble, SchemaCacheTrouble, JobIsLate, HeldUp, HeldInOrder)
 """Notices for logs only: the state says what is halted or held up."""
 
 
