@@ -118,40 +118,40 @@ ACTIONS: Mapping[HaltReason, str] = {
     HaltReason.WRONG_ORG: "Correct PROCESSOR_FULLSTORY__ORG_ID, or use a key of that organisation.",
     HaltReason.UNEXPECTED_ANSWER: "Check PROCESSOR_FULLSTORY__BASE_URL, and any proxy or gateway in between.",
     HaltReason.GATEWAY: (
-        "Find what stands between the worker and FullStory by the server that it names, and have it pass requests on "
-        "unchanged: docs/gateways.md. Nothing is lost; the worker keeps trying."
+        "Find what answers in FullStory's place by the server that the cause names, and configure it to pass requests "
+        "on unchanged: docs/gateways.md. Nothing is lost; the worker keeps trying."
     ),
     HaltReason.DENIED_JOB: (
-        "If a gateway stands in between, have it pass %2F in paths on unchanged: docs/gateways.md. Otherwise ask "
-        "FullStory's support about the job, giving its id. Other partitions continue."
+        "If a gateway is in between, configure it to pass %2F in paths on unchanged: docs/gateways.md. Otherwise ask "
+        "FullStory's support about the job, and give its id. Other partitions continue."
     ),
     HaltReason.DEAD_LETTER_TOPIC: (
         "Create the topic that PROCESSOR_KAFKA__DEAD_LETTER_TOPIC names, or grant the worker Write and Describe on it."
     ),
     HaltReason.DEAD_LETTER_TOO_LARGE: (
-        "Raise max.message.bytes of the dead-letter topic to that of the source topics and 8,192 for headers, or to "
-        "twice as much where producers compress hard. Other partitions continue."
+        "Raise max.message.bytes of the dead-letter topic to that of the source topics plus 8,192 for headers, or to "
+        "twice as much if producers compress strongly. Other partitions continue."
     ),
     HaltReason.DEAD_LETTER_RATIO: (
         "Find the cause with `segment-fullstory explain`. If so many records really are undeliverable, raise "
         "PROCESSOR_DELIVERY__DEAD_LETTER_RATIO. Then restart the worker."
     ),
     HaltReason.UNATTRIBUTED: (
-        "Use a key of level Architect if the worker's is not; choose what happens to such events with "
-        "PROCESSOR_DELIVERY__UNATTRIBUTED if it is."
+        "If the worker's key is not of level Architect, use one that is. If it is, choose what happens to such events "
+        "with PROCESSOR_DELIVERY__UNATTRIBUTED."
     ),
     HaltReason.SCHEMA_REGISTRY: (
         "Check the registry and PROCESSOR_SCHEMA_REGISTRY__URL. Partitions whose schemas are known continue."
     ),
     HaltReason.UNKNOWN_SCHEMA: "Register the schema. Partitions whose schemas are known continue.",
-    HaltReason.STUCK_JOB: "Ask FullStory's support about the job, giving its id. Other partitions continue.",
+    HaltReason.STUCK_JOB: "Ask FullStory's support about the job, and give its id. Other partitions continue.",
     HaltReason.OFFSET_METADATA: (
-        "Set offset.metadata.max.bytes of the brokers to 4096, its default, or higher; brokers that keep no metadata "
+        "Set offset.metadata.max.bytes of the brokers to 4096, its default, or higher. Brokers that keep no metadata "
         "at all cannot be used."
     ),
     HaltReason.GAP: (
-        "Reset the group's offset of this partition, or set PROCESSOR_KAFKA__ON_GAP=continue to skip what was deleted. "
-        "Other partitions continue."
+        "To skip what was deleted, set PROCESSOR_KAFKA__ON_GAP=continue. To begin elsewhere, stop all workers and "
+        "reset the group's offset of this partition. Other partitions continue."
     ),
     HaltReason.OFFSETS_LOST: (
         "Stop all workers of the group, set its offsets with kafka-consumer-groups.sh --reset-offsets, and start them. "
@@ -171,13 +171,13 @@ ACTIONS: Mapping[HaltReason, str] = {
         "The worker keeps trying; if it lasts, see FullStory's status page, and the network and proxies in between."
     ),
 }
-"""What an operator does about each halt; docs/runbook.md says it at length."""
+"""What an operator does about each halt: the last column of the table in docs/runbook.md."""
 
 UNPASSED_ACTION = (
-    "Have what stands in between pass the record: docs/gateways.md. After PROCESSOR_DELIVERY__POISON_AFTER_S it is "
-    "dead-lettered as blocked_by_gateway. Other partitions continue."
+    "Configure what is in between to let the record pass: docs/gateways.md. After PROCESSOR_DELIVERY__POISON_AFTER_S "
+    "it is dead-lettered as blocked_by_gateway. Other partitions continue."
 )
-"""Where it is about one record."""
+"""The same where a gateway blocks a single record."""
 
 
 class Bottleneck(StrEnum):
