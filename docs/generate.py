@@ -158,12 +158,12 @@ mistake. The variables that Kubernetes sets for a service called `processor` are
 METRICS = """\
 # Metrics
 
-Served at `/metrics`, as Prometheus text or OpenMetrics, whichever the scrape asks for. Labels have the values listed
-here and no others; every series that is known beforehand begins at 0. Series of a partition are there while this
-process owns it. The process's own memory, CPU time and open files have Prometheus' usual names (`process_…`).
-What the terms mean: [words](architecture.md#words).
+The worker serves its metrics at `/metrics`, as Prometheus text or OpenMetrics, whichever the scrape asks for. If values
+of a label are listed here, it has no others, and each of its series begins at 0. Series of a partition exist while the
+process owns the partition. Memory, CPU time and open files of the process have Prometheus' usual names (`process_…`).
+Terms are defined in [words](architecture.md#words).
 
-One scrape shows one moment, so in each of them, summed over labels:
+A scrape shows a single moment. So in each scrape, summed over labels:
 
 ```
 records_consumed_total = records_delivered_total + records_filtered_total + records_dead_lettered_total
