@@ -180,7 +180,7 @@ segment-fullstory check                    # with the worker's own settings, as 
 segment-fullstory check --format json      # the same as a JSON object
 ```
 
-`check` tells whether the worker can run here: settings, brokers, topics, dead-letter topic, consumer group, schema
+`check` tests whether the worker can run here: settings, brokers, topics, dead-letter topic, consumer group, schema
 registry, FullStory's key and clock, and what would happen to the latest records. It prints errors first, then warnings,
 then what is fine. The last line names the first error and what to do:
 
@@ -194,54 +194,55 @@ the output cannot be written, on a full disk for example.
 `check` only reads, unless you ask it to probe. It joins no group, commits no offset, creates no topic and sends nothing
 to FullStory. It shows names of topics, numbers and reasons, but no secret and nothing of an event.
 
-**Time.** All checks run side by side and end within five seconds, also when Kafka, the registry or FullStory do not
-answer. What does not answer is one error, with the address and the system's reason; checks that rest on it are listed
-in one line, `checks.skipped`, and all others are made. On a slow network, allow more time: `--timeout 30`.
+**Time.** All checks run in parallel and end within five seconds, even if Kafka, the registry or FullStory does not
+answer. Whatever does not answer is one error, with the address and the system's reason. `checks.skipped` lists the
+checks that depend on it; all others are made. On a slow network, allow more time: `--timeout 30`.
 
-**Records.** Up to 1,000 of the latest records, evenly from all partitions, are decoded and mapped as in
-[explain](explain.md), and counted by outcome and reason. If time is short, the sample is smaller.
+**Records.** `check` decodes and maps up to 1,000 of the latest records, evenly from all partitions, as
+[explain](explain.md) does, and counts them by outcome and reason. If time is short, the sample is smaller.
 
-**Rights.** Kafka tells what this client may do with topics and group. A cluster without an authoriser allows
-everything. The question needs Describe on topics and group, and DescribeConfigs on topics and cluster; without these
-rights, `check` reports `kafka.reticent`.
+**Permissions.** `check` asks Kafka what this client may do with topics and group. A cluster without an authoriser
+allows everything. To ask, it needs Describe on topics and group, and DescribeConfigs on topics and cluster; without
+these permissions, it reports `kafka.reticent`.
 
 **JSON.** `--format json` prints one object: `level` (the worst), `findings` (a list of objects with `id`, `level`,
 `seen`, `meaning` and `advice`, in the order above) and `summary` (the last line).
 
 ## Probing the group
 
-Some of what a group refuses shows only when a client joins: a share group of the same name, or brokers that do not
-know `group.protocol=consumer`. And there are brokers that accept the metadata of a commit and forget it, where the
-worker keeps its [journal](reliability.md). To find out, before the first worker runs:
+Some faults show only when a client joins the group: a share group has the same name, or the brokers do not support
+`group.protocol=consumer`. Others show only after a commit: some brokers accept the metadata of a commit, where the
+worker keeps its [journal](reliability.md), and forget it. To find out before the first worker runs:
 
 ```sh
 segment-fullstory check --probe-group
 ```
 
-It joins the group and leaves it, unless the group has members: they would have to wait. It commits an offset with
-metadata in a group of its own, `GROUP.check-…`, reads it back, and deletes that group. It takes a few seconds more, and
-needs Read, Describe and Delete on groups whose names begin with the group's.
+The probe joins the group and leaves it, unless the group has members, which would have to wait. It commits an offset
+with metadata in a group of its own, `GROUP.check-…`, reads it back, and deletes that group. It takes a few seconds
+more, and needs Read, Describe and Delete on groups whose names begin with the name of the group.
 
 ## Probing idempotency
 
-What the worker promises about [repetition](reliability.md) rests on FullStory's promise that a request under a known
-`Idempotency-Key` gets the same answer and takes effect once. For batches this is documented but
+The worker can promise that [nothing takes effect twice](reliability.md) only if FullStory gives a repeated
+`Idempotency-Key` its earlier answer and carries the request out once. For batches this is documented but
 [not confirmed](fullstory-api.md#idempotency). To test it in the organisation of your key:
 
 ```sh
 segment-fullstory check --probe-idempotency --yes
 ```
 
-It writes. A batch of one user and a batch of one event are sent twice each, under one key each; one job for two
-requests means that the key is honoured. The user is always `segment-fullstory-idempotency-probe`, so repeating the
-probe makes no second one, and no other user is touched. The event is named `Idempotency probe of segment-fullstory`; a
-second one means that the key was not honoured. Both may be deleted in FullStory. Nothing is written where the key is
-refused or of another organisation than the configured one.
+This probe writes. It sends a batch of one user and a batch of one event, each twice under the same key; if both
+requests lead to one job, the key is honoured. The user is always `segment-fullstory-idempotency-probe`, so another
+probe creates no second one, and the probe touches no other user. The event is named
+`Idempotency probe of segment-fullstory`; a second one means that the key was not honoured. You may delete both in
+FullStory. If the API key is refused or belongs to an organisation other than the configured one, the probe writes
+nothing.
 
 ## Findings
 
-Ids are stable: scripts may rely on them. Each finding has one level.
-What terms such as *halt* and *dead letter* mean: [words](architecture.md#words).
+Ids are stable, so scripts may rely on them. Each finding has one level. Terms are defined in
+[words](architecture.md#words).
 """
 
 

@@ -72,10 +72,10 @@ def _error(id_: str, meaning: str, advice: str, *, says_remedy: bool = False) ->
     return Finding(id_, Level.ERROR, meaning, advice, says_remedy)
 
 
-CONFIGURATION_VALID = _ok("configuration.valid", "Every setting can be used.")
+CONFIGURATION_VALID = _ok("configuration.valid", "Every setting is valid.")
 CONFIGURATION_INVALID = _error(
     "configuration.invalid",
-    "A setting is missing or cannot be used: the worker would end with exit code 2. What rests on it was not checked.",
+    "A setting is missing or not valid: the worker would end with exit code 2. What depends on it was not checked.",
     "Correct each setting that is named; docs/configuration.md describes all of them.",
     says_remedy=True,
 )
@@ -84,23 +84,23 @@ KAFKA_REACHED = _ok("kafka.reached", "A broker answers.")
 KAFKA_UNREACHABLE = _error(
     "kafka.unreachable",
     "No broker answers; the worker would wait for one.",
-    "Correct the setting that is named; if it is right, look at the brokers and at the network between.",
+    "Correct the setting that is named; if it is right, check the brokers and the network in between.",
     says_remedy=True,
 )
 KAFKA_RETICENT = _warning(
     "kafka.reticent",
-    "The cluster does not tell settings or rights, so what rests on them was not checked.",
-    "Allow Describe and DescribeConfigs on the topics and the cluster to whoever runs this command; or look yourself.",
+    "The cluster does not tell settings or permissions, so what depends on them was not checked.",
+    "Allow Describe and DescribeConfigs on the topics and the cluster to whoever runs this command, or check yourself.",
 )
 KAFKA_OFFSET_METADATA = _warning(
     "kafka.offset_metadata",
-    "The brokers take less metadata with an offset than the 4,096 bytes of Kafka's default. The journal stands there, "
-    "so fewer requests can be on their way, or none.",
+    "The brokers take less metadata with an offset than the 4,096 bytes of Kafka's default. The journal is stored "
+    "there, so fewer requests can be in flight, or none.",
     "Set offset.metadata.max.bytes of the brokers to 4096 or more.",
 )
 
 TOPIC_FOUND = _ok(
-    "topic.found", "The topic is there. No more processes can share the work than its topics have partitions."
+    "topic.found", "The topic exists. No more processes can share the work than the topics have partitions."
 )
 TOPIC_MISSING = _error(
     "topic.missing",
@@ -111,7 +111,7 @@ TOPIC_FORBIDDEN = _error(
     "topic.forbidden", "This client may not read the topic.", "Allow Read on the topic to the worker's principal."
 )
 
-LETTERS_FOUND = _ok("dead_letters.found", "The dead-letter topic is there.")
+LETTERS_FOUND = _ok("dead_letters.found", "The dead-letter topic exists.")
 LETTERS_MISSING = _error(
     "dead_letters.missing",
     "The dead-letter topic does not exist, or this client may not see it. The first record that FullStory can never "
@@ -125,31 +125,33 @@ LETTERS_FORBIDDEN = _error(
 )
 LETTERS_UNWRITABLE = _warning(
     "dead_letters.unwritable",
-    "The topic has fewer replicas than its min.insync.replicas. Old brokers refuse every dead letter; newer ones "
-    "(Kafka 4.1, say) ask for no more than there are, so a letter may be lost with a single broker.",
+    "The topic has fewer replicas than its min.insync.replicas. Old brokers refuse every dead letter; newer ones (such "
+    "as Kafka 4.1) require no more than there are, so a dead letter may be lost with a single broker.",
     "Give the topic more replicas (3 are usual), or lower its min.insync.replicas.",
 )
 LETTERS_MIN_ISR = _warning(
     "dead_letters.min_isr",
-    "A dead letter counts as written when a single broker has it: the loss of that broker loses the record.",
+    "A dead letter counts as written when a single broker has it. If that broker is lost, so is the record.",
     "Set min.insync.replicas of the topic to 2, with 3 replicas.",
 )
 LETTERS_RETENTION = _warning(
     "dead_letters.retention",
-    "Dead letters are deleted within less than 14 days: a fault found after a holiday could no longer be mended.",
+    "Dead letters are deleted after less than 14 days: a fault found after a holiday could no longer be repaired.",
     "Set retention.ms of the topic to 1209600000 (14 days) or more.",
 )
 LETTERS_COMPACTED = _warning(
     "dead_letters.compacted",
-    "The topic is compacted, and a dead letter keeps its record's key: of each user only the last one stays.",
+    "The topic is compacted, and a dead letter has the key of its record, so Kafka keeps only the last one of each "
+    "user.",
     "Set cleanup.policy of the topic to delete.",
 )
 LETTERS_SIZE = _warning(
     "dead_letters.size",
-    "The topic does not take records of the size that a topic that is read takes, and 8,192 bytes of headers more: a "
-    "dead letter that does not fit halts its partition.",
-    "Set max.message.bytes of the dead-letter topic to the largest of those that are read, and 8,192 more for headers. "
-    "Where producers compress hard (zstd above level 3, gzip 9), twice as much is safe: letters are compressed anew.",
+    "The topic accepts no records as large as those of a source topic plus 8,192 bytes of headers. A dead letter that "
+    "does not fit halts its partition.",
+    "Set max.message.bytes of the dead-letter topic to the largest of the source topics plus 8,192 for headers. If "
+    "producers compress strongly (zstd above level 3, gzip 9), twice as much is safe: dead letters are compressed "
+    "again.",
 )
 
 GROUP_READY = _ok("group.ready", "The consumer group can be used.")
@@ -158,21 +160,20 @@ GROUP_FORBIDDEN = _error(
 )
 GROUP_UNKNOWN = _error(
     "group.unknown",
-    "The offsets that the group has committed cannot be read; the worker could not begin.",
-    "Allow Describe and Read on the group, and see whether the cluster has a coordinator for it.",
+    "The offsets that the group has committed cannot be read; the worker could not start.",
+    "Allow Describe and Read on the group, and check whether the cluster has a coordinator for it.",
 )
 GROUP_LOST = _error(
     "group.lost",
-    "The group has no offset of these partitions, and PROCESSOR_KAFKA__START says that it has started. They would "
-    "halt.",
-    "Set the group's offsets with kafka-consumer-groups.sh --reset-offsets; or, if the group is new, set "
-    "PROCESSOR_KAFKA__START to earliest or latest for its first start.",
+    "The group has no offsets for these partitions, and PROCESSOR_KAFKA__START says that it has started before. They "
+    "would halt.",
+    "If the group is new, set PROCESSOR_KAFKA__START to earliest or latest for its first start. Otherwise set its "
+    "offsets with kafka-consumer-groups.sh --reset-offsets.",
 )
 GROUP_STOPPED = _ok(
     "group.stopped",
-    "The group has no members. Kafka deletes its offsets when that has lasted for offsets.retention.minutes of the "
-    "brokers. The time left is at least what is shown: the group was at work when the newest record came that it has "
-    "passed.",
+    "The group has no members. After the brokers' offsets.retention.minutes without members, Kafka deletes its "
+    "offsets. At least the time shown is left: the group was at work when the newest record came that it has passed.",
 )
 GROUP_EXPIRING = _warning(
     "group.expiring",
@@ -184,33 +185,33 @@ GROUP_EXPIRING = _warning(
 GROUP_GAP = _error(
     "group.gap",
     "Records after the committed offset were deleted before they were read. The partition would halt.",
-    "Find out what was lost; then PROCESSOR_KAFKA__ON_GAP=continue goes on behind the gap. A longer retention of the "
-    "topic avoids it.",
+    "Find out what was lost, then set PROCESSOR_KAFKA__ON_GAP=continue to continue after the gap. A longer retention "
+    "of the topic avoids gaps.",
 )
 GROUP_GAP_PASSED = _warning(
     "group.gap_passed",
-    "Records after the committed offset were deleted before they were read, and the settings say to go on.",
+    "Records after the committed offset were deleted before they were read, and the settings say to continue.",
     "Give the topic a longer retention, or the worker more room to catch up.",
 )
 
 GROUP_FULL = _warning(
     "group.full",
-    "The group has as many members as the brokers allow: one more is refused, and halts.",
+    "The group has as many members as the brokers allow: one more would be refused, and halt.",
     "Run no more workers than that, or raise group.max.size of the brokers (group.consumer.max.size for "
     "group.protocol=consumer).",
 )
 GROUP_PROTOCOL = _error(
     "group.protocol",
-    "The settings say group.protocol=consumer, and the brokers do not allow it: the worker would end.",
+    "The settings say group.protocol=consumer, which the brokers do not allow: the worker would end.",
     "Remove group.protocol from PROCESSOR_KAFKA__PROPERTIES, or add consumer to "
     "group.coordinator.rebalance.protocols of the brokers.",
 )
-GROUP_JOINED = _ok("group.joined", "The group took this client as a member, which has left again.")
+GROUP_JOINED = _ok("group.joined", "The group accepted this client as a member, and the client has left again.")
 GROUP_AT_WORK = _ok("group.at_work", "The group has members, so this client did not join: they would have had to wait.")
 GROUP_REFUSED = _error(
     "group.refused",
-    "The group does not take this client as a member: the worker would halt, or end.",
-    "Change what is named.",
+    "The group does not accept this client as a member: the worker would halt, or end.",
+    "Correct what is named.",
     says_remedy=True,
 )
 GROUP_UNPROBED = _warning(
@@ -221,24 +222,25 @@ GROUP_UNPROBED = _warning(
 GROUP_METADATA_KEPT = _ok("group.metadata_kept", "Metadata that is committed with an offset can be read back.")
 GROUP_METADATA_FORGOTTEN = _error(
     "group.metadata_forgotten",
-    "The brokers take metadata with an offset and do not give it back. The journal stands there: delivery would halt.",
+    "The brokers accept metadata with an offset and do not return it. The journal is stored there: delivery would "
+    "halt.",
     "Use brokers that keep it, as Apache Kafka does.",
 )
 
 REGISTRY_NONE = _ok(
-    "registry.none", "No registry is set: schemas are those that come with the worker, under the ids of ids.json."
+    "registry.none", "No registry is set: schemas are those that ship with the worker, with the ids in ids.json."
 )
 REGISTRY_REACHED = _ok("registry.reached", "The schema registry answers, and schemas may be read.")
 REGISTRY_READONLY = _warning(
     "registry.readonly",
-    "The schema registry takes no new schemas. Records in schemas that it lacks are dead-lettered after a time.",
-    "See that producers use schemas that are registered, or have its operator set the mode READWRITE.",
+    "The schema registry accepts no new schemas. Records with schemas that it lacks are dead-lettered after a while.",
+    "Make sure that producers use registered schemas, or have the registry's operator set the mode READWRITE.",
 )
 REGISTRY_EMPTY = _warning(
     "registry.empty",
     "The schema registry shows no subject to this login: it is empty, or the login may not read. Partitions with "
     "records that name a schema would wait.",
-    "Let the login in PROCESSOR_SCHEMA_REGISTRY__PROPERTIES read the subjects of the topics, and see that "
+    "Let the login in PROCESSOR_SCHEMA_REGISTRY__PROPERTIES read the subjects of the topics, and check that "
     "PROCESSOR_SCHEMA_REGISTRY__URL is the registry of their producers.",
 )
 REGISTRY_FORBIDDEN = _error(
@@ -248,7 +250,7 @@ REGISTRY_FORBIDDEN = _error(
 )
 REGISTRY_UNREACHABLE = _error(
     "registry.unreachable",
-    "The schema registry does not answer. Partitions with records of unknown schemas wait until it does.",
+    "The schema registry does not answer. Partitions with records in unknown schemas would wait until it does.",
     "Check PROCESSOR_SCHEMA_REGISTRY__URL and the credentials in PROCESSOR_SCHEMA_REGISTRY__PROPERTIES.",
 )
 
@@ -257,12 +259,11 @@ FULLSTORY_PROXY = _ok(
     "FullStory is asked through a proxy. The proxy resolves the name of the API, so the worker cannot see whether it "
     "leads to a private address; FullStory's certificate is verified all the same.",
 )
-FULLSTORY_ACCOUNT = _ok("fullstory.account", "The key is valid, and of the organisation that is expected.")
+FULLSTORY_ACCOUNT = _ok("fullstory.account", "The key is valid and belongs to the expected organisation.")
 FULLSTORY_UNREACHABLE = _error(
     "fullstory.unreachable",
-    "FullStory does not answer, or answers with a passing error. The worker would try again.",
-    "Check the network and the proxy, and PROCESSOR_FULLSTORY__BASE_URL if it is set; FullStory's status page says "
-    "whether the fault is theirs.",
+    "FullStory does not answer, or answers with a temporary error. The worker would try again.",
+    "Check the network and the proxy, PROCESSOR_FULLSTORY__BASE_URL if it is set, and FullStory's status page.",
 )
 FULLSTORY_REFUSED = _error(
     "fullstory.refused",
@@ -271,45 +272,46 @@ FULLSTORY_REFUSED = _error(
 )
 FULLSTORY_WRONG_ORG = _error(
     "fullstory.wrong_org",
-    "The key is of another organisation than the configured one. Delivery would halt before anything is sent.",
+    "The key belongs to an organisation other than the configured one. Delivery would halt before anything is sent.",
     "Correct the key or PROCESSOR_FULLSTORY__ORG_ID.",
 )
 FULLSTORY_SINGLE = _warning(
     "fullstory.single",
-    "The key may not read which items of a job failed, so `auto` sends one request a record: exact, but slow.",
-    "Use a key of level Architect, or say that this is meant by PROCESSOR_DELIVERY__MODE=single.",
+    "The key may not read which items of a job failed, so `auto` sends one request per record: exact, but slow.",
+    "Use a key of level Architect, or set PROCESSOR_DELIVERY__MODE=single to say that you want this.",
 )
 FULLSTORY_UNATTRIBUTED = _warning(
     "fullstory.unattributed",
     "Batches are sent although the key may not read which items of a job failed. When a job of events fails in part, "
-    "PROCESSOR_DELIVERY__UNATTRIBUTED decides about all of them.",
-    "Use a key of level Architect, or PROCESSOR_DELIVERY__MODE=auto.",
+    "PROCESSOR_DELIVERY__UNATTRIBUTED decides what happens to all of them.",
+    "Use a key of level Architect, or set PROCESSOR_DELIVERY__MODE=auto.",
 )
 
 CLOCK_AGREES = _ok("clock.agrees", "This computer's clock and FullStory's agree.")
 CLOCK_SKEW = _warning(
     "clock.skew",
-    "This computer's clock and FullStory's differ by more than a minute. Waits that FullStory asks for as a date would "
-    "be too long or too short; hours of it would count remembered requests as forgotten.",
-    "Let the computer keep its time by NTP.",
+    "This computer's clock and FullStory's differ by more than a minute. If FullStory asks to wait until a date, the "
+    "wait would be too long or too short. If they differ by hours, the worker would take remembered keys for "
+    "forgotten.",
+    "Synchronise this computer's clock by NTP.",
 )
 CLOCK_UNKNOWN = _warning(
     "clock.unknown",
-    "The answer does not tell its time, as FullStory's do: the clocks were not compared.",
-    "See what stands between here and FullStory.",
+    "The answer has no time, as FullStory's answers have: the clocks were not compared.",
+    "Find out what is between this computer and FullStory.",
 )
 
-RECORDS_NONE = _ok("records.none", "The topics hold no records: nothing was sampled.")
-RECORDS_SAMPLED = _ok("records.sampled", "What becomes of the latest records under these settings.")
+RECORDS_NONE = _ok("records.none", "The topics contain no records: nothing was sampled.")
+RECORDS_SAMPLED = _ok("records.sampled", "What would become of the latest records with these settings.")
 RECORDS_UNREAD = _error(
     "records.unread",
-    "Records could not be read; the worker could not either.",
-    "Check the rights on the topics, and the brokers that lead their partitions.",
+    "Records could not be read; the worker could not read them either.",
+    "Check the permissions on the topics, and the brokers that lead their partitions.",
 )
 RECORDS_MOSTLY_FILTERED = _warning(
     "records.mostly_filtered",
-    "More than half of the records would be filtered by rules: perhaps a setting or a topic is not what is meant.",
-    "Look at the reasons; `segment-fullstory explain` shows them for a record. docs/mapping.md has the rules.",
+    "Rules would filter more than half of the records: perhaps a setting or a topic is wrong.",
+    "Check the reasons; `segment-fullstory explain` shows them for a record. docs/mapping.md has the rules.",
 )
 RECORDS_REJECTED = _warning(
     "records.rejected",
@@ -319,20 +321,21 @@ RECORDS_REJECTED = _warning(
 RECORDS_USER_SPREAD = _warning(
     "records.user_spread",
     "Records of one user are in several partitions of a topic, so the order of the user's identifies is not kept.",
-    "Let the producer use the user's id as the key; `partitioner=murmur2_random` where several languages write.",
+    "Let the producer use the user's id as the key, and `partitioner=murmur2_random` if there are producers in several "
+    "languages.",
 )
 RECORDS_ANONYMOUS_BROWSER = _warning(
     "records.anonymous_browser",
-    "Visitors of a browser, who have only an anonymousId, become users of that id. Where FullStory also records their "
-    "sessions, they are there twice: FullStory's own visitor and this user never become one.",
-    "Where browsers record sessions, set PROCESSOR_MAPPING__ANONYMOUS=property.",
+    "Browser visitors who have only an anonymousId become users with that id. If FullStory also records their "
+    "sessions, they exist twice: FullStory never merges its own visitor with this user.",
+    "If browsers record sessions, set PROCESSOR_MAPPING__ANONYMOUS=property.",
 )
 
 PROBE_HONOURED = _ok("idempotency.honoured", "FullStory answered a repeated batch as it answered the first time.")
 PROBE_IGNORED = _warning(
     "idempotency.ignored",
-    "FullStory took a repeated batch as a new one: what is sent again after a crash takes effect twice.",
-    "Tell FullStory's support; until then a process that is killed may repeat what it had on its way.",
+    "FullStory took a repeated batch for a new one: what is sent again after a crash takes effect twice.",
+    "Report it to FullStory's support. Until they solve it, a process that is killed may repeat what it had in flight.",
 )
 PROBE_UNCLEAR = _warning(
     "idempotency.unclear",
@@ -342,8 +345,8 @@ PROBE_UNCLEAR = _warning(
 
 CHECKS_SKIPPED = _warning(
     "checks.skipped",
-    "These checks rest on something that did not answer in time.",
-    "Run the check again when the errors are gone; on a slow network allow more time: --timeout 30.",
+    "These checks depend on something that did not answer in time.",
+    "Run the check again when the errors are gone. On a slow network, allow more time: --timeout 30.",
 )
 
 FINDINGS = [each for each in globals().values() if isinstance(each, Finding)]
