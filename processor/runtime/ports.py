@@ -61,6 +61,8 @@ class ClientFigures(NamedTuple):
     """When a broker last sent anything, in seconds since the epoch; None before the first did."""
     throttled_until: float = 0.0
     """Until when a quota keeps a broker from answering, in seconds since the epoch; in the past where none does."""
+    joining: int | None = None
+    """In which of its joins, counted from 0, the client waits for the group; None while the group has taken it."""
 
 
 class SourceFault(NamedTuple):

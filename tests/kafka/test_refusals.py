@@ -2,12 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
-from processor.adapters.kafka import probing
+from processor.adapters.kafka import looks, probing
+from processor.adapters.kafka.config import consumer_config
 from processor.adapters.kafka.dead_letters import KafkaDeadLetters
 from processor.model.errors import DeadLetterError
 from processor.model.reasons import HaltReason
@@ -43,6 +46,21 @@ def small(tmp_path_factory: pytest.TempPathFactory, altering: AlteringProxy) -> 
         yield cluster
 
 
+@asynccontextmanager
+async def hanging_member(kafka: Cluster, names: Names) -> AsyncIterator[Consumer]:
+    """Give a member of a classic group that sends heartbeats, never polls again, and so never gives anything back.
+
+    By cooperative-sticky librdkafka (2.16) would join anew without being polled.
+    """
+    consumer = Consumer(consumer_config(settings_of(kafka, names, PROPERTIES["eager"])))
+    try:
+        consumer.subscribe([names.topic])
+        await until(lambda: consumer.poll(0.1) is None and bool(consumer.assignment()), "it is a member")
+        yield consumer
+    finally:
+        await asyncio.to_thread(consumer.close)
+
+
 @pytest.fixture
 def altered(small: KafkaCluster, altering: AlteringProxy) -> Iterator[tuple[Cluster, AlteringProxy]]:
     """Give the broker as the proxy shows it, and the proxy."""
@@ -70,6 +88,22 @@ async def test_a_full_group_is_told_and_joined_once_there_is_room(small: KafkaCl
             await first.source.stop()
             await second.until_assigned(whole)
             await until(lambda: refusal(second) == "", "the refusal is over")
+
+
+@on_a_loop
+async def test_a_member_that_does_not_join_anew_is_told_by_those_that_wait_for_it(
+    kafka: Cluster, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A classic group that waits for a hanging member is a fault of those that it keeps waiting, until it goes on."""
+    monkeypatch.setattr(looks, "SETTLED_WITHIN_S", 2.0)
+    kafka.create_topic(names.topic)
+    whole = TopicPartition(names.topic, 0)
+    async with hanging_member(kafka, names) as hanging, member(kafka, names, "eager") as waiting:
+        await until(lambda: "does not settle" in refusal(waiting), "the wait is told")
+        assert waiting.events == []
+        await asyncio.to_thread(hanging.close)
+        await waiting.until_assigned(whole)
+        await until(lambda: refusal(waiting) == "", "the wait is over")
 
 
 @on_a_loop

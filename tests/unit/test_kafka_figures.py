@@ -33,6 +33,18 @@ def test_the_last_word_of_any_broker_counts() -> None:
     assert read(known, a=-1, b=-1).answered_at == 999.5
 
 
+def test_a_client_waits_for_its_group_in_every_state_but_one() -> None:
+    """Which of its joins waits is told by the count of rebalances; a steady member waits in none."""
+
+    def joining(**group: object) -> int | None:
+        return figures(orjson.dumps({"cgrp": group} if group else {}).decode(), NONE).joining
+
+    assert joining(join_state="wait-join", rebalance_cnt=3) == 3
+    assert joining(join_state="init", rebalance_cnt=0) == 0
+    assert joining(join_state="steady", rebalance_cnt=3) is None
+    assert joining() is None
+
+
 def test_a_report_does_not_end_a_quota() -> None:
     """How long a quota keeps a broker from answering is told apart from the reports, and outlives them."""
     assert figures("{}", ClientFigures(throttled_until=1_234.0)).throttled_until == 1_234.0

@@ -15,10 +15,12 @@ def figures(statistics: str, before: ClientFigures) -> ClientFigures:
     partitions = [each for topic in report.get("topics", {}).values() for each in topic.get("partitions", {}).values()]
     brokers = report.get("brokers", {}).values()
     trips = [trip for broker in brokers if (trip := broker.get("rtt", {}).get("min", 0)) > 0]
+    group = report.get("cgrp", {})
     silences = [broker["rxidle"] for broker in brokers if broker.get("rxidle", -1) >= 0]
     return ClientFigures(
         fetch_queue_bytes=sum(max(each.get("fetchq_size", 0), 0) for each in partitions),
         round_trip_s=max(trips) / _MICROSECONDS if trips else None,
         answered_at=report["time"] - min(silences) / _MICROSECONDS if silences else before.answered_at,
         throttled_until=before.throttled_until,
+        joining=None if group.get("join_state", "steady") == "steady" else group["rebalance_cnt"],
     )

@@ -39,6 +39,17 @@ LOOK_SOON_S = 1.0
 JOINED_WITHIN_S = 15.0
 """A group by KIP-848 has a member from its first heartbeat on: one that it does not have by then cannot join."""
 
+SETTLED_WITHIN_S = 60.0
+"""A classic group waits for each member to join anew, for as long as that member's `max.poll.interval.ms` (by default,
+five minutes), and librdkafka (2.16) says nothing of the wait. A deployment takes less for one member."""
+
+UNSETTLED = SourceFault(
+    "Kafka answers, and the worker's group does not settle: it waits for a member that does not join anew, or its "
+    "coordinator gives no answer",
+    "Look at the group with kafka-consumer-groups (--describe --state and --describe --members): end the member that "
+    "holds it up, or restart the broker that coordinates it.",
+)
+
 OFFSETS_LOST = "the group had an offset of {} and has none now: it expired, or was deleted"
 
 SourceFaults = dict[HaltReason, list[SourceFault]]
@@ -69,6 +80,8 @@ class Looks:
         self._tenures = tenures
         self._connection = Connection(settings.bootstrap_servers)
         self._has_joined = False
+        self._joining: int | None = None  # which join waits for the group
+        self._joining_since = time.monotonic()
         self._found: list[SourceFault] = []  # wrong with topics, at the last look
         self._is_certain = True  # whether the look before found the same
         self._topic_faults: list[SourceFault] = []
@@ -90,9 +103,20 @@ class Looks:
         self._has_joined = True
         self._connection.joined()
 
+    def note_joining(self, joining: int | None) -> None:
+        """Take in which of its joins the client waits for the group, told every few seconds; None where it does not."""
+        if joining != self._joining:
+            self._joining, self._joining_since = joining, time.monotonic()
+
+    @property
+    def _is_unsettled(self) -> bool:
+        """Whether a classic group has kept its member waiting for too long."""
+        waits = self._settings.is_classic and self._joining is not None
+        return waits and time.monotonic() > self._joining_since + SETTLED_WITHIN_S
+
     def faults(self, lost: Iterable[TopicPartition]) -> SourceFaults:
         """Return what keeps the source from reading; of `lost` the group has lost its offsets."""
-        connection = self._connection.fault
+        connection = self._connection.fault or (UNSETTLED if self._is_unsettled else None)
         found = {
             HaltReason.KAFKA_UNAVAILABLE: [] if connection is None else [connection],
             HaltReason.SOURCE_TOPIC: self._topic_faults,

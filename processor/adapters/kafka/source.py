@@ -507,6 +507,7 @@ class KafkaSource:
 
     def _on_statistics(self, text: str) -> None:
         self._figures = figures(text, self._figures)
+        self._looks.note_joining(self._figures.joining)
 
     def _on_throttle(self, event: Any) -> None:
         """Tell of a quota: a broker (Kafka 4.1) keeps its answers back for as long, a quarter of an hour if need be.
