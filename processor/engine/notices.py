@@ -137,6 +137,8 @@ class JournalIgnored:
 
     partition: TopicPartition
     fault: JournalFault
+    perhaps_sent: int = 0
+    """How many records, at most, whoever wrote it sent before, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)

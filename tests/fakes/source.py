@@ -15,7 +15,7 @@ from typing import Literal
 
 from processor.engine.beginnings import Beginnings, GroupStart
 from processor.engine.commits import FORGOTTEN, CommitFault
-from processor.engine.partition.journal_format import METADATA_BYTES, JournalPlace, place_of
+from processor.engine.partition.journal_format import METADATA_BYTES, JournalPlace, owner_of
 from processor.engine.partition.owner import Assignment
 from processor.model.reasons import HaltReason
 from processor.model.records import Commit, Headers, Record, TopicPartition, held_bytes
@@ -123,15 +123,21 @@ class FakeBroker:
     def is_committed(self) -> bool:
         """Say whether the group has committed the end of every partition that holds records, and of today's topics."""
         return all(
-            end == self.committed.get(each, first) and place_of(self.metadata.get(each, "")) in (None, self.place(each))
+            end == self.committed.get(each, first) and self.is_of_today(each, unless_said=True)
             for each, (first, end) in self.available.items()
         )
+
+    def is_of_today(self, partition: TopicPartition, *, unless_said: bool = False) -> bool:
+        """Say whether the group's position is one of today's topic; `unless_said` where nothing tells."""
+        owner = owner_of(self.metadata.get(partition, ""))
+        return unless_said if owner is None else owner.place == self.place(partition)
 
     def store(self, commits: Mapping[TopicPartition, Commit]) -> list[TopicPartition]:
         """Take a commit; return the partitions whose metadata is too large, of which nothing is taken."""
         too_large = [each for each, commit in commits.items() if len(commit.metadata.encode()) > self.max_metadata]
         for each in commits.keys() - set(too_large):
-            if place_of(commits[each].metadata) in (None, self.place(each)):
+            owner = owner_of(commits[each].metadata)
+            if owner is None or owner.place == self.place(each):
                 self.on_commit(each, commits[each].offset)
             self.committed[each] = commits[each].offset
             self.metadata[each] = commits[each].metadata if self.keeps_metadata else ""
@@ -350,8 +356,7 @@ class FakeSource:
             metadata = self.broker.metadata.get(each, "")
             known_to = self.broker.handed_to.get(each, begin) if ";" in metadata else begin
             known, perhaps_sent = "", 0
-            said = place_of(metadata)
-            if not is_same or (said is not None and said != self.broker.place(each)):
+            if not is_same or not self.broker.is_of_today(each, unless_said=True):
                 self.broker.on_other_topic(each)
             if before is not None and not is_same:
                 known = self.broker.place(each, before.topic_id).exact
@@ -359,7 +364,9 @@ class FakeSource:
                 perhaps_sent = max(min(before.position, end) - max(before.certain_to, first), 0)
             holding = _Holding(self._last_epoch, begin, begin, topic_id, begin, known_to)
             self.holdings[each] = self.tenures[each] = holding
-            place = self.broker.place(each)
+            place, said = self.broker.place(each), owner_of(metadata)
+            if said is not None and said.place.lineage != place.lineage:
+                perhaps_sent = self.broker.available[each][1] - begin
             assignments.append(
                 Assignment(each, self._last_epoch, begin, start is None, metadata, place, known, perhaps_sent)
             )

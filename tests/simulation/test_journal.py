@@ -201,6 +201,41 @@ def test_metadata_that_cannot_be_read_loses_nothing(text: str, fault: str) -> No
     simulate(story)
 
 
+@pytest.mark.parametrize("is_idle", [False, True])
+def test_what_was_perhaps_sent_before_it_was_copied_from_another_cluster_is_counted(*, is_idle: bool) -> None:
+    """The copied journal says how far its writer had come when it was copied, not when it ended: all may come again."""
+
+    async def story(world: World) -> None:
+        await crash_in_flight(world)
+        head, *ranges = world.broker.metadata[world.partitions[0]].split(";")
+        version, _, destination, base, _ = head.split(",")
+        copied = f"{version},there,{destination},{base},lineage there"
+        world.broker.metadata[world.partitions[0]] = copied if is_idle else ";".join((copied, *ranges))
+        await world.start()
+        await world.settled()
+        (ignored,) = world.member.observer.of(JournalIgnored)
+        assert (ignored.fault, ignored.perhaps_sent, redelivered(world)) == ("foreign", 6, 6)
+        assert Counter(world.delivered()) == dict.fromkeys(range(6), 2)
+
+    simulate(story)
+
+
+def test_what_went_to_another_organisation_before_it_was_copied_is_not_sent_again() -> None:
+    """It goes to this one for the first time."""
+
+    async def story(world: World) -> None:
+        await world.member.kill()
+        world.track("a")
+        world.broker.committed[world.partitions[0]] = 0
+        world.broker.metadata[world.partitions[0]] = "sf1,there,other,0,lineage there"
+        await world.start()
+        await world.settled()
+        (ignored,) = world.member.observer.of(JournalIgnored)
+        assert (ignored.fault, ignored.perhaps_sent, redelivered(world)) == ("foreign", 0, 0)
+
+    simulate(story)
+
+
 def test_a_release_that_is_rolled_back_finds_its_way_in_the_later_ones_journal() -> None:
     """Fields that it does not know are passed over."""
 

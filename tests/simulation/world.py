@@ -13,7 +13,6 @@ from processor.engine.job_polling import STUCK_AFTER_S
 from processor.engine.limits import LimitSettings
 from processor.engine.notices import fan_out
 from processor.engine.partition.common import PartitionSettings, Unattributed
-from processor.engine.partition.journal_format import place_of
 from processor.engine.partition.owner import End
 from processor.engine.partition.range_queue import BatchLimits
 from processor.engine.suspicion import POISON_AFTER_S
@@ -284,8 +283,7 @@ class World:
 
     def is_of_today(self, at: int) -> bool:
         """Say whether the group's position says that it is one of today's topic."""
-        partition = self.partitions[at]
-        return place_of(self.broker.metadata.get(partition, "")) == self.broker.place(partition)
+        return self.broker.is_of_today(self.partitions[at])
 
     def forget(self, *partitions: TopicPartition) -> None:
         """Delete the group's offsets of these, as their expiry does."""

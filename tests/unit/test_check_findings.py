@@ -10,13 +10,13 @@ from confluent_kafka.admin import AclOperation
 
 from docs import generate
 from processor.adapters.clock import SystemClock
-from processor.adapters.kafka.described import allows
+from processor.adapters.kafka.described import allows, place_of
 from processor.adapters.kafka.facts import Cluster, Group, Topic
 from processor.adapters.kafka.offsets import Stored
 from processor.adapters.kafka.reading import latest
 from processor.commands.check import findings
 from processor.commands.check.checklist import in_order
-from processor.commands.check.cluster import of_cluster, of_expiry, of_group
+from processor.commands.check.cluster import of_cluster, of_copies, of_expiry, of_group
 from processor.commands.check.findings import FINDINGS, Finding, Found, Level
 from processor.commands.check.probe import probe
 from processor.commands.check.report import summary
@@ -152,6 +152,25 @@ def test_a_partition_that_was_added_is_behind_from_its_first_record() -> None:
     found = of_group(latest, cluster(), {PARTITION: Stored(20, ""), added: Stored(-1001, "")}, held, is_classic=True)
 
     assert [each.seen for each in found] == ["fullstory: committed on 1 of 2 partitions, 5 records behind, no members"]
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "offset", "expected"),
+    [
+        ("c", 15, []),
+        ("another", 15, ["fullstory: 1 partition, up to 5 records"]),
+        ("another", 20, []),
+    ],
+)
+def test_an_offset_of_another_cluster_may_have_been_passed_there(
+    elsewhere: str, offset: int, expected: list[str]
+) -> None:
+    """Its metadata was copied with it; that the topic's id is another one says nothing by itself."""
+    place = place_of(PARTITION, "id", elsewhere, "fullstory")
+    stored = Stored(offset, f"sf1,{place.exact},destination,{offset:x},{place.lineage}")
+    found = list(of_copies(KAFKA, cluster(), {PARTITION: stored}, {PARTITION: OffsetRange(10, 20)}))
+
+    assert [each.seen for each in found if each.finding.id == "group.copied"] == expected
 
 
 def test_a_group_that_has_started_and_has_no_offsets_would_halt() -> None:

@@ -17,7 +17,7 @@ from processor.engine.partition.journal_format import (
     decode,
     encode,
     has_room_for,
-    place_of,
+    owner_of,
 )
 from processor.model.reasons import Kind
 
@@ -95,9 +95,9 @@ def test_a_head_alone_tells_of_nothing_in_flight(text: str) -> None:
         ("", None),
     ],
 )
-def test_a_journal_says_where_its_offset_is(text: str, place: JournalPlace | None) -> None:
+def test_a_journal_says_whose_its_offset_is(text: str, place: JournalPlace | None) -> None:
     """Those of releases that did not write it down do not, nor does what is no journal."""
-    assert place_of(text) == place
+    assert owner_of(text) == (place and JournalId(place, "destination"))
 
 
 def test_ranges_that_need_no_plan_are_one_where_they_touch() -> None:
@@ -172,6 +172,12 @@ def test_room_is_asked_for_what_kafka_holds_already() -> None:
 def test_another_owners_journal_is_foreign(owner: JournalId, base: int) -> None:
     """A recreated topic, another organisation, an offset that was moved: it says nothing about these records."""
     assert decode(text_of(plan(5, entry())), owner, base) == "foreign"
+
+
+def test_a_position_in_another_place_is_foreign_though_nothing_was_in_flight() -> None:
+    """How far it was beyond that position is not known; another organisation, or an offset, says nothing then."""
+    assert decode(HEAD, JournalId(JournalPlace("another", "another"), "destination"), BASE) == "foreign"
+    assert decode(HEAD, JournalId(PLACE, "another"), BASE + 1) == []
 
 
 @pytest.mark.parametrize(

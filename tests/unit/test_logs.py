@@ -166,8 +166,18 @@ TOLD: list[tuple[Notice, dict[str, Any]]] = [
         {"level": "info", "event": "journal resumed", "job": 2, "settled": 1},
     ),
     (
-        JournalIgnored(P, "foreign"),
-        {"level": "warning", "event": "journal ignored", "partition": "t[1]", "reason": "foreign"},
+        JournalIgnored(P, "corrupt"),
+        {"level": "warning", "event": "journal ignored", "partition": "t[1]", "reason": "corrupt"},
+    ),
+    (
+        JournalIgnored(P, "foreign", perhaps_sent=7),
+        {
+            "level": "warning",
+            "event": "journal ignored",
+            "partition": "t[1]",
+            "reason": "foreign",
+            "perhaps_sent": 7,
+        },
     ),
     (Redelivered(5), {"level": "warning", "event": "records redelivered", "records": 5}),
     (

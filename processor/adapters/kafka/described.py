@@ -16,12 +16,15 @@ from confluent_kafka.admin import (
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, admin_config
 from processor.adapters.kafka.patience import ASK_S, LOOK_S, insist
 from processor.engine.digest import digest
-from processor.engine.partition.journal_format import JournalPlace
+from processor.engine.partition.journal_format import JournalPlace, owner_of
+from processor.model.errors import SourceError
 from processor.model.nearest import nearest
 from processor.model.records import TopicPartition
 from processor.runtime.ports import SourceFault
 
 MAY_NOT_READ = "the worker may not read topic {}"
+
+ANOTHER_CLUSTER = "the brokers are of another cluster: {}, and were of {}. The next start goes on there"
 
 READ_ACTION = "Grant the worker Read on the topic. Other topics continue."
 DENIED_ACTION = (
@@ -60,12 +63,14 @@ class Described:
     # The topics
 
     def topics(self) -> dict[str, TopicMetadata]:
-        """Return what the cluster has of each topic; raise `KafkaException` where no broker answers in a moment.
+        """Return what the cluster has of each topic, and note which cluster that is.
+
+        Raises `KafkaException` where no broker answers in a moment.
 
         One question for each topic, in a row: librdkafka (2.16) asks for one topic or for all of the cluster.
         """
         answers = {each: self._consumer.list_topics(each, timeout=LOOK_S) for each in self._settings.topics}
-        self._cluster = answers[self._settings.topics[0]].cluster_id or ""
+        self._note_cluster(answers[self._settings.topics[0]])
         return {name: answer.topics[name] for name, answer in answers.items()}
 
     def topic_faults(self) -> list[SourceFault]:
@@ -109,8 +114,7 @@ class Described:
         """Return the ids of topics; a topic that was deleted and created anew has another one. Insists."""
         if not topics:
             return {}
-        if self._cluster is None:
-            self._cluster = self._listed(self._settings.topics[0]).cluster_id or ""
+        self._note_cluster(self._listed(self._settings.topics[0]))
         return insist(lambda: self._ids(topics, ASK_S), self._is_stopping)
 
     def ids_at_a_look(self) -> dict[str, str]:
@@ -127,16 +131,20 @@ class Described:
         return {name: str(topic.topic_id) for name, topic in described.items()}
 
     def place(self, partition: TopicPartition, topic_id: str) -> JournalPlace:
-        """Return where a partition of this topic and the group's commits of it are: no other of any cluster is there.
+        """Return where a partition of this topic and the group's commits of it are; to be asked after `topic_ids`."""
+        return place_of(partition, topic_id, self._cluster or "", self._settings.group_id)
 
-        To be asked after `topic_ids`.
+    def _note_cluster(self, answer: ClusterMetadata) -> None:
+        """Note which cluster has answered; raise `SourceError` where it is another one by now.
+
+        An address may lead to a mirror after a failover. Positions and topic ids of this process are of the other
+        cluster: against those of this one, all its topics would seem to be created anew. Its next start begins where
+        the group is here.
         """
-
-        def named_by(topic: str) -> str:
-            names = (self._cluster, topic, partition.partition, self._settings.group_id)
-            return digest(*(str(each).encode() for each in names))
-
-        return JournalPlace(exact=named_by(topic_id), lineage=named_by(f"topic {partition.topic}"))
+        name = answer.cluster_id or self._cluster or ""
+        if self._cluster and name != self._cluster:
+            raise SourceError(ANOTHER_CLUSTER.format(name, self._cluster))
+        self._cluster = name
 
     def _listed(self, topic: str) -> ClusterMetadata:
         return insist(lambda: self._consumer.list_topics(topic, timeout=ASK_S), self._is_stopping)
@@ -188,6 +196,21 @@ class Described:
         answer = question(admin)
         self._admin = admin
         return answer
+
+
+def place_of(partition: TopicPartition, topic_id: str, cluster: str, group: str) -> JournalPlace:
+    """Return where a partition of this topic and the group's commits of it are: no other of any cluster is there."""
+
+    def named_by(topic: str) -> str:
+        return digest(*(str(each).encode() for each in (cluster, topic, partition.partition, group)))
+
+    return JournalPlace(exact=named_by(topic_id), lineage=named_by(f"topic {partition.topic}"))
+
+
+def is_copied(metadata: str, place: JournalPlace) -> bool:
+    """Say whether an offset was copied from another cluster, by what was committed with it."""
+    said = owner_of(metadata)
+    return said is not None and said.place.lineage != place.lineage
 
 
 def _topic_fault(name: str, error: KafkaError, similar: str | None) -> SourceFault:

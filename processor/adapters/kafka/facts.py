@@ -13,9 +13,10 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, ResourceType
 
 from processor.adapters.kafka.config import KafkaSettings, admin_config, refusals
-from processor.adapters.kafka.described import MOCK_CLUSTER, allows
+from processor.adapters.kafka.described import MOCK_CLUSTER, allows, is_copied, place_of
 from processor.adapters.kafka.unreached import Reports, unreached
 from processor.model.errors import SourceError
+from processor.model.records import TopicPartition
 
 ASK_S = 10.0
 """For all questions together, with the connections to the brokers, unless the caller has less time."""
@@ -65,6 +66,10 @@ class Cluster:
     group: Group | None
     names: Collection[str] = ()
     """All topics that this client may know of, except those that Kafka keeps for itself."""
+
+    def is_foreign(self, metadata: str, partition: TopicPartition, group: str) -> bool:
+        """Say whether an offset of the group was copied from another cluster, by what was committed with it."""
+        return is_copied(metadata, place_of(partition, "", self.id, group))
 
 
 def try_out(settings: KafkaSettings) -> None:

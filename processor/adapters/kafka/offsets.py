@@ -8,9 +8,10 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.config import KafkaSettings
-from processor.adapters.kafka.described import Described
+from processor.adapters.kafka.described import Described, is_copied
 from processor.adapters.kafka.patience import ASK_S, LOOK_S, insist
 from processor.engine.beginnings import Beginnings
+from processor.engine.partition.journal_format import JournalPlace
 from processor.engine.partition.owner import End
 from processor.model.records import TopicPartition
 
@@ -92,6 +93,13 @@ class Offsets:
     def remember(self, partition: TopicPartition, topic_id: str) -> None:
         """Remember that the group has committed a partition of this topic."""
         self._beginnings.remember(partition, topic_id)
+
+    def copied_behind(self, start: Start, partition: TopicPartition, place: JournalPlace) -> int:
+        """Count the records behind an offset that was copied from another cluster, most likely with them; else 0.
+
+        All of them may have been sent there: how far its group came since is not told.
+        """
+        return max(self.available(partition)[1] - start.offset, 0) if is_copied(start.metadata, place) else 0
 
     def available(self, partition: TopicPartition) -> tuple[int, int]:
         """Return the first offset that the partition holds, and its end."""

@@ -79,13 +79,13 @@ class Tenures:
     ) -> Assignment:
         """Say what is known of the topic where the commit may not say it, as it was deleted with it."""
         before = self._before(partition, start)
-        known, perhaps_sent = "", 0
+        place = self._described.place(partition, topic_id)
+        known, perhaps_sent = "", self._offsets.copied_behind(start, partition, place)
         if before.topic_id != topic_id and (start.is_new or partition in self._tenures):
             known = self._described.place(partition, before.topic_id).exact
             first, end = self._offsets.available(partition)
             perhaps_sent = max(min(before.reached, end) - max(before.certain_to, first), 0)
         self._tenures[partition] = _Tenure(topic_id, start.offset, start.offset)
-        place = self._described.place(partition, topic_id)
         return Assignment(partition, epoch, *start, place, known, perhaps_sent, session_s)
 
     def _before(self, partition: TopicPartition, start: Start) -> _Tenure:

@@ -281,7 +281,7 @@ JOURNAL_IGNORED = Definition(
     Type.COUNTER,
     "journals",
     "Journals of assigned partitions that could not be used, so that what was in flight is sent under new keys: "
-    "damaged journals, those of another partition or destination, and those of a later release.",
+    "damaged journals, those of another cluster, partition or destination, and those of a later release.",
     (Label("reason", get_args(JournalFault)),),
 )
 DEAD_LETTER_WRITES = Definition(

@@ -259,7 +259,8 @@ class LogObserver:
         self._say(logging.INFO, "journal resumed", **{str(part): count for part, count in notice.parts.items()})
 
     def _journal_ignored(self, notice: JournalIgnored) -> None:
-        self._say(logging.WARNING, "journal ignored", partition=str(notice.partition), reason=notice.fault)
+        sent = {"perhaps_sent": notice.perhaps_sent} if notice.perhaps_sent else {}
+        self._say(logging.WARNING, "journal ignored", partition=str(notice.partition), reason=notice.fault, **sent)
 
     def _gap(self, notice: Gap) -> None:
         self._say(logging.ERROR, "records lost to retention", partition=str(notice.partition), records=notice.records)

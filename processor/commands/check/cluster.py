@@ -71,6 +71,7 @@ def _ask_kafka(checklist: Checklist) -> Sample | None:
         try:
             committed = reader.committed(held)
             checklist.add(of_group(settings.kafka, cluster, committed, held, is_classic=kafka.is_classic), GROUP)
+            checklist.add(of_copies(settings.kafka, cluster, committed, held), GROUP)
             checklist.add(of_expiry(cluster, committed, partial(reader.at_time, held), time.time()), GROUP)
         except SourceError as error:
             checklist.add([Found(findings.GROUP_UNKNOWN, str(error))], GROUP)
@@ -184,6 +185,23 @@ def of_group(
     begins = at_first | offsets
     lag = sum(held.end - begins[each] for each, held in available.items() if each not in gaps)
     yield Found(findings.GROUP_READY, f"{kafka.group_id}: {where}, {_counted(lag, 'record')} behind{_members(group)}")
+
+
+def of_copies(
+    kafka: KafkaSection,
+    cluster: Cluster,
+    committed: Mapping[TopicPartition, Stored],
+    available: Mapping[TopicPartition, OffsetRange],
+) -> Iterator[Found]:
+    """Judge offsets that were copied from another cluster, as those of a mirror are until a worker has committed."""
+    behind = [
+        max(available[each].end - stored.offset, 0)
+        for each, stored in committed.items()
+        if cluster.is_foreign(stored.metadata, each, kafka.group_id)
+    ]
+    if any(behind):
+        seen = f"{_counted(len(behind), 'partition')}, up to {_counted(sum(behind), 'record')}"
+        yield Found(findings.GROUP_COPIED, f"{kafka.group_id}: {seen}")
 
 
 def of_expiry(

@@ -182,6 +182,12 @@ GROUP_EXPIRING = _warning(
     "than is shown: Kafka does not tell since when a group has no members.",
     "Start the worker, or, if it is to stay stopped, export the offsets: docs/deploy.md.",
 )
+GROUP_COPIED = _warning(
+    "group.copied",
+    "The group's offsets were copied from another cluster. Records after them may have been delivered there since, and "
+    "would be delivered again.",
+    "Run no worker on the other cluster any more. To deliver fewer of them again, set the offsets: docs/failover.md.",
+)
 GROUP_GAP = _error(
     "group.gap",
     "Records after the committed offset were deleted before they were read. The partition would halt.",

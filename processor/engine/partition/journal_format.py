@@ -221,7 +221,7 @@ def has_room_for(
 
 
 def decode(text: str, owner: JournalId, base: int) -> list[Range] | JournalFault:
-    """Read what was committed at `base`; nothing was planned where the text is empty, or a head alone."""
+    """Read what was committed at `base`; nothing was planned where the text is empty, or a head of this place alone."""
     if not text:
         return []
     head, *lines = text.split(";")
@@ -230,9 +230,11 @@ def decode(text: str, owner: JournalId, base: int) -> list[Range] | JournalFault
         return "newer" if re.match(r"sf\d+\Z", version) else "foreign"
     try:
         exact, destination, number, *_ = names
+        if exact != owner.place.exact:
+            return "foreign"
         if not lines:
             return []
-        if (exact, destination) != (owner.place.exact, owner.destination) or _number(number) != base:
+        if destination != owner.destination or _number(number) != base:
             return "foreign"
         ranges: list[Range] = []
         start = base
@@ -244,10 +246,13 @@ def decode(text: str, owner: JournalId, base: int) -> list[Range] | JournalFault
     return ranges
 
 
-def place_of(text: str) -> JournalPlace | None:
-    """Return where an offset is by what was committed with it; None where that does not say so."""
+def owner_of(text: str) -> JournalId | None:
+    """Return whose an offset is by what was committed with it; None where that does not say so."""
     version, *names = text.partition(";")[0].split(",")
-    return JournalPlace(names[0], names[3]) if version == _VERSION and len(names) > 3 else None
+    if version != _VERSION or len(names) < 4:
+        return None
+    exact, destination, _, lineage, *_ = names
+    return JournalId(JournalPlace(exact, lineage), destination)
 
 
 class _Line(NamedTuple):

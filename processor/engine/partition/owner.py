@@ -30,7 +30,7 @@ from processor.engine.partition.actions import Action, Post, Seek, stand_at_gap,
 from processor.engine.partition.batch import Batch, has_old_key
 from processor.engine.partition.common import Common
 from processor.engine.partition.journal import Journal
-from processor.engine.partition.journal_format import Entry, JournalPlace, Plan, Range, parts_of, place_of
+from processor.engine.partition.journal_format import Entry, JournalFault, JournalPlace, Plan, Range, owner_of, parts_of
 from processor.engine.partition.next_batch import Formed, NextBatch
 from processor.engine.partition.order import Turn, UserOrder
 from processor.engine.partition.range_queue import RangeQueue
@@ -55,7 +55,8 @@ class Assignment:
     """The exact place of which this process knows the group's position to be, where what was committed with it may not
     say so; empty where it knows nothing."""
     perhaps_sent: int = 0
-    """How many records of this place were perhaps handed over already, by mistake for those of `known`."""
+    """How many records of this place were perhaps handed over already: by mistake for those of `known`, or, all that
+    follow `start`, before they were copied to this cluster together with the offset."""
     session_s: float | None = None
     """After how long a silent member loses it, where the brokers choose that and tell; else it is as configured."""
 
@@ -111,7 +112,7 @@ class Partition:
         self._withheld: Withheld | None = None
         place, found = assignment.place, (assignment.start, assignment.metadata)
         is_untold = assignment.is_new
-        if self.is_recreated and place_of(assignment.metadata) is None:  # the commit is to say whose it is
+        if self.is_recreated and owner_of(assignment.metadata) is None:  # the commit is to say whose it is
             place, is_untold = place._replace(exact=assignment.known), True
         lease_s = common.settings.lease_s if assignment.session_s is None else assignment.session_s / 2
         self.journal = Journal(place, None if is_untold else found, common.room, lease_s)
@@ -146,7 +147,7 @@ class Partition:
             self.do(Seek(0))
         ranges = self.journal.read(metadata, self.queue.position, place, destination)
         if isinstance(ranges, str):
-            self.common.observe(JournalIgnored(self.id, ranges))
+            self._ignore_journal(ranges, destination)
             ranges = []
         plans = [each for each in ranges if isinstance(each, Plan)]
         self._adopted = {entry for plan in plans for entry in plan.entries if entry.is_followed}
@@ -157,12 +158,20 @@ class Partition:
         self.queue.recover(ranges)
         self.is_recovered = True
 
+    def _ignore_journal(self, fault: JournalFault, destination: str) -> None:
+        """Tell of it, and of what its writer may have sent to the same destination: how far it came is not known."""
+        said = owner_of(self._assignment.metadata)
+        sent = self._assignment.perhaps_sent if said is not None and said.destination == destination else 0
+        self.common.observe(JournalIgnored(self.id, fault, sent))
+        if sent:
+            self.common.redelivered(sent)
+
     @property
     def is_recreated(self) -> bool:
         """Whether the group's position is one of a topic of this name that was deleted since."""
-        place, said = self._assignment.place, place_of(self._assignment.metadata)
-        if said is not None and said.lineage == place.lineage:
-            return said != place
+        place, said = self._assignment.place, owner_of(self._assignment.metadata)
+        if said is not None and said.place.lineage == place.lineage:
+            return said.place != place
         return self._assignment.known not in ("", place.exact)
 
     def fetched(self, records: list[Record], size: int, now: float) -> int:
