@@ -35,7 +35,8 @@ SEGMENT_FIELDS = (
 """The fields of all Segment message types: https://segment.com/docs/connections/spec/common/"""
 
 _TEXTS = frozenset({"string", "enum"})
-_IDS = frozenset({"string", "int", "long", "uuid"})
+_NUMBERS = frozenset({"int", "long", "float", "double", "decimal"})
+_IDS = frozenset({"string", "uuid"}) | _NUMBERS
 _OBJECTS = frozenset({"map", "record", "string", "bytes"})
 
 
@@ -88,7 +89,8 @@ def lacks(schema: Mapping[str, Any], names: Sequence[str], named: Named) -> list
     elif not any(_IDS & kinds[name] for name in ids):
         problems.append(f"no text and no whole number fits into {' or '.join(f'`{name}`' for name in ids)}")
     for wanted, what, checked in (
-        (_TEXTS, "no text fits into", ("type", "event")),
+        (_TEXTS, "no text fits into", ("type",)),
+        (_TEXTS | _NUMBERS, "no text and no whole number fits into", ("event",)),
         (_OBJECTS, "neither an object nor JSON text fits into", ("traits", "properties", "context", "integrations")),
     ):
         problems += [f"{what} `{name}`" for name in checked if name in kinds and not wanted & kinds[name]]
@@ -103,6 +105,8 @@ def kinds_of(schema: Any, named: Named) -> frozenset[str]:
         return kinds_of(named[schema], named) if schema in named else frozenset({schema})
     if schema.get("logicalType") == "uuid":
         return frozenset({"uuid", "string"})
+    if schema.get("logicalType") == "decimal":
+        return frozenset({"decimal", kind_of_type(schema)})
     if is_json_record(schema):
         return kinds_of([each for each in _branches(schema["fields"][0]["type"]) if each != schema["name"]], named)
     return frozenset({kind_of_type(schema)})

@@ -74,7 +74,7 @@ class Mapping:
             return Filtered(FilterReason.INTEGRATIONS)
         if self._forwards_library is not None and not self._forwards_library(_library(event)):
             return Filtered(FilterReason.LIBRARY)
-        user_id, anonymous_id = _id(event.get("userId")), _id(event.get("anonymousId"))
+        user_id, anonymous_id = _named(event.get("userId"), REPLACED), _named(event.get("anonymousId"), REPLACED)
         has_user = user_id is not None or not self._takes_anonymous_id
         uid, kept_id = (user_id, anonymous_id) if has_user else (anonymous_id, None)
         is_doubtful = uid is None or len(uid) > MAX_UID_CHARACTERS or REPLACED in uid
@@ -89,7 +89,8 @@ class Mapping:
         if uid is not None:
             field = "anonymousId" if user_id is None else "userId"
             if REPLACED in uid:
-                return Rejected(DeadLetterReason.MISSING_USER, f"`{field}` holds U+FFFD, in place of what is no text")
+                lost = "it holds U+FFFD, in place of what is no text, or is a number beyond what a real can tell apart"
+                return Rejected(DeadLetterReason.MISSING_USER, f"something of `{field}` is lost: {lost}")
             detail = f"`{field}` has {len(uid)} characters, FullStory takes {MAX_UID_CHARACTERS}"
             return Rejected(DeadLetterReason.UID_TOO_LONG, detail)
         if kept_id is None:
@@ -134,9 +135,9 @@ class Mapping:
         record_timestamp_ms: int,
         note: Note,
     ) -> Outcome:
-        name = event.get("event") if kind == "track" else _view_name(kind, event)
-        if type(name) is not str or not name or name.isspace():
-            return Rejected(DeadLetterReason.MISSING_EVENT_NAME, "`event` is no text or empty")
+        name = _named(event.get("event")) if kind == "track" else _view_name(kind, event)
+        if name is None:
+            return Rejected(DeadLetterReason.MISSING_EVENT_NAME, "`event` is no text and no whole number, or empty")
         if self._forwards_event is not None and not self._forwards_event(name):
             return Filtered(FilterReason.EVENT_NAME)
         properties = _object(event, "properties")
@@ -237,12 +238,21 @@ _VIEWS = {"page": "Page", "screen": "Screen"}
 
 def _view_name(kind: str, event: Event) -> str:
     """Return the event's name of a page or screen, as Segment's own destinations name it."""
-    words = [word for field in ("category", "name") if type(word := event.get(field)) is str and word.strip()]
+    words = [word for field in ("category", "name") if (word := _named(event.get(field))) is not None]
     return f"Viewed {' '.join(words)} {_VIEWS[kind]}" if words else f"Loaded a {_VIEWS[kind]}"
 
 
-def _id(value: Any) -> str | None:
-    """Return a usable id: text that is not blank, or a whole number as some clients send it."""
+def _named(value: Any, lost: str | None = None) -> str | None:
+    """Return what names a user or an event: text that is not blank, or the digits of a whole number.
+
+    Gson, pandas, Spark and Jackson write whole numbers as reals. Beyond 2**53 such a real stands for several whole
+    numbers: then it is what `lost` says.
+    """
     if type(value) is str:
         return value if value and not value.isspace() else None
+    if type(value) is float and value.is_integer():
+        return str(int(value)) if abs(value) <= _LAST_EXACT else lost
     return str(value) if type(value) is int else None
+
+
+_LAST_EXACT = 2.0**53

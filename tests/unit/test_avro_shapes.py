@@ -164,6 +164,24 @@ def test_several_types_of_event_may_share_a_topic() -> None:
     assert "type null" in unsuitable(reader(framed(json.dumps(UNION), None)))
 
 
+@pytest.mark.parametrize(
+    ("kind", "written", "read_as"),
+    [
+        ("double", 42.0, 42.0),
+        (["null", "float"], 42.0, 42.0),
+        ({"type": "bytes", "logicalType": "decimal", "precision": 20}, Decimal(42), 42),
+        ({"type": "fixed", "name": "F", "size": 9, "logicalType": "decimal", "precision": 20}, Decimal(42), 42),
+    ],
+)
+def test_ids_and_names_may_be_numbers_of_any_type(kind: Any, written: Any, read_as: Any) -> None:
+    """A schema is suitable whatever type of number it has for them, as Spark and Connect write (Oracle's NUMBER)."""
+    schema = without("userId", "event", userId=kind, event="long")
+
+    event = read(schema, {**with_properties("{}"), "userId": written, "event": 404})
+
+    assert (event["userId"], event["event"]) == (read_as, 404)
+
+
 @pytest.mark.parametrize("tail", [b"", b"\x08", b"\x01", b"\xff" * 11])
 def test_a_branch_that_there_is_not_is_malformed(tail: bytes) -> None:
     """A branch number that the union does not have makes the value malformed."""
@@ -194,9 +212,9 @@ def without(*names: str, **others: Any) -> Json:
         (without("userId"), "it has neither `userId` nor `anonymousId`"),
         (without("type", "userId"), "it has no field `type`; it has neither `userId` nor `anonymousId`"),
         (without("type", Type="int"), "no text fits into `type`"),
-        (without("userId", userId="double"), "no text and no whole number fits into `userId`"),
-        (without("userId", userId="double", anonymousId="boolean"), "fits into `userId` or `anonymousId`"),
-        (without("event", event=["null", "long"]), "no text fits into `event`"),
+        (without("userId", userId="boolean"), "no text and no whole number fits into `userId`"),
+        (without("userId", userId="boolean", anonymousId="boolean"), "fits into `userId` or `anonymousId`"),
+        (without("event", event=["null", "boolean"]), "no text and no whole number fits into `event`"),
         (
             without("properties", properties={"type": "array", "items": "string"}),
             "neither an object nor JSON text fits into `properties`",

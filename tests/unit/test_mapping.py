@@ -91,8 +91,15 @@ def test_any_other_type_is_rejected(kind: Any) -> None:
         (123, None, "123"),
         (0, "a", "0"),
         (-5, "a", "-5"),
+        (42.0, "a", "42"),
+        (-0.0, "a", "0"),
+        (1.7e12, None, "1700000000000"),
+        (-(2.0**53), "a", "-9007199254740992"),
+        (123456789012345678901, "a", "123456789012345678901"),
         (True, "a", "a"),
-        (1.0, "a", "a"),
+        (1.5, "a", "a"),
+        (float("nan"), "a", "a"),
+        (-float("inf"), "a", "a"),
         ({"id": 1}, "a", "a"),
         (["u"], "a", "a"),
         (None, 7, "7"),
@@ -100,7 +107,10 @@ def test_any_other_type_is_rejected(kind: Any) -> None:
     ],
 )
 def test_the_uid_is_the_user_id_else_the_anonymous_id(user_id: Any, anonymous_id: Any, uid: str) -> None:
-    """The uid is a userId, else an anonymousId, that is a text that is not blank or a whole number."""
+    """The uid is a userId, else an anonymousId: a text that is not blank, or a whole number.
+
+    Whole numbers come as reals from Gson (`Map<String, Object>`), pandas (a column with gaps), Spark and Jackson.
+    """
     ids = {"userId": user_id, "anonymousId": anonymous_id}
 
     assert user(**ids)[0]["uid"] == uid
@@ -187,7 +197,13 @@ def test_specials_keep_fullstorys_limits() -> None:
     assert not no_changes
 
 
-@pytest.mark.parametrize("name", [None, "", " \n", 5, [], {}])
+@pytest.mark.parametrize(("name", "sent"), [(404, "404"), (404.0, "404"), (0, "0"), (" E ", " E ")])
+def test_an_events_name_may_be_a_whole_number(name: Any, sent: str) -> None:
+    """A whole number names an event by its digits, as Segment's destination sends it."""
+    assert event(event=name)[0]["name"] == sent
+
+
+@pytest.mark.parametrize("name", [None, "", " \n", 4.5, True, 1e21, float("nan"), [], {}])
 def test_a_track_without_a_name_is_rejected(name: Any) -> None:
     """A track without an event name is rejected, because FullStory answers 400 to it."""
     assert rejection(event=name) is DeadLetterReason.MISSING_EVENT_NAME
@@ -290,10 +306,17 @@ def test_kafkas_timestamp_may_be_of_another_unit(unit: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "ids", [{"userId": "u\ufffd"}, {"userId": "\ufffd", "anonymousId": "a"}, {"anonymousId": "\ufffd"}]
+    "ids",
+    [
+        {"userId": "u\ufffd"},
+        {"userId": "\ufffd", "anonymousId": "a"},
+        {"anonymousId": "\ufffd"},
+        {"userId": 1e21, "anonymousId": "a"},
+        {"anonymousId": 2.0**53 + 2},
+    ],
 )
 def test_an_id_of_which_something_is_lost_is_nobodys(ids: Json) -> None:
-    """An id with U+FFFD could be that of several users: the message is not sent, for no other id either."""
+    """An id with U+FFFD, or a real beyond 2**53, could be that of several users: it is sent for no other id either."""
     outcome, _ = mapped({"type": "track", "event": "E", **ids})
 
     assert isinstance(outcome, Rejected)
