@@ -37,7 +37,7 @@ from processor.events.framing import (
     kind_of,
 )
 from processor.events.json_text import NoJson, mended, parse_json
-from processor.events.timestamps import iso
+from processor.events.timestamps import is_event_time
 from processor.model.outcomes import Change, Event, Filtered, Note, Rejected, unnoted
 from processor.model.reasons import DeadLetterReason, FilterReason, PropertyRule
 from processor.model.records import UNREADABLE, Headers, Record, unreadable_parts
@@ -209,7 +209,7 @@ def _event_reader(read_event: Read, read_clocks: Read | None, finish: Finish, re
         try:
             event, end = read_event(value, start)
             timestamp = event.get("timestamp")
-            if type(timestamp) is not int and read_clocks is not None and iso(timestamp) is None:
+            if type(timestamp) is not int and read_clocks is not None and not is_event_time(timestamp):
                 event, end = read_clocks(value, start)
         except DOUBTS:
             return read_thoroughly(value, start, note)

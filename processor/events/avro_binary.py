@@ -20,7 +20,7 @@ from uuid import UUID
 from processor.events.avro_event import EventField, Read, event_reader
 from processor.events.avro_shapes import is_json_record
 from processor.events.json_text import PLACED_WITHIN
-from processor.events.timestamps import MILLISECONDS, as_declared, iso_of_ms, unit_of
+from processor.events.timestamps import MILLISECONDS, as_declared, iso_of, unit_of
 from processor.model.outcomes import Change
 from processor.model.reasons import PropertyRule
 
@@ -53,6 +53,9 @@ _UNITS_PER_SECOND = {
     for prefix in ("", "local-")
     for unit, per_second in (("millis", 1_000), ("micros", 1_000_000), ("nanos", 1_000_000_000))
 }
+_TimeReaders = Callable[[int, str], Read]
+"""Makes the reader of a timestamp, by its units in a second and by the zone to write: none for a local one."""
+
 _MICROSECONDS = {"time-millis": 1_000, "time-micros": 1}
 
 
@@ -78,7 +81,7 @@ def compile_event(
 
     `names` are what its fields are to be called. Those that are not `wanted` (None: all are) are passed over: the time
     to decode what nobody reads is a third of the whole. A timestamp among the record's own fields is left a number, of
-    milliseconds.
+    milliseconds, unless it has digits below them.
 
     With `changes` the reader is thorough: it also reads what the quick one raises one of `DOUBTS` for. It appends there
     what it changed, with the place as far as the schema names it. NULs stay in its texts, and lone surrogates stand for
@@ -240,18 +243,18 @@ class _Compiler:
 
     def event(self, schema: dict[str, Any], names: Sequence[str], wanted: Collection[str] | None) -> Read:
         """Return the reader of an event: the hot path."""
-        self._named[schema["name"]] = self.record(schema, self._milliseconds)  # for fields that refer to the event
+        self._named[schema["name"]] = self.record(schema, self._own_time)  # for fields that refer to the event
         fields = []
         for name, field in zip(map(_text, names), schema["fields"], strict=True):
             type_ = field["type"]
             self._place = "" if name in PLACED_WITHIN else name
-            read = self._type(type_, self._milliseconds)
-            second = self._type(type_[-1], self._milliseconds) if isinstance(type_, list) and type_ else read
+            read = self._type(type_, self._own_time)
+            second = self._type(type_[-1], self._own_time) if isinstance(type_, list) and type_ else read
             fields.append(EventField(name if wanted is None or name in wanted else None, type_, read, second))
         doubt = _doubt if self._changes is None else None
         return event_reader(fields, _long, _fail, doubt, self._begin if self._is_counting else None)
 
-    def record(self, schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read:
+    def record(self, schema: dict[str, Any], timestamp: _TimeReaders) -> Read:
         """Return the reader of a record; `timestamp` makes those of its fields that are timestamps, by their unit."""
         fields: list[tuple[str, Read]] = []
         spend = self._spend
@@ -283,33 +286,40 @@ class _Compiler:
         if self._left < 0:
             raise ContradictionError(f"there are more than {MAX_VALUES} values in it")
 
-    def _milliseconds(self, per_second: int) -> Read:
+    def _own_time(self, per_second: int, zone: str) -> Read:
         """Return the reader of one of the event's own times; milliseconds are judged where they are used."""
-        return _long if per_second == MILLISECONDS else self._moment(per_second, lambda milliseconds: milliseconds)
+        if per_second == MILLISECONDS:
+            return _long
 
-    def _iso_text(self, per_second: int) -> Read:
-        return self._moment(per_second, iso_of_ms)
+        def finish(number: int, unit: int) -> int | str | None:
+            milliseconds, below = divmod(number * MILLISECONDS, unit)
+            return iso_of(number, unit, zone) if below else milliseconds
 
-    def _moment(self, per_second: int, finish: Callable[[int], Any]) -> Read:
+        return self._moment(per_second, finish, is_event_time=True)
+
+    def _property_time(self, per_second: int, zone: str) -> Read:
+        return self._moment(per_second, lambda number, unit: iso_of(number, unit, zone), is_event_time=False)
+
+    def _moment(self, per_second: int, finish: Callable[[int, int], Any], *, is_event_time: bool) -> Read:
         first, last = as_declared(per_second)
         changes, place = self._changes, self._place
 
         def read(value: bytes, at: int) -> tuple[Any, int]:
             number, at = _long(value, at)
             if first <= number <= last:
-                return finish(number * MILLISECONDS // per_second), at
-            unit = unit_of(number, per_second)
+                return finish(number, per_second), at
+            unit = unit_of(number, per_second, is_event_time=is_event_time)
             if unit != per_second:
                 if changes is None:
                     _doubt()
                 else:
                     changes.append((PropertyRule.TIMESTAMP_UNIT, place))
-            return finish(number * MILLISECONDS // unit), at
+            return finish(number, unit), at
 
         return read
 
-    def _type(self, schema: Any, timestamp: Callable[[int], Read] | None = None) -> Read:
-        timestamp = timestamp or self._iso_text
+    def _type(self, schema: Any, timestamp: _TimeReaders | None = None) -> Read:
+        timestamp = timestamp or self._property_time
         self._is_counting |= isinstance(schema, dict) and schema["type"] in _COUNTED
         match schema:
             case str():
@@ -317,7 +327,7 @@ class _Compiler:
             case list():
                 return _union([self._type(branch, timestamp) for branch in schema])
             case {"type": "record" | "error"}:
-                return self.record(schema, self._iso_text)
+                return self.record(schema, self._property_time)
             case {"type": "array", "items": items}:
                 return _array(self._type(items), self._spend)
             case {"type": "map", "values": values}:
@@ -330,12 +340,12 @@ class _Compiler:
                 return self._named[name]
         return self._annotated(schema, timestamp)
 
-    def _annotated(self, schema: dict[str, Any], timestamp: Callable[[int], Read]) -> Read:
+    def _annotated(self, schema: dict[str, Any], timestamp: _TimeReaders) -> Read:
         """Return the reader of a primitive type that may have a logical type; an unknown one is ignored, as in Avro."""
         primitive, logical = schema["type"], schema.get("logicalType", "")
         match primitive, logical:
             case "long", _ if logical in _UNITS_PER_SECOND:
-                return timestamp(_UNITS_PER_SECOND[logical])
+                return timestamp(_UNITS_PER_SECOND[logical], "" if logical.startswith("local-") else "Z")
             case "int" | "long", _ if logical in _MICROSECONDS:
                 return _then(_long, _time(_MICROSECONDS[logical]))
             case "int", "date":

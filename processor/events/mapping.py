@@ -53,10 +53,12 @@ class Mapping:
         self._traits = _privacy(rules.traits, rules.hash_salt)
         self._properties = _privacy(rules.properties, rules.hash_salt)
         self._altered_traits = self._traits.altered if self._traits else frozenset[str]()
-        self._cleaner = PropertyCleaner(
-            replacement="_" if rules.names == "underscore" else "", sends_nulls=rules.nulls == "send"
-        )
         self._declares = rules.schema == "declare"
+        self._cleaner = PropertyCleaner(
+            replacement="_" if rules.names == "underscore" else "",
+            sends_nulls=rules.nulls == "send",
+            rewrites_times=self._declares,
+        )
 
     def map(self, event: Event, record_timestamp_ms: int, note: Note) -> Outcome:
         """Return what becomes of the event; `record_timestamp_ms` is Kafka's, for an event without a time."""

@@ -1,7 +1,10 @@
-"""Free-form traits and properties to properties that FullStory takes.
+"""Free-form traits and properties to properties that FullStory takes, and the types that are declared of them.
 
 Rules and limits: docs/fullstory-api.md#properties. Every change is noted by its rule and the dotted path it touched; a
 path may name a property, never show its value.
+
+FullStory takes every number for a real and has a type for times that JSON lacks, so whole numbers and times are
+declared. The other types it infers rightly.
 """
 
 from math import isfinite
@@ -9,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from processor.events.declarations import INT64_MAX, INT64_MIN, SHORTEST_TIME, is_time, plural_of
 from processor.events.names import MAX_CACHED_CHARACTERS, NameCache
+from processor.events.timestamps import SHORTEST_TIME, TIME_STARTS, property_time
 from processor.model.outcomes import Note
 from processor.model.reasons import PropertyRule
 
@@ -23,6 +26,8 @@ MAX_DEPTH = 64
 SURELY_SHORT_CHARACTERS = MAX_VALUE_BYTES // 4
 """UTF-8 takes four bytes for a character at most."""
 
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+"""A whole number beyond is a real for FullStory."""
 _UINT64_MAX = 2**64 - 1
 
 
@@ -36,9 +41,10 @@ _DROPPED = _Dropped()
 class PropertyCleaner:
     """Cleans property objects; keeps a bounded cache of cleaned names, so one cleaner serves a whole process."""
 
-    def __init__(self, *, replacement: str = "", sends_nulls: bool = False) -> None:
+    def __init__(self, *, replacement: str = "", sends_nulls: bool = False, rewrites_times: bool = True) -> None:
         self._names = NameCache(replacement)
         self._sends_nulls = sends_nulls
+        self._rewrites_times = rewrites_times
 
     def clean(self, properties: dict[str, Any], note: Note, declared: dict[str, str] | None = None) -> dict[str, Any]:
         """Return the properties to send, none of them an empty object. Total: no JSON value raises.
@@ -62,7 +68,7 @@ class PropertyCleaner:
             kind = type(value)
             if kind is str and len(value) < SHORTEST_TIME:
                 cleaned[name] = value
-            elif kind is int and INT64_MIN <= value <= INT64_MAX:
+            elif kind is int and _INT64_MIN <= value <= _INT64_MAX:
                 cleaned[name] = value
                 declared[path + name] = "int"
             elif (kind is float and isfinite(value)) or kind is bool:
@@ -94,14 +100,15 @@ class PropertyCleaner:
         if kind is str:
             if len(value) > SURELY_SHORT_CHARACTERS and len(value.encode()) > MAX_VALUE_BYTES:
                 return _drop(PropertyRule.TOO_LONG_VALUE, path, note)
-            if value[10] == "T" and is_time(value):
+            if self._rewrites_times and value[0] in TIME_STARTS and (time := property_time(value)) is not None:
                 declared[path] = "date"
+                if time is not value:
+                    note(PropertyRule.TIME_REWRITTEN, path)
+                return time
             return value
         if kind is list:
             array = _array(value, path, note)
-            if array and type(array) is list and (plural := plural_of(array)) is not None:
-                declared[path] = plural
-            return array
+            return self._declare_array(array, path, note, declared) if array and type(array) is list else array
         if kind is int or kind is float:
             number = _number(value)
             return _drop(PropertyRule.NOT_A_NUMBER, path, note) if number is None else number
@@ -112,6 +119,21 @@ class PropertyCleaner:
         # An empty object holds nothing to send, and what it would do to an object that FullStory has is not documented.
         return self._object(value, path + ".", note, declared) or _drop(PropertyRule.NULL_OMITTED, path, note)
 
+    def _declare_array(self, array: list[Any], path: str, note: Note, declared: dict[str, str]) -> list[Any]:
+        """Declare an array of whole numbers or of times; return it with its times as they are sent."""
+        first = array[0]
+        if type(first) is int:
+            if set(map(type, array)) == {int} and min(array) >= _INT64_MIN and max(array) <= _INT64_MAX:
+                declared[path] = "ints"
+        elif self._rewrites_times and type(first) is str and first[:1] in TIME_STARTS:
+            times = [time for text in array if (time := property_time(text)) is not None]
+            if len(times) == len(array):
+                declared[path] = "dates"
+                if times != array:
+                    note(PropertyRule.TIME_REWRITTEN, path)
+                return times
+        return array
+
 
 def count_names(properties: dict[str, Any]) -> int:
     """Return how many names cleaned properties hold; each level of a nested object counts."""
@@ -121,7 +143,7 @@ def count_names(properties: dict[str, Any]) -> int:
 def _number(value: float) -> float | None:
     """Return what JSON can hold of a number: beyond 64 bits its real; NaN and the infinities are none."""
     if type(value) is int:
-        if INT64_MIN <= value <= _UINT64_MAX:
+        if _INT64_MIN <= value <= _UINT64_MAX:
             return value
         try:
             return float(value)

@@ -34,11 +34,101 @@ PERSONAL = ("john.doe@example.com", "John Doe", "J", "", "n" * 300, 5, None, "Jo
 
 Json = dict[str, Any]
 
+ODD_TIMES: tuple[tuple[Any, str | None], ...] = (
+    ("2022-02-02T03:04:05Z", "2022-02-02T03:04:05.000Z"),
+    ("2022-02-02T03:04:05.1Z", "2022-02-02T03:04:05.100Z"),
+    ("2022-02-02T03:04:05.123456789Z", "2022-02-02T03:04:05.123Z"),
+    ("2022-02-02t03:04:05z", "2022-02-02T03:04:05.000Z"),
+    ("2022-02-02T03:04:05,123Z", "2022-02-02T03:04:05.123Z"),
+    ("2022-02-02 03:04:05Z", "2022-02-02T03:04:05.000Z"),
+    ("2022-02-02 03:04:05", "2022-02-02T03:04:05.000Z"),
+    ("2022-02-02T03:04:05", "2022-02-02T03:04:05.000Z"),
+    ("2022-02-02T03:04Z", "2022-02-02T03:04:00.000Z"),
+    ("2022-02-02", "2022-02-02T00:00:00.000Z"),
+    ("2022-02", None),
+    ("2022", None),
+    ("2022-2-2", None),
+    ("2022/02/02 03:04:05", None),
+    ("2/2/2022, 3:04:05 AM", None),
+    ("20220202T030405Z", "2022-02-02T03:04:05.000Z"),
+    ("20220202T030405", "2022-02-02T03:04:05.000Z"),
+    ("20220202", "2022-02-02T00:00:00.000Z"),
+    ("20220202030405", None),
+    ("2022-W05-3T03:04:05Z", "2022-02-02T03:04:05.000Z"),
+    ("2022-033T03:04:05Z", "2022-02-02T03:04:05.000Z"),
+    ("2022-02-02T03:04:05+01:00", "2022-02-02T02:04:05.000Z"),
+    ("2022-02-02T03:04:05+0100", "2022-02-02T02:04:05.000Z"),
+    ("2022-02-02T03:04:05-00:00", "2022-02-02T03:04:05.000Z"),
+    ("2022-02-02T24:00:00Z", "2022-02-03T00:00:00.000Z"),
+    ("2022-02-02T23:59:60Z", "2022-02-03T00:00:00.000Z"),
+    ("2022-02-30T00:00:00Z", None),
+    ("+002022-02-02T03:04:05.000Z", "2022-02-02T03:04:05.000Z"),
+    ("-000001-01-01T00:00:00Z", None),
+    ("Wed, 02 Feb 2022 03:04:05 GMT", "2022-02-02T03:04:05.000Z"),
+    ("Wed, 02 Feb 2022 03:04:05 +0100", "2022-02-02T02:04:05.000Z"),
+    ("2 Feb 22 03:04:05 EST", "2022-02-02T08:04:05.000Z"),
+    ("Wednesday, 02-Feb-22 03:04:05 GMT", None),
+    ("Wed Feb  2 03:04:05 2022", None),
+    ("Wed Feb 02 2022 04:04:05 GMT+0100 (Central European Standard Time)", "2022-02-02T03:04:05.000Z"),
+    ("Wed Feb 02 2022", None),
+    ("2022-02-02 03:04:05 +0000 UTC", "2022-02-02T03:04:05.000Z"),
+    ("2022-02-02 03:04:05.123456789 +0100 CET m=+0.01", "2022-02-02T02:04:05.123Z"),
+    ("2022-02-02 03:04:05 UTC", "2022-02-02T03:04:05.000Z"),
+    (1643771045000, "2022-02-02T03:04:05.000Z"),
+    (1643771045000.0, "2022-02-02T03:04:05.000Z"),
+    (1643771045, "2022-02-02T03:04:05.000Z"),
+    (1643771045.123, "2022-02-02T03:04:05.123Z"),
+    (1643771045000000, "2022-02-02T03:04:05.000Z"),
+    (1643771045000000000, "2022-02-02T03:04:05.000Z"),
+    (0, "1970-01-01T00:00:00.000Z"),
+    (253402300799999, "9999-12-31T23:59:59.999Z"),
+    ("1643771045000", "2022-02-02T03:04:05.000Z"),
+    ("1643771045", "2022-02-02T03:04:05.000Z"),
+    ("1643771045000000", "2022-02-02T03:04:05.000Z"),
+    ("1643771045000.0", "2022-02-02T03:04:05.000Z"),
+    ("1.643771045E12", "2022-02-02T03:04:05.000Z"),
+    ("0", None),
+    ("-1", None),
+    ("  ", None),
+    ("now", None),
+    ("null", None),
+    (True, None),
+    ([], None),
+    ({}, None),
+    ({"$date": "2022-02-02T03:04:05Z"}, None),
+)
+"""Times of an event, and what is sent for them; None: they count as absent."""
+
+ODD_NAMES: tuple[tuple[Any, str | None], ...] = (
+    (42.0, "42"),
+    (1.7e12, "1700000000000"),
+    (0, "0"),
+    (-5, "-5"),
+    ("42.0", "42.0"),
+    (42.5, None),
+    (True, None),
+    ([], None),
+    ({}, None),
+    (["u"], None),
+)
+"""Ids and names of events, and what is sent for them; None: they are none."""
+
 
 def messages(seed: int = SEED, count: int = MESSAGES) -> list[Json]:
     """Return the messages: most as producers send them, some with each thing that the two may see otherwise."""
     chance = random.Random(seed)
-    return [_message(chance, number) for number in range(count)]
+    return [_message(chance, number) for number in range(count)] + _odd_messages()
+
+
+def _odd_messages() -> list[Json]:
+    """Return a message for each odd value; a time stands among the properties, too."""
+    track = {"type": "track", "userId": "u-1", "event": "E", "timestamp": "2015-02-23T22:28:55.111Z"}
+    odd = [{**track, "timestamp": given, "properties": {"when": given}} for given, _ in ODD_TIMES]
+    for given, _ in ODD_NAMES:
+        odd.append({**track, "userId": given, "anonymousId": "a-1"})
+        odd.append({"type": "identify", "userId": given, "anonymousId": "a-1", "traits": {"plan": "free"}})
+        odd.append({**track, "event": given})
+    return [{"messageId": f"odd-{number}", **message} for number, message in enumerate(odd)]
 
 
 def _message(chance: random.Random, number: int) -> Json:

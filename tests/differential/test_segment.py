@@ -15,10 +15,11 @@ from zlib import crc32
 
 import pytest
 
+from processor.events.avro import decode
 from processor.events.mapping import Mapping, MappingRules
 from processor.model.outcomes import Mapped
-from tests.differential.inputs import messages
-from tests.properties.segment import KAFKA_TIMESTAMP, KAFKA_TIMESTAMP_MS
+from tests.differential.inputs import ODD_NAMES, ODD_TIMES, messages
+from tests.properties.segment import KAFKA_TIMESTAMP, KAFKA_TIMESTAMP_MS, as_json, record
 
 Json = dict[str, Any]
 
@@ -26,6 +27,8 @@ PAGE = Path(__file__).parents[2] / "docs/mapping.md"
 RECORDED: list[Json] = [
     json.loads(line) for line in Path(__file__).with_name("recorded.jsonl").read_text(encoding="utf-8").splitlines()
 ]
+MESSAGES = {message["messageId"]: message for message in messages()}
+"""As they were given: JavaScript writes 42.0 as 42."""
 ROWS = re.findall(
     r"(?m)^\| `(\w+)` \| (.+) \| (.+) \| (.+) \|$",
     PAGE.read_text(encoding="utf-8")
@@ -40,9 +43,17 @@ RENAMED_LEVELS = 5
 DROPPED = object()
 
 
+TIMES = {json.dumps(given): sent for given, sent in ODD_TIMES}
+NAMES = {json.dumps(given): sent for given, sent in ODD_NAMES}
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:[0-5]\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+ZONE = re.compile(r"\d([Zz]|[+-]\d\d:?\d\d)$| (GMT|UTC|EST|[+-]\d{4})\b|GMT[+-]\d{4}")
+
+
 def ours(message: Json) -> Json | None:
     """Return the request that the worker makes of a message, under the settings it comes with."""
-    outcome = MAPPING.map(message, KAFKA_TIMESTAMP_MS, lambda _rule, _path: None)
+    event = decode(record(as_json(message)), {})
+    assert isinstance(event, dict)
+    outcome = MAPPING.map(event, KAFKA_TIMESTAMP_MS, lambda _rule, _path: None)
     return outcome.body if isinstance(outcome, Mapped) else None
 
 
@@ -69,8 +80,8 @@ class Changes:
         routed = self.message.get("integrations") or {}
         if routed.get("All") is False:
             return self._use("integrations", None)
-        if request is None and self.message.get("timestamp") == "yesterday" and self.message.get("event"):
-            request = self._use("unreadable_times", {"name": self.message["event"], "properties": None})
+        if request is None:
+            request = self._refused()
         if request is None:
             return None
         who, visitor = (self._id(field) for field in ("userId", "anonymousId"))
@@ -82,14 +93,34 @@ class Changes:
             given = self._user(want, given, who, visitor)
         elif not request["name"].strip():
             return self._use("blank", None)
+        elif NAMES.get(json.dumps(self.message["event"]), "") is None:
+            return self._use("odd_names", None)
         else:
             self._event(want, who, visitor)
         want["properties"] = self._object(given, want["properties"], 1)
         return want
 
+    def _refused(self) -> Any:
+        """Return what Segment's would send of a message that it refuses for a time or an id, without that."""
+        given, name = self.message.get("timestamp"), self.message.get("event")
+        if self.message["type"] == "track" and not isinstance(name, str):
+            return None
+        if json.dumps(self.message.get("userId")) in NAMES:
+            return self._use(
+                "odd_names",
+                {"name": name, "timestamp": given, "properties": {}} if name else {"properties": {"plan": None}},
+            )
+        if given == "yesterday" or json.dumps(given) in TIMES:
+            difference = "strict_times" if TIMES.get(json.dumps(given)) else "unreadable_times"
+            properties = None if given == "yesterday" else {"when": None}
+            return self._use(difference, {"name": name, "properties": properties} if name else None)
+        return None
+
     def _id(self, field: str) -> str | None:
         """Text that is not blank or a whole number, which Segment's makes text too."""
         given = self.message.get(field)
+        if (odd := json.dumps(given)) in NAMES:
+            return NAMES[odd] or self._use("odd_names", None)
         if isinstance(given, str) and not given.strip():
             return self._use("blank", None) if given else None
         return None if given is None else str(given)
@@ -145,7 +176,9 @@ class Changes:
     def _event(self, want: Json, who: str | None, visitor: str | None) -> None:
         if len(want["name"]) > 250:
             want["name"] = self._use("limits", want["name"][:250])
-        if "timestamp" not in want:
+        if (odd := json.dumps(self.message.get("timestamp"))) in TIMES:
+            self._time(want, TIMES[odd])
+        elif "timestamp" not in want:
             want["timestamp"] = self._use("timestamps", self.message.get("originalTimestamp", KAFKA_TIMESTAMP))
         if "FullStory" in (self.message.get("integrations") or {}):
             want["session"] = self._use("sessions", SESSION)
@@ -157,6 +190,15 @@ class Changes:
                 "context",
                 {"browser": {"url": "https://shop.example/"}, "location": {"ip_address": "192.0.2.7"}},
             )
+
+    def _time(self, want: Json, sent: str | None) -> None:
+        """Segment's reads a number in milliseconds and a text as JavaScript's parser or a pattern of its own does."""
+        theirs, want["timestamp"] = want.get("timestamp"), sent or KAFKA_TIMESTAMP
+        if self.used & {"strict_times", "unreadable_times"} or theirs == sent:
+            return
+        given = self.message["timestamp"]
+        is_number = not isinstance(given, str) or re.fullmatch(r"[\d.]{9,}", given)
+        self.used.add("units" if is_number and given != "20220202030405" else "loose_times")
 
     def _object(self, given: Json, sent: Json | None, depth: int) -> Json:
         """Change what Segment's sent of an object; None where that is lost, as two names became one."""
@@ -183,6 +225,12 @@ class Changes:
         if isinstance(given, dict):
             inner = self._object(given, sent, depth + 1)
             return inner or self._use("empty_objects", DROPPED)
+        if json.dumps(given) in TIMES and isinstance(given, str):
+            sent_time = TIMES[json.dumps(given)]
+            if sent_time and ZONE.search(given) and not RFC_3339.fullmatch(given):
+                fraction = re.search(r"\d[.,](\d+)", given)
+                return self._use("property_times", sent_time[:19] + (f".{fraction[1]}Z" if fraction else "Z"))
+            return given
         if isinstance(given, str) and len(given.encode()) > 8_192:
             return self._use("limits", DROPPED)
         kinds = {type(each) for each in given} if isinstance(given, list) else set()
@@ -218,9 +266,10 @@ def _json_text(values: list[Any]) -> str:
 
 def compared(record: Json) -> tuple[Json | None, Json | None, set[str]]:
     """Return our request without what only declares types, what it must be, and the differences that took."""
-    changes = Changes(record["message"])
+    message = MESSAGES[record["message"]["messageId"]]
+    changes = Changes(message)
     want = changes.apply(theirs(record))
-    got = ours(record["message"])
+    got = ours(message)
     if got is not None and got.pop("schema", None) is not None:
         changes.used.add("types")
     return got, want, changes.used

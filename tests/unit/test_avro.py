@@ -290,7 +290,7 @@ def test_json_text_in_avro_is_mended_within(value: bytes) -> None:
 
 MICROS = {"type": "long", "logicalType": "timestamp-micros"}
 MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
-NANOS = {"type": "long", "logicalType": "local-timestamp-nanos"}
+NANOS = {"type": "long", "logicalType": "timestamp-nanos"}
 WHEN_MS, WHEN = 1_795_773_600_123, "2026-11-27T10:00:00.123Z"
 
 
@@ -371,8 +371,19 @@ def test_birthdays_and_the_end_of_all_times_stay_what_they_are(kind: Any, number
         ({"type": "int", "logicalType": "time-millis"}, 3_600_001, "01:00:00.001000"),
         ({"type": "long", "logicalType": "time-micros"}, 1, "00:00:00.000001"),
         ({"type": "long", "logicalType": "timestamp-millis"}, 1_424_730_535_111, 1_424_730_535_111),
-        ({"type": "long", "logicalType": "timestamp-micros"}, 1_424_730_535_111_999, 1_424_730_535_111),
-        ({"type": "long", "logicalType": "timestamp-nanos"}, 1_424_730_535_111_999_999, 1_424_730_535_111),
+        ({"type": "long", "logicalType": "timestamp-micros"}, 1_424_730_535_111_000, 1_424_730_535_111),
+        ({"type": "long", "logicalType": "timestamp-micros"}, 1_424_730_535_111_999, "2015-02-23T22:28:55.111999Z"),
+        ({"type": "long", "logicalType": "timestamp-nanos"}, 1_424_730_535_111_000_000, 1_424_730_535_111),
+        (
+            {"type": "long", "logicalType": "timestamp-nanos"},
+            10**9 * 1_424_730_535 + 5,
+            "2015-02-23T22:28:55.000000005Z",
+        ),
+        (
+            {"type": "long", "logicalType": "local-timestamp-micros"},
+            1_424_730_535_111_999,
+            "2015-02-23T22:28:55.111999",
+        ),
         ({"type": "long", "logicalType": "local-timestamp-millis"}, 1_424_730_535_111, 1_424_730_535_111),
         ({"type": "enum", "name": "E", "symbols": ["a", "b"]}, "b", "b"),
         ({"type": "array", "items": "int"}, [1, 2, 3], [1, 2, 3]),
@@ -398,6 +409,30 @@ def test_a_timestamp_inside_a_record_is_iso_8601() -> None:
 
     assert read_extra(kind, {"at": 1_424_730_535_111}) == {"at": "2015-02-23T22:28:55.111Z"}
     assert read_extra({"type": "map", "values": moment}, {"at": 5 * 10**16}) == {"at": None}
+
+
+@pytest.mark.parametrize(
+    ("logical", "number", "expected"),
+    [
+        ("timestamp-micros", 1_424_730_535_111_000, "2015-02-23T22:28:55.111Z"),
+        ("timestamp-micros", 1_424_730_535_111_999, "2015-02-23T22:28:55.111999Z"),
+        ("timestamp-nanos", 1_424_730_535_111_999_001, "2015-02-23T22:28:55.111999001Z"),
+        ("local-timestamp-millis", 1_424_730_535_111, "2015-02-23T22:28:55.111"),
+        ("local-timestamp-micros", 1_424_730_535_111_999, "2015-02-23T22:28:55.111999"),
+    ],
+)
+def test_a_timestamp_inside_a_record_keeps_its_digits_and_has_the_zone_that_it_has(
+    logical: str, number: int, expected: str
+) -> None:
+    """Nothing below the millisecond is lost, and a local timestamp gets no zone."""
+    kind = {"type": "map", "values": {"type": "long", "logicalType": logical}}
+
+    value = framed(extra(kind), {"type": "track", "userId": "u", "extra": {}})
+    assert every_field(extra(kind))(value[:-1] + b"\2\4at" + varint(number) + b"\0") == {
+        "type": "track",
+        "userId": "u",
+        "extra": {"at": expected},
+    }
 
 
 def test_a_uuid_may_be_16_bytes() -> None:

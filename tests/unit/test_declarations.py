@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from processor.events.properties import PropertyCleaner
+from processor.model.reasons import PropertyRule
 
 
 def declare(properties: dict[str, Any]) -> dict[str, str]:
@@ -40,11 +41,13 @@ def declare(properties: dict[str, Any]) -> dict[str, str]:
         ("2015-02-23T22:28:55-08:00", "date"),
         ("2015-02-23", None),
         ("2015-02-23T22:28:55", None),
-        ("2015-02-23 22:28:55Z", None),
+        ("2015-02-23 22:28:55Z", "date"),
+        ("Mon, 23 Feb 2015 22:28:55 GMT", "date"),
+        ("1424730535111", None),
         ("2015-02-30T22:28:55Z", None),
         ("2015-02-23T25:28:55Z", None),
-        ("2015-02-23T22:28Z", None),
-        ("20150223T222855Z", None),
+        ("2015-02-23T22:28Z", "date"),
+        ("20150223T222855Z", "date"),
         ("2015-02-23T22:28:55Z and more", None),
         ("\uff12\uff10\uff11\uff15-02-23T22:28:55Z", None),
         (["2015-02-23T22:28:55Z", "2016-02-23T22:28:55Z"], "dates"),
@@ -80,3 +83,22 @@ def test_what_is_beyond_the_limit_of_names_is_not_declared() -> None:
 
     assert list(within)[-2:] == ["n497", "a.b"]
     assert len(within) == 499
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("2024-01-02T03:04:05.000+0000", "2024-01-02T03:04:05.000Z"),
+        ("2024-01-02t03:04:05.123456789z", "2024-01-02T03:04:05.123456789Z"),
+        ("Tue, 02 Jan 2024 03:04:05 GMT", "2024-01-02T03:04:05Z"),
+        (["20240102T030405Z", "2024-01-02T03:04:05Z"], ["2024-01-02T03:04:05Z"] * 2),
+    ],
+)
+def test_times_in_another_form_are_sent_in_rfc_3339_and_noted(given: Any, sent: Any) -> None:
+    """A time that is declared is one that FullStory can read; with `infer` no property is a time, and none changes."""
+    noted: list[tuple[PropertyRule, str]] = []
+
+    assert PropertyCleaner().clean({"p": given}, lambda *note: noted.append(note)) == {"p": sent}
+    assert noted == [(PropertyRule.TIME_REWRITTEN, "p")]
+    assert PropertyCleaner(rewrites_times=False).clean({"p": given}, lambda *note: noted.append(note)) == {"p": given}
+    assert len(noted) == 1
