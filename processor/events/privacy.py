@@ -126,8 +126,7 @@ def _text_of(value: Any) -> str | None:
     """Return a text as it is, else JSON's text of a number or a boolean; None for a number that JSON cannot hold."""
     if type(value) is str:
         return value
-    try:
-        text = orjson.dumps(value)
-    except TypeError:  # beyond 64 bits
-        return None
+    if type(value) is int:
+        return str(value)
+    text = orjson.dumps(value)
     return None if text == b"null" else text.decode()

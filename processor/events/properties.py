@@ -29,6 +29,8 @@ SURELY_SHORT_CHARACTERS = MAX_VALUE_BYTES // 4
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 """A whole number beyond is a real for FullStory."""
 _UINT64_MAX = 2**64 - 1
+_BELOW_EXACT, _ABOVE_EXACT = -(2.0**63), 2.0**64
+"""A real that is not between them may have been a whole number of more digits."""
 
 
 class _Dropped:
@@ -71,7 +73,7 @@ class PropertyCleaner:
             elif kind is int and _INT64_MIN <= value <= _INT64_MAX:
                 cleaned[name] = value
                 declared[path + name] = "int"
-            elif (kind is float and isfinite(value)) or kind is bool:
+            elif (kind is float and _BELOW_EXACT < value < _ABOVE_EXACT) or kind is bool:
                 cleaned[name] = value
             else:
                 sent = self._value(value, path + name, note, declared)
@@ -110,8 +112,7 @@ class PropertyCleaner:
             array = _array(value, path, note)
             return self._declare_array(array, path, note, declared) if array and type(array) is list else array
         if kind is int or kind is float:
-            number = _number(value)
-            return _drop(PropertyRule.NOT_A_NUMBER, path, note) if number is None else number
+            return _rounded(value, path, note)
         if value is None:
             return None if self._sends_nulls else _drop(PropertyRule.NULL_OMITTED, path, note)
         if path.count(".") >= MAX_DEPTH:
@@ -152,6 +153,15 @@ def _number(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
+def _rounded(value: float, path: str, note: Note) -> Any:
+    number = _number(value)
+    if number is None:
+        return _drop(PropertyRule.NOT_A_NUMBER, path, note)
+    if type(number) is float:
+        note(PropertyRule.NUMBER_ROUNDED, path)
+    return number
+
+
 def _drop(rule: PropertyRule, path: str, note: Note) -> _Dropped:
     note(rule, path)
     return _DROPPED
@@ -177,6 +187,8 @@ def _array(values: list[Any], path: str, note: Note) -> Any:
         numbers = [number for value in given if (number := _number(value)) is not None]
         if len(numbers) < len(given):
             note(PropertyRule.NOT_A_NUMBER, path)
+        if any(type(number) is float and not _BELOW_EXACT < number < _ABOVE_EXACT for number in numbers):
+            note(PropertyRule.NUMBER_ROUNDED, path)
         given = numbers
     too_long = len(orjson.dumps(given)) > MAX_VALUE_BYTES
     return _drop(PropertyRule.TOO_LONG_VALUE, path, note) if too_long else given
@@ -186,12 +198,30 @@ def _array_as_text(values: list[Any], path: str, note: Note) -> Any:
     """Return the array as JSON text with sorted keys, so that equal arrays give equal text."""
     try:
         text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # too deep, or a whole number beyond 64 bits: the bodies that hold it could not be encoded
-        return _drop(PropertyRule.TOO_DEEP, path, note)
+    except TypeError:  # too deep, or a whole number beyond 64 bits, which Avro's decimals may be
+        try:
+            text = orjson.dumps(_within_64_bits(values, 0), option=orjson.OPT_SORT_KEYS)
+        except TypeError:
+            return _drop(PropertyRule.TOO_DEEP, path, note)
     if len(text) > MAX_VALUE_BYTES:
         return _drop(PropertyRule.TOO_LONG_VALUE, path, note)
     note(PropertyRule.ARRAY_AS_TEXT, path)
     return text.decode()
+
+
+def _within_64_bits(value: Any, depth: int) -> Any:
+    """Return the value with reals for what is beyond; what orjson does not write in any case stays as it is."""
+    if type(value) is int:
+        return _number(value)
+    if type(value) is dict and depth < _DEEPEST:
+        return {name: _within_64_bits(each, depth + 1) for name, each in value.items()}
+    if type(value) is list and depth < _DEEPEST:
+        return [_within_64_bits(each, depth + 1) for each in value]
+    return value
+
+
+_DEEPEST = 255
+"""orjson writes 254 levels."""
 
 
 def _holds(properties: dict[str, Any], path: str) -> bool:

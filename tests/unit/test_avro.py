@@ -196,6 +196,26 @@ def test_a_number_of_thousands_of_digits_costs_no_more_than_itself(value: bytes)
         assert outcome.reason is DeadLetterReason.MALFORMED
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("0", "-0", "5", "-5", "9007199254740993", "9223372036854775807", "-9223372036854775808"),
+        *("18446744073709551615", "18446744073709551616", "-9223372036854775809", "123456789012345678901"),
+        *("99999999999999999999999", "12345678901234567890.1234567890", "1e23", "1.0", "4.2E1", "0.1", "1e-400"),
+    ],
+)
+def test_what_stands_beside_a_number_does_not_change_it(number: str) -> None:
+    """A record with a NaN, which orjson does not read, has the same meaning as one without, types included."""
+    text = '{"userId": %s, "properties": {"n": %s, "list": [%s], "objects": [{"n": %s}], "ü": "\\u00e9"%s}}'
+    plain = decode(record((text % (number, number, number, number, "")).encode()), {})
+    beside = decode(record((text % (number, number, number, number, ', "nan": NaN')).encode()), {})
+
+    assert isinstance(plain, dict)
+    assert isinstance(beside, dict)
+    assert str(beside["properties"].pop("nan")) == "nan"
+    assert repr(beside) == repr(plain)
+
+
 @pytest.mark.parametrize("end", [b'"\\u0000"', b"NaN", b'"\xff"', b'"\\ud800"'])
 @pytest.mark.parametrize("depth", [10, 300, 600, 1_000, 5_000])
 @pytest.mark.parametrize("opening", [b'{"a":', b"["])
