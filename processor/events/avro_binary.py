@@ -6,13 +6,14 @@ the process, a decimal of a megabyte computes for minutes, an array of nulls tak
 Python's RecursionError, every length is bounded by the bytes that are there, and every count by `MAX_VALUES`. It is no
 slower.
 
-Whatever Avro has and JSON has not becomes what FullStory reads: bytes are base64, decimals are numbers, dates and times
-are ISO 8601. A JSON record (`avro_shapes`) becomes its value. The binary encoding: https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
+Whatever Avro has and JSON has not becomes what FullStory reads: bytes are base64, decimals are numbers, dates, times
+and durations are ISO 8601. A JSON record (`avro_shapes`) becomes its value. The binary encoding: https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
 """
 
 from base64 import b64encode
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 from uuid import UUID
@@ -42,7 +43,7 @@ _MAX_DECIMAL_BYTES = 64
 """150 digits; what takes more is no amount of anything, and converting it costs the square of its size."""
 
 _MAX_SCALE = 300
-"""Decimals become reals, which have no smaller ones."""
+"""Decimals with a fraction become reals, which have no smaller ones."""
 
 _CONTINUATION_SHIFTS = tuple(range(7, 70, 7))
 _MORE_BYTES = 128
@@ -157,12 +158,33 @@ def _boolean(value: bytes, at: int) -> tuple[bool, int]:
     return (False, True)[value[at]], at + 1
 
 
-def _real(layout: Struct) -> Read:
-    def read(value: bytes, at: int) -> tuple[float, int]:
-        taken, at = _exactly(layout.size, value, at)
-        return layout.unpack(taken)[0], at
+_FLOAT, _DOUBLE = Struct("<f"), Struct("<d")
+_FLOAT_DIGITS = (6, 7, 8, 9)
+"""Six digits survive in a float, and nine tell each from every other."""
 
-    return read
+
+def _double(value: bytes, at: int) -> tuple[float, int]:
+    taken, at = _exactly(_DOUBLE.size, value, at)
+    return _DOUBLE.unpack(taken)[0], at
+
+
+def _float(value: bytes, at: int) -> tuple[float, int]:
+    """Read 32 bits as the number that Java, Go and others print of them: 12.34, not 12.34000015258789."""
+    taken, at = _exactly(_FLOAT.size, value, at)
+    return _shortest(taken), at
+
+
+@lru_cache(maxsize=4_096)
+def _shortest(taken: bytes) -> float:
+    exact: float = _FLOAT.unpack(taken)[0]
+    for digits in _FLOAT_DIGITS:
+        number = float(f"{exact:.{digits}g}")
+        try:
+            if _FLOAT.pack(number) == taken:
+                return number
+        except OverflowError:  # rounded up beyond all floats
+            continue
+    return exact
 
 
 _PRIMITIVES: dict[str, Read] = {
@@ -170,8 +192,8 @@ _PRIMITIVES: dict[str, Read] = {
     "boolean": _boolean,
     "int": _long,
     "long": _long,
-    "float": _real(Struct("<f")),
-    "double": _real(Struct("<d")),
+    "float": _float,
+    "double": _double,
     "bytes": _bytes,
     "string": _string,
 }
@@ -197,16 +219,40 @@ def _time(unit_microseconds: int) -> Callable[[int], str]:
 
 
 def _decimal(scale: int) -> Callable[[bytes], float]:
+    """Return what makes a number of unscaled bytes: a whole number with all its digits where there is no fraction."""
     if not 0 <= scale <= _MAX_SCALE:
         raise ValueError("the scale of a decimal is out of range")
-    unit: int = 10**scale
+    return lambda taken: _scaled(taken, scale)
 
-    def convert(taken: bytes) -> float:
-        if len(taken) > _MAX_DECIMAL_BYTES:
-            raise ContradictionError("a decimal is longer than any amount")
-        return int.from_bytes(taken, "big", signed=True) / unit
 
-    return convert
+def _scaled(taken: bytes, scale: int) -> float:
+    if len(taken) > _MAX_DECIMAL_BYTES or abs(scale) > _MAX_SCALE:
+        raise ContradictionError("a decimal is longer than any amount")
+    unscaled, unit = int.from_bytes(taken, "big", signed=True), int(10 ** abs(scale))
+    return unscaled / unit if scale > 0 else unscaled * unit
+
+
+def _big_decimal(taken: bytes) -> float:
+    """Read Java's decimal, which brings its scale along; Avro's specification names it without its form.
+
+    Avro 1.12.2 for Java (`Conversions.BigDecimalConversion`): the unscaled bytes with their length, then the scale.
+    """
+    unscaled, at = _sized(taken, 0)
+    scale, end = _long(taken, at)
+    if end != len(taken):
+        raise ContradictionError("bytes follow a decimal")
+    return _scaled(unscaled, scale)
+
+
+_DURATION = Struct("<III")
+
+
+def _duration(taken: bytes) -> str:
+    """Return ISO 8601 for months, days and milliseconds, which do not make up for each other."""
+    months, days, milliseconds = _DURATION.unpack(taken)
+    seconds, below = divmod(milliseconds, MILLISECONDS)
+    fraction = f".{below:03d}" if below else ""
+    return f"P{months}M{days}DT{seconds}{fraction}S"
 
 
 def _fail() -> None:
@@ -352,6 +398,8 @@ class _Compiler:
                 return _then(_long, _date)
             case "bytes", "decimal":
                 return _then(_sized, _decimal(schema.get("scale", 0)))
+            case "bytes", "big-decimal":
+                return _then(_sized, _big_decimal)
         return self._primitives[primitive]
 
 
@@ -375,6 +423,8 @@ def _fixed(schema: dict[str, Any]) -> Read:
             return _then(read, _decimal(schema.get("scale", 0)))
         case "uuid" if size == _UUID_BYTES:
             return _then(read, lambda taken: str(UUID(bytes=taken)))
+        case "duration" if size == _DURATION.size:
+            return _then(read, _duration)
     return _then(read, lambda taken: b64encode(taken).decode())
 
 

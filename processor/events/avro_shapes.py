@@ -105,7 +105,7 @@ def kinds_of(schema: Any, named: Named) -> frozenset[str]:
         return kinds_of(named[schema], named) if schema in named else frozenset({schema})
     if schema.get("logicalType") == "uuid":
         return frozenset({"uuid", "string"})
-    if schema.get("logicalType") == "decimal":
+    if schema.get("logicalType") in ("decimal", "big-decimal"):
         return frozenset({"decimal", kind_of_type(schema)})
     if is_json_record(schema):
         return kinds_of([each for each in _branches(schema["fields"][0]["type"]) if each != schema["name"]], named)

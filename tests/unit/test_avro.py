@@ -1,6 +1,9 @@
 """Bytes to events."""
 
 import json
+import math
+import random
+import struct
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -384,8 +387,8 @@ def test_birthdays_and_the_end_of_all_times_stay_what_they_are(kind: Any, number
         ({"type": "string", "logicalType": "uuid"}, "8d4f0c3e-0000-4000-8000-000000000000", None),
         ({"type": "long", "logicalType": "unheard-of"}, 5, 5),
         ({"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}, Decimal("-99.95"), -99.95),
-        ({"type": "bytes", "logicalType": "decimal", "precision": 6}, Decimal(7), 7.0),
-        ({"type": "fixed", "name": "F", "size": 8, "logicalType": "decimal", "precision": 9}, Decimal(7), 7.0),
+        ({"type": "bytes", "logicalType": "decimal", "precision": 6}, Decimal(7), 7),
+        ({"type": "fixed", "name": "F", "size": 8, "logicalType": "decimal", "precision": 9}, Decimal(7), 7),
         ({"type": "fixed", "name": "F", "size": 2}, b"\0\xff", "AP8="),
         ({"type": "int", "logicalType": "date"}, 19_000, "2022-01-08"),
         ({"type": "int", "logicalType": "time-millis"}, 3_600_001, "01:00:00.001000"),
@@ -420,6 +423,91 @@ def test_every_type_becomes_what_json_has_for_it(kind: Any, value: Any, expected
 
     assert read_extra(kind, value) == wanted
     assert type(read_extra(kind, value)) is type(wanted)
+
+
+def read_bytes(kind: Any, body: bytes) -> Any:
+    """Return what the worker reads of bytes that are a value of this type."""
+    event = every_field(extra(kind))(PREFIX + b"\x0atrack\2u" + body)
+    return event["extra"] if isinstance(event, dict) else event
+
+
+def sized(body: bytes) -> bytes:
+    """Return bytes as Avro writes them."""
+    return varint(len(body)) + body
+
+
+@pytest.mark.parametrize(
+    "number", [0.0, 1.5, 12.34, 0.1, -99.95, 16777216.0, 1.1754944e-38, 3.4028235e38, float("inf")]
+)
+def test_a_float_keeps_the_digits_that_its_writer_printed(number: float) -> None:
+    """32 bits become the number with the fewest digits that they can be, as Java, Go and Rust print them."""
+    assert read_bytes("float", struct.pack("<f", number)) == number
+
+
+def test_any_float_reads_back_as_its_own_bytes() -> None:
+    """No digits are cut that tell one float from another."""
+    chance = random.Random(20_261_128)
+    for _ in range(2_000):
+        body = chance.randbytes(4)
+        read = read_bytes("float", body)
+        assert math.isnan(read) or struct.pack("<f", read) == body
+
+
+@pytest.mark.parametrize("number", [42, -1, 9_007_199_254_740_993, 12_345_678_901_234_567_890, 10**30])
+def test_a_decimal_without_a_fraction_is_a_whole_number_with_all_its_digits(number: int) -> None:
+    """Connect writes Oracle's NUMBER(20,0) so; as a real it would lose digits."""
+    kind = {"type": "bytes", "logicalType": "decimal", "precision": 40, "scale": 0}
+    read = read_bytes(kind, sized(number.to_bytes(17, "big", signed=True)))
+
+    assert (read, type(read)) == (number, int)
+
+
+BIG_DECIMAL = {"type": "bytes", "logicalType": "big-decimal"}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (bytes.fromhex("0a06ed297904"), -12345.67),  # as Avro 1.12.2 for Java wrote it
+        (sized(sized(b"\x2a") + varint(0)), 42),
+        (sized(sized(b"\x2a") + varint(-3)), 42_000),
+        (sized(sized(b"") + varint(2)), 0),
+    ],
+)
+def test_a_big_decimal_is_a_number(body: bytes, expected: float) -> None:
+    """Java's decimal with a scale of its own is the number that it is."""
+    assert read_bytes(BIG_DECIMAL, body) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\x08\x2a",
+        sized(b"\x2a"),
+        sized(b"\x2a") + varint(2) + b"x",
+        sized(b"\x2a") + varint(2**40),
+        sized(b"\x2a") + varint(-(2**40)),
+        sized(b"\x2a" * 65) + varint(0),
+    ],
+)
+def test_a_big_decimal_that_misleads_is_malformed(body: bytes) -> None:
+    """A length, a scale or bytes that contradict the form do not cost the time that they ask for."""
+    outcome = read_bytes(BIG_DECIMAL, sized(body))
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is DeadLetterReason.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("months", "days", "milliseconds", "expected"),
+    [(1, 2, 3_000, "P1M2DT3S"), (0, 0, 0, "P0M0DT0S"), (0, 40, 61_005, "P0M40DT61.005S")],
+)
+def test_a_duration_is_iso_8601(months: int, days: int, milliseconds: int, expected: str) -> None:
+    """Avro's three numbers stand side by side, for a month has no fixed number of days."""
+    kind = {"type": "fixed", "name": "D", "size": 12, "logicalType": "duration"}
+
+    assert read_bytes(kind, struct.pack("<III", months, days, milliseconds)) == expected
 
 
 def test_a_timestamp_inside_a_record_is_iso_8601() -> None:
