@@ -47,6 +47,7 @@ class Mapping:
         self._honours_integrations = rules.integrations == "honour"
         self._forwards_library = forwards(rules.libraries_allow, rules.libraries_deny)
         self._forwards_event = forwards(rules.events_allow, rules.events_deny)
+        self._junk_ids = frozenset(each.lower() for each in rules.junk_ids)
         self._takes_anonymous_id = rules.anonymous == "uid"
         self._contexts = EventContexts(rules.context_deny) if rules.context else None
         self._takes_most_recent = rules.session == "most_recent"
@@ -77,6 +78,14 @@ class Mapping:
         if self._forwards_library is not None and not self._forwards_library(_library(event)):
             return Filtered(FilterReason.LIBRARY)
         user_id, anonymous_id = _named(event.get("userId"), REPLACED), _named(event.get("anonymousId"), REPLACED)
+        junk = self._junk_ids
+        is_junk = user_id is not None and user_id.lower() in junk
+        is_anonymous_junk = anonymous_id is not None and anonymous_id.lower() in junk
+        if is_junk or is_anonymous_junk:
+            user_id, anonymous_id = None if is_junk else user_id, None if is_anonymous_junk else anonymous_id
+            if user_id is None and anonymous_id is None:
+                return Filtered(FilterReason.JUNK_ID)
+            note(PropertyRule.ID_DROPPED, "userId" if is_junk else "anonymousId")
         has_user = user_id is not None or not self._takes_anonymous_id
         uid, kept_id = (user_id, anonymous_id) if has_user else (anonymous_id, None)
         is_doubtful = uid is None or len(uid) > MAX_UID_CHARACTERS or REPLACED in uid

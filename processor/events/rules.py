@@ -14,6 +14,13 @@ Session = Literal["none", "most_recent"]
 Integrations = Literal["honour", "ignore"]
 
 
+JUNK_IDS = (
+    *("undefined", "null", "(null)", "nil", "none", "nan", "n/a", "[object Object]", "true", "false"),
+    *("anonymous", "guest", "unknown", "00000000-0000-0000-0000-000000000000"),
+)
+"""What languages print of nothing, and what people write in its place: each would be one user made of thousands."""
+
+
 @dataclass(frozen=True, slots=True)
 class MappingRules:
     """What of a message becomes what; compared and hashed as a whole by the mapping fingerprint."""
@@ -28,6 +35,8 @@ class MappingRules:
     integrations: Integrations = "honour"
     message_types: tuple[MessageType, ...] = ("identify", "track")
     anonymous: Anonymous = "uid"
+    junk_ids: tuple[str, ...] = JUNK_IDS
+    """Ids that are nobody's, in any case."""
     names: Names = "segment"
     schema: SchemaRule = "declare"
     nulls: Nulls = "omit"

@@ -60,6 +60,14 @@ class MappingSection(Section):
             "property",
         ),
     ] = _RULES.anonymous
+    junk_ids: Annotated[
+        _List,
+        About(
+            "Ids that are nobody's, in any case. Such an id counts as absent. A message without any other is dropped.",
+            "What languages print of nothing, and names of nobody: each would be one user made of thousands.",
+            "undefined,null,0",
+        ),
+    ] = _RULES.junk_ids
     names: Annotated[
         Names,
         Word,
@@ -297,6 +305,7 @@ class MappingSection(Section):
             integrations=self.integrations,
             message_types=self.message_types,
             anonymous=self.anonymous,
+            junk_ids=self.junk_ids,
             names=self.names,
             schema=self.schema_,
             nulls=self.nulls,

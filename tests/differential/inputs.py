@@ -110,6 +110,8 @@ ODD_NAMES: tuple[tuple[Any, str | None], ...] = (
     ([], None),
     ({}, None),
     (["u"], None),
+    ("undefined", "undefined"),
+    ("[object Object]", "[object Object]"),
 )
 """Ids and names of events, and what is sent for them; None: they are none."""
 

@@ -119,6 +119,8 @@ class Changes:
     def _id(self, field: str) -> str | None:
         """Text that is not blank or a whole number, which Segment's makes text too."""
         given = self.message.get(field)
+        if given in ("undefined", "[object Object]"):
+            return self._use("junk_ids", None)
         if (odd := json.dumps(given)) in NAMES:
             return NAMES[odd] or self._use("odd_names", None)
         if isinstance(given, str) and not given.strip():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from processor.events.context import FIELDS, PARTS
 from processor.events.privacy import PropertyLists
 from processor.events.rules import (
+    JUNK_IDS,
     Anonymous,
     Integrations,
     MappingRules,
@@ -131,6 +132,7 @@ RULES = st.builds(
     integrations=st.sampled_from(get_args(Integrations)),
     message_types=st.just(get_args(MessageType)),
     anonymous=st.sampled_from(get_args(Anonymous)),
+    junk_ids=st.sampled_from([JUNK_IDS, (), ("U1", "a1")]),
     names=st.sampled_from(get_args(Names)),
     schema=st.sampled_from(get_args(SchemaRule)),
     nulls=st.sampled_from(get_args(Nulls)),

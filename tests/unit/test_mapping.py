@@ -124,6 +124,28 @@ def test_a_message_of_nobody_is_rejected(nobody: Any) -> None:
     assert rejection(userId=nobody, anonymousId=nobody) is DeadLetterReason.MISSING_USER
 
 
+@pytest.mark.parametrize(
+    "junk", ["undefined", "NULL", "None", "[object Object]", "NaN", "Guest", "0" * 8 + "-0000" * 3 + "-" + "0" * 12]
+)
+def test_an_id_that_is_junk_is_nobodys(junk: str) -> None:
+    """What languages print of nothing counts as absent, and a message without any other id is filtered."""
+    body, changes = user(userId=junk, anonymousId="a")
+    assert (body["uid"], changes) == ("a", {PropertyRule.ID_DROPPED: 1})
+    body, changes = user({}, anonymousId=junk)
+    assert (body, changes) == ({"uid": "u", "properties": {}}, {PropertyRule.ID_DROPPED: 1})
+    for ids in ({"userId": junk}, {"userId": "", "anonymousId": junk}, {"userId": junk, "anonymousId": junk}):
+        assert mapped({"type": "track", "event": "E", **ids})[0] == Filtered(FilterReason.JUNK_ID)
+
+
+def test_which_ids_are_junk_is_a_setting() -> None:
+    """The setting replaces the list, may be empty, and ignores case; a number is junk by its digits."""
+    assert user(userId="0")[0]["uid"] == "0"
+    assert user(userId="undefined2")[0]["uid"] == "undefined2"
+    for junk_ids, given, is_junk in (((), "undefined", False), (("0", "Test"), 0, True), (("0", "Test"), "TEST", True)):
+        outcome, _ = mapped({"type": "identify", "userId": given}, MappingRules(junk_ids=junk_ids))
+        assert isinstance(outcome, Filtered) == is_junk
+
+
 def test_an_id_is_never_cut() -> None:
     """An id that is too long is rejected, not cut, and the detail names its field without quoting it."""
     for ids in ({"userId": "u" * 257, "anonymousId": "a"}, {"userId": None, "anonymousId": "u" * 257}):
