@@ -41,6 +41,7 @@ class EventContexts:
 
     def __init__(self, deny: Collection[str] = ()) -> None:
         self._sources = [(source, [_denied(source, field, deny) for field in fields]) for source, fields in _SOURCES]
+        self._reads_region = not {"location", "location.region"} & set(deny)
         self._remembered: dict[str, tuple[Taken, Sequence[Change]]] = {}
 
     def of(self, given: Any, note: Note) -> Taken:
@@ -67,6 +68,7 @@ class EventContexts:
         context = _read(given)
         if type(context) is not dict:
             return {}, [] if context in (None, []) else [(PropertyRule.CONTEXT_DROPPED, "context")]
+        context = self._prepare(context)
         changes: list[Change] = []
         taken: Taken = {}
         for source, fields in self._sources:
@@ -91,6 +93,15 @@ class EventContexts:
                 else:
                     taken[group] = {target: value}
         return taken, changes
+
+    def _prepare(self, context: ContextGroup) -> ContextGroup:
+        """Return the context with the country that a region names where there is none."""
+        location = context.get("location")
+        if type(location) is dict and self._reads_region and location.get("country") in (None, ""):
+            region = location.get("region")
+            if type(region) is str and _REGION.match(region):
+                return {**context, "location": {**location, "country": region[:2]}}
+        return context
 
 
 def read_context(given: Any) -> ContextGroup:
@@ -146,13 +157,14 @@ def _country(value: Any, _part: ContextGroup) -> str | None:
 
 
 def _region(value: Any, part: ContextGroup) -> str | None:
-    """ISO 3166-2, which begins with the country; a subdivision alone is completed by the country beside it."""
+    """Return the second half of ISO 3166-2, as in FullStory's samples: `GA`, and only beside its country `US`."""
     if type(value) is not str:
         return None
+    country, code = _country(part.get("country"), part), value.upper()
     if _REGION.match(value):
-        return value.upper()
-    country = _country(part.get("country"), part)
-    return f"{country}-{value.upper()}" if country and _SUBDIVISION.match(value) else None
+        of, _, code = code.partition("-")
+        return code if of == country else None
+    return code if country and _SUBDIVISION.match(value) else None
 
 
 _Field = tuple[str, str, str, Callable[[Any, ContextGroup], Any] | None]

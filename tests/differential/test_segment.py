@@ -116,7 +116,7 @@ class Changes:
             return self._use(difference, {"name": name, "properties": properties} if name else None)
         return None
 
-    def _id(self, field: str) -> str | None:
+    def _id(self, field: str) -> Any:
         """Text that is not blank or a whole number, which Segment's makes text too."""
         given = self.message.get(field)
         if given in ("undefined", "[object Object]"):

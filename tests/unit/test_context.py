@@ -59,7 +59,7 @@ def test_everything_that_both_know_is_taken() -> None:
             "device": {"manufacturer": "Apple", "model": "iPhone15,2", "screen_width": 390, "screen_height": 844},
             "location": {
                 "country": "PL",
-                "region": "PL-12",
+                "region": "12",
                 "city": "Kraków",
                 "latitude": 50,
                 "longitude": 19.94,
@@ -78,8 +78,11 @@ def test_everything_that_both_know_is_taken() -> None:
         ({"page": {"referrer": "a"}}, {}),
         ({"screen": {"width": 390.0}}, {"device": {"screen_width": 390}}),
         ({"screen": {"width": 0}}, {"device": {"screen_width": 0}}),
-        ({"location": {"country": "us", "region": "ca"}}, {"location": {"country": "US", "region": "US-CA"}}),
-        ({"location": {"region": "us-ca"}}, {"location": {"region": "US-CA"}}),
+        ({"location": {"country": "US", "region": "GA"}}, {"location": {"country": "US", "region": "GA"}}),
+        ({"location": {"country": "us", "region": "ca"}}, {"location": {"country": "US", "region": "CA"}}),
+        ({"location": {"country": "us", "region": "US-CA"}}, {"location": {"country": "US", "region": "CA"}}),
+        ({"location": {"region": "us-ca"}}, {"location": {"country": "US", "region": "CA"}}),
+        ({"location": {"region": "us-ca", "country": ""}}, {"location": {"country": "US", "region": "CA"}}),
         ({"location": {"latitude": -90, "longitude": 180.0}}, {"location": {"latitude": -90, "longitude": 180.0}}),
         ({"ip": "2001:db8::1"}, {"location": {"ip_address": "2001:db8::1"}}),
         ({"ip": "::ffff:192.0.2.7"}, {"location": {"ip_address": "::ffff:192.0.2.7"}}),
@@ -212,3 +215,20 @@ def test_a_context_that_repeats_is_read_once(monkeypatch: pytest.MonkeyPatch) ->
     assert places == ["context.page"] * 21 + ["context"] * 2
     assert len(contexts._remembered) <= 3
     assert all(len(text) <= context_module._REMEMBERED_CHARACTERS for text in contexts._remembered)
+
+
+def test_a_region_of_another_country_is_left_out() -> None:
+    """A country and a region that contradict each other are not sent together."""
+    assert taken({"location": {"country": "DE", "region": "US-CA"}}) == (
+        {"location": {"country": "DE"}},
+        ["context.location.region"],
+    )
+
+
+def test_a_region_that_is_denied_tells_no_country() -> None:
+    """What the settings deny does not reach FullStory by half."""
+    noted: list[str] = []
+    contexts = EventContexts(["location.region"])
+
+    assert contexts.of({"location": {"region": "US-CA"}}, lambda _rule, place: noted.append(place)) == {}
+    assert noted == ["context.location.region"]
