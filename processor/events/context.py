@@ -95,7 +95,13 @@ class EventContexts:
         return taken, changes
 
     def _prepare(self, context: ContextGroup) -> ContextGroup:
-        """Return the context with the country that a region names where there is none."""
+        """Return the context without an app that is the library, and with the country that a region names.
+
+        RudderStack's SDK for browsers calls itself the app (3.34.1), which makes no page a mobile app's.
+        """
+        app, library = context.get("app"), context.get("library")
+        if type(app) is dict and type(library) is dict and (name := app.get("name")) and name == library.get("name"):
+            context = {**context, "app": None}
         location = context.get("location")
         if type(location) is dict and self._reads_region and location.get("country") in (None, ""):
             region = location.get("region")

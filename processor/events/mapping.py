@@ -11,6 +11,7 @@ from processor.events.context import EventContexts, read_context
 from processor.events.filters import forwards
 from processor.events.privacy import Privacy, PropertyLists
 from processor.events.properties import PropertyCleaner
+from processor.events.rudderstack import as_segment, session_options
 from processor.events.rules import MappingRules
 from processor.events.sessions import identification
 from processor.events.timestamps import event_time
@@ -42,6 +43,7 @@ class Mapping:
 
     def __init__(self, rules: MappingRules) -> None:
         self._rules = rules
+        self._is_rudderstacks = rules.source == "rudderstack"
         self._message_types = frozenset(rules.message_types)
         self._own_names = frozenset(rules.integration_names)
         self._honours_integrations = rules.integrations == "honour"
@@ -66,9 +68,9 @@ class Mapping:
         kind = event.get("type")
         kind = kind.lower() if type(kind) is str else None
         if kind not in self._message_types:
-            if kind in SEGMENT_TYPES:
-                return Filtered(FilterReason.MESSAGE_TYPE)
-            return Rejected(DeadLetterReason.UNKNOWN_TYPE, "`type` is absent or no Segment message type")
+            return _refuse_type(kind)
+        if self._is_rudderstacks:
+            event = as_segment(event)
         integrations = _object(event, "integrations")
         if integrations is None:
             return _no_object("integrations")
@@ -158,13 +160,13 @@ class Mapping:
             note(PropertyRule.NAME_CUT, "event")
             name = name[:MAX_EVENT_NAME_CHARACTERS]
         if kind != "track":
-            properties = {**{key: event[key] for key in _VIEW_FIELDS if event.get(key) is not None}, **properties}
+            properties = _with_view_fields(event, properties)
         if uid is None:
             properties = {**properties, ANONYMOUS_ID_PROPERTY: kept_id}
         if self._properties is not None:
             properties = self._properties.apply(properties, note)
         item: dict[str, Any] = {"name": name, "timestamp": event_time(event, record_timestamp_ms, note)}
-        options = next((entry for entry in own if type(entry) is dict), None) if own else None
+        options = self._options(event, own) if own or self._is_rudderstacks else None
         if options or uid is None or self._takes_most_recent:
             item |= identification(uid, options, note, most_recent=self._takes_most_recent)
         else:
@@ -186,6 +188,11 @@ class Mapping:
             return []
         names = self._rules.integration_names
         return [entry for name in names if (entry := integrations.get(name)) is not None]
+
+    def _options(self, event: Event, own: Sequence[Any]) -> dict[str, Any] | None:
+        """Return what the message says of its session."""
+        options = next((entry for entry in own if type(entry) is dict), None)
+        return session_options(event, options) if self._is_rudderstacks else options
 
     def _display_name(self, traits: dict[str, Any]) -> str | None:
         """Take the display name out of the traits; without one, `name` or first and last name supply it and stay."""
@@ -210,6 +217,12 @@ class Mapping:
 
 def _privacy(lists: PropertyLists, salt: str) -> Privacy | None:
     return None if lists == PropertyLists() else Privacy(lists, salt)
+
+
+def _refuse_type(kind: str | None) -> Filtered | Rejected:
+    if kind in SEGMENT_TYPES:
+        return Filtered(FilterReason.MESSAGE_TYPE)
+    return Rejected(DeadLetterReason.UNKNOWN_TYPE, "`type` is absent or no Segment message type")
 
 
 def _is_routed_here(integrations: dict[str, Any], own: Sequence[Any]) -> bool:
@@ -245,6 +258,10 @@ def _library(event: Event) -> str:
 
 _VIEW_FIELDS = ("name", "category")
 _VIEWS = {"page": "Page", "screen": "Screen"}
+
+
+def _with_view_fields(event: Event, properties: dict[str, Any]) -> dict[str, Any]:
+    return {**{key: event[key] for key in _VIEW_FIELDS if event.get(key) is not None}, **properties}
 
 
 def _view_name(kind: str, event: Event) -> str:

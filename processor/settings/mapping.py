@@ -18,6 +18,7 @@ from processor.events.rules import (
     Nulls,
     SchemaRule,
     Session,
+    Source,
 )
 from processor.settings import validators
 from processor.settings.definitions import About, OneLine, Section, Word
@@ -37,6 +38,16 @@ def _message_types(names: Any) -> Any:
 class MappingSection(Section):
     """How Segment messages map to FullStory, shown by example in [Mapping](mapping.md). Separate lists by commas."""
 
+    source: Annotated[
+        Source,
+        Word,
+        About(
+            "Whose messages these are. `rudderstack` also looks for traits, users, sessions and locations where "
+            "RudderStack's FullStory destination does.",
+            "RudderStack writes messages like Segment's, but its destination reads them otherwise.",
+            "rudderstack",
+        ),
+    ] = _RULES.source
     message_types: Annotated[
         tuple[MessageType, ...],
         BeforeValidator(_message_types),
@@ -301,6 +312,7 @@ class MappingSection(Section):
     def rules(self) -> MappingRules:
         """Return what mapping needs, the salt included."""
         return MappingRules(
+            source=self.source,
             integration_names=self.integration_names,
             integrations=self.integrations,
             message_types=self.message_types,

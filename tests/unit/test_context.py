@@ -232,3 +232,14 @@ def test_a_region_that_is_denied_tells_no_country() -> None:
 
     assert contexts.of({"location": {"region": "US-CA"}}, lambda _rule, place: noted.append(place)) == {}
     assert noted == ["context.location.region"]
+
+
+def test_a_library_that_calls_itself_the_app_makes_no_mobile_context() -> None:
+    """RudderStack's SDK for browsers (3.34.1) puts its own name into `app`; an app of another name is taken."""
+    library = {"name": "RudderLabs JavaScript SDK", "version": "3.34.1"}
+    itself = {**library, "namespace": "com.rudderlabs.javascript", "installType": "npm"}
+
+    assert taken({"app": itself, "library": library}) == ({}, [])
+    assert taken({"app": {"name": "Shop"}, "library": library}) == ({"mobile": {"app_name": "Shop"}}, [])
+    assert taken({"app": {"version": "1"}, "library": "x"}) == ({"mobile": {"app_version": "1"}}, [])
+    assert taken({"app": {"version": "1"}, "library": {}}) == ({"mobile": {"app_version": "1"}}, [])

@@ -19,7 +19,8 @@ from processor.model.outcomes import Event
 from processor.model.records import Record, TopicPartition
 from processor.runtime.ports import Schemas
 
-BROWSER_LIBRARY = "analytics.js"
+BROWSER_LIBRARIES = frozenset({"analytics.js", "RudderLabs JavaScript SDK"})
+BROWSER_CHANNELS = frozenset({"browser", "web"})
 
 
 async def check_records(checklist: Checklist, sample: Mapping[TopicPartition, list[Record]], schemas: Schemas) -> None:
@@ -111,4 +112,7 @@ def _is_anonymous_in_browser(event: Event) -> bool:
     context = parse_json(context) if isinstance(context, str) else context
     library = context.get("library") if isinstance(context, dict) else None
     name = library.get("name") if isinstance(library, dict) else None
-    return name == BROWSER_LIBRARY or event.get("channel") == "browser"
+    channel = event.get("channel")
+    return (isinstance(name, str) and name in BROWSER_LIBRARIES) or (
+        isinstance(channel, str) and channel in BROWSER_CHANNELS
+    )
