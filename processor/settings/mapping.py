@@ -93,7 +93,8 @@ class MappingSection(Section):
         Word,
         Field(alias="schema"),
         About(
-            "`declare` tells FullStory which values are integers and dates. `infer` lets FullStory infer the types.",
+            "`declare` tells FullStory which values are integers and dates. `infer` lets FullStory infer the types. If "
+            "browsers give FullStory's snippet the same numbers, which takes them for reals, choose `infer`.",
             "FullStory infers a real from every number and a string from a date.",
             "infer",
         ),
@@ -173,7 +174,8 @@ class MappingSection(Section):
     libraries_allow: Annotated[
         _List,
         About(
-            "Names in `context.library.name` whose messages to forward. Others are dropped. Wildcards as for events.",
+            "Names in `context.library.name` whose messages to forward. Others are dropped, and so are those without a "
+            "name, such as those of Segment's libraries for Go, Java and Rust. Wildcards as for events.",
             "Everything is forwarded.",
             "analytics-*",
             default="all",
@@ -182,7 +184,8 @@ class MappingSection(Section):
     libraries_deny: Annotated[
         _List,
         About(
-            "Names in `context.library.name` whose messages to drop, even if they are allowed.",
+            "Names in `context.library.name` whose messages to drop, even if they are allowed. Messages without a name "
+            "are not dropped.",
             "Everything is forwarded.",
             "analytics.js",
             default="none",

@@ -337,6 +337,23 @@ RECORDS_ANONYMOUS_BROWSER = _warning(
     "If browsers record sessions, set PROCESSOR_MAPPING__ANONYMOUS=property.",
 )
 
+RECORDS_TYPE_CONFLICT = _warning(
+    "records.type_conflict",
+    "Some properties are whole numbers in some records and reals in others: FullStory shows a conflict of their types.",
+    "Let the producers write one type, or set PROCESSOR_MAPPING__SCHEMA=infer, so that every number is a real.",
+)
+RECORDS_BROWSER_INTEGERS = _ok(
+    "records.browser_integers",
+    "Browsers sent whole numbers, which are declared as such. If FullStory's snippet gets the same properties in the "
+    "browser, it takes them for reals, and their types conflict: then set PROCESSOR_MAPPING__SCHEMA=infer.",
+)
+RECORDS_NO_LIBRARY = _warning(
+    "records.no_library",
+    "Some records name no library, so the lists of libraries cannot tell where they come from: PROCESSOR_MAPPING__"
+    "LIBRARIES_ALLOW drops them, and PROCESSOR_MAPPING__LIBRARIES_DENY lets them pass.",
+    "Segment's libraries for Go, Java and Rust write no context.library. Use the lists of events, or add it there.",
+)
+
 PROBE_HONOURED = _ok("idempotency.honoured", "FullStory answered a repeated batch as it answered the first time.")
 PROBE_IGNORED = _warning(
     "idempotency.ignored",

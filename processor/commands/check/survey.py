@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -12,8 +12,9 @@ from processor.commands.check import findings
 from processor.commands.check.checklist import RECORDS, Checklist
 from processor.commands.check.findings import Found
 from processor.commands.common.explanation import Explainer, Explanation, Input
-from processor.events.json_text import parse_json
+from processor.events.context import read_context
 from processor.events.mapping import Mapping as EventMapping
+from processor.events.rules import MappingRules
 from processor.model.errors import RegistryUnavailableError
 from processor.model.outcomes import Event
 from processor.model.records import Record, TopicPartition
@@ -40,7 +41,7 @@ async def check_records(checklist: Checklist, sample: Mapping[TopicPartition, li
     except TimeoutError:
         if not survey.records:
             return
-    checklist.add(survey.findings(is_anonymous_a_user=settings.mapping.anonymous == "uid"), RECORDS)
+    checklist.add(survey.findings(settings.mapping.rules()), RECORDS)
 
 
 @final
@@ -54,6 +55,10 @@ class Survey:
     rules: Counter[str] = field(default_factory=Counter)
     partitions: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
     anonymous_in_browser: int = 0
+    without_library: int = 0
+    numbers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Which types of number each trait or property had: `int`, which is declared, or `real`."""
+    browser_integers: set[str] = field(default_factory=set)
 
     def add(self, partition: TopicPartition, explanation: Explanation) -> None:
         """Count a record."""
@@ -63,13 +68,22 @@ class Survey:
             self.reasons[explanation.outcome][explanation.reason] += 1
         else:
             self.rules.update({note.rule for note in explanation.notes})
+        event = explanation.event
+        if event is not None:
+            self.without_library += _library(event) is None
+        is_browsers = event is not None and _is_browsers(event)
         for request in explanation.requests:
-            if (uid := _uid(orjson.loads(request.body))) is not None:
+            body = orjson.loads(request.body)
+            if (uid := _uid(body)) is not None:
                 self.partitions[partition.topic, uid].add(partition.partition)
-        if explanation.event is not None and explanation.requests:
-            self.anonymous_in_browser += _is_anonymous_in_browser(explanation.event)
+            for name, kind in _numbers(body):
+                self.numbers[name].add(kind)
+                if kind == "int" and is_browsers:
+                    self.browser_integers.add(name)
+        if event is not None and explanation.requests:
+            self.anonymous_in_browser += is_browsers and not event.get("userId")
 
-    def findings(self, *, is_anonymous_a_user: bool) -> Iterator[Found]:
+    def findings(self, mapping: MappingRules) -> Iterator[Found]:
         """Say what the counts mean."""
         if not self.records:
             yield Found(findings.RECORDS_NONE, "no record in any partition")
@@ -83,8 +97,14 @@ class Survey:
             yield Found(findings.RECORDS_REJECTED, self._share("dead-lettered"))
         if spread := sum(len(each) > 1 for each in self.partitions.values()):
             yield Found(findings.RECORDS_USER_SPREAD, f"{spread} of {len(self.partitions)} users")
-        if self.anonymous_in_browser and is_anonymous_a_user:
+        if self.anonymous_in_browser and mapping.anonymous == "uid":
             yield Found(findings.RECORDS_ANONYMOUS_BROWSER, f"{self.anonymous_in_browser} of {self.records} records")
+        if mixed := sorted(name for name, kinds in self.numbers.items() if len(kinds) > 1):
+            yield Found(findings.RECORDS_TYPE_CONFLICT, _some(mixed))
+        if self.browser_integers:
+            yield Found(findings.RECORDS_BROWSER_INTEGERS, _some(sorted(self.browser_integers)))
+        if self.without_library and (mapping.libraries_allow or mapping.libraries_deny):
+            yield Found(findings.RECORDS_NO_LIBRARY, f"{self.without_library} of {self.records} records")
 
     def _count(self, outcome: str) -> str:
         reasons = f" ({_counts(self.reasons[outcome])})" if outcome in self.reasons else ""
@@ -105,14 +125,41 @@ def _uid(body: Mapping[str, Any]) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _is_anonymous_in_browser(event: Event) -> bool:
-    if event.get("userId"):
-        return False
-    context = event.get("context")
-    context = parse_json(context) if isinstance(context, str) else context
-    library = context.get("library") if isinstance(context, dict) else None
-    name = library.get("name") if isinstance(library, dict) else None
+def _numbers(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each number of an item, and whether it is declared to be whole or is a real."""
+    what = "property" if "name" in body else "trait"
+    declared = body.get("schema", {}).get("properties", {})
+    for path, kind in declared.items():
+        if kind in ("int", "ints"):
+            yield f"{what} {path}", "int"
+    for path, value in _ends(body.get("properties", {}), ""):
+        if any(type(each) is float for each in (value if type(value) is list else [value])):
+            yield f"{what} {path}", "real"
+
+
+def _ends(properties: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    for name, value in properties.items():
+        if type(value) is dict:
+            yield from _ends(value, f"{path}{name}.")
+        else:
+            yield path + name, value
+
+
+_SHOWN = 5
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first of the names, and how many more there are."""
+    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{rest}"
+
+
+def _is_browsers(event: Event) -> bool:
     channel = event.get("channel")
-    return (isinstance(name, str) and name in BROWSER_LIBRARIES) or (
-        isinstance(channel, str) and channel in BROWSER_CHANNELS
-    )
+    return _library(event) in BROWSER_LIBRARIES or (isinstance(channel, str) and channel in BROWSER_CHANNELS)
+
+
+def _library(event: Event) -> str | None:
+    library = read_context(event.get("context")).get("library")
+    name = library.get("name") if isinstance(library, dict) else None
+    return name if isinstance(name, str) else None
