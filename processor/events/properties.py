@@ -206,6 +206,8 @@ def _array_as_text(values: list[Any], path: str, note: Note) -> Any:
     if len(text) > MAX_VALUE_BYTES:
         return _drop(PropertyRule.TOO_LONG_VALUE, path, note)
     note(PropertyRule.ARRAY_AS_TEXT, path)
+    if b"e+" in text and _holds_rounded(values):
+        note(PropertyRule.NUMBER_ROUNDED, path)
     return text.decode()
 
 
@@ -222,6 +224,16 @@ def _within_64_bits(value: Any, depth: int) -> Any:
 
 _DEEPEST = 255
 """orjson writes 254 levels."""
+
+
+def _holds_rounded(value: Any) -> bool:
+    """Say whether a number that orjson has written, with an exponent, is beyond 64 bits."""
+    if type(value) is dict:
+        return any(map(_holds_rounded, value.values()))
+    if type(value) is list:
+        return any(map(_holds_rounded, value))
+    is_number = type(value) is float or type(value) is int
+    return is_number and not _BELOW_EXACT < value < _ABOVE_EXACT and _number(value) is not None
 
 
 def _holds(properties: dict[str, Any], path: str) -> bool:

@@ -15,6 +15,8 @@ NAN, INFINITY = float("nan"), float("inf")
 LARGEST_TEXT = "x" * 8_192
 LONGEST_NAME = "n" * 512
 
+AS_TEXT_ROUNDED = [PropertyRule.ARRAY_AS_TEXT, PropertyRule.NUMBER_ROUNDED]
+
 Notes = list[tuple[PropertyRule, str]]
 
 
@@ -88,8 +90,11 @@ def test_what_fullstory_cannot_take_is_dropped_and_noted(value: Any, rule: Prope
         (-(2**63) - 1, -(2.0**63), [PropertyRule.NUMBER_ROUNDED]),
         ([2**64, 1], [float(2**64), 1], [PropertyRule.NUMBER_ROUNDED]),
         ([1e23, NAN], [1e23], [PropertyRule.NOT_A_NUMBER, PropertyRule.NUMBER_ROUNDED]),
-        ([1, {"n": 2**70}], '[1,{"n":1.1805916207174113e+21}]', [PropertyRule.ARRAY_AS_TEXT]),
-        ([*range(3), [2**64, 10**400]], "[0,1,2,[1.8446744073709552e+19,null]]", [PropertyRule.ARRAY_AS_TEXT]),
+        ([1, {"n": 2**70}], '[1,{"n":1.1805916207174113e+21}]', AS_TEXT_ROUNDED),
+        ([{"n": 1e23, "t": "e+"}], '[{"n":1e+23,"t":"e+"}]', AS_TEXT_ROUNDED),
+        ([{"n": 10**400, "m": INFINITY, "t": "e+"}], '[{"m":null,"n":null,"t":"e+"}]', [PropertyRule.ARRAY_AS_TEXT]),
+        ([{"n": 1, "t": "1e+23"}], '[{"n":1,"t":"1e+23"}]', [PropertyRule.ARRAY_AS_TEXT]),
+        ([*range(3), [2**64, 10**400]], "[0,1,2,[1.8446744073709552e+19,null]]", AS_TEXT_ROUNDED),
         (["a", None], ["a"], [PropertyRule.NULL_OMITTED]),
         ([None], [], [PropertyRule.NULL_OMITTED]),
         ([1, NAN, INFINITY], [1], [PropertyRule.NOT_A_NUMBER]),
