@@ -33,7 +33,7 @@ TIMES = st.integers(-62_135_596_800_000, 253_402_300_799_999).filter(
 )
 """In milliseconds; but for those that are taken for another unit."""
 
-NAMES = st.text(st.characters(exclude_characters="\0"), max_size=5)
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
 
 QUARTERS = st.integers(-9_999, 9_999).map(lambda number: number / 4)
 """Of few digits. Of other floats, fastavro gives all digits of the double, which nobody wrote."""
