@@ -99,6 +99,8 @@ class EventContexts:
 
         RudderStack's SDK for browsers calls itself the app (3.34.1), which makes no page a mobile app's.
         """
+        if "app" not in context and "location" not in context:
+            return context
         app, library = context.get("app"), context.get("library")
         if type(app) is dict and type(library) is dict and (name := app.get("name")) and name == library.get("name"):
             context = {**context, "app": None}

@@ -49,7 +49,9 @@ class Mapping:
         self._honours_integrations = rules.integrations == "honour"
         self._forwards_library = forwards(rules.libraries_allow, rules.libraries_deny)
         self._forwards_event = forwards(rules.events_allow, rules.events_deny)
-        self._junk_ids = frozenset(each.lower() for each in rules.junk_ids)
+        self._junk_ids = frozenset(
+            form for each in rules.junk_ids for form in (each, each.lower(), each.upper(), each.capitalize())
+        )
         self._takes_anonymous_id = rules.anonymous == "uid"
         self._contexts = EventContexts(rules.context_deny) if rules.context else None
         self._takes_most_recent = rules.session == "most_recent"
@@ -81,13 +83,12 @@ class Mapping:
             return Filtered(FilterReason.LIBRARY)
         user_id, anonymous_id = _named(event.get("userId"), REPLACED), _named(event.get("anonymousId"), REPLACED)
         junk = self._junk_ids
-        is_junk = user_id is not None and user_id.lower() in junk
-        is_anonymous_junk = anonymous_id is not None and anonymous_id.lower() in junk
-        if is_junk or is_anonymous_junk:
-            user_id, anonymous_id = None if is_junk else user_id, None if is_anonymous_junk else anonymous_id
+        if user_id in junk or anonymous_id in junk:
+            field = "userId" if user_id in junk else "anonymousId"
+            user_id, anonymous_id = (None if each in junk else each for each in (user_id, anonymous_id))
             if user_id is None and anonymous_id is None:
                 return Filtered(FilterReason.JUNK_ID)
-            note(PropertyRule.ID_DROPPED, "userId" if is_junk else "anonymousId")
+            note(PropertyRule.ID_DROPPED, field)
         has_user = user_id is not None or not self._takes_anonymous_id
         uid, kept_id = (user_id, anonymous_id) if has_user else (anonymous_id, None)
         is_doubtful = uid is None or len(uid) > MAX_UID_CHARACTERS or REPLACED in uid
@@ -148,8 +149,9 @@ class Mapping:
         record_timestamp_ms: int,
         note: Note,
     ) -> Outcome:
-        name = _named(event.get("event")) if kind == "track" else _view_name(kind, event)
-        if name is None:
+        given = event.get("event") if kind == "track" else _view_name(kind, event)
+        name = given if type(given) is str else _named(given)
+        if not name or name.isspace():
             return Rejected(DeadLetterReason.MISSING_EVENT_NAME, "`event` is no text and no whole number, or empty")
         if self._forwards_event is not None and not self._forwards_event(name):
             return Filtered(FilterReason.EVENT_NAME)
@@ -171,7 +173,11 @@ class Mapping:
             item |= identification(uid, options, note, most_recent=self._takes_most_recent)
         else:
             item["user"] = {"uid": uid}
-        if self._contexts is not None and (given := event.get("context")) and (taken := self._contexts.of(given, note)):
+        if (
+            self._contexts is not None
+            and (context := event.get("context"))
+            and (taken := self._contexts.of(context, note))
+        ):
             item["context"] = taken
         self._add_properties(item, properties, note)
         return Mapped(Kind.EVENT, uid or kept_id or "", item)

@@ -68,7 +68,9 @@ class PropertyCleaner:
         cleaned: dict[str, Any] = {}
         for name, value in named.items():
             kind = type(value)
-            if kind is str and len(value) < SHORTEST_TIME:
+            if kind is str and (
+                len(value) < SHORTEST_TIME or (value[0] not in TIME_STARTS and len(value) <= SURELY_SHORT_CHARACTERS)
+            ):
                 cleaned[name] = value
             elif kind is int and _INT64_MIN <= value <= _INT64_MAX:
                 cleaned[name] = value

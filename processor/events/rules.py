@@ -16,7 +16,7 @@ Integrations = Literal["honour", "ignore"]
 
 
 JUNK_IDS = (
-    *("undefined", "null", "(null)", "nil", "none", "nan", "n/a", "[object Object]", "true", "false"),
+    *("undefined", "null", "(null)", "nil", "none", "NaN", "n/a", "[object Object]", "true", "false"),
     *("anonymous", "guest", "unknown", "00000000-0000-0000-0000-000000000000"),
 )
 """What languages print of nothing, and what people write in its place: each would be one user made of thousands."""
@@ -38,7 +38,7 @@ class MappingRules:
     message_types: tuple[MessageType, ...] = ("identify", "track")
     anonymous: Anonymous = "uid"
     junk_ids: tuple[str, ...] = JUNK_IDS
-    """Ids that are nobody's, in any case."""
+    """Ids that are nobody's: as they are listed, in lower case, in upper case and capitalised."""
     names: Names = "segment"
     schema: SchemaRule = "declare"
     nulls: Nulls = "omit"

@@ -74,7 +74,8 @@ class MappingSection(Section):
     junk_ids: Annotated[
         _List,
         About(
-            "Ids that are nobody's, in any case. Such an id counts as absent. A message without any other is dropped.",
+            "Ids that are nobody's, also in lower or upper case or capitalised. Such an id counts as absent. A message "
+            "without any other is dropped.",
             "What languages print of nothing, and names of nobody: each would be one user made of thousands.",
             "undefined,null,0",
         ),
