@@ -5,7 +5,7 @@ from typing import Literal
 
 from processor.events.privacy import PropertyLists
 
-Source = Literal["segment", "rudderstack"]
+MessageSource = Literal["segment", "rudderstack"]
 MessageType = Literal["identify", "track", "page", "screen"]
 Anonymous = Literal["uid", "property", "filter"]
 Names = Literal["segment", "underscore"]
@@ -26,7 +26,7 @@ JUNK_IDS = (
 class MappingRules:
     """What of a message becomes what; compared and hashed as a whole by the mapping fingerprint."""
 
-    source: Source = "segment"
+    source: MessageSource = "segment"
     integration_names: tuple[str, ...] = (
         "FullStory",
         "Fullstory",

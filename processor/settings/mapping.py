@@ -13,12 +13,12 @@ from processor.events.rules import (
     Anonymous,
     Integrations,
     MappingRules,
+    MessageSource,
     MessageType,
     Names,
     Nulls,
     SchemaRule,
     Session,
-    Source,
 )
 from processor.settings import validators
 from processor.settings.definitions import About, OneLine, Section, Word
@@ -39,7 +39,7 @@ class MappingSection(Section):
     """How Segment messages map to FullStory, shown by example in [Mapping](mapping.md). Separate lists by commas."""
 
     source: Annotated[
-        Source,
+        MessageSource,
         Word,
         About(
             "Whose messages these are. `rudderstack` also looks for traits, users, sessions and locations where "

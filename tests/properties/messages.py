@@ -12,12 +12,12 @@ from processor.events.rules import (
     Anonymous,
     Integrations,
     MappingRules,
+    MessageSource,
     MessageType,
     Names,
     Nulls,
     SchemaRule,
     Session,
-    Source,
 )
 
 NAMES = st.sampled_from(["plan", "email", "name", "displayName", "a b", "a-b", "ab", "1", "_x", "größe", ""]) | st.text(
@@ -133,7 +133,7 @@ RULES = st.builds(
     integrations=st.sampled_from(get_args(Integrations)),
     message_types=st.just(get_args(MessageType)),
     anonymous=st.sampled_from(get_args(Anonymous)),
-    source=st.sampled_from(get_args(Source)),
+    source=st.sampled_from(get_args(MessageSource)),
     junk_ids=st.sampled_from([JUNK_IDS, (), ("U1", "a1")]),
     names=st.sampled_from(get_args(Names)),
     schema=st.sampled_from(get_args(SchemaRule)),
