@@ -232,8 +232,14 @@ def _refuse_type(kind: str | None) -> Filtered | Rejected:
 
 
 def _is_routed_here(integrations: dict[str, Any], own: Sequence[Any]) -> bool:
-    """Segment's rule: an entry for the destination decides, else `All`, which is true unless it says false."""
-    return any(map(_includes, own)) if own else _includes(integrations.get("All"))
+    """Segment's rule: an entry for the destination decides, else `All`, which is true unless it says false.
+
+    `All` is read in any case, as Segment's library for destinations does: `DisableAll()` of its Go library writes `all`
+    (analytics-go 3.1.0). Of several, one that says false is enough.
+    """
+    if own:
+        return any(map(_includes, own))
+    return all(_includes(entry) for name, entry in integrations.items() if name.lower() == "all")
 
 
 def _includes(entry: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from processor.workload.encoding import Message, json_text
 
 _INCLUDING = (None, "{}", '{"All":true}', '{"All":false,"FullStory":true}', '{"Mixpanel":false}')
-_EXCLUDING = ('{"All":false}', '{"FullStory":false}', '{"All":false,"Mixpanel":true}')
+_EXCLUDING = ('{"All":false}', '{"FullStory":false}', '{"Mixpanel":true,"all":false}')
 _EVENTS = ("Product Viewed", "Product Added", "Order Completed", "Signed In", "Größe gewählt 👢", "検索")
 _PLANS = ("free", "pro", "enterprise")
 _OTHER_TYPES: tuple[Message, ...] = (
