@@ -7,6 +7,7 @@ behaviour is described in docs/mapping.md, FullStory's limits in docs/fullstory-
 from collections.abc import Sequence
 from typing import Any
 
+from processor.events.consent import Consent
 from processor.events.context import EventContexts, read_context
 from processor.events.filters import forwards
 from processor.events.privacy import Privacy, PropertyLists
@@ -47,6 +48,7 @@ class Mapping:
         self._message_types = frozenset(rules.message_types)
         self._own_names = frozenset(rules.integration_names)
         self._honours_integrations = rules.integrations == "honour"
+        self._consent = Consent(rules.consent, rules.consent_rule) if rules.consent else None
         self._forwards_library = forwards(rules.libraries_allow, rules.libraries_deny)
         self._forwards_event = forwards(rules.events_allow, rules.events_deny)
         self._junk_ids = frozenset(
@@ -73,22 +75,20 @@ class Mapping:
             return _refuse_type(kind)
         if self._is_rudderstacks:
             event = as_segment(event)
+        if self._consent is not None and not self._consent.allows(event.get("context")):
+            return Filtered(FilterReason.CONSENT)
         integrations = _object(event, "integrations")
         if integrations is None:
             return _no_object("integrations")
         own = self._own(integrations) if integrations else ()
-        if integrations and self._honours_integrations and not _is_routed_here(integrations, own):
-            return Filtered(FilterReason.INTEGRATIONS)
-        if self._forwards_library is not None and not self._forwards_library(_library(event)):
-            return Filtered(FilterReason.LIBRARY)
+        if reason := self._keeps_away(event, integrations, own):
+            return Filtered(reason)
         user_id, anonymous_id = _named(event.get("userId"), REPLACED), _named(event.get("anonymousId"), REPLACED)
         junk = self._junk_ids
         if user_id in junk or anonymous_id in junk:
-            field = "userId" if user_id in junk else "anonymousId"
-            user_id, anonymous_id = (None if each in junk else each for each in (user_id, anonymous_id))
+            user_id, anonymous_id = self._without_junk(user_id, anonymous_id, note)
             if user_id is None and anonymous_id is None:
                 return Filtered(FilterReason.JUNK_ID)
-            note(PropertyRule.ID_DROPPED, field)
         has_user = user_id is not None or not self._takes_anonymous_id
         uid, kept_id = (user_id, anonymous_id) if has_user else (anonymous_id, None)
         is_doubtful = uid is None or len(uid) > MAX_UID_CHARACTERS or REPLACED in uid
@@ -97,6 +97,22 @@ class Mapping:
         if kind == "identify":
             return self._identify(event, uid, kept_id, note)
         return self._event(kind, event, uid, kept_id, own, record_timestamp_ms, note)
+
+    def _keeps_away(self, event: Event, integrations: dict[str, Any], own: Sequence[Any]) -> FilterReason | None:
+        """Say which filter keeps a message from FullStory, whomever it is about."""
+        if integrations and self._honours_integrations and not _is_routed_here(integrations, own):
+            return FilterReason.INTEGRATIONS
+        if self._forwards_library is not None and not self._forwards_library(_library(event)):
+            return FilterReason.LIBRARY
+        return None
+
+    def _without_junk(self, user_id: str | None, anonymous_id: str | None, note: Note) -> tuple[str | None, str | None]:
+        """Return the ids that somebody meant; that one was dropped is noted where the other one is left."""
+        field = "userId" if user_id in self._junk_ids else "anonymousId"
+        user_id, anonymous_id = (None if each in self._junk_ids else each for each in (user_id, anonymous_id))
+        if user_id is not None or anonymous_id is not None:
+            note(PropertyRule.ID_DROPPED, field)
+        return user_id, anonymous_id
 
     def _refuse(self, uid: str | None, kept_id: str | None, user_id: str | None) -> Rejected | Filtered | None:
         """Say why a message without a uid that fits is not sent, or None when it is."""

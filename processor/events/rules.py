@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from processor.events.consent import ConsentRule
 from processor.events.privacy import PropertyLists
 
 MessageSource = Literal["segment", "rudderstack"]
@@ -35,6 +36,9 @@ class MappingRules:
     )
     """Names under which an event's `integrations` object may speak of FullStory; case matters, as in Segment."""
     integrations: Integrations = "honour"
+    consent: tuple[str, ...] = ()
+    """Categories of consent; none: what messages say of consent decides nothing."""
+    consent_rule: ConsentRule = "all"
     message_types: tuple[MessageType, ...] = ("identify", "track")
     anonymous: Anonymous = "uid"
     junk_ids: tuple[str, ...] = JUNK_IDS

@@ -53,6 +53,8 @@ class FilterReason(StrEnum):
     """A Segment message type that the settings do not forward."""
     INTEGRATIONS = "integrations"
     """The event's `integrations` object excludes FullStory."""
+    CONSENT = "consent"
+    """The message says what its user consents to, and that does not include FullStory."""
     ANONYMOUS = "anonymous"
     """The message has no `userId`, and the settings forward no visitors."""
     JUNK_ID = "junk_id"

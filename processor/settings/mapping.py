@@ -7,6 +7,7 @@ from typing import Annotated, Any, final, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
+from processor.events.consent import ConsentRule
 from processor.events.context import FIELDS, PARTS
 from processor.events.privacy import PropertyLists
 from processor.events.rules import (
@@ -32,6 +33,11 @@ _List = Annotated[tuple[OneLine, ...], BeforeValidator(validators.comma_list), A
 
 def _message_types(names: Any) -> Any:
     return validators.members(validators.comma_list(names), get_args(MessageType))
+
+
+def _categories(names: Any) -> Any:
+    given = validators.comma_list(names)
+    return [] if given == ["none"] else given
 
 
 @final
@@ -154,6 +160,27 @@ class MappingSection(Section):
             "FullStory,Fullstory (Actions)",
         ),
     ] = _RULES.integration_names
+    consent: Annotated[
+        tuple[OneLine, ...],
+        BeforeValidator(_categories),
+        AfterValidator(validators.distinct),
+        About(
+            "Categories of consent that FullStory belongs to, by their ids. Messages that state the user's consent "
+            "(`context.consent`), and none to these, are dropped. `none` forwards them.",
+            "Only you know your categories. `check` warns if messages state consent.",
+            "Analytics,Functional",
+            default="none",
+        ),
+    ] = _RULES.consent
+    consent_rule: Annotated[
+        ConsentRule,
+        Word,
+        About(
+            "Whether the user must consent to `all` of these categories, or to `any` one.",
+            "The same as in Segment.",
+            "any",
+        ),
+    ] = _RULES.consent_rule
     events_allow: Annotated[
         _List,
         About(
@@ -274,6 +301,13 @@ class MappingSection(Section):
             raise ValueError(f"lists `{unknown[0]}`, which is never sent; these are: {', '.join(FIELDS)}")
         return entries
 
+    @field_validator("consent_rule")
+    @classmethod
+    def _has_categories(cls, rule: ConsentRule, info: ValidationInfo) -> ConsentRule:
+        if rule != _RULES.consent_rule and not info.data.get("consent", True):
+            raise ValueError("has no effect, because PROCESSOR_MAPPING__CONSENT lists no category")
+        return rule
+
     @field_validator("session")
     @classmethod
     def _has_events(cls, session: Session, info: ValidationInfo) -> Session:
@@ -319,6 +353,8 @@ class MappingSection(Section):
             source=self.source,
             integration_names=self.integration_names,
             integrations=self.integrations,
+            consent=self.consent,
+            consent_rule=self.consent_rule,
             message_types=self.message_types,
             anonymous=self.anonymous,
             junk_ids=self.junk_ids,

@@ -194,6 +194,25 @@ def test_visitors_that_are_no_users_are_no_warning() -> None:
     assert "records.anonymous_browser" not in found
 
 
+def test_consent_that_is_not_asked_for_is_a_warning() -> None:
+    """Records that state consent are a warning, with their categories, until the settings ask for consent."""
+    message = {**identify("u-1"), "context": {"consent": {"categoryPreferences": {"Analytics": False, "Ads": True}}}}
+
+    async def check() -> list[dict[str, str]]:
+        async with world() as here:
+            await here.produce([("u-1", message), ("u-2", identify("u-2"))])
+            return [
+                ids(await here.check("--format", "json", **settings))
+                for settings in ({}, {"MAPPING__CONSENT": "Analytics"})
+            ]
+
+    ignored, asked = asyncio.run(check())
+
+    assert ignored["records.consent_ignored"] == "1 of 2 records, with the categories: Ads, Analytics"
+    assert "records.consent_ignored" not in asked
+    assert asked["records.sampled"] == "2 records: delivered 1, filtered 1 (consent 1), dead-lettered 0"
+
+
 @pytest.mark.parametrize("mix", [CLEAN, MIXED], ids=["clean", "mixed"])
 def test_generated_records_keep_the_order_of_each_user(mix: Mix) -> None:
     """Records of `generate` cause no warning about order."""

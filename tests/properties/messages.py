@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
+from processor.events.consent import ConsentRule
 from processor.events.context import FIELDS, PARTS
 from processor.events.privacy import PropertyLists
 from processor.events.rules import (
@@ -72,13 +73,18 @@ def typed_messages() -> st.SearchStrategy[dict[str, Any]]:
 
 CONTEXTS = st.dictionaries(
     st.sampled_from(
-        ["page", "referrer", "userAgent", "app", "device", "screen", "location", "ip", "traits", "library"]
+        ["page", "referrer", "userAgent", "app", "device", "screen", "location", "ip", "traits", "library", "consent"]
     ),
     st.dictionaries(
         st.sampled_from(
-            ["url", "name", "version", "model", "width", "height", "country", "region", "city", "latitude", "plan"]
+            [
+                *("url", "name", "version", "model", "width", "height", "country", "region", "city", "latitude"),
+                *("plan", "categoryPreferences"),
+            ]
         ),
-        JSON | st.sampled_from(["PL", "PL-12", "12", 390, 390.0, 50.06, "https://shop.example/"]),
+        JSON
+        | st.dictionaries(st.sampled_from(["A", "B"]), st.booleans())
+        | st.sampled_from(["PL", "PL-12", "12", 390, 390.0, 50.06, "https://shop.example/"]),
         max_size=4,
     )
     | JSON
@@ -131,6 +137,8 @@ _LISTS = st.builds(
 RULES = st.builds(
     MappingRules,
     integrations=st.sampled_from(get_args(Integrations)),
+    consent=st.lists(st.sampled_from(["A", "B"]), max_size=2).map(tuple),
+    consent_rule=st.sampled_from(get_args(ConsentRule)),
     message_types=st.just(get_args(MessageType)),
     anonymous=st.sampled_from(get_args(Anonymous)),
     source=st.sampled_from(get_args(MessageSource)),

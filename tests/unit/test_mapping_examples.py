@@ -1,4 +1,4 @@
-"""The examples of docs/mapping.md, in every shape that a Segment message may have."""
+"""The examples of docs/mapping.md and docs/privacy.md, in every shape that a Segment message may have."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from tests.properties.shapes import WRITERS, string_maps, written_by
 
 Json = dict[str, Any]
 
-PAGE = Path(__file__).parents[2] / "docs/mapping.md"
+PAGES = [Path(__file__).parents[2] / f"docs/{name}.md" for name in ("mapping", "privacy")]
 PATHS = {Kind.USER: "POST /v2/users", Kind.EVENT: "POST /v2/events"}
 
 EXAMPLE = re.compile(
@@ -38,8 +38,8 @@ UNSUITABLE = DeadLetterReason.UNSUITABLE_SCHEMA
 
 
 def examples() -> list[Any]:
-    """Return the examples of docs/mapping.md: settings, message, kind of outcome, outcome, rules counted."""
-    text = PAGE.read_text(encoding="utf-8")
+    """Return the examples of the pages: settings, message, kind of outcome, outcome, rules counted."""
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     found = list(EXAMPLE.finditer(text))
     assert len(found) == text.count("```json segment"), "an example has no outcome"
     return [
@@ -59,7 +59,7 @@ def rules_of(settings: str | None) -> MappingRules:
 def test_the_documented_examples_are_true(
     shape: str, settings: MappingRules, message: str, kind: str, expected: str, counted: str | None
 ) -> None:
-    """Each message of docs/mapping.md, in each shape, has the outcome that the page shows."""
+    """Each message of the pages, in each shape, has the outcome that its page shows."""
     value, readers = WRITERS[shape](json.loads(message))
     decoded = decode(record(value), readers)
     if isinstance(decoded, Rejected):

@@ -205,6 +205,14 @@ def test_a_wrong_value_is_named_and_explained(name: str, value: str, expected: s
     assert "for example" in found
 
 
+NEEDED = {
+    "hash_salt": {"PROCESSOR_MAPPING__TRAITS_HASH": "phone"},
+    "hash_salt_file": {"PROCESSOR_MAPPING__TRAITS_HASH": "phone"},
+    "consent_rule": {"PROCESSOR_MAPPING__CONSENT": "Analytics"},
+}
+"""What settings need besides, to have an effect."""
+
+
 @pytest.mark.parametrize("variable", variables(), ids=lambda variable: variable.key)
 def test_every_example_is_valid(variable: Variable, tmp_path: Path) -> None:
     """What a message or the documentation offers as an example is accepted."""
@@ -220,8 +228,7 @@ def test_every_example_is_valid(variable: Variable, tmp_path: Path) -> None:
     if variable.field == "properties_file":
         environ[variable.name] = str(tmp_path / "properties")
         (tmp_path / "properties").write_text("{}")
-    if variable.field.startswith("hash_salt"):
-        environ["PROCESSOR_MAPPING__TRAITS_HASH"] = "phone"
+    environ |= NEEDED.get(variable.field, {})
     if variable.field == "hash_salt_file":
         environ[variable.name] = str(tmp_path / "salt")
         (tmp_path / "salt").write_text("correct-horse-battery-staple")
@@ -256,6 +263,7 @@ def test_every_example_is_valid(variable: Variable, tmp_path: Path) -> None:
             {"CONTEXT": "false", "CONTEXT_DENY": "ip"},
             "CONTEXT_DENY: has no effect, because PROCESSOR_MAPPING__CONTEXT is",
         ),
+        ({"CONSENT_RULE": "any"}, "CONSENT_RULE: has no effect, because PROCESSOR_MAPPING__CONSENT lists no category"),
         ({"CONTEXT_DENY": "ip,os.name"}, "CONTEXT_DENY: lists `os.name`, which is never sent; these are: page.url,"),
         (
             {"MESSAGE_TYPES": "track", "TRAITS_DENY": "a"},
@@ -316,6 +324,8 @@ def test_mapping_settings_become_rules() -> None:
         "CONTEXT": "false",
         "INTEGRATIONS": "ignore",
         "INTEGRATION_NAMES": "Ours",
+        "CONSENT": "Analytics, Ads",
+        "CONSENT_RULE": "Any",
         "EVENTS_ALLOW": "A *",
         "EVENTS_DENY": "A b",
         "LIBRARIES_ALLOW": "c",
@@ -332,6 +342,8 @@ def test_mapping_settings_become_rules() -> None:
     assert rules == MappingRules(
         integration_names=("Ours",),
         integrations="ignore",
+        consent=("Analytics", "Ads"),
+        consent_rule="any",
         message_types=("track", "screen"),
         anonymous="filter",
         names="underscore",
@@ -349,7 +361,8 @@ def test_mapping_settings_become_rules() -> None:
     traits = {"TRAITS_ALLOW": "e", "TRAITS_DENY": "e.f", "TRAITS_HASH": "e.g", "TRAITS_TRUNCATE": "e.h:3"}
     lists = load(REQUIRED | {f"PROCESSOR_MAPPING__{name}": value for name, value in traits.items()}).mapping.rules()
     assert lists == MappingRules(traits=PropertyLists(("e",), ("e.f",), ("e.g",), (("e.h", 3),)))
-    assert load(REQUIRED).mapping.rules() == MappingRules()
+    for environ in (REQUIRED, {**REQUIRED, "PROCESSOR_MAPPING__CONSENT": "none"}):
+        assert load(environ).mapping.rules() == MappingRules()
 
 
 @pytest.mark.parametrize(
@@ -359,8 +372,8 @@ def test_mapping_settings_become_rules() -> None:
 )
 def test_no_mapping_setting_is_without_effect(variable: Variable) -> None:
     """Each mapping setting's example changes the rules, and with them the fingerprint."""
-    salted = {"PROCESSOR_MAPPING__TRAITS_HASH": "email"} if variable.field == "hash_salt" else {}
-    before, after = load(REQUIRED | salted), load({**REQUIRED, **salted, variable.name: variable.about.example})
+    needed = NEEDED.get(variable.field, {})
+    before, after = load(REQUIRED | needed), load({**REQUIRED, **needed, variable.name: variable.about.example})
 
     assert after.mapping.rules() != before.mapping.rules()
 

@@ -19,6 +19,7 @@ from processor.settings import load
 from processor.settings.sources import PLACEHOLDER
 from processor.settings.surroundings import SURROUNDINGS
 from processor.settings.variables import Variable, variables
+from tests.unit.test_settings import NEEDED
 
 SECRET = "hunter2-hunter2"
 KEY = f"na1.{SECRET}"
@@ -429,8 +430,7 @@ def test_every_example_of_a_new_file_says_what_that_of_the_environment_says(vari
     if variable.field.endswith("_file"):  # not there
         assert tomllib.loads(file.read_text())[variable.section][variable.field] == variable.about.example
         return
-    if variable.field == "hash_salt":
-        environ["PROCESSOR_MAPPING__TRAITS_HASH"] = "phone"
+    environ |= NEEDED.get(variable.field, {})
 
     assert load(environ, file) == load({**environ, variable.name: variable.about.example})
 

@@ -353,6 +353,12 @@ RECORDS_NO_LIBRARY = _warning(
     "LIBRARIES_ALLOW drops them, and PROCESSOR_MAPPING__LIBRARIES_DENY lets them pass.",
     "Segment's libraries for Go, Java and Rust write no context.library. Use the lists of events, or add it there.",
 )
+RECORDS_CONSENT_IGNORED = _warning(
+    "records.consent_ignored",
+    "Records state what their users consent to, and the settings do not ask for consent: all of them are delivered. "
+    "Segment would withhold some.",
+    "Set PROCESSOR_MAPPING__CONSENT to the categories that FullStory belongs to: docs/privacy.md.",
+)
 
 PROBE_HONOURED = _ok("idempotency.honoured", "FullStory answered a repeated batch as it answered the first time.")
 PROBE_IGNORED = _warning(

@@ -12,6 +12,7 @@ from processor.commands.check import findings
 from processor.commands.check.checklist import RECORDS, Checklist
 from processor.commands.check.findings import Found
 from processor.commands.common.explanation import Explainer, Explanation, Input
+from processor.events.consent import read_preferences
 from processor.events.context import read_context
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.rules import MappingRules
@@ -22,6 +23,7 @@ from processor.runtime.ports import Schemas
 
 BROWSER_LIBRARIES = frozenset({"analytics.js", "RudderLabs JavaScript SDK"})
 BROWSER_CHANNELS = frozenset({"browser", "web"})
+SHOWN_CATEGORIES = 10
 
 
 async def check_records(checklist: Checklist, sample: Mapping[TopicPartition, list[Record]], schemas: Schemas) -> None:
@@ -59,6 +61,10 @@ class Survey:
     numbers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Which types of number each trait or property had: `int`, which is declared, or `real`."""
     browser_integers: set[str] = field(default_factory=set)
+    with_consent: int = 0
+    """Records that state what their users consent to."""
+    categories: set[str] = field(default_factory=set)
+    """Those that they name."""
 
     def add(self, partition: TopicPartition, explanation: Explanation) -> None:
         """Count a record."""
@@ -82,6 +88,9 @@ class Survey:
                     self.browser_integers.add(name)
         if event is not None and explanation.requests:
             self.anonymous_in_browser += is_browsers and not event.get("userId")
+        if event is not None and (found := read_preferences(event.get("context"))) is not None:
+            self.with_consent += 1
+            self.categories.update(found)
 
     def findings(self, mapping: MappingRules) -> Iterator[Found]:
         """Say what the counts mean."""
@@ -105,6 +114,12 @@ class Survey:
             yield Found(findings.RECORDS_BROWSER_INTEGERS, _some(sorted(self.browser_integers)))
         if self.without_library and (mapping.libraries_allow or mapping.libraries_deny):
             yield Found(findings.RECORDS_NO_LIBRARY, f"{self.without_library} of {self.records} records")
+        if self.with_consent and not mapping.consent:
+            names = ", ".join(sorted(self.categories)[:SHOWN_CATEGORIES]) or "none"
+            yield Found(
+                findings.RECORDS_CONSENT_IGNORED,
+                f"{self.with_consent} of {self.records} records, with the categories: {names}",
+            )
 
     def _count(self, outcome: str) -> str:
         reasons = f" ({_counts(self.reasons[outcome])})" if outcome in self.reasons else ""

@@ -10,7 +10,7 @@ REDRIVE = "the record can be delivered now: write it to its topic again, see doc
 BY_FULLSTORY: Mapping[str, str] = {
     DeadLetterReason.TOO_LARGE: (
         "send less per event, or set PROCESSOR_MAPPING__PROPERTIES_DENY or PROCESSOR_MAPPING__PROPERTIES_TRUNCATE; "
-        "see docs/mapping.md#privacy"
+        "see docs/privacy.md#lists-of-traits-and-properties"
     ),
     DeadLetterReason.REJECTED: "the detail holds FullStory's own code; see docs/dead-letters.md#reasons",
     DeadLetterReason.DESTINATION_ERROR: (
@@ -39,6 +39,10 @@ NEXT_STEPS: Mapping[str, str] = {
     FilterReason.INTEGRATIONS: (
         "the sender excludes FullStory: change the sender, set PROCESSOR_MAPPING__INTEGRATIONS=ignore, or correct "
         "PROCESSOR_MAPPING__INTEGRATION_NAMES; see docs/mapping.md#which-messages"
+    ),
+    FilterReason.CONSENT: (
+        "the user did not consent: nothing to do, unless PROCESSOR_MAPPING__CONSENT names the wrong categories; "
+        "see docs/privacy.md#consent"
     ),
     FilterReason.ANONYMOUS: (
         "set PROCESSOR_MAPPING__ANONYMOUS=uid or PROCESSOR_MAPPING__ANONYMOUS=property to forward messages without "
