@@ -23,6 +23,10 @@ class Admin:
         self.answers = True
         self.polled = 0
 
+    def __len__(self) -> int:
+        """Return how much is on its way, as librdkafka's does: nothing."""
+        return 0
+
     def poll(self, timeout: float) -> None:
         """Take what it has to tell."""
         assert timeout == 0

@@ -190,7 +190,9 @@ class Described:
         It is let go where there is no answer: one that waits for brokers in vain tries to connect ever more rarely, and
         a new one at once. What it has to tell waits to be polled, a token that is to be renewed as well.
         """
-        admin = self._admin or client(self._settings)
+        admin = self._admin
+        if admin is None:  # not `or`: an idle client is false, for it has the length of its queue
+            admin = client(self._settings)
         self._admin = None
         admin.poll(0)
         answer = question(admin)
