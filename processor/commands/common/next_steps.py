@@ -48,6 +48,10 @@ NEXT_STEPS: Mapping[str, str] = {
         "set PROCESSOR_MAPPING__ANONYMOUS=uid or PROCESSOR_MAPPING__ANONYMOUS=property to forward messages without "
         "a userId; see docs/mapping.md#who"
     ),
+    FilterReason.JUNK_ID: (
+        "correct the producer, which writes an id where it has none, or change PROCESSOR_MAPPING__JUNK_IDS; "
+        "see docs/mapping.md#who"
+    ),
     FilterReason.EVENT_NAME: (
         "change PROCESSOR_MAPPING__EVENTS_ALLOW or PROCESSOR_MAPPING__EVENTS_DENY; see docs/mapping.md#which-messages"
     ),
