@@ -206,13 +206,13 @@ def test_a_line_of_any_kind_is_explained_as_the_worker_reads_it() -> None:
 
 
 def test_people_are_shown_events_that_no_request_could_hold() -> None:
-    """Numbers beyond 64 bits and hundreds of levels are shown, or said not to be, without a traceback."""
+    """Numbers beyond a double and hundreds of levels are shown, or said not to be, without a traceback."""
     head = b'{"type": "track", "userId": "u", "event": "E", "n": NaN, "properties": {"n": '
     given = [head + each + b"}}" for each in (b"9" * 400, b"[" * 300 + b"]" * 300, b"[" * 900 + b"]" * 900, b"1")]
     done = run("explain", "-", stdin=b"\n".join(given))
 
     assert done.out.count("outcome") == 4
-    assert "9" * 400 in done.out
+    assert "not_a_number: n" in done.out
 
 
 @pytest.mark.parametrize(
