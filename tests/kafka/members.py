@@ -20,7 +20,7 @@ from processor.engine.partition.owner import Assignment, End
 from processor.model.reasons import HaltReason
 from processor.model.records import Commit, Record, TopicPartition
 from processor.runtime.ports import Fetched, SourceFault
-from tests.kafka.cluster import Cluster
+from tests.kafka.cluster import VERSION, Cluster
 from tests.kafka.conftest import Names
 from tests.kafka.topics import append
 
@@ -48,7 +48,11 @@ IMPATIENT: dict[Protocol, dict[str, int]] = {
 }
 """A member that does not poll is soon given up."""
 
-protocols = pytest.mark.parametrize("protocol", list(PROPERTIES))
+kip_848 = pytest.mark.skipif(VERSION.startswith("3."), reason="Kafka 3 has no group.protocol=consumer")
+"""Marks what needs it; the brokers of the gate have it."""
+
+assigned_by_brokers = pytest.param("broker", marks=kip_848)
+protocols = pytest.mark.parametrize("protocol", ["cooperative", "eager", assigned_by_brokers])
 
 P = ParamSpec("P")
 

@@ -22,6 +22,7 @@ from processor.sandbox import Role, Sandbox, SandboxOptions
 from tests.commands.program import Done, run
 from tests.kafka.cluster import Cluster, KafkaCluster
 from tests.kafka.conftest import Names
+from tests.kafka.members import kip_848
 from tests.kafka.topics import append, append_transaction, committed
 
 KEY = "na1.c2VjcmV0LWtleQ"
@@ -225,7 +226,7 @@ def test_a_record_that_may_not_be_read_is_not_explained(guarded: KafkaCluster, n
     assert "Topic authorization failed" in done.err
 
 
-@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+@pytest.mark.parametrize("protocol", ["classic", pytest.param("consumer", marks=kip_848)])
 def test_a_probe_of_the_group_joins_commits_and_leaves_nothing(kafka: Cluster, names: Names, protocol: str) -> None:
     """With --probe-group the group is joined and left, metadata is read back, and no offset or group is left over."""
     kafka.create_topic(names.topic)

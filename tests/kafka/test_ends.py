@@ -13,11 +13,22 @@ from processor.model.records import Record, TopicPartition
 from tests.kafka.cluster import Cluster, KafkaCluster, java
 from tests.kafka.conftest import Names
 from tests.kafka.maven import run as command
-from tests.kafka.members import DEADLINE_S, NOW_MS, PROPERTIES, Protocol, member, numbered, on_a_loop, protocols, until
+from tests.kafka.members import (
+    DEADLINE_S,
+    NOW_MS,
+    PROPERTIES,
+    Protocol,
+    assigned_by_brokers,
+    member,
+    numbered,
+    on_a_loop,
+    protocols,
+    until,
+)
 from tests.kafka.programs import environment_of, sandbox, wait_until, worker
 from tests.kafka.topics import abort_transaction, append, append_transaction, begin_transaction, committed, end_offsets
 
-by_two_protocols = pytest.mark.parametrize("protocol", ["cooperative", "broker"])
+by_two_protocols = pytest.mark.parametrize("protocol", ["cooperative", assigned_by_brokers])
 
 SHORT_SESSION = {"cooperative": {"session.timeout.ms": 6_000}, "broker": {}}
 """The group notices a killed member soon."""

@@ -17,6 +17,7 @@ from processor.model.records import Commit, TopicPartition
 from processor.runtime.ports import Fetched, SourceFault
 from tests.kafka.cluster import ANSWER_DEADLINE_S, Cluster
 from tests.kafka.conftest import Names
+from tests.kafka.members import kip_848
 
 DRAIN_S = 2.0
 JOIN_DEADLINE_S = 30.0
@@ -79,7 +80,7 @@ class Listener:
     [
         {},
         {"partition.assignment.strategy": "range"},
-        {"group.protocol": "consumer"},
+        pytest.param({"group.protocol": "consumer"}, marks=kip_848),
         {"debug": "cgrp", "log_level": "7"},  # a callback for every step of the group, inside of every call
     ],
     ids=["cooperative", "eager", "KIP-848", "with many callbacks"],

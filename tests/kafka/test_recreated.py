@@ -18,6 +18,7 @@ from processor.model.records import Record
 from tests.kafka.cluster import Cluster, java
 from tests.kafka.conftest import Names
 from tests.kafka.maven import run
+from tests.kafka.members import kip_848
 from tests.kafka.programs import SandboxProgram, WorkerProgram, environment_of, sandbox, wait_until, worker
 from tests.kafka.tools import CLASSES
 from tests.kafka.topics import append, committed, end_offsets, journals
@@ -100,7 +101,7 @@ def halted(program: WorkerProgram) -> list[str]:
     return sorted(fault["cause"] for fault in halt.get("faults", [halt] if halt else []))
 
 
-@pytest.fixture(params=list(PROPERTIES))
+@pytest.fixture(params=["classic", pytest.param("consumer", marks=kip_848)])
 def scene(kafka: Cluster, names: Names, request: pytest.FixtureRequest) -> Iterator[Scene]:
     """Give two topics with the old records, and an empty FullStory; for each protocol."""
     with sandbox() as server:

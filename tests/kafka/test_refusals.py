@@ -19,7 +19,7 @@ from processor.runtime.ports import DeadLetter
 from tests.kafka.altering import CONSUMER_GROUP_HEARTBEAT, AlteringProxy
 from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, free_port
 from tests.kafka.conftest import Names
-from tests.kafka.members import DEADLINE_S, PROPERTIES, Member, Protocol, member, on_a_loop, settings_of, until
+from tests.kafka.members import DEADLINE_S, PROPERTIES, Member, Protocol, kip_848, member, on_a_loop, settings_of, until
 from tests.kafka.topics import journals
 
 SMALL = """
@@ -90,6 +90,7 @@ async def test_a_full_group_is_told_and_joined_once_there_is_room(small: KafkaCl
             await until(lambda: refusal(second) == "", "the refusal is over")
 
 
+@kip_848
 @on_a_loop
 async def test_a_member_that_does_not_join_anew_is_told_by_those_that_wait_for_it(
     kafka: Cluster, names: Names, monkeypatch: pytest.MonkeyPatch
@@ -146,6 +147,7 @@ async def test_brokers_without_the_protocol_are_told(altered: tuple[Cluster, Alt
     assert "group.protocol=consumer needs Kafka 4.0" in str(await probe)
 
 
+@kip_848
 @on_a_loop
 async def test_a_spare_member_of_the_new_protocol_has_joined(kafka: Cluster, names: Names) -> None:
     """With KIP-848 a member for which no partition is left is said to have joined, and nothing is wrong."""
@@ -156,6 +158,7 @@ async def test_a_spare_member_of_the_new_protocol_has_joined(kafka: Cluster, nam
         assert refusal(first) == refusal(second) == ""
 
 
+@kip_848
 @on_a_loop
 async def test_the_session_that_the_brokers_choose_is_told(kafka: Cluster, names: Names) -> None:
     """With KIP-848 an assignment tells the brokers' session; the classic protocol's is the worker's own setting."""

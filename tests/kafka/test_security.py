@@ -25,6 +25,7 @@ from tests.fakes import oidc
 from tests.fakes.tls import PASSWORD, Certificates
 from tests.kafka.cluster import KafkaCluster, free_port
 from tests.kafka.conftest import Names
+from tests.kafka.members import kip_848
 from tests.kafka.programs import WorkerProgram, environment_of, sandbox, wait_until, worker
 from tests.kafka.topics import committed, end_offsets, produce_all, read_all
 
@@ -296,7 +297,7 @@ def test_a_worker_without_a_right_says_which(guarded: Guarded, names: Names, tmp
         assert program.terminate(40) == 0
 
 
-@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+@pytest.mark.parametrize("protocol", ["classic", pytest.param("consumer", marks=kip_848)])
 def test_a_topic_that_may_not_be_read_is_named_and_keeps_no_other_from_being_read(
     guarded: Guarded, names: Names, protocol: str, tmp_path: Path
 ) -> None:
