@@ -15,6 +15,10 @@ from tests.kafka.cluster import NEWEST, Cluster, KafkaCluster
 # Tests that are imported are collected here once more, and given the fixture of this module.
 from tests.kafka.conftest import Names
 from tests.kafka.programs import wait_until
+from tests.kafka.test_change_over import (
+    test_a_worker_joins_classic_members_that_assign_by_range,  # noqa: F401
+    test_a_worker_that_cannot_join_classic_members_waits_for_their_end,  # noqa: F401
+)
 from tests.kafka.test_check import (
     LASTING,
     TRACK,

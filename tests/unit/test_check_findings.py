@@ -10,8 +10,10 @@ from confluent_kafka.admin import AclOperation
 
 from docs import generate
 from processor.adapters.clock import SystemClock
+from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.described import allows, place_of
 from processor.adapters.kafka.facts import Cluster, Group, Topic
+from processor.adapters.kafka.membership import Membership
 from processor.adapters.kafka.offsets import Stored
 from processor.adapters.kafka.reading import latest
 from processor.commands.check import findings
@@ -49,10 +51,17 @@ def topic(settings: Mapping[str, str] | None = None, **known: Any) -> Topic:
     )
 
 
+def group_of(members: int, assignor: str = "cooperative-sticky", *, is_allowed: bool = True, **known: Any) -> Group:
+    """Return a group with so many classic members."""
+    names = frozenset(map(str, range(members)))
+    membership = Membership(names, is_classic=True, assignor=assignor if members else "")
+    return Group("stable" if members else "empty", membership, is_allowed, **known)
+
+
 def cluster(**known: Any) -> Cluster:
     """Return a cluster with which nothing is wrong."""
     topics = {"segment": topic(SOURCE), "letters": topic()}
-    whole = Cluster("c", 3, topics, {"offset.metadata.max.bytes": "4096"}, Group("empty", 0, is_allowed=True))
+    whole = Cluster("c", 3, topics, {"offset.metadata.max.bytes": "4096"}, group_of(0))
     return replace(whole, **known)
 
 
@@ -137,7 +146,7 @@ def test_the_group_can_go_on_where_it_stands(committed: int, expected: set[str],
 def test_a_new_group_that_begins_at_the_end_is_not_behind() -> None:
     """A new group that begins at the end has no lag, and Kafka's word for its state, dead, is not shown."""
     latest = KAFKA.model_copy(update={"start": "latest"})
-    new = cluster(group=Group("dead", 0, is_allowed=True))
+    new = cluster(group=group_of(0))
     found = of_group(latest, new, {PARTITION: Stored(-1001, "")}, {PARTITION: OffsetRange(10, 20)}, is_classic=True)
 
     assert [each.seen for each in found] == [
@@ -202,7 +211,7 @@ def test_a_stopped_group_tells_how_long_its_offsets_stay(
     A record that is dated ahead does not tell when it came.
     """
     brokers, now_s = {"offsets.retention.minutes": str(8 * 24 * 60)}, 1_800_000_000.0
-    known = cluster(broker_settings=brokers, group=Group("empty", members, is_allowed=True))
+    known = cluster(broker_settings=brokers, group=group_of(members))
 
     def at_time(time_ms: int) -> dict[TopicPartition, int]:
         return {PARTITION: 19 if time_ms <= (now_s - passed_days_ago * 86_400) * 1_000 else -1}
@@ -214,11 +223,11 @@ def test_a_stopped_group_tells_how_long_its_offsets_stay(
 
 def test_a_group_at_work_tells_its_members() -> None:
     """A group at work is shown with the state and number of members that Kafka gives."""
-    working = cluster(group=Group("stable", 2, is_allowed=True))
+    working = cluster(group=group_of(2))
     found = of_group(KAFKA, working, {PARTITION: Stored(12, "")}, {PARTITION: OffsetRange(10, 20)}, is_classic=True)
 
     assert [each.seen for each in found] == [
-        "fullstory: committed on 1 of 1 partition, 8 records behind, stable, 2 members"
+        "fullstory: committed on 1 of 1 partition, 8 records behind, stable, 2 members by cooperative-sticky"
     ]
 
 
@@ -237,9 +246,52 @@ def test_a_group_that_would_refuse_one_more_member_is_told(
     protocol: str, brokers: dict[str, str], expected: set[str]
 ) -> None:
     """What the brokers' settings say of a further member's chances is a finding, for the protocol that it uses."""
-    working = cluster(group=Group("stable", 2, is_allowed=True), broker_settings=brokers)
+    working = cluster(group=group_of(2), broker_settings=brokers)
 
     assert ids(list(of_group(KAFKA, working, {}, {}, is_classic=protocol == "classic"))) == expected
+
+
+@pytest.mark.parametrize(
+    ("properties", "assignor", "brokers", "expected"),
+    [
+        ({}, "cooperative-sticky", {}, set()),
+        ({}, "range", {}, {"group.refused"}),
+        ({"partition.assignment.strategy": "roundrobin, range"}, "range", {}, set()),
+        ({"partition.assignment.strategy": "range"}, "cooperative-sticky", {}, {"group.refused"}),
+        ({}, "", {}, set()),
+        ({"group.protocol": "consumer"}, "range", {}, {"group.changes_over"}),
+        ({"group.protocol": "consumer"}, "cooperative-sticky", {}, {"group.refused"}),
+        ({"group.protocol": "consumer"}, "range", {"group.consumer.migration.policy": "DISABLED"}, {"group.refused"}),
+        ({"group.protocol": "consumer"}, "range", {"group.consumer.migration.policy": "downgrade"}, {"group.refused"}),
+        (
+            {"group.protocol": "consumer"},
+            "range",
+            {"group.consumer.migration.policy": "Upgrade"},
+            {"group.changes_over"},
+        ),
+    ],
+)
+def test_whether_the_members_let_a_worker_in_follows_from_how_they_assign(
+    properties: dict[str, str], assignor: str, brokers: dict[str, str], expected: set[str]
+) -> None:
+    """Classic members let in who knows their assignor, or one of KIP-848 unless their assignor keeps data."""
+    settings = KafkaSettings("k:9092", ("segment",), "g", "letters", properties=properties)
+    working = group_of(2, assignor)
+    known = cluster(group=replace(working, refusal=working.membership.refusal(settings)), broker_settings=brokers)
+
+    found = {each.finding.id for each in of_group(KAFKA, known, {}, {}, is_classic=settings.is_classic)}
+
+    assert found & {"group.refused", "group.changes_over"} == expected
+
+
+def test_members_of_the_brokers_protocol_let_every_worker_in() -> None:
+    """A group of KIP-848 takes classic members of any assignor, and one without members anybody."""
+    theirs = Membership(frozenset("a"), is_classic=False, assignor="uniform")
+    nobody = Membership(frozenset(), is_classic=True, assignor="")
+    for properties in ({}, {"partition.assignment.strategy": "range"}, {"group.protocol": "consumer"}):
+        settings = KafkaSettings("k:9092", ("segment",), "g", "letters", properties=properties)
+        assert theirs.refusal(settings) is None
+        assert nobody.refusal(settings) is None
 
 
 def test_a_gap_that_the_settings_pass_is_a_warning() -> None:
@@ -252,7 +304,7 @@ def test_a_gap_that_the_settings_pass_is_a_warning() -> None:
 
 def test_a_group_that_may_not_be_joined_is_an_error() -> None:
     """A group without the right to join is an error; where Kafka tells no rights, readable commits suffice."""
-    forbidden = cluster(group=Group("empty", 0, is_allowed=False))
+    forbidden = cluster(group=group_of(0, is_allowed=False))
 
     assert ids(list(of_group(KAFKA, forbidden, {}, {}, is_classic=True))) == {"group.forbidden"}
     assert ids(list(of_group(KAFKA, cluster(group=None), {}, {}, is_classic=True))) == set()

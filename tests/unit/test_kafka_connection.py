@@ -7,6 +7,7 @@ from confluent_kafka import KafkaError
 
 from processor.adapters.kafka.connection import FIRST_LOOKS, SERVERS_TOLD, SILENT_LOOKS, Connection
 from processor.adapters.kafka.faults import GROUP_ACTIONS, fatal
+from processor.runtime.ports import SourceFault
 
 REFUSED = KafkaError(
     KafkaError._TRANSPORT,
@@ -46,6 +47,18 @@ def test_silence_is_a_fault_after_some_looks() -> None:
             assert cause(connection) == ""
         connection.did_not_answer()
         assert cause(connection) == "Kafka does not answer at k:9092"
+
+
+def test_a_group_that_cannot_be_joined_yet_is_a_fault_until_it_can() -> None:
+    """What was asked before joining is told as the group's refusal, until the next answer."""
+    connection = Connection("k:9092")
+    connection.answered()
+    connection.hold(SourceFault("the members assign by range", "Stop them."))
+    connection.answered()
+    assert cause(connection) == "the members assign by range"
+    assert connection.is_in_doubt
+    connection.hold(None)
+    assert cause(connection) == ""
 
 
 def test_a_refusal_of_the_group_lasts_until_the_group_answers_or_is_joined() -> None:

@@ -36,7 +36,8 @@ class Admin:
         """Answer, or not in time."""
         answer: Future[Any] = Future()
         if self.answers:
-            answer.set_result(SimpleNamespace(members=[]))
+            nobody = SimpleNamespace(members=[], type=SimpleNamespace(name="CLASSIC"), partition_assignor="")
+            answer.set_result(nobody)
         else:
             answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
         return dict.fromkeys(groups, answer)

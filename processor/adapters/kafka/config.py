@@ -20,6 +20,10 @@ SESSION_TIMEOUT_MS = 45_000
 """librdkafka's default, and a broker's for groups that it assigns itself (KIP-848)."""
 
 
+ASSIGNOR = "cooperative-sticky"
+"""What stays with a member goes on during a rebalance: docs/adr/0022-a-group-changes-over-with-one-stop.md."""
+
+
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
     """Where Kafka is and how it is used; `properties` are the user's, for SASL, TLS and the like."""
@@ -52,10 +56,15 @@ class KafkaSettings:
         return float(self.properties.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1_000
 
     @property
+    def assignors(self) -> tuple[str, ...]:
+        """By which of them this member of a classic group would assign; all are of one kind (librdkafka 2.16)."""
+        named = str(self.properties.get("partition.assignment.strategy", ASSIGNOR))
+        return tuple(each.strip() for each in named.split(","))
+
+    @property
     def is_incremental(self) -> bool:
         """Whether rebalances tell only what changes; an assignor of the eager kind tells all, every time."""
-        own = str(self.properties.get("partition.assignment.strategy", "cooperative-sticky"))
-        return not self.is_classic or "cooperative" in own
+        return not self.is_classic or any("cooperative" in each for each in self.assignors)
 
 
 class Login(NamedTuple):
@@ -85,7 +94,7 @@ def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
     config: dict[str, Any] = {
         "client.id": "segment-fullstory",
         "log_level": 2,  # what matters of the rest comes as an error, too, and is told once
-        "partition.assignment.strategy": "cooperative-sticky",  # what stays with a member goes on during a rebalance
+        "partition.assignment.strategy": ASSIGNOR,
         "fetch.queue.backoff.ms": 5,  # the default, a second, holds a small queue at 15,000 records/s
         "queued.max.messages.kbytes": max(settings.queue_bytes // 1024, 1),
         "fetch.max.bytes": settings.fetch_bytes,

@@ -72,6 +72,10 @@ class Connection:
         self._refusal = None
         self.answered()
 
+    def hold(self, refusal: SourceFault | None) -> None:
+        """Take why the group cannot be joined yet, as was asked before; None where it can."""
+        self._refusal = refusal
+
     def left_out(self) -> None:
         """The group's coordinator answers, and has not had this member for too long."""
         self._refusal = self._refusal or UNKNOWN_TO_GROUP

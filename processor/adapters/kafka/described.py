@@ -14,6 +14,7 @@ from confluent_kafka.admin import (
 )
 
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, admin_config
+from processor.adapters.kafka.membership import Membership, members
 from processor.adapters.kafka.patience import ASK_S, LOOK_S, insist
 from processor.engine.digest import digest
 from processor.engine.partition.journal_format import JournalPlace, owner_of
@@ -151,6 +152,22 @@ class Described:
 
     # The group
 
+    def refusal(self) -> SourceFault | None:
+        """Return why the group cannot take this member yet, as far as that is told.
+
+        To be asked before a group of KIP-848 is joined: librdkafka (2.16) ends where the brokers refuse, and says no
+        more than "group id does not exist". Raise `KafkaException` while the members rebalance: then nobody knows.
+        """
+        if self._settings.is_classic:
+            return None
+        try:
+            group = self._membership(ASK_S)
+        except KafkaException:  # whoever may not know, or joins meanwhile, is told by the broker
+            return None
+        if group.is_classic and group.members and not group.assignor:
+            raise KafkaException(KafkaError(KafkaError.REBALANCE_IN_PROGRESS))
+        return group.refusal(self._settings)
+
     def session_s(self) -> float | None:
         """Return after how long the brokers give away what a silent member has; None where they do not choose or tell.
 
@@ -169,9 +186,12 @@ class Described:
     def is_member(self) -> bool | None:
         """Say whether the group has this member; None where its coordinator does not tell in a moment."""
         try:
-            return self._consumer.memberid() in self._ask(lambda each: members(each, self._settings.group_id, LOOK_S))
+            return self._consumer.memberid() in self._membership(LOOK_S).members
         except KafkaException:
             return None
+
+    def _membership(self, timeout_s: float) -> Membership:
+        return self._ask(lambda admin: members(admin, self._settings.group_id, timeout_s))
 
     # The client for what a consumer cannot ask
 
@@ -233,12 +253,6 @@ def _topics(admin: AdminClient, topics: Collection[str], timeout_s: float, **wha
     """Ask for all of the topics at once."""
     answers = admin.describe_topics(TopicCollection([*topics]), request_timeout=timeout_s, **what)
     return {topic: answer.result() for topic, answer in answers.items()}
-
-
-def members(admin: AdminClient, group: str, timeout_s: float) -> frozenset[str]:
-    """Ask the group's coordinator for the ids of the members; raise `KafkaException` where it does not tell."""
-    described: Any = admin.describe_consumer_groups([group], request_timeout=timeout_s)
-    return frozenset(each.member_id for each in described[group].result().members)
 
 
 def allows(operations: Collection[AclOperation] | None, operation: AclOperation) -> bool | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, final
 
 from confluent_kafka import KafkaException, TopicCollection
@@ -14,9 +15,11 @@ from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, Res
 
 from processor.adapters.kafka.config import KafkaSettings, admin_config, refusals
 from processor.adapters.kafka.described import MOCK_CLUSTER, allows, is_copied, place_of
+from processor.adapters.kafka.membership import Membership, membership_in
 from processor.adapters.kafka.unreached import Reports, unreached
 from processor.model.errors import SourceError
 from processor.model.records import TopicPartition
+from processor.runtime.ports import SourceFault
 
 ASK_S = 10.0
 """For all questions together, with the connections to the brokers, unless the caller has less time."""
@@ -48,9 +51,11 @@ class Group:
     """What is known of a consumer group."""
 
     state: str
-    members: int
+    membership: Membership
     is_allowed: bool | None
     """Whether this client may join it and commit."""
+    refusal: SourceFault | None = None
+    """Why this client cannot join the members that there are, as far as that is known."""
 
 
 @final
@@ -119,7 +124,7 @@ def ask(settings: KafkaSettings, within_s: float = ASK_S) -> Cluster:
         len(listed.brokers),
         found,
         _settings(configs.get(broker)),
-        _answer(groups.get(settings.group_id), _group),
+        _answer(groups.get(settings.group_id), partial(_group, settings)),
         [each for each in listed.topics if not each.startswith(INTERNAL)],
     )
 
@@ -137,9 +142,10 @@ def _groups(admin: AdminClient, group: str, within_s: float) -> Mapping[str, Fut
     )
 
 
-def _group(described: Any) -> Group:
+def _group(settings: KafkaSettings, described: Any) -> Group:
+    membership = membership_in(described)
     is_allowed = allows(described.authorized_operations, AclOperation.READ)
-    return Group(described.state.name.lower(), len(described.members), is_allowed)
+    return Group(described.state.name.lower(), membership, is_allowed, membership.refusal(settings))
 
 
 def _settings(answer: Future[Any] | None) -> Mapping[str, str] | None:

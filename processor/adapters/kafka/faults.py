@@ -18,8 +18,8 @@ GROUP_ACTIONS: Mapping[int, str] = {
         "partition.assignment.strategy. Stop them, or choose another PROCESSOR_KAFKA__GROUP_ID."
     ),
     KafkaError.GROUP_ID_NOT_FOUND: (
-        "The group has members of another kind: a share group, or classic consumers from which "
-        "group.protocol=consumer cannot take over. Stop them, or choose another PROCESSOR_KAFKA__GROUP_ID."
+        "The group has members of another kind: a share group, or classic consumers that one with "
+        "group.protocol=consumer cannot join (docs/kip-848.md). Stop them, or choose another PROCESSOR_KAFKA__GROUP_ID."
     ),
     KafkaError.UNSUPPORTED_VERSION: (
         "group.protocol=consumer needs Kafka 4.0 or newer, and the brokers to allow it "

@@ -86,7 +86,7 @@ class Looks:
         self._is_certain = True  # whether the look before found the same
         self._topic_faults: list[SourceFault] = []
         self._topics_looked_at = float("-inf")
-        self._looked_at = self._started_at = time.monotonic()
+        self._looked_at = self._subscribed_at = time.monotonic()
 
     def note(self, error: KafkaError) -> None:
         """Look soon for what an error may mean."""
@@ -97,6 +97,14 @@ class Looks:
     def answered(self) -> None:
         """A broker has told something."""
         self._connection.answered()
+
+    def hold(self, refusal: SourceFault | None) -> None:
+        """Take why the group cannot be joined yet; None where it can."""
+        self._connection.hold(refusal)
+
+    def subscribed(self) -> None:
+        """The client joins the group from here on."""
+        self._subscribed_at = time.monotonic()
 
     def joined(self) -> None:
         """The group has accepted this member."""
@@ -184,6 +192,6 @@ class Looks:
         if self._has_joined or self._settings.is_classic:
             return False
         is_member = self._described.is_member()
-        if is_member is False and time.monotonic() > self._started_at + JOINED_WITHIN_S:
+        if is_member is False and time.monotonic() > self._subscribed_at + JOINED_WITHIN_S:
             self._connection.left_out()
         return bool(is_member)

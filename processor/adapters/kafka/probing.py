@@ -14,8 +14,9 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, consumer_config, refusals
 from processor.adapters.kafka.connection import UNKNOWN_TO_GROUP
-from processor.adapters.kafka.described import client, members
+from processor.adapters.kafka.described import client
 from processor.adapters.kafka.faults import GROUP_ACTIONS, fatal, is_fatal, said
+from processor.adapters.kafka.membership import members
 from processor.adapters.kafka.offsets import Stored, committed
 from processor.model.errors import SourceError
 from processor.model.records import TopicPartition
@@ -31,7 +32,7 @@ METADATA = "segment-fullstory check"
 def members_of(settings: KafkaSettings) -> int:
     """Return how many members the group has."""
     try:
-        return len(members(client(settings), settings.group_id, ASK_S))
+        return len(members(client(settings), settings.group_id, ASK_S).members)
     except KafkaException as error:
         raise SourceError(f"the members of group {settings.group_id} are not told: {said(error)}") from None
 

@@ -208,10 +208,15 @@ class KafkaSource:
                 self._tell_of(consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S))
 
     def _may_join(self) -> bool:
-        """Say whether it is settled where the group begins; until then the question is asked again."""
+        """Say whether the group can be joined, and where it begins; until then the questions are asked again."""
         if time.monotonic() < self._begin_at:
             return False
         try:
+            refusal = self._described.refusal()
+            self._looks.hold(refusal)
+            if refusal is not None:
+                self._begin_at = time.monotonic() + LOOK_SOON_S
+                return False
             self._offsets.begin()
         except KafkaException as error:
             self._looks.note(cast("KafkaError", error.args[0]))
@@ -221,6 +226,7 @@ class KafkaSource:
 
     def _subscribe(self, consumer: Consumer) -> None:
         self._subscribed = self._described.to_subscribe
+        self._looks.subscribed()
         consumer.subscribe(
             list(self._subscribed), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )

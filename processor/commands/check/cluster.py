@@ -25,6 +25,8 @@ MIN_OFFSET_METADATA_BYTES = 4_096
 MIN_IN_SYNC = 2
 MINUTES_OF_DAY = 24 * 60
 
+MIGRATION_POLICY = "group.consumer.migration.policy"
+
 PARTS = 8
 """The time that Kafka keeps offsets is looked at in so many parts."""
 
@@ -157,10 +159,8 @@ def of_group(
     protocols = (cluster.broker_settings or {}).get("group.coordinator.rebalance.protocols")
     if protocols is not None and not is_classic and "consumer" not in protocols:
         yield Found(findings.GROUP_PROTOCOL, f"group.coordinator.rebalance.protocols is {protocols}")
-    limit = "group.max.size" if is_classic else "group.consumer.max.size"
-    most = _number(cluster.broker_settings, limit)
-    if group is not None and most is not None and group.members >= most:
-        yield Found(findings.GROUP_FULL, f"{_counted(group.members, 'member')}, {limit} is {most}")
+    if group is not None and group.membership.members:
+        yield from _of_members(group, cluster.broker_settings or {}, is_classic=is_classic)
     offsets = offsets_in(committed)
     gaps = [each for each, offset in offsets.items() if not available[each].start <= offset <= available[each].end]
     for each in gaps:
@@ -204,6 +204,24 @@ def of_copies(
         yield Found(findings.GROUP_COPIED, f"{kafka.group_id}: {seen}")
 
 
+def _of_members(group: Group, brokers: Mapping[str, str], *, is_classic: bool) -> Iterator[Found]:
+    """Judge whether the members that there are let another one in; `is_classic` says of which protocol that one is."""
+    limit = "group.max.size" if is_classic else "group.consumer.max.size"
+    most, theirs = _number(brokers, limit), _counted(len(group.membership.members), "member")
+    if most is not None and len(group.membership.members) >= most:
+        yield Found(findings.GROUP_FULL, f"{theirs}, {limit} is {most}")
+    policy = brokers.get(MIGRATION_POLICY, "bidirectional").lower()
+    if group.refusal is not None:
+        yield Found(findings.GROUP_REFUSED, f"{group.refusal.cause}. {group.refusal.action}")
+    elif is_classic or not group.membership.is_classic:
+        return
+    elif policy not in ("bidirectional", "upgrade"):
+        remedy = "Set it to bidirectional on the brokers, or stop the members."
+        yield Found(findings.GROUP_REFUSED, f"{theirs} by the classic protocol, {MIGRATION_POLICY} {policy}. {remedy}")
+    else:
+        yield Found(findings.GROUP_CHANGES_OVER, f"{theirs} by the classic protocol, {group.membership.assignor}")
+
+
 def of_expiry(
     cluster: Cluster,
     committed: Mapping[TopicPartition, Stored],
@@ -217,7 +235,7 @@ def of_expiry(
     """
     minutes = _number(cluster.broker_settings, "offsets.retention.minutes")
     offsets = offsets_in(committed)
-    if minutes is None or not offsets or cluster.group is None or cluster.group.members:
+    if minutes is None or not offsets or cluster.group is None or cluster.group.membership.members:
         return
     ahead = at_time(int((now_s + AHEAD_S) * 1_000))
     told = {each: offset for each, offset in offsets.items() if not 0 <= ahead.get(each, -1) < offset}
@@ -237,7 +255,10 @@ def _members(group: Group | None) -> str:
     """Say who is in the group, if that is known; Kafka calls a group dead that has no members and no commits."""
     if group is None:
         return ""
-    return f", {group.state}, {_counted(group.members, 'member')}" if group.members else ", no members"
+    count, assignor = len(group.membership.members), group.membership.assignor
+    if not count:
+        return ", no members"
+    return f", {group.state}, {_counted(count, 'member')}" + (f" by {assignor}" if assignor else "")
 
 
 def _number(settings: Mapping[str, str] | None, name: str) -> int | None:

@@ -212,6 +212,11 @@ GROUP_PROTOCOL = _error(
     "Remove group.protocol from PROCESSOR_KAFKA__PROPERTIES, or add consumer to "
     "group.coordinator.rebalance.protocols of the brokers.",
 )
+GROUP_CHANGES_OVER = _ok(
+    "group.changes_over",
+    "The settings say group.protocol=consumer, and the brokers let such workers join the classic members: replace one "
+    "after the other (docs/kip-848.md).",
+)
 GROUP_JOINED = _ok("group.joined", "The group accepted this client as a member, and the client has left again.")
 GROUP_AT_WORK = _ok("group.at_work", "The group has members, so this client did not join: they would have had to wait.")
 GROUP_REFUSED = _error(
