@@ -44,6 +44,7 @@ ELSEWHERE = {
     "README.md": "the tests are started by its commands, and its deployment is that of docs/deploy.md",
     "docs/configuration.md": "they need no Kafka: tests/commands/test_settings.py",
     "docs/container.md": "Docker carries them out, or in its place tests/operation/test_container.py",
+    "docs/failover.md": "they need two clusters: tests/kafka/failover.py sets offsets by time",
     "docs/kubernetes.md": "a cluster carries them out; tests/operation/test_chart.py renders with its values",
     "docs/proxies.md": "a proxy carries them out: tests/operation/test_proxies.py starts one with the same variables",
     "docs/runbook.md": "they are for one incident: tests/kafka/test_recreated.py sets the offset of such a topic",
