@@ -22,7 +22,7 @@ from tests.chaos.faults import Round, clear_up, plan, strike
 from tests.chaos.oracle import Judgement
 from tests.chaos.scene import Scene, Script, scene, until
 from tests.chaos.traffic import traffic
-from tests.kafka.cluster import POM
+from tests.kafka.cluster import POM, VERSION
 from tests.kafka.programs import wait_until
 from tests.kafka.topics import committed, end_offsets, paced, produce_all
 
@@ -153,10 +153,10 @@ def _settle(players: Scene) -> None:
 
 def versions() -> dict[str, str]:
     """Return what a result file says of the programs that took part."""
-    kafka = re.search(r"<artifactId>kafka_2.13</artifactId>\s*<version>([^<]+)", POM.read_text(encoding="utf-8"))
+    [kafka] = re.findall(r"<kafka\.version>([^<]+)", POM.read_text(encoding="utf-8"))
     return {
         "segment-fullstory": __version__,
-        "kafka": kafka[1] if kafka else "unknown",
+        "kafka": VERSION or kafka,
         "python": platform.python_version(),
         "confluent-kafka": confluent_kafka.__version__,
         "librdkafka": confluent_kafka.libversion()[0],
