@@ -298,8 +298,9 @@ class Chaos:
         who is told later to read it whole.
         """
         world, chance = self._world, self._chance
-        at = chance.randrange(len(world.partitions))
-        runs = chance.random() < 0.7 or not world.is_of_today(at)  # else nobody would know of which topic the offset is
+        at, runs = chance.randrange(len(world.partitions)), chance.random() < 0.7
+        if not world.is_of_today(at):  # the next process would not know of which topic the offset is
+            return
         keeps_offset = chance.random() < 0.5 or world.plan.start == "latest"  # else the group may be new to a process
         if runs:
             world.crash_at = None

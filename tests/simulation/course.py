@@ -167,7 +167,8 @@ class Course:
 
     def answered(self, post: Post) -> None:
         """FullStory has answered: for good, where a single endpoint does."""
-        is_final = post.status == 200 or (post.status in (400, 413, 422) and len(post.marks) == 1)
+        is_refused = post.status in (400, 413, 422) and len(post.marks) == 1
+        is_final = post.is_fullstorys and (post.status == 200 or is_refused)
         if post.kind is Kind.USER and is_final:
             self.accepted.update(post.offsets)
         if post.kind is Kind.USER and not post.is_batch and is_final:

@@ -142,10 +142,14 @@ class Laws:
             self._identifies[sent.number, sent.uid].append(sent)
 
     def rewound(self, partition: TopicPartition) -> None:
-        """The group's offset was set back from outside, so that records are sent again on purpose."""
-        self._rewinds[partition] += 1
-        self._accepted -= {sent.mark for sent in self._world.records[partition]}
+        """The group's offset was set back from outside: what follows it is to meet its end once more."""
+        self._note_ends()
         offset = self._world.broker.committed[partition]
+        again = {sent.mark for sent in self._world.records[partition] if sent.record.offset >= offset}
+        self._rewinds[partition] += 1
+        self._accepted -= again
+        self._effective -= again
+        self._buried -= again
         self._checked[partition] = sum(sent.record.offset < offset for sent in self._world.records[partition])
 
     def recreated(self, partition: TopicPartition) -> None:
