@@ -124,3 +124,23 @@ def test_what_was_delivered_before_it_was_noticed_is_counted() -> None:
         assert sum(each.records for each in world.member.observer.of(Redelivered)) == GROWN - OLD
 
     simulate(story, Plan(partitions=2, on_recreated="restart"))
+
+
+def test_what_was_noticed_outlives_a_worker_that_ends_at_once() -> None:
+    """Its last commit says whose the position is: the next worker would begin a new group, at the end of the topic."""
+
+    async def story(world: World) -> None:
+        await deliver_the_old_one(world)
+        await world.member.source.compare()
+        world.recreate()
+        for _ in range(GROWN):
+            world.track("u", fate="gone")
+        world.member.source.commit_script.append("failed")
+        await world.member.source.compare()
+        await asyncio.sleep(0.1)
+        await world.member.stop()
+        await world.start(plan=replace(world.plan, start="latest"))
+        await asyncio.sleep(30.0)
+        assert world.member.gate.halts.keys() == {HaltReason.RECREATED}
+
+    simulate(story, Plan(partitions=2))

@@ -397,8 +397,12 @@ class Partition:
         return self.queue.first_unsettled, list(self.queue.ranges())
 
     def last_commit(self) -> Commit | None:
-        """Return what to commit when the partition goes; None when nothing is news."""
-        if not self.is_recovered:
+        """Return what to commit when the partition goes; None when nothing is news.
+
+        Of a journal that was not read nothing is known; a position that was never committed has none, and says whose it
+        is: that the topic was created anew is not to be forgotten where the worker ends as soon as it has noticed.
+        """
+        if not self.is_recovered and self.journal.acknowledged is not None:
             return None
         base, ranges = self.told
         text = self.journal.write_last(base, ranges)
