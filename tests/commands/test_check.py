@@ -398,7 +398,7 @@ def test_what_never_answers_is_given_up() -> None:
             "PROCESSOR_FULLSTORY__API_KEY": KEY,
             "PROCESSOR_FULLSTORY__BASE_URL": f"http://127.0.0.1:{port}",
         }
-        done = run("check", "--format", "json", "--timeout", "1.5", environment=settings)
+        done = run("check", "--format", "json", "--timeout", "4", environment=settings)
     found = ids(done)
 
     assert done.code == 2
