@@ -90,7 +90,6 @@ async def test_a_full_group_is_told_and_joined_once_there_is_room(small: KafkaCl
             await until(lambda: refusal(second) == "", "the refusal is over")
 
 
-@kip_848
 @on_a_loop
 async def test_a_member_that_does_not_join_anew_is_told_by_those_that_wait_for_it(
     kafka: Cluster, names: Names, monkeypatch: pytest.MonkeyPatch
@@ -107,6 +106,7 @@ async def test_a_member_that_does_not_join_anew_is_told_by_those_that_wait_for_i
         await until(lambda: refusal(waiting) == "", "the wait is over")
 
 
+@kip_848
 @on_a_loop
 async def test_a_full_group_of_the_new_protocol_ends_the_client_and_says_what_to_do(
     small: KafkaCluster, names: Names
