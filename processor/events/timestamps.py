@@ -38,9 +38,6 @@ _LAST_S = 253_402_300_799
 
 _QUARTER_S = 15 * 60
 
-_END_OF_REALS = 1e19
-"""Of nanoseconds; a larger real is no time in any unit."""
-
 
 class Time(NamedTuple):
     """What a text says of a time."""
