@@ -6,11 +6,9 @@ group. Sessions and heartbeats are those of librdkafka and of brokers by default
 
 import asyncio
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, final
@@ -26,7 +24,7 @@ from processor.workload import generate
 from tests.kafka.cluster import Cluster, KafkaCluster
 from tests.kafka.conftest import Names
 from tests.kafka.members import DRAIN_S, Listener, settings_of
-from tests.kafka.topics import paced, produce_all
+from tests.kafka.topics import producing
 from tests.results import keep
 
 PARTITIONS = 12
@@ -87,14 +85,9 @@ def rolling(*, workers: int, surge: bool, file: Path | None) -> None:
 
 
 def _measured(cluster: Cluster, assigned: str, workers: int, *, surge: bool) -> dict[str, float]:
-    names, stop = create(cluster, PARTITIONS), threading.Event()
-    with ThreadPoolExecutor(1) as thread:
-        feed = thread.submit(produce_all, cluster, names.topic, paced(generate(1, None, CLEAN), RATE, stop))
-        try:
-            result = asyncio.run(_roll(cluster, names, assigned, workers, surge=surge))
-        finally:
-            stop.set()
-            feed.result()
+    names = create(cluster, PARTITIONS)
+    with producing(cluster, names.topic, generate(1, None, CLEAN), RATE):
+        result = asyncio.run(_roll(cluster, names, assigned, workers, surge=surge))
     click.echo(f"{assigned:<20}" + "  ".join(f"{name} {value}" for name, value in result.items()))
     return result
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -28,7 +27,7 @@ from tests.kafka.conftest import Names
 from tests.kafka.maven import fetched, run
 from tests.kafka.programs import SandboxProgram, environment_of, sandbox, wait_until, worker
 from tests.kafka.tools import CLASSES
-from tests.kafka.topics import committed, end_offsets, paced, produce_all, read_all
+from tests.kafka.topics import committed, end_offsets, produce_all, producing, read_all
 from tests.results import keep
 
 POM = Path(__file__).with_name("mirror.xml")
@@ -150,20 +149,12 @@ def mirror(folder: Path, near: Cluster, far: Cluster, how: Round) -> Iterator["s
 @contextmanager
 def load(near: Cluster, account: Account) -> Iterator[None]:
     """Produce at a steady rate until the end of the `with`."""
-    is_over = threading.Event()
 
     def told(record: GeneratedRecord, partition: int, offset: int) -> None:
         account.produced(partition, offset, record.expectation)
 
-    producer = threading.Thread(
-        target=lambda: produce_all(near, NAMES.topic, paced(generate(SEED, 1_000_000, MIX), RATE, is_over), told)
-    )
-    producer.start()
-    try:
+    with producing(near, NAMES.topic, generate(SEED, 1_000_000, MIX), RATE, told):
         yield
-    finally:
-        is_over.set()
-        producer.join()
 
 
 def delete_old(near: Cluster) -> dict[int, int]:

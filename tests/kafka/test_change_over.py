@@ -3,9 +3,7 @@
 import asyncio
 import json
 import sys
-import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, final
@@ -24,7 +22,7 @@ from tests.kafka.members import PROPERTIES, kip_848, member, on_a_loop, settings
 from tests.kafka.programs import SandboxProgram, WorkerProgram, sandbox, wait_until
 from tests.kafka.test_end_to_end import GRACE_S, SANDBOX_BODY_BYTES, SMALL, Traffic, environment
 from tests.kafka.test_refusals import refusal
-from tests.kafka.topics import paced, produce_all
+from tests.kafka.topics import producing
 
 pytestmark = kip_848
 
@@ -49,19 +47,13 @@ def load(kafka: Cluster, names: Names) -> Iterator[Traffic]:
     sys.stdout.write(f"seed {SEED}\n")
     kafka.create_topic(names.topic, PARTITIONS)
     kafka.create_topic(names.dead_letters, 2, {"max.message.bytes": "2000000"})
-    traffic, stop = Traffic(kafka, names, Account(), {}, {}), threading.Event()
+    traffic = Traffic(kafka, names, Account(), {}, {})
 
     def told(record: GeneratedRecord, partition: int, offset: int) -> None:
         traffic.account.produced(partition, offset, record.expectation)
 
-    with ThreadPoolExecutor(1) as thread:
-        records = paced(generate(SEED, None, SMALL), RATE, stop)
-        feed = thread.submit(produce_all, kafka, names.topic, records, told)
-        try:
-            yield traffic
-        finally:
-            stop.set()
-            feed.result()
+    with producing(kafka, names.topic, generate(SEED, None, SMALL), RATE, told):
+        yield traffic
 
 
 @final

@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -70,6 +71,21 @@ def paced(records: Iterable[GeneratedRecord], rate: float, stop: threading.Event
         if stop.wait(max(0.0, started + number / rate - time.monotonic())):
             return
         yield replace(record, timestamp_ms=time.time_ns() // 1_000_000)
+
+
+@contextmanager
+def producing(
+    cluster: Cluster, topic: str, records: Iterable[GeneratedRecord], rate: float, told: Told = lambda *_: None
+) -> Iterator[None]:
+    """Produce so many records a second until the end of the `with`; raises then unless the broker acknowledged all."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as thread:
+        feed = thread.submit(produce_all, cluster, topic, paced(records, rate, stop), told)
+        try:
+            yield
+        finally:
+            stop.set()
+            feed.result()
 
 
 def append(cluster: Cluster, topic: str, partition: int, records: Sequence[Record]) -> None:
