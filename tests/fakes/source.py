@@ -15,7 +15,7 @@ from typing import Literal
 
 from processor.engine.beginnings import Beginnings, GroupStart
 from processor.engine.commits import FORGOTTEN, CommitFault
-from processor.engine.partition.journal_format import METADATA_BYTES, JournalPlace, owner_of
+from processor.engine.partition.journal_format import METADATA_BYTES, JournalPlace, is_copied, owner_of
 from processor.engine.partition.owner import Assignment
 from processor.model.reasons import HaltReason
 from processor.model.records import Commit, Headers, Record, TopicPartition, held_bytes
@@ -114,8 +114,6 @@ class FakeBroker:
 
     def read(self, partition: TopicPartition, position: int, most: int) -> list[Record]:
         """Return records from a position on."""
-        if partition in self.leaderless:
-            return []
         log = self._logs[partition]
         at = bisect_left(log, position, key=lambda record: record.offset)
         return log[at : at + most]
@@ -364,8 +362,8 @@ class FakeSource:
                 perhaps_sent = max(min(before.position, end) - max(before.certain_to, first), 0)
             holding = _Holding(self._last_epoch, begin, begin, topic_id, begin, known_to)
             self.holdings[each] = self.tenures[each] = holding
-            place, said = self.broker.place(each), owner_of(metadata)
-            if said is not None and said.place.lineage != place.lineage:
+            place = self.broker.place(each)
+            if is_copied(metadata, place):
                 perhaps_sent = self.broker.available[each][1] - begin
             assignments.append(
                 Assignment(each, self._last_epoch, begin, start is None, metadata, place, known, perhaps_sent)
@@ -492,11 +490,13 @@ class FakeSource:
             asyncio.get_running_loop().call_later(self.handover_s(), self._hand_over)
             self._fetch_soon()
 
+    def _gives_nothing(self, partition: TopicPartition, holding: _Holding) -> bool:
+        """Say whether neither records nor the end of the partition arrive."""
+        return holding.is_paused or holding.has_gap or self.is_cut_off or partition in self.broker.leaderless
+
     def _ends(self, partition: TopicPartition, holding: _Holding) -> bool:
         """Say whether it is news that the partition holds no more."""
-        if holding.is_paused or holding.has_gap or self.is_cut_off:
-            return False
-        if partition in self.broker.leaderless or self.broker.read(partition, holding.position, 1):
+        if self._gives_nothing(partition, holding) or self.broker.read(partition, holding.position, 1):
             return False
         holding.position = max(holding.position, self.broker.available[partition][1])
         if holding.end_told == holding.position:
@@ -505,9 +505,7 @@ class FakeSource:
         return True
 
     def _fetch_of(self, partition: TopicPartition, holding: _Holding) -> Fetched | None:
-        if holding.is_paused or holding.has_gap or self.is_cut_off:
-            return None
-        if partition in self.broker.leaderless:
+        if self._gives_nothing(partition, holding):
             return None
         first, end = self.broker.available[partition]
         if not first <= holding.position <= end:

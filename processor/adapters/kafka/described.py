@@ -17,7 +17,7 @@ from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login
 from processor.adapters.kafka.membership import Membership, members
 from processor.adapters.kafka.patience import ASK_S, LOOK_S, insist
 from processor.engine.digest import digest
-from processor.engine.partition.journal_format import JournalPlace, owner_of
+from processor.engine.partition.journal_format import JournalPlace
 from processor.model.errors import SourceError
 from processor.model.nearest import nearest
 from processor.model.records import TopicPartition
@@ -227,12 +227,6 @@ def place_of(partition: TopicPartition, topic_id: str, cluster: str, group: str)
         return digest(*(str(each).encode() for each in (cluster, topic, partition.partition, group)))
 
     return JournalPlace(exact=named_by(topic_id), lineage=named_by(f"topic {partition.topic}"))
-
-
-def is_copied(metadata: str, place: JournalPlace) -> bool:
-    """Say whether an offset was copied from another cluster, by what was committed with it."""
-    said = owner_of(metadata)
-    return said is not None and said.place.lineage != place.lineage
 
 
 def _topic_fault(name: str, error: KafkaError, similar: str | None) -> SourceFault:

@@ -14,9 +14,10 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, ResourceType
 
 from processor.adapters.kafka.config import KafkaSettings, admin_config, refusals
-from processor.adapters.kafka.described import MOCK_CLUSTER, allows, is_copied, place_of
+from processor.adapters.kafka.described import MOCK_CLUSTER, allows, place_of
 from processor.adapters.kafka.membership import Membership, membership_in
 from processor.adapters.kafka.unreached import Reports, unreached
+from processor.engine.partition.journal_format import is_copied
 from processor.model.errors import SourceError
 from processor.model.records import TopicPartition
 from processor.runtime.ports import SourceFault

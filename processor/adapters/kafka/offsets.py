@@ -8,10 +8,10 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.config import KafkaSettings
-from processor.adapters.kafka.described import Described, is_copied
+from processor.adapters.kafka.described import Described
 from processor.adapters.kafka.patience import ASK_S, LOOK_S, insist
 from processor.engine.beginnings import Beginnings
-from processor.engine.partition.journal_format import JournalPlace
+from processor.engine.partition.journal_format import JournalPlace, is_copied
 from processor.engine.partition.owner import End
 from processor.model.records import TopicPartition
 

@@ -255,6 +255,12 @@ def owner_of(text: str) -> JournalId | None:
     return JournalId(JournalPlace(exact, lineage), destination)
 
 
+def is_copied(text: str, place: JournalPlace) -> bool:
+    """Say whether an offset was copied from another cluster, by what was committed with it."""
+    said = owner_of(text)
+    return said is not None and said.place.lineage != place.lineage
+
+
 class _Line(NamedTuple):
     """A range as text."""
 
