@@ -63,7 +63,7 @@ def described() -> Iterator[Described]:
     settings = KafkaSettings(
         "127.0.0.1:1", ("t",), GROUP, "d", properties={"sasl.username": "a", "sasl.password": "old"}
     )
-    yield Described(consumer, settings, lambda _seconds: True)
+    yield Described(consumer, settings, lambda _seconds: True, lambda _fault: None)
     consumer.close()
 
 

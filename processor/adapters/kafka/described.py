@@ -15,7 +15,7 @@ from confluent_kafka.admin import (
 
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, admin_config
 from processor.adapters.kafka.membership import Membership, members
-from processor.adapters.kafka.patience import ASK_S, LOOK_S, insist
+from processor.adapters.kafka.patience import ASK_S, LOOK_S, Patience
 from processor.engine.digest import digest
 from processor.engine.partition.journal_format import JournalPlace
 from processor.model.errors import SourceError
@@ -47,10 +47,17 @@ class Described:
     is asked for until it is answered, or `SourceError` raised.
     """
 
-    def __init__(self, consumer: Consumer, settings: KafkaSettings, is_stopping: Callable[[float], bool]) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        settings: KafkaSettings,
+        is_stopping: Callable[[float], bool],
+        unanswered: Callable[[str], None],
+    ) -> None:
         self._consumer = consumer
         self._settings = settings
-        self._is_stopping = is_stopping
+        self.patience = Patience(is_stopping, unanswered)
+        """For questions that need an answer."""
         self._admin: AdminClient | None = None
         self._cluster: str | None = None
         self.refused: set[str] = set()
@@ -116,7 +123,7 @@ class Described:
         if not topics:
             return {}
         self._note_cluster(self._listed(self._settings.topics[0]))
-        return insist(lambda: self._ids(topics, ASK_S), self._is_stopping)
+        return self.patience.insist(lambda: self._ids(topics, ASK_S))
 
     def ids_at_a_look(self) -> dict[str, str]:
         """Return the ids of the topics that the last look found, as far as they are told in a moment."""
@@ -148,7 +155,7 @@ class Described:
         self._cluster = name
 
     def _listed(self, topic: str) -> ClusterMetadata:
-        return insist(lambda: self._consumer.list_topics(topic, timeout=ASK_S), self._is_stopping)
+        return self.patience.insist(lambda: self._consumer.list_topics(topic, timeout=ASK_S))
 
     # The group
 

@@ -98,6 +98,10 @@ class Looks:
         """A broker has told something."""
         self._connection.answered()
 
+    def not_answered(self) -> None:
+        """A question outside of the looks had no answer."""
+        self._connection.did_not_answer()
+
     def hold(self, refusal: SourceFault | None) -> None:
         """Take why the group cannot be joined yet; None where it can."""
         self._connection.hold(refusal)

@@ -1,6 +1,6 @@
 """Where partitions begin: what the group has committed, and what the topics hold. For the consumer's thread alone."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, final
 
@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.described import Described
-from processor.adapters.kafka.patience import ASK_S, LOOK_S, insist
+from processor.adapters.kafka.patience import ASK_S, LOOK_S
 from processor.engine.beginnings import Beginnings
 from processor.engine.partition.journal_format import JournalPlace, is_copied
 from processor.engine.partition.owner import End
@@ -38,13 +38,11 @@ class Start(NamedTuple):
 class Offsets:
     """Answers of the brokers; every method blocks, and most raise `SourceError` when none comes in time."""
 
-    def __init__(
-        self, consumer: Consumer, settings: KafkaSettings, described: Described, is_stopping: Callable[[float], bool]
-    ) -> None:
+    def __init__(self, consumer: Consumer, settings: KafkaSettings, described: Described) -> None:
         self._consumer = consumer
         self._settings = settings
         self._described = described
-        self._is_stopping = is_stopping
+        self._patience = described.patience
         self._beginnings = Beginnings(settings.start)
 
     def begin(self) -> None:
@@ -69,7 +67,7 @@ class Offsets:
         """Return where the group goes on in each partition, or where it begins."""
         if not partitions:
             return {}
-        found = insist(lambda: committed(self._consumer, map(named, partitions), ASK_S), self._is_stopping)
+        found = self._patience.insist(lambda: committed(self._consumer, map(named, partitions), ASK_S))
         return {each: self._start(each, stored) for each, stored in found.items()}
 
     def _start(self, partition: TopicPartition, found: Stored) -> Start:
@@ -104,7 +102,7 @@ class Offsets:
     def available(self, partition: TopicPartition) -> tuple[int, int]:
         """Return the first offset that the partition holds, and its end."""
         asked = KafkaPartition(partition.topic, partition.partition)
-        return insist(lambda: self._consumer.get_watermark_offsets(asked, timeout=ASK_S), self._is_stopping)
+        return self._patience.insist(lambda: self._consumer.get_watermark_offsets(asked, timeout=ASK_S))
 
     def ends(self, partitions: Iterable[TopicPartition], within_s: float = LOOK_S) -> dict[TopicPartition, End | None]:
         """Return the ends that are told in time; None where librdkafka knows of no leader.

@@ -23,20 +23,29 @@ PATIENCE_S = 60.0
 _T = TypeVar("_T")
 
 
-def insist(question: Callable[[], _T | None], is_stopping: Callable[[float], bool]) -> _T:
-    """Ask until there is an answer; raise `SourceError` where none comes in time, or when the source stops meanwhile.
+class Patience:
+    """For the consumer's thread alone, also inside of a callback.
 
-    `is_stopping` waits so many seconds at most for the source to stop, and says whether it does.
+    `is_stopping` waits so many seconds at most for the source to stop, and says whether it does. `unanswered` hears
+    of each question that had no answer, and why.
     """
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            answer = question()
-        except KafkaException as error:
-            answer, fault = None, said(error)
-        else:
-            fault = "no answer"
-        if answer is not None:
-            return answer
-        if is_stopping(ASK_AGAIN_S) or time.monotonic() > deadline:
-            raise SourceError(f"Kafka did not tell where to begin: {fault}")
+
+    def __init__(self, is_stopping: Callable[[float], bool], unanswered: Callable[[str], None]) -> None:
+        self._is_stopping = is_stopping
+        self._unanswered = unanswered
+
+    def insist(self, question: Callable[[], _T | None]) -> _T:
+        """Ask until there is an answer; raise `SourceError` where none comes in time, or the source stops meanwhile."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                answer = question()
+            except KafkaException as error:
+                answer, fault = None, said(error)
+            else:
+                fault = "no answer"
+            if answer is not None:
+                return answer
+            self._unanswered(fault)
+            if self._is_stopping(ASK_AGAIN_S) or time.monotonic() > deadline:
+                raise SourceError(f"Kafka did not tell where to begin: {fault}")

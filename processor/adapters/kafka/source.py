@@ -131,8 +131,8 @@ class KafkaSource:
         }
         with refusals():
             consumer = Consumer(consumer_config(self._settings, **callbacks), logger=LIBRDKAFKA_LOG)
-        self._described = Described(consumer, self._settings, self._stopping.wait)
-        self._offsets = Offsets(consumer, self._settings, self._described, self._stopping.wait)
+        self._described = Described(consumer, self._settings, self._stopping.wait, self._on_silence)
+        self._offsets = Offsets(consumer, self._settings, self._described)
         self._tenures = Tenures(self._described, self._offsets)
         self._looks = Looks(self._settings, self._described, self._offsets, self._tenures)
         self._commits = CommitCalls(consumer, self._tell_committed)
@@ -510,6 +510,12 @@ class KafkaSource:
         else:
             self._looks.note(error)
             self._tell(self._listener.trouble, in_short(error.str()))
+
+    def _on_silence(self, fault: str) -> None:
+        """Tell that an assignment waits for Kafka, which keeps the thread from looking at anything else."""
+        self._looks.not_answered()
+        self._tell_faults()
+        self._tell(self._listener.trouble, f"Kafka has not told yet where to begin: {fault}")
 
     def _on_statistics(self, text: str) -> None:
         self._figures = figures(text, self._figures)
