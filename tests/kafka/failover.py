@@ -22,11 +22,11 @@ import click
 
 from processor.workload import GeneratedRecord, Mix, generate
 from processor.workload.account import Account, FoundLetter, letter_of
-from tests.kafka.cluster import JARS, LOGGING, Cluster, KafkaCluster, java
+from tests.kafka.cluster import JARS, LOGGING, Cluster, KafkaCluster
 from tests.kafka.conftest import Names
-from tests.kafka.maven import fetched, run
+from tests.kafka.maven import fetched
 from tests.kafka.programs import SandboxProgram, environment_of, sandbox, wait_until, worker
-from tests.kafka.tools import CLASSES
+from tests.kafka.tools import groups
 from tests.kafka.topics import committed, end_offsets, produce_all, producing, read_all
 from tests.results import keep
 
@@ -204,8 +204,7 @@ def is_mirrored(far: Cluster, how: Round) -> bool:
 def set_offsets(far: Cluster, how: Round, since_s: float) -> None:
     """Let the group go on with the records of this time."""
     since = datetime.fromtimestamp(since_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.000")
-    tool = [*java(), CLASSES["kafka-consumer-groups.sh"], "--bootstrap-server", far.bootstrap_servers]
-    run([*tool, "--group", NAMES.group, "--topic", how.topic, "--reset-offsets", "--to-datetime", since, "--execute"])
+    groups(far, NAMES.group, "--topic", how.topic, "--reset-offsets", "--to-datetime", since, "--execute")
 
 
 def go_on(folder: Path, far: Cluster, server: SandboxProgram, how: Round) -> Counter[str]:

@@ -58,8 +58,9 @@ def _java_version() -> int:
     return int(found[1]) if found else 0
 
 
-def run(command: Sequence[str]) -> None:
-    """Run a program to its end; raises `RuntimeError` with what it said when it fails."""
+def run(command: Sequence[str]) -> str:
+    """Run a program to its end and return what it printed; raises `RuntimeError` with that when it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{command[0]} ended with {done.returncode}: {(done.stdout + done.stderr)[-1_000:].strip()}")
+    return done.stdout

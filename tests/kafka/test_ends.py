@@ -26,6 +26,7 @@ from tests.kafka.members import (
     until,
 )
 from tests.kafka.programs import environment_of, sandbox, wait_until, worker
+from tests.kafka.tools import lags
 from tests.kafka.topics import abort_transaction, append, append_transaction, begin_transaction, committed, end_offsets
 
 by_two_protocols = pytest.mark.parametrize("protocol", ["cooperative", assigned_by_brokers])
@@ -69,6 +70,7 @@ def test_the_marker_of_a_transaction_is_committed_and_may_be_deleted(
             wait_until(lambda: committed(kafka, names.group, names.topic) == {0: 61}, "what is new is delivered", 60)
             wait_until(lambda: program.metrics().get("consumer_lag_records") == 0, "there is no lag", 30)
             assert program.ready()["halts"] == {}
+            assert lags(kafka, names.group) == {0: "0"}
         assert server.effects() == 8
 
     assert end_offsets(kafka, names.topic) == {0: 61}

@@ -15,12 +15,11 @@ import pytest
 
 from processor.model.reasons import ACTIONS, HaltReason
 from processor.model.records import Record
-from tests.kafka.cluster import Cluster, java
+from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
-from tests.kafka.maven import run
 from tests.kafka.members import kip_848
 from tests.kafka.programs import SandboxProgram, WorkerProgram, environment_of, sandbox, wait_until, worker
-from tests.kafka.tools import CLASSES
+from tests.kafka.tools import groups
 from tests.kafka.topics import append, committed, end_offsets, journals
 
 GRACE_S = 20
@@ -144,9 +143,8 @@ def test_a_topic_that_comes_back_under_a_worker_halts_and_its_action_is_true(
         program.terminate(GRACE_S)
     assert scene.arrived("new") == early
 
-    tool = [*java(), CLASSES["kafka-consumer-groups.sh"], "--bootstrap-server", kafka.bootstrap_servers]
     reset = ["--reset-offsets", "--to-offset", "5", "--execute", "--topic", f"{scene.topics['shorter']}:0"]
-    run([*tool, "--group", names.group, *reset])
+    groups(kafka, names.group, *reset)
     with worker(scene.environment(KAFKA__ON_RECREATED="restart"), tmp_path / "log-3") as program:
         scene.until_committed()
 
