@@ -13,8 +13,8 @@ from processor.workload import GeneratedRecord, generate
 from processor.workload.account import Account, letter_of
 from tests.kafka.cluster import KafkaCluster
 from tests.kafka.conftest import Names
+from tests.kafka.consumer_groups import groups, lags
 from tests.kafka.programs import environment_of, sandbox, wait_until, worker
-from tests.kafka.tools import groups, lags
 from tests.kafka.topics import committed, end_offsets, produce_all, read_all
 
 SEED = 20_261_129

@@ -24,9 +24,9 @@ from processor.workload import GeneratedRecord, Mix, generate
 from processor.workload.account import Account, FoundLetter, letter_of
 from tests.kafka.cluster import JARS, LOGGING, Cluster, KafkaCluster
 from tests.kafka.conftest import Names
+from tests.kafka.consumer_groups import groups
 from tests.kafka.maven import fetched
 from tests.kafka.programs import SandboxProgram, environment_of, sandbox, wait_until, worker
-from tests.kafka.tools import groups
 from tests.kafka.topics import committed, end_offsets, produce_all, producing, read_all
 from tests.results import keep
 

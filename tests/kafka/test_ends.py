@@ -12,6 +12,7 @@ from processor.engine.partition.owner import End
 from processor.model.records import Record, TopicPartition
 from tests.kafka.cluster import Cluster, KafkaCluster, java
 from tests.kafka.conftest import Names
+from tests.kafka.consumer_groups import lags
 from tests.kafka.maven import run as command
 from tests.kafka.members import (
     DEADLINE_S,
@@ -26,7 +27,6 @@ from tests.kafka.members import (
     until,
 )
 from tests.kafka.programs import environment_of, sandbox, wait_until, worker
-from tests.kafka.tools import lags
 from tests.kafka.topics import abort_transaction, append, append_transaction, begin_transaction, committed, end_offsets
 
 by_two_protocols = pytest.mark.parametrize("protocol", ["cooperative", assigned_by_brokers])

@@ -17,9 +17,9 @@ from processor.model.reasons import ACTIONS, HaltReason
 from processor.model.records import Record
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
+from tests.kafka.consumer_groups import groups
 from tests.kafka.members import kip_848
 from tests.kafka.programs import SandboxProgram, WorkerProgram, environment_of, sandbox, wait_until, worker
-from tests.kafka.tools import groups
 from tests.kafka.topics import append, committed, end_offsets, journals
 
 GRACE_S = 20

@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.kafka.cluster import Cluster, java
-from tests.kafka.maven import run
-
 CLASSES: Mapping[str, str] = {
     "kafka-console-consumer.sh": "org.apache.kafka.tools.consumer.ConsoleConsumer",
     "kafka-console-producer.sh": "org.apache.kafka.tools.ConsoleProducer",
@@ -16,21 +13,6 @@ CLASSES: Mapping[str, str] = {
 
 FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """These programs live for a second."""
-
-
-def groups(cluster: Cluster, group: str, *arguments: str) -> str:
-    """Run `kafka-consumer-groups.sh` for a group; return what it prints, raise `RuntimeError` where it fails."""
-    program = [*java(), *FAST_START, CLASSES["kafka-consumer-groups.sh"]]
-    return run([*program, "--bootstrap-server", cluster.bootstrap_servers, "--group", group, *arguments])
-
-
-def lags(cluster: Cluster, group: str) -> dict[int, str]:
-    """Return what Kafka's own tool says in the column `LAG` of each partition of a group with one topic."""
-    rows = [
-        line.split() for line in groups(cluster, group, "--describe").splitlines() if line.startswith((group, "GROUP"))
-    ]
-    partition, lag = rows[0].index("PARTITION"), rows[0].index("LAG")
-    return {int(row[partition]): row[lag] for row in rows[1:]}
 
 
 def write_scripts(folder: Path, java: Sequence[str]) -> None:
