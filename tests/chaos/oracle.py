@@ -7,6 +7,7 @@ committed when. Pure, so that it can be shown to find what it is there for.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import reduce
 from itertools import accumulate
 from math import inf
@@ -49,6 +50,10 @@ class Commit(NamedTuple):
     partition: int
     offset: int
     at_s: float
+
+    def __str__(self) -> str:
+        """Return the offset and when it was committed, as the workers' logs write it."""
+        return f"{self.offset} at {datetime.fromtimestamp(self.at_s, UTC):%H:%M:%S.%f}"
 
 
 @final
@@ -249,17 +254,17 @@ class _Trial:
         for (partition, offset), at_s in written.items():
             ended[partition].setdefault(offset, at_s)
         all_ended = {partition: _running_maximum(offsets) for partition, offsets in ended.items()}
-        newest: Counter[int] = Counter()
+        newest: dict[int, Commit] = {}
         for commit in self._evidence.commits:
             judgement.commits += 1
             below = all_ended.get(commit.partition, [])[: commit.offset]
             if below and below[-1] > commit.at_s + CLOCK_S:
                 judgement.early_commits.add(f"partition {commit.partition} to {commit.offset}")
-            if commit.offset < newest[commit.partition]:
-                judgement.commits_back.add(
-                    f"partition {commit.partition} from {newest[commit.partition]} back to {commit.offset}"
-                )
-            newest[commit.partition] = max(newest[commit.partition], commit.offset)
+            before = newest.setdefault(commit.partition, commit)
+            if commit.offset < before.offset:
+                judgement.commits_back.add(f"partition {commit.partition} from {before} back to {commit}")
+            else:
+                newest[commit.partition] = commit
 
     def _accept(self, unique: Unique, at_s: float) -> None:
         self._accepted[unique] = min(self._accepted.get(unique, inf), at_s)
