@@ -4,7 +4,7 @@ It compares three accounts: what was produced, what took effect in the sandbox o
 committed when. Pure, so that it can be shown to find what it is there for.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
