@@ -12,7 +12,7 @@ from typing import Any
 
 from processor.events.json_text import parse_json
 from processor.events.properties import MAX_VALUE_BYTES, SURELY_SHORT_CHARACTERS
-from processor.model.outcomes import Change, Note
+from processor.model.outcomes import Change, Event, Note
 from processor.model.reasons import PropertyRule
 
 _INT32_MAX = 2**31 - 1
@@ -23,6 +23,9 @@ _PORT = re.compile(r":[0-9]{1,5}\Z")
 _BRACKETED = re.compile(r"\[([^]]*)](?::[0-9]{1,5})?\Z")
 _MAX_ADDRESS_CHARACTERS = 128
 """With zone, brackets and port."""
+
+_NOTHING = (None, "", "$direct")
+"""What stands for no value. RudderStack's SDK for browsers (3.34.1) calls the referrer of a direct visit so."""
 
 _REMEMBERED_TEXTS = 2_048
 _REMEMBERED_CHARACTERS = 2_048
@@ -80,7 +83,7 @@ class EventContexts:
                 continue
             for name, group, target, check in fields:
                 given = part.get(name)
-                if given is None or given == "":
+                if given in _NOTHING:
                     continue
                 value = None if check is None else check(given, part)
                 if check is _ip_address and value is not None and value != given:
@@ -116,6 +119,16 @@ def read_context(given: Any) -> ContextGroup:
     """Return Segment's context, which may be JSON text; empty when it is no object, as that costs no message."""
     context = _read(given)
     return context if type(context) is dict else {}
+
+
+def library_of(event: Event) -> str | None:
+    """Return the name of the library that wrote a message, as far as the message says it.
+
+    Segment's for Go, Java and Rust do not say it there; some say it of a batch, in what is around its messages.
+    """
+    library = read_context(event.get("context")).get("library")
+    name = library.get("name") if type(library) is dict else None
+    return name if type(name) is str else None
 
 
 def _read(given: Any) -> Any:

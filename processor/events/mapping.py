@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from processor.events.consent import Consent
-from processor.events.context import EventContexts, read_context
+from processor.events.context import EventContexts, library_of, read_context
 from processor.events.filters import forwards
 from processor.events.privacy import Privacy, PropertyLists
 from processor.events.properties import PropertyCleaner
@@ -102,7 +102,7 @@ class Mapping:
         """Say which filter keeps a message from FullStory, whomever it is about."""
         if integrations and self._honours_integrations and not _is_routed_here(integrations, own):
             return FilterReason.INTEGRATIONS
-        if self._forwards_library is not None and not self._forwards_library(_library(event)):
+        if self._forwards_library is not None and not self._forwards_library(library_of(event) or ""):
             return FilterReason.LIBRARY
         return None
 
@@ -276,12 +276,6 @@ def _object(event: Event, name: str) -> dict[str, Any] | None:
 
 def _no_object(name: str) -> Rejected:
     return Rejected(DeadLetterReason.MALFORMED, f"the field `{name}` holds no object")
-
-
-def _library(event: Event) -> str:
-    library = read_context(event.get("context")).get("library")
-    name = library.get("name") if type(library) is dict else None
-    return name if type(name) is str else ""
 
 
 _VIEW_FIELDS = ("name", "category")

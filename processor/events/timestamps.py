@@ -189,12 +189,15 @@ def _written(given: Any, field: str, note: Note) -> str | None:
 
 
 def _number(given: Any) -> int | Decimal | None:
-    """Return the number that one of an event's own times is, exactly, or None where it is none or no plausible one."""
+    """Return the number that one of an event's own times is, exactly, or None where it is none or no plausible one.
+
+    Zero is none: that is what a field holds which nobody has set.
+    """
     if type(given) is int:
-        return given
+        return given or None
     if type(given) is float and isfinite(given):
         if given.is_integer():
-            return int(given)
+            return int(given) or None
         given = repr(given)
     elif type(given) is not str:
         return None

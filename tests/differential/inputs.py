@@ -80,7 +80,9 @@ ODD_TIMES: tuple[tuple[Any, str | None], ...] = (
     (1643771045.123, "2022-02-02T03:04:05.123Z"),
     (1643771045000000, "2022-02-02T03:04:05.000Z"),
     (1643771045000000000, "2022-02-02T03:04:05.000Z"),
-    (0, "1970-01-01T00:00:00.000Z"),
+    (0, None),
+    (0.0, None),
+    ("0.0", None),
     (253402300799999, "9999-12-31T23:59:59.999Z"),
     ("1643771045000", "2022-02-02T03:04:05.000Z"),
     ("1643771045", "2022-02-02T03:04:05.000Z"),
@@ -115,6 +117,22 @@ ODD_NAMES: tuple[tuple[Any, str | None], ...] = (
 )
 """Ids and names of events, and what is sent for them; None: they are none."""
 
+ODD_OBJECTS: tuple[Any, ...] = (
+    None,
+    "",
+    "plan",
+    '{"plan": "free"}',
+    0,
+    5,
+    0.5,
+    True,
+    False,
+    [],
+    ["plan"],
+    [{"plan": 1}],
+)
+"""What may stand for traits or properties, and is no object."""
+
 
 def messages(seed: int = SEED, count: int = MESSAGES) -> list[Json]:
     """Return the messages: most as producers send them, some with each thing that the two may see otherwise."""
@@ -130,6 +148,9 @@ def _odd_messages() -> list[Json]:
         odd.append({**track, "userId": given, "anonymousId": "a-1"})
         odd.append({"type": "identify", "userId": given, "anonymousId": "a-1", "traits": {"plan": "free"}})
         odd.append({**track, "event": given})
+    for given in ODD_OBJECTS:
+        odd.append({**track, "properties": given})
+        odd.append({"type": "identify", "userId": "u-1", "traits": given})
     return [{"messageId": f"odd-{number}", **message} for number, message in enumerate(odd)]
 
 

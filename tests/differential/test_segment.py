@@ -44,6 +44,7 @@ DROPPED = object()
 
 
 TIMES = {json.dumps(given): sent for given, sent in ODD_TIMES}
+ODD_OBJECTS_TAKEN: tuple[Any, ...] = ([], '{"plan": "free"}')
 NAMES = {json.dumps(given): sent for given, sent in ODD_NAMES}
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:[0-5]\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 ZONE = re.compile(r"\d([Zz]|[+-]\d\d:?\d\d)$| (GMT|UTC|EST|[+-]\d{4})\b|GMT[+-]\d{4}")
@@ -52,7 +53,8 @@ ZONE = re.compile(r"\d([Zz]|[+-]\d\d:?\d\d)$| (GMT|UTC|EST|[+-]\d{4})\b|GMT[+-]\
 def ours(message: Json) -> Json | None:
     """Return the request that the worker makes of a message, under the settings it comes with."""
     event = decode(record(as_json(message)), {})
-    assert isinstance(event, dict)
+    if not isinstance(event, dict):
+        return None
     outcome = MAPPING.map(event, KAFKA_TIMESTAMP_MS, lambda _rule, _path: None)
     return outcome.body if isinstance(outcome, Mapped) else None
 
@@ -88,7 +90,7 @@ class Changes:
         if who is None and visitor is None:
             return self._use("nobody", None)
         want = deepcopy(request)
-        given = dict(self.message.get("properties" if self.message["type"] == "track" else "traits") or {})
+        given = self._given()
         if self.message["type"] == "identify":
             given = self._user(want, given, who, visitor)
         elif not request["name"].strip():
@@ -100,8 +102,16 @@ class Changes:
         want["properties"] = self._object(given, want["properties"], 1)
         return want
 
+    @property
+    def _free_form(self) -> Any:
+        return self.message.get("properties" if self.message["type"] == "track" else "traits")
+
+    def _given(self) -> Json:
+        found = self._free_form or {}
+        return dict(json.loads(found) if isinstance(found, str) else found)
+
     def _refused(self) -> Any:
-        """Return what Segment's would send of a message that it refuses for a time or an id, without that."""
+        """Return what Segment's would send of a message that it refuses, without what it refuses it for."""
         given, name = self.message.get("timestamp"), self.message.get("event")
         if self.message["type"] == "track" and not isinstance(name, str):
             return None
@@ -114,6 +124,9 @@ class Changes:
             difference = "strict_times" if TIMES.get(json.dumps(given)) else "unreadable_times"
             properties = None if given == "yesterday" else {"when": None}
             return self._use(difference, {"name": name, "properties": properties} if name else None)
+        if self._free_form in ODD_OBJECTS_TAKEN:
+            of_event = {"name": name, "timestamp": given} if name else {}
+            return self._use("odd_objects", {**of_event, "properties": self._given()})
         return None
 
     def _id(self, field: str) -> Any:
