@@ -26,6 +26,11 @@ class DeadLetterRatio:
             oldest_records, oldest_letters = self._batches.popleft()
             self._records -= oldest_records
             self._letters -= oldest_letters
-        if self._records < WINDOW_RECORDS or self._letters <= self._limit * self._records:
+        if self._records < WINDOW_RECORDS or not are_too_many(self._letters, self._records, self._limit):
             return None
         return self._letters / self._records
+
+
+def are_too_many(letters: int, records: int, limit: float) -> bool:
+    """Say whether so many letters of so many records are above the limit."""
+    return letters > limit * records

@@ -297,6 +297,12 @@ def takes_nothing_new(registry: FakeRegistry) -> None:
     registry.mode = "READONLY"
 
 
+def is_being_filled(registry: FakeRegistry) -> None:
+    """Have the mode IMPORT."""
+    registry.schemas[1] = {"schema": '"string"'}
+    registry.mode = "IMPORT"
+
+
 def forbids_one(registry: FakeRegistry) -> None:
     """Keep what a record names to itself."""
     registry.schemas[1] = {"schema": '"string"'}
@@ -313,6 +319,7 @@ def stands_behind_a_gateway(registry: FakeRegistry) -> None:
     [
         (hides_all, 1, "registry.empty"),
         (takes_nothing_new, 1, "registry.readonly"),
+        (is_being_filled, 1, "registry.import"),
         (forbids_one, 2, "registry.forbidden"),
         (stands_behind_a_gateway, 2, "registry.unreachable"),
     ],

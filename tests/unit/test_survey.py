@@ -19,14 +19,14 @@ SERVER: Json = {"library": {"name": "analytics-node"}}
 BROWSER: Json = {"library": {"name": "analytics.js"}}
 
 
-def found(*messages: Json, rules: MappingRules | None = None) -> dict[str, str]:
-    """Return what is found in these messages, by id: what it is found of."""
+def found(*messages: Json, rules: MappingRules | None = None, limit: float = 0.5) -> dict[str, str]:
+    """Return what is found in these messages, by id: what it is found of; `limit` is that to dead letters."""
     rules, survey = rules or MappingRules(), Survey()
     explainer = Explainer(Mapping(rules), FakeSchemas({}), 0)
     for message in messages:
         value = record(as_json(message))
         survey.add(PARTITION, asyncio.run(explainer.explain(Input("here", value))))
-    return {each.finding.id: each.seen for each in survey.findings(rules)}
+    return {each.finding.id: each.seen for each in survey.findings(rules, limit)}
 
 
 def track(properties: Json, context: Json | None = SERVER) -> Json:
@@ -84,3 +84,20 @@ def test_records_without_a_library_are_found_where_libraries_are_filtered(rules:
 
     assert found(*messages, rules=rules)["records.no_library"] == "3 of 4 records"
     assert "records.no_library" not in found(*messages)
+
+
+def test_a_sample_that_would_halt_the_worker_is_an_error() -> None:
+    """As 1,500 bodies of `batch` requests in a topic: the worker dead-letters the first hundreds, then halts."""
+    bad: Json = {"batch": []}
+    good = track({"price": 1})
+
+    assert found(*[bad] * 51, *[good] * 49)["records.would_halt"].startswith("51 of 100 records")
+    assert "records.rejected" not in found(*[bad] * 100)
+    assert "records.rejected" in found(*[bad] * 50, *[good] * 50)
+    assert "records.would_halt" in found(*[bad] * 50, *[good] * 50, limit=0.4)
+    assert "records.would_halt" not in found(*[bad] * 100, limit=1.0)
+
+
+def test_a_few_bad_records_say_nothing_of_a_thousand() -> None:
+    """They are dead-lettered, and that is said."""
+    assert "records.rejected" in found(*[{"batch": []}] * 99)

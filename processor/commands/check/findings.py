@@ -247,6 +247,12 @@ REGISTRY_READONLY = _warning(
     "The schema registry accepts no new schemas. Records with schemas that it lacks are dead-lettered after a while.",
     "Make sure that producers use registered schemas, or have the registry's operator set the mode READWRITE.",
 )
+REGISTRY_IMPORT = _warning(
+    "registry.import",
+    "The schema registry accepts only schemas that bring the id of another registry, as while it is filled from one. "
+    "Records with schemas that it lacks are dead-lettered after a while.",
+    "Have the registry's operator complete the import and set the mode READWRITE.",
+)
 REGISTRY_EMPTY = _warning(
     "registry.empty",
     "The schema registry shows no subject to this login: it is empty, or the login may not read. Partitions with "
@@ -323,6 +329,13 @@ RECORDS_MOSTLY_FILTERED = _warning(
     "records.mostly_filtered",
     "Rules would filter more than half of the records: perhaps a setting or a topic is wrong.",
     "Check the reasons; `segment-fullstory explain` shows them for a record. docs/mapping.md has the rules.",
+)
+RECORDS_WOULD_HALT = _error(
+    "records.would_halt",
+    "A larger share of the records would be dead-lettered than PROCESSOR_DELIVERY__DEAD_LETTER_RATIO allows. Delivery "
+    "would halt as soon as that is the share of the last 1,000 records.",
+    "Correct what the most frequent reason names: docs/dead-letters.md says what to do for each, and "
+    "`segment-fullstory explain` shows one record.",
 )
 RECORDS_REJECTED = _warning(
     "records.rejected",

@@ -16,6 +16,9 @@ from processor.commands.check.survey import check_records
 from processor.model.errors import RegistryUnavailableError
 from processor.settings import Settings
 
+MODES = {"READONLY": findings.REGISTRY_READONLY, "IMPORT": findings.REGISTRY_IMPORT}
+"""How the modes begin in which a registry does not take every schema."""
+
 WITHIN_S = 3.5
 """With the start of the program and its end: five."""
 
@@ -62,7 +65,8 @@ async def _check_registry(checklist: Checklist, registry: RegistrySchemas | None
     found = [Found(findings.REGISTRY_REACHED, registry.address)]
     if sight.has_subjects is False:
         found = [Found(findings.REGISTRY_EMPTY, registry.address)]
-    if sight.mode is not None and sight.mode.startswith("READONLY"):
-        found.append(Found(findings.REGISTRY_READONLY, f"{registry.address} is in mode {sight.mode[:40]!a}"))
+    finding = next((each for mode, each in MODES.items() if (sight.mode or "").startswith(mode)), None)
+    if finding is not None:
+        found.append(Found(finding, f"{registry.address} is in mode {(sight.mode or '')[:40]!a}"))
     checklist.add(found)
     return True

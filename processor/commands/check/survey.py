@@ -12,8 +12,9 @@ from processor.commands.check import findings
 from processor.commands.check.checklist import RECORDS, Checklist
 from processor.commands.check.findings import Found
 from processor.commands.common.explanation import Explainer, Explanation, Input
+from processor.engine.dead_letter_ratio import are_too_many
 from processor.events.consent import read_preferences
-from processor.events.context import read_context
+from processor.events.context import library_of
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.rules import MappingRules
 from processor.model.errors import RegistryUnavailableError
@@ -24,6 +25,8 @@ from processor.runtime.ports import Schemas
 BROWSER_LIBRARIES = frozenset({"analytics.js", "RudderLabs JavaScript SDK"})
 BROWSER_CHANNELS = frozenset({"browser", "web"})
 SHOWN_CATEGORIES = 10
+TELLING_RECORDS = 100
+"""A sample of so many shows what becomes of those that the worker judges by."""
 
 
 async def check_records(checklist: Checklist, sample: Mapping[TopicPartition, list[Record]], schemas: Schemas) -> None:
@@ -43,7 +46,7 @@ async def check_records(checklist: Checklist, sample: Mapping[TopicPartition, li
     except TimeoutError:
         if not survey.records:
             return
-    checklist.add(survey.findings(settings.mapping.rules()), RECORDS)
+    checklist.add(survey.findings(settings.mapping.rules(), settings.delivery.dead_letter_ratio), RECORDS)
 
 
 @final
@@ -76,7 +79,7 @@ class Survey:
             self.rules.update({note.rule for note in explanation.notes})
         event = explanation.event
         if event is not None:
-            self.without_library += _library(event) is None
+            self.without_library += library_of(event) is None
         is_browsers = event is not None and _is_browsers(event)
         for request in explanation.requests:
             body = orjson.loads(request.body)
@@ -92,8 +95,8 @@ class Survey:
             self.with_consent += 1
             self.categories.update(found)
 
-    def findings(self, mapping: MappingRules) -> Iterator[Found]:
-        """Say what the counts mean."""
+    def findings(self, mapping: MappingRules, dead_letter_ratio: float) -> Iterator[Found]:
+        """Say what the counts mean under these rules, and with this limit to dead letters."""
         if not self.records:
             yield Found(findings.RECORDS_NONE, "no record in any partition")
             return
@@ -102,8 +105,11 @@ class Survey:
         yield Found(findings.RECORDS_SAMPLED, f"{self.records} records: {counts}{rules}")
         if self.outcomes["filtered"] * 2 > self.records:
             yield Found(findings.RECORDS_MOSTLY_FILTERED, self._share("filtered"))
-        if self.outcomes["dead-lettered"]:
-            yield Found(findings.RECORDS_REJECTED, self._share("dead-lettered"))
+        if letters := self.outcomes["dead-lettered"]:
+            halts = self.records >= TELLING_RECORDS and are_too_many(letters, self.records, dead_letter_ratio)
+            yield Found(
+                findings.RECORDS_WOULD_HALT if halts else findings.RECORDS_REJECTED, self._share("dead-lettered")
+            )
         if spread := sum(len(each) > 1 for each in self.partitions.values()):
             yield Found(findings.RECORDS_USER_SPREAD, f"{spread} of {len(self.partitions)} users")
         if self.anonymous_in_browser and mapping.anonymous == "uid":
@@ -171,10 +177,4 @@ def _some(names: Sequence[str]) -> str:
 
 def _is_browsers(event: Event) -> bool:
     channel = event.get("channel")
-    return _library(event) in BROWSER_LIBRARIES or (isinstance(channel, str) and channel in BROWSER_CHANNELS)
-
-
-def _library(event: Event) -> str | None:
-    library = read_context(event.get("context")).get("library")
-    name = library.get("name") if isinstance(library, dict) else None
-    return name if isinstance(name, str) else None
+    return library_of(event) in BROWSER_LIBRARIES or (isinstance(channel, str) and channel in BROWSER_CHANNELS)
