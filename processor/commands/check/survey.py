@@ -16,7 +16,7 @@ from processor.engine.dead_letter_ratio import are_too_many
 from processor.events.consent import read_preferences
 from processor.events.context import library_of
 from processor.events.mapping import Mapping as EventMapping
-from processor.events.rules import MappingRules
+from processor.events.mapping import MappingRules
 from processor.model.errors import RegistryUnavailableError
 from processor.model.outcomes import Event
 from processor.model.records import Record, TopicPartition

@@ -1,0 +1,69 @@
+"""Writes the tables of docs/senders.md; with a folder, what they are made of is recorded anew before.
+
+    python -m tests.senders [FOLDER]
+
+FOLDER is where the libraries are installed, in the pinned versions. Node and npm, Java and Maven, cargo, pip and their
+package indexes are needed; the tests need none of them.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.senders.receiver import receiving
+from tests.senders.senders import PROGRAMS, RECORDING, SENDERS, messages_in
+from tests.senders.tables import PAGE, with_tables
+
+
+def install(folder: Path) -> None:
+    """Install all libraries below the folder."""
+    shutil.copytree(PROGRAMS, folder, dirs_exist_ok=True)
+    venv = folder / "python/venv"
+    _run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], folder / "node")
+    _run([sys.executable, "-m", "venv", str(venv)], folder)
+    _run([str(venv / "bin/pip"), "install", "-q", "-r", "requirements.txt"], folder / "python")
+    _run(["mvn", "-q", "-B", "dependency:build-classpath", "-Dmdep.outputFile=classpath.txt"], folder / "java")
+    _run(["cargo", "build", "-q", "--release"], folder / "rust")
+
+
+def command(folder: Path, program: str) -> tuple[list[str], Path]:
+    """Return how to call a program, and where."""
+    language, *arguments = program.split()
+    here = folder / language
+    if language == "node":
+        return ["node", "calls.cjs", *arguments], here
+    if language == "python":
+        return ["venv/bin/python", "calls.py", *arguments], here
+    if language == "rust":
+        return ["target/release/senders"], here
+    classpath = (here / "classpath.txt").read_text(encoding="utf-8").strip()
+    return ["java", "-cp", classpath, "Calls.java"], here
+
+
+def record(folder: Path) -> str:
+    """Return what each library posts, a line for each message."""
+    lines = []
+    for sender in SENDERS:
+        call, here = command(folder, sender.program)
+        with receiving() as receiver:
+            _run([*call, receiver.url], here)
+        for body in receiver.bodies:
+            lines += [
+                json.dumps(message._asdict(), ensure_ascii=False) for message in messages_in(sender.name, body.decode())
+            ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _run(call: Sequence[str], here: Path) -> None:
+    subprocess.run(call, cwd=here, check=True, stdout=sys.stderr, timeout=600)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        place = Path(sys.argv[1]).resolve()
+        install(place)
+        RECORDING.write_text(record(place), encoding="utf-8")
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

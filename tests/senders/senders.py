@@ -1,0 +1,66 @@
+"""The libraries whose messages were recorded, and the recording."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, final
+
+HERE = Path(__file__).parent
+PROGRAMS = HERE / "programs"
+RECORDING = HERE / "recorded.jsonl"
+
+
+@final
+class Sender(NamedTuple):
+    """A library."""
+
+    name: str
+    package: str
+    version: str
+    program: str
+    """Which program of ours calls it."""
+
+
+SENDERS = (
+    Sender("Segment, browser", "@segment/analytics-next", "1.84.3", "node segment-browser"),
+    Sender("Segment, Node", "@segment/analytics-node", "3.1.0", "node segment-node"),
+    Sender("Segment, Python", "segment-analytics-python", "2.4.0", "python segment"),
+    Sender("Segment, Java", "com.segment.analytics.java:analytics", "3.5.4", "java"),
+    Sender("Segment, Rust", "segment", "0.2.6", "rust"),
+    Sender("RudderStack, browser", "@rudderstack/analytics-js", "3.34.1", "node rudderstack-browser"),
+    Sender("RudderStack, Node", "@rudderstack/rudder-sdk-node", "3.0.13", "node rudderstack-node"),
+    Sender("RudderStack, Python", "rudder-sdk-python", "2.1.9", "python rudderstack"),
+    Sender("Jitsu, browser", "@jitsu/js", "1.11.0", "node jitsu"),
+)
+
+
+@final
+class Message(NamedTuple):
+    """A message as a library wrote it, and what it wrote around it where it sends several at once."""
+
+    sender: str
+    around: dict[str, object]
+    text: str
+
+
+_BATCH = re.compile(r'"batch"\s*:\s*\[\s*')
+_NEXT = re.compile(r"\s*,?\s*")
+
+
+def messages_in(sender: str, body: str) -> Iterator[Message]:
+    """Yield the messages of a request, to the character as they stand there: numbers have forms."""
+    if (found := _BATCH.search(body)) is None:
+        yield Message(sender, {}, body)
+        return
+    around = {name: value for name, value in json.loads(body).items() if name != "batch"}
+    at = found.end()
+    while body[at] != "]":
+        _, end = json.JSONDecoder().raw_decode(body, at)
+        yield Message(sender, around, body[at:end])
+        at = _NEXT.match(body, end).end()  # type: ignore[union-attr]  # it matches nothing, too
+
+
+def recorded() -> list[Message]:
+    """Return what was recorded."""
+    return [Message(**json.loads(line)) for line in RECORDING.read_text(encoding="utf-8").splitlines()]

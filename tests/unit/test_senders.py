@@ -1,0 +1,53 @@
+"""What real libraries wrote becomes what docs/senders.md says."""
+
+import pytest
+
+from processor.model.reasons import FilterReason
+from tests.senders.senders import PROGRAMS, SENDERS, Sender, messages_in
+from tests.senders.tables import PAGE, Sent, all_sent, with_tables
+
+SENT = all_sent()
+
+
+def test_the_page_says_what_becomes_of_the_recording() -> None:
+    """Else make its tables anew: `python -m tests.senders`."""
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert with_tables(page) == page
+
+
+@pytest.mark.parametrize("sent", SENT, ids=lambda sent: sent.sender.name)
+def test_nothing_that_a_library_writes_is_refused(sent: Sent) -> None:
+    """Identifies and tracks are delivered unless somebody opted out, other types are filtered."""
+    outcomes = {(one.written["type"], one.outcome) for one in sent.messages}
+    filtered = f"filtered, `{FilterReason.MESSAGE_TYPE}`"
+    opted_out = {("track", f"filtered, `{FilterReason.INTEGRATIONS}`")} if sent.sender.package != "@jitsu/js" else set()
+
+    assert {("identify", "delivered"), ("track", "delivered")} | opted_out == {
+        each for each in outcomes if each[0] in ("identify", "track")
+    }
+    assert {outcome for kind, outcome in outcomes if kind not in ("identify", "track")} == {filtered}
+    assert {"group", "page"} <= {kind for kind, _ in outcomes}
+
+
+@pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)
+def test_the_versions_are_those_that_are_pinned(sender: Sender) -> None:
+    """So that what is recorded anew is what the page names."""
+    pins = (
+        file.read_text(encoding="utf-8")
+        for file in PROGRAMS.glob("*/*")
+        if file.suffix in (".json", ".txt", ".toml", ".xml")
+    )
+
+    assert any(sender.package.rpartition(":")[2] in text and sender.version in text for text in pins)
+
+
+def test_messages_of_a_batch_keep_their_characters() -> None:
+    """Numbers have forms that reading would lose."""
+    body = '{"batch": [{"a": 42.0}, {"b": [12.30]}], "context": {"library": {"name": "x"}}}'
+
+    found = list(messages_in("X", body))
+
+    assert [each.text for each in found] == ['{"a": 42.0}', '{"b": [12.30]}']
+    assert found[0].around == {"context": {"library": {"name": "x"}}}
+    assert [each.text for each in messages_in("X", '{"a": 1}')] == ['{"a": 1}']
