@@ -17,6 +17,14 @@ from tests.senders.receiver import receiving
 from tests.senders.senders import PROGRAMS, RECORDING, SENDERS, messages_in
 from tests.senders.tables import PAGE, with_tables
 
+OF_RUDDERSTACK = {
+    "com.segment.analytics.Analytics;": "com.rudderstack.sdk.java.analytics.RudderAnalytics;",
+    "com.segment.analytics": "com.rudderstack.sdk.java.analytics",
+    " Analytics": " RudderAnalytics",
+    ".endpoint(": ".setDataPlaneUrl(",
+}
+"""What RudderStack's library for Java, a fork of Segment's, calls otherwise."""
+
 
 def install(folder: Path) -> None:
     """Install all libraries below the folder."""
@@ -25,6 +33,11 @@ def install(folder: Path) -> None:
     _run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], folder / "node")
     _run([sys.executable, "-m", "venv", str(venv)], folder)
     _run([str(venv / "bin/pip"), "install", "-q", "-r", "requirements.txt"], folder / "python")
+    calls = (folder / "java/segment/Calls.java").read_text(encoding="utf-8")
+    for theirs, own in OF_RUDDERSTACK.items():
+        calls = calls.replace(theirs, own)
+    (folder / "java/rudderstack").mkdir(exist_ok=True)
+    (folder / "java/rudderstack/Calls.java").write_text(calls, encoding="utf-8")
     _run(["mvn", "-q", "-B", "dependency:build-classpath", "-Dmdep.outputFile=classpath.txt"], folder / "java")
     _run(["cargo", "build", "-q", "--release"], folder / "rust")
 
@@ -40,7 +53,7 @@ def command(folder: Path, program: str) -> tuple[list[str], Path]:
     if language == "rust":
         return ["target/release/senders"], here
     classpath = (here / "classpath.txt").read_text(encoding="utf-8").strip()
-    return ["java", "-cp", classpath, "Calls.java"], here
+    return ["java", "-cp", classpath, f"{arguments[0]}/Calls.java"], here
 
 
 def record(folder: Path) -> str:

@@ -26,9 +26,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Keep a body, and be content with it."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = self.headers["Content-Length"]
+        body = b"".join(self._chunks()) if length is None else self.rfile.read(int(length))
         self.server.bodies.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
         self._answer(b'{"success": true}')
+
+    def _chunks(self) -> Iterator[bytes]:
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
 
     def do_GET(self) -> None:
         """Have no settings for anybody."""

@@ -26,10 +26,11 @@ SENDERS = (
     Sender("Segment, browser", "@segment/analytics-next", "1.84.3", "node segment-browser"),
     Sender("Segment, Node", "@segment/analytics-node", "3.1.0", "node segment-node"),
     Sender("Segment, Python", "segment-analytics-python", "2.4.0", "python segment"),
-    Sender("Segment, Java", "com.segment.analytics.java:analytics", "3.5.4", "java"),
+    Sender("Segment, Java", "com.segment.analytics.java:analytics", "3.5.4", "java segment"),
     Sender("Segment, Rust", "segment", "0.2.6", "rust"),
     Sender("RudderStack, browser", "@rudderstack/analytics-js", "3.34.1", "node rudderstack-browser"),
     Sender("RudderStack, Node", "@rudderstack/rudder-sdk-node", "3.0.13", "node rudderstack-node"),
+    Sender("RudderStack, Java", "com.rudderstack.sdk.java.analytics:analytics", "3.1.2", "java rudderstack"),
     Sender("RudderStack, Python", "rudder-sdk-python", "2.1.9", "python rudderstack"),
     Sender("Jitsu, browser", "@jitsu/js", "1.11.0", "node jitsu"),
 )

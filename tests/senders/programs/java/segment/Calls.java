@@ -18,7 +18,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 
-/** The calls by Segment's library for Java. */
+/** The calls by Segment's library for Java, of which RudderStack has a fork. */
 public final class Calls {
   public static void main(String[] arguments) throws Exception {
     Date moment = Date.from(Instant.parse("2026-03-04T04:06:07.890Z"));
@@ -29,7 +29,6 @@ public final class Calls {
     properties.put("flag", true);
     properties.put("nothing", null);
     properties.put("moment", moment);
-    properties.put("instant", moment.toInstant());
     properties.put("nested", Map.of("a", Map.of("b", 1)));
     properties.put("list", Arrays.asList(1, 2.5));
     properties.put("things", List.of(Map.of("sku", "t")));
