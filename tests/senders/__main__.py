@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.senders.receiver import receiving
-from tests.senders.senders import PROGRAMS, RECORDING, SENDERS, messages_in
+from tests.senders.senders import PROGRAMS, RECORDING, SCHEMA, SENDERS, SERIALIZED, messages_in
 from tests.senders.tables import PAGE, with_tables
 
 OF_RUDDERSTACK = {
@@ -70,6 +70,18 @@ def record(folder: Path) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def serialize(folder: Path) -> str:
+    """Return what each serializer writes: its name, the value and headers, a line each."""
+    classpath = (folder / "java/classpath.txt").read_text(encoding="utf-8").strip()
+    calls = (
+        [str(folder / "python/venv/bin/python"), "python/serializers.py", SCHEMA.name],
+        ["java", "-Duser.timezone=UTC", "-Duser.language=en", "-cp", classpath, "java/Serializers.java", SCHEMA.name],
+    )
+    return "".join(
+        subprocess.run(call, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout for call in calls
+    )
+
+
 def _run(call: Sequence[str], here: Path) -> None:
     subprocess.run(call, cwd=here, check=True, stdout=sys.stderr, timeout=600)
 
@@ -79,4 +91,5 @@ if __name__ == "__main__":
         place = Path(sys.argv[1]).resolve()
         install(place)
         RECORDING.write_text(record(place), encoding="utf-8")
+        SERIALIZED.write_text(serialize(place), encoding="utf-8")
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -3,16 +3,17 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from processor.commands.common.explanation import Explainer, Explanation, Input
 from processor.events.context import library_of
+from processor.events.framing import schema_ids
 from processor.events.mapping import Mapping, MappingRules
 from tests.fakes.schemas import FakeSchemas
 from tests.properties.segment import record
-from tests.senders.senders import SENDERS, Message, Sender, recorded
+from tests.senders.senders import SCHEMA, SENDERS, SERIALIZERS, Message, Sender, recorded, serialized
 
 PAGE = Path(__file__).parents[2] / "docs/senders.md"
 TABLES = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
@@ -71,10 +72,12 @@ def with_tables(page: str) -> str:
     sent = all_sent()
 
     def table(found: re.Match[str]) -> str:
+        if found[2] == "serializers":
+            return found[1] + _lines(_serializers()) + found[3]
         columns, cells = KINDS[found[2]]
         rows = [["library", *columns], ["---"] * (len(columns) + 1)]
         rows += [[each.sender.name, *cells(each)] for each in sent]
-        return found[1] + "".join(f"| {' | '.join(row)} |\n" for row in rows) + found[3]
+        return found[1] + _lines(rows) + found[3]
 
     return TABLES.sub(table, page)
 
@@ -88,6 +91,28 @@ def all_sent() -> Sequence[Sent]:
         return One(_read(message.text), message.around, explained)
 
     return [Sent(each, [one(message) for message in messages if message.sender == each.name]) for each in SENDERS]
+
+
+def _serializers() -> Iterator[Sequence[str]]:
+    yield "serializer", "package", "version", "the value begins with", "writes", "becomes", "sent", "counted"
+    yield ["---"] * 8
+    records = {name: record(each.value)._replace(headers=each.headers or None) for name, each in serialized().items()}
+    text = SCHEMA.read_text(encoding="utf-8")
+    explainer = Explainer(Mapping(MappingRules()), FakeSchemas(dict.fromkeys(schema_ids(records.values()), text)), 0)
+    for name, package, version in SERIALIZERS:
+        one = One({}, {}, asyncio.run(explainer.explain(Input(name, records[name]))))
+        value = records[name].value or b""
+        is_json = value[:1] == b"{"
+        written = _read(value.decode()) if is_json else {}
+        begins = f"`{value[:12].decode()}`" if is_json else f"`{value[:6].hex(' ')}`"
+        writes = f"`{_shown(written['userId'])}`, `{_shown(written['timestamp'])}`" if "userId" in written else ABSENT
+        sent = f"`{one.body['user']['uid']}`, `{one.body['timestamp']}`" if one.body else ABSENT
+        counted = _counted(one) if one.body else ABSENT
+        yield name, f"`{package}`", version, begins, writes, one.outcome, sent, counted
+
+
+def _lines(rows: Iterable[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _libraries(sent: Sent) -> Iterator[str]:

@@ -3,10 +3,11 @@
 import pytest
 
 from processor.model.reasons import FilterReason
-from tests.senders.senders import PROGRAMS, SENDERS, Sender, messages_in
+from tests.senders.senders import PROGRAMS, SENDERS, SERIALIZERS, messages_in, serialized
 from tests.senders.tables import PAGE, Sent, all_sent, with_tables
 
 SENT = all_sent()
+PINS = (".json", ".txt", ".toml", ".xml")
 
 
 def test_the_page_says_what_becomes_of_the_recording() -> None:
@@ -30,16 +31,17 @@ def test_nothing_that_a_library_writes_is_refused(sent: Sent) -> None:
     assert {"group", "page"} <= {kind for kind, _ in outcomes}
 
 
-@pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)
-def test_the_versions_are_those_that_are_pinned(sender: Sender) -> None:
+@pytest.mark.parametrize(("package", "version"), sorted({each[1:3] for each in (*SENDERS, *SERIALIZERS)}))
+def test_the_versions_are_those_that_are_pinned(package: str, version: str) -> None:
     """So that what is recorded anew is what the page names."""
-    pins = (
-        file.read_text(encoding="utf-8")
-        for file in PROGRAMS.glob("*/*")
-        if file.suffix in (".json", ".txt", ".toml", ".xml")
-    )
+    pins = [file.read_text(encoding="utf-8") for file in PROGRAMS.glob("*/*") if file.suffix in PINS]
 
-    assert any(sender.package.rpartition(":")[2] in text and sender.version in text for text in pins)
+    assert any(package.rpartition(":")[2] in text and version in text for text in pins)
+
+
+def test_every_serializer_is_recorded() -> None:
+    """And no other."""
+    assert set(serialized()) == {each.name for each in SERIALIZERS}
 
 
 def test_messages_of_a_batch_keep_their_characters() -> None:
