@@ -43,7 +43,7 @@ def measure() -> Iterator[tuple[str, float]]:
     """Yield each stage with its cost in microseconds an event."""
     given = records()
     folder = LocalSchemas(shipped_folder())
-    readers = {each: reader_of(asyncio.run(folder.fetch(each)) or "") for each in schema_ids(given)}
+    readers = {each: reader_of(found.text) for each in schema_ids(given) if (found := asyncio.run(folder.fetch(each)))}
     mapping = Mapping(MappingRules())
     events = [event for record in given if isinstance(event := decode(record, readers), dict)]
     mapped = [item for event in events if isinstance(item := mapping.map(event, 0, _unnoted), Mapped)]

@@ -8,8 +8,9 @@ from processor import shipped_folder
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.proxies import Proxies
 from processor.adapters.schemas.cache import CachedSchemas
+from processor.adapters.schemas.glue import GlueSchemas
 from processor.adapters.schemas.local import LocalSchemas
-from processor.adapters.schemas.places import RegistryAndFolder
+from processor.adapters.schemas.places import SchemaPlaces
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.adapters.tls import Tls
 from processor.engine.notices import Observer, SchemaCacheTrouble
@@ -45,26 +46,31 @@ async def registry_of(settings: SchemaRegistrySection, proxies: Proxies) -> Asyn
     if settings.url is None:
         yield None
         return
-    async with RegistrySchemas(settings.url, settings.client_properties(), proxies=proxies) as registry:
+    async with RegistrySchemas(
+        settings.url, settings.client_properties(), proxies=proxies, long_ids=settings.long_ids
+    ) as registry:
         yield registry
 
 
 def schemas_of(
     settings: SchemaRegistrySection, registry: RegistrySchemas | None, observe: Observer | None = None
 ) -> Schemas:
-    """Return the registry with its cache where there is one, else the folder of schemas; in a running loop.
+    """Return the registry and Glue with their cache, where there are such, and the folder; in a running loop.
 
-    Trouble with the cache is reported to `observe`. It is none to a command: the registry is asked all the same.
+    Raises `ConfigurationError`, as Glue and the folder do. Trouble with the cache is reported to `observe`. It is none
+    to a command: the registry is asked all the same.
     """
     folder = LocalSchemas(settings.folder or shipped_folder())
-    if registry is None:
-        return folder
+    glue = None if settings.glue_region is None else GlueSchemas(settings.glue_region)
     loop = asyncio.get_running_loop()
 
     def report(detail: str) -> None:  # on another thread: files are slower than the loop may be
         if observe is not None:
             loop.call_soon_threadsafe(observe, SchemaCacheTrouble(detail))
 
-    if settings.cache_dir is None:
-        return RegistryAndFolder(registry, folder)
-    return RegistryAndFolder(CachedSchemas(registry, settings.cache_dir, registry.address, report), folder)
+    def cached(place: RegistrySchemas | GlueSchemas | None) -> Schemas | None:
+        if place is None or settings.cache_dir is None:
+            return place
+        return CachedSchemas(place, settings.cache_dir, place.address, report)
+
+    return SchemaPlaces(folder, cached(registry), cached(glue))

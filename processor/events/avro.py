@@ -22,21 +22,29 @@ from processor.events.avro_shapes import (
     segment_names,
     with_text_for_bytes,
 )
+from processor.events.found import likely_of, message_within, no_message
 from processor.events.framing import (
+    GLUE,
+    GLUE_ZLIB,
     JSON_FIRST_BYTES,
+    LONG_PREFIX_BYTES,
     MAGIC,
     PREFIX_BYTES,
-    SCHEMA_HEADER,
     SINGLE_OBJECT,
     SINGLE_OBJECT_BYTES,
+    SchemaHeader,
     SchemaId,
+    fault_of_header,
     header_of,
     id_in_header,
     id_in_prefix,
+    inflated,
     is_json,
     kind_of,
+    long_id_in,
 )
 from processor.events.json_text import NoJson, mended, parse_json
+from processor.events.languages import AVRO, AVRO_IN_JSON, JSON_SCHEMA, binary_of, fault_of_language
 from processor.events.timestamps import is_event_time
 from processor.model.outcomes import Change, Event, Filtered, Note, Rejected, unnoted
 from processor.model.reasons import DeadLetterReason, FilterReason, PropertyRule
@@ -88,10 +96,18 @@ def decode(record: Record, readers: Mapping[SchemaId, Reader], note: Note = unno
             return _malformed("the value ends within Confluent's prefix")
         found = int.from_bytes(value[1:PREFIX_BYTES], "big")
         reader = readers.get(found)
-        return _unknown(found) if reader is None else reader(value, PREFIX_BYTES, note)
-    if first in JSON_FIRST_BYTES:
-        return _message_of(parse_json(value, note), note)
+        return _decode_long(value, found, readers, note) if reader is None else reader(value, PREFIX_BYTES, note)
+    if first in JSON_FIRST_BYTES and type(parsed := parse_json(value, note)) is not NoJson:
+        return _message_of(parsed, note)
     return _decode_other(value, readers, note)
+
+
+def _decode_long(value: bytes, found: int, readers: Mapping[SchemaId, Reader], note: Note) -> Event | Rejected:
+    """Decode what begins with a byte 0 and no id that Confluent's registry has: its id may be Apicurio's, of eight."""
+    named = long_id_in(value)
+    if named is None:
+        return _unknown(found, likely_of(value))
+    return _read(value, named, LONG_PREFIX_BYTES, readers, note)
 
 
 def _decode_other(value: bytes, readers: Mapping[SchemaId, Reader], note: Note) -> Event | Rejected:
@@ -101,9 +117,26 @@ def _decode_other(value: bytes, readers: Mapping[SchemaId, Reader], note: Note) 
         if named is None:
             return _malformed("the value ends within the prefix of Avro's single-object encoding")
         return _read(value, named, SINGLE_OBJECT_BYTES, readers, note)
-    if is_json(value) or not isinstance(parse_json(value), NoJson):
-        return _message(value, note)
+    if value.startswith((GLUE, GLUE_ZLIB)):
+        return _decode_glue(value, readers, note)
+    parsed = parse_json(value, note)
+    if not isinstance(parsed, NoJson):
+        return _message_of(parsed, note)
+    if (likely := likely_of(value)) is not None:
+        return _malformed(f"the value begins as {likely}")
+    if is_json(value):
+        return _malformed(no_message(parsed))
     return _malformed(f"the first byte is {value[0]:#04x}: neither a framing that names a schema nor JSON")
+
+
+def _decode_glue(value: bytes, readers: Mapping[SchemaId, Reader], note: Note) -> Event | Rejected:
+    named = id_in_prefix(value)
+    if named is None:
+        return _malformed("the value ends within the prefix of AWS Glue's framing")
+    if named not in readers:
+        return _unknown(named)
+    content = inflated(value)
+    return _malformed(content) if isinstance(content, str) else readers[named](content, 0, note)
 
 
 def _decode_readable(
@@ -121,11 +154,11 @@ def _decode_readable(
     return decoded
 
 
-def _decode_by_header(value: bytes, header: bytes, readers: Mapping[SchemaId, Reader], note: Note) -> Event | Rejected:
+def _decode_by_header(
+    value: bytes, header: SchemaHeader, readers: Mapping[SchemaId, Reader], note: Note
+) -> Event | Rejected:
     named = id_in_header(header)
-    if named is None:
-        return _malformed(f"the header {SCHEMA_HEADER} holds neither a schema's id nor a guid")
-    return _read(value, named, 0, readers, note)
+    return _malformed(fault_of_header(header)) if named is None else _read(value, named, 0, readers, note)
 
 
 def _read(
@@ -135,21 +168,27 @@ def _read(
     return _unknown(named) if reader is None else reader(value, start, note)
 
 
-def _unknown(named: SchemaId) -> Rejected:
-    return Rejected(DeadLetterReason.UNKNOWN_SCHEMA, f"no schema has the {kind_of(named)} {named}")
+def _unknown(named: SchemaId, likely: str | None = None) -> Rejected:
+    hint = f"; but the value begins as {likely}" if likely else ""
+    return Rejected(DeadLetterReason.UNKNOWN_SCHEMA, f"no schema has the {kind_of(named)} {named}{hint}")
 
 
-def reader_of(schema_text: str, wanted: Collection[str] | None = MAPPED_FIELDS) -> Reader:
-    """Return the reader of one schema, which gives the `wanted` fields (None: all).
+def reader_of(schema_text: str, wanted: Collection[str] | None = MAPPED_FIELDS, language: str = AVRO) -> Reader:
+    """Return the reader of one schema in a `language`, which gives the `wanted` fields (None: all).
 
     What the schema lacks is found here, once, and not per record. A schema that cannot be parsed, or that describes no
-    Segment message, gives a reader that rejects every record and says why.
+    Segment message, gives a reader that rejects every record and says why; so does a language of which no values are
+    read.
     """
-    schema = parse_json(schema_text)
-    if _is_json_schema(schema):
+    if language == JSON_SCHEMA:
         return _read_json
+    if language not in (AVRO, AVRO_IN_JSON):
+        return _rejecting(fault_of_language(language))
+    schema = parse_json(schema_text)
     named: dict[str, Any] = {}
     try:
+        if language == AVRO_IN_JSON:
+            return _transcoding(binary_of(schema_text), reader_of(schema_text, wanted))
         return _reader_of(fastavro.parse_schema(schema, named_schemas=named), named, wanted)
     except _UnsuitableError as unsuitable:
         return _rejecting(str(unsuitable))
@@ -284,9 +323,17 @@ def _choosing(branches: list[Reader | _UnsuitableError]) -> Reader:
     return read
 
 
-def _is_json_schema(schema: Any) -> bool:
-    """Say whether it is JSON Schema: its values are JSON text, and Avro knows no type of the name `object`."""
-    return isinstance(schema, dict) and ("$schema" in schema or schema.get("type") == "object")
+def _transcoding(binary_of_json: Callable[[bytes], bytes], read_binary: Reader) -> Reader:
+    """Return the reader of Avro's JSON encoding: few records are written in it, so they take a detour."""
+
+    def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
+        try:
+            binary = binary_of_json(value[start:])
+        except ValueError as fault:
+            return _malformed(str(fault))
+        return read_binary(binary, 0, note)
+
+    return read
 
 
 def _read_json(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
@@ -301,23 +348,13 @@ def _message(text: bytes | str, note: Note) -> Event | Rejected:
 def _message_of(parsed: Any, note: Note) -> Event | Rejected:
     """Return the event that a JSON value is."""
     if type(parsed) is not dict:
-        return _malformed(_no_message(parsed))
+        return _malformed(no_message(parsed))
     if "userId" not in parsed and "anonymousId" not in parsed:
-        parsed = _by_segment_names(parsed)
+        message = message_within(parsed, note)
+        if isinstance(message, str):
+            return _malformed(message)
+        parsed = _by_segment_names(message)
     return _parse_free_form(FREE_FORM_FIELDS, parsed, note)
-
-
-_KINDS = {list: "a JSON array", str: "a JSON string", bool: "a JSON boolean", type(None): "a JSON null"}
-
-
-def _no_message(parsed: Any) -> str:
-    """Say what a JSON value is that is no object."""
-    if isinstance(parsed, NoJson):
-        return f"the value is no JSON: {parsed}"
-    kind = _KINDS.get(type(parsed), "a JSON number")
-    if isinstance(parsed, str) and type(parse_json(parsed)) is dict:
-        kind = "a JSON string that holds a JSON object (it was written as JSON twice)"
-    return f"the value is {kind}, not a JSON object"
 
 
 def _by_segment_names(event: Event) -> Event:

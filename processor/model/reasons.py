@@ -279,3 +279,5 @@ class PropertyRule(StrEnum):
     """A text held U+0000: removed."""
     UNREADABLE = "unreadable"
     """Kafka's client cannot read the record's headers, key or timestamp: they count as absent."""
+    UNWRAPPED = "unwrapped"
+    """The message was within an envelope: Kafka Connect's `payload`, or the `data` of CloudEvents."""

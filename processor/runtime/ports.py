@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 from processor.engine.commits import CommitFault
 from processor.engine.partition.owner import Assignment, End
 from processor.engine.verdict import Answer, NoAnswer
-from processor.events.framing import SchemaId
+from processor.events.framing import ApicurioId, SchemaId
+from processor.events.languages import AVRO, AVRO_IN_JSON
 from processor.model.reasons import HaltReason, Kind
 from processor.model.records import Commit, Headers, Record, TopicPartition
 
@@ -209,11 +210,23 @@ class SchemaIncompleteError(Exception):
     """The registry answers, but cannot give a schema, or not all that belongs to it; says which part."""
 
 
+class SchemaText(NamedTuple):
+    """A schema as its author wrote it, and the language as registries call it: AVRO, JSON, PROTOBUF or another."""
+
+    text: str
+    language: str = AVRO
+
+    def language_for(self, schema_id: SchemaId) -> str:
+        """Return the language in which the records are written that name the schema so."""
+        is_in_json = isinstance(schema_id, ApicurioId) and schema_id.is_json and self.language == AVRO
+        return AVRO_IN_JSON if is_in_json else self.language
+
+
 class Schemas(Protocol):
     """Where the text of a schema is found by what records name it by."""
 
-    async def fetch(self, schema_id: SchemaId) -> str | None:
-        """Return the schema's text, or None when there is none; raise `RegistryUnavailableError` otherwise.
+    async def fetch(self, schema_id: SchemaId) -> SchemaText | None:
+        """Return the schema, or None when there is none; raise `RegistryUnavailableError` otherwise.
 
         `SchemaIncompleteError`: it can be had no more than one that is absent, and the error says why.
         """

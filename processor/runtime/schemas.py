@@ -107,9 +107,9 @@ class SchemaCache:
         self._timer = None if next_at is None else loop.call_later(max(next_at - now, 0.0), self._serve)
 
     async def _ask(self, schema_id: SchemaId) -> None:
-        text, why, fault = None, "", None
+        found, why, fault = None, "", None
         try:
-            text = await self._schemas.fetch(schema_id)
+            found = await self._schemas.fetch(schema_id)
         except SchemaIncompleteError as error:
             why = str(error)
         except RegistryUnavailableError as error:
@@ -124,13 +124,13 @@ class SchemaCache:
                 search.refused(schema_id, now)
             else:
                 search.failed(schema_id, now, fault.retry_after_s)
-        elif text is None:
+        elif found is None:
             if may_be_registered(schema_id):
                 self._observe(RegistryAsked("absent"))
             is_one_ready = search.absent(schema_id, now, why)
         else:
             self._observe(RegistryAsked("found"))
-            self.readers[schema_id] = reader_of(text)
+            self.readers[schema_id] = reader_of(found.text, language=found.language_for(schema_id))
             is_one_ready = search.found(schema_id, now)
         if fault is None:
             self._faults.pop(schema_id, None)

@@ -158,6 +158,27 @@ class SchemaRegistrySection(Section):
         ),
     ] = Field(default_factory=dict, validate_default=True)
 
+    long_ids: Annotated[
+        Literal["global", "content"] | None,
+        Word,
+        About(
+            "What the ids of eight bytes are that Apicurio's serializers write in front of values if they write no "
+            "headers: `global` ids (the default of release 2) or `content` ids (of release 3).",
+            "The worker asks for both, and halts if they are of different schemas.",
+            "global",
+            default="none",
+        ),
+    ] = None
+    glue_region: Annotated[
+        OneLine | None,
+        About(
+            "Region of AWS Glue, where values in its framing have their schemas. AWS's client finds credentials and "
+            "proxies as it does everywhere. Needs the extra `glue`: `pip install '.[glue]'`.",
+            "Few use it, and AWS's client is large.",
+            "eu-central-1",
+            default="none",
+        ),
+    ] = None
     cache_dir: Annotated[
         Path | None,
         About(
@@ -198,7 +219,7 @@ class SchemaRegistrySection(Section):
     @property
     def waits_s(self) -> float:
         """How long records wait for a schema that is absent: a folder will not have it later."""
-        return 0.0 if self.url is None else self.unknown_after_s
+        return 0.0 if self.url is None and self.glue_region is None else self.unknown_after_s
 
     def client_properties(self) -> dict[str, Scalar]:
         """Return the properties with their values, secrets included."""

@@ -3,25 +3,29 @@
 import asyncio
 import json
 import random
+import sys
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from processor import shipped_folder
 from processor.adapters.proxies import Proxies
 from processor.adapters.schemas.cache import CachedSchemas
+from processor.adapters.schemas.glue import GlueSchemas
 from processor.adapters.schemas.local import LocalSchemas, fingerprint_of
-from processor.adapters.schemas.places import RegistryAndFolder
+from processor.adapters.schemas.places import SchemaPlaces
 from processor.adapters.schemas.registry import RegistrySchemas
 from processor.events.avro import reader_of
-from processor.events.framing import Fingerprint, Guid, SchemaId
+from processor.events.framing import ApicurioId, Fingerprint, GlueId, Guid, SchemaId
 from processor.model.errors import ConfigurationError, RegistryUnavailableError
-from processor.runtime.ports import SchemaIncompleteError, Schemas
-from tests.fakes.schemas import FakeRegistry, FakeSchemas
+from processor.runtime.ports import SchemaIncompleteError, Schemas, SchemaText
+from tests.fakes.glue import VERSION, FakeGlue
+from tests.fakes.schemas import APICURIOS_PATH, FakeRegistry, FakeSchemas, text_of
 from tests.fakes.tls import PASSWORD, Certificates
 
 TEXT = json.dumps(
@@ -78,7 +82,7 @@ def test_a_known_id_gives_the_text_each_time(open_schemas: Open, tmp_path: Path)
 
     async def run() -> list[str | None]:
         async with open_schemas(tmp_path) as schemas:
-            return [await schemas.fetch(7), *await asyncio.gather(schemas.fetch(7), schemas.fetch(7))]
+            return [await text_of(schemas, 7), *await asyncio.gather(text_of(schemas, 7), text_of(schemas, 7))]
 
     assert asyncio.run(run()) == [TEXT] * 3
 
@@ -90,7 +94,7 @@ def test_an_unknown_id_gives_none(open_schemas: Open, tmp_path: Path, schema_id:
 
     async def run() -> str | None:
         async with open_schemas(tmp_path) as schemas:
-            return await schemas.fetch(schema_id)
+            return await text_of(schemas, schema_id)
 
     assert asyncio.run(run()) is None
 
@@ -108,7 +112,7 @@ def ask(
         async with FakeRegistry() as server:
             prepare(server)
             async with RegistrySchemas(url(server.url), properties or {}, deadline_s=deadline_s) as schemas:
-                return await schemas.fetch(schema_id), server
+                return await text_of(schemas, schema_id), server
 
     return asyncio.run(run())
 
@@ -173,10 +177,10 @@ def test_a_strange_success_is_not_remembered() -> None:
         async with FakeRegistry() as server, RegistrySchemas(server.url, {}) as schemas:
             server.fault = (200, "{}")
             with pytest.raises(RegistryUnavailableError):
-                await schemas.fetch(7)
+                await text_of(schemas, 7)
             server.fault = None
             server.schemas[7] = {"schema": TEXT}
-            return await schemas.fetch(7)
+            return await text_of(schemas, 7)
 
     assert asyncio.run(run()) == TEXT
 
@@ -197,7 +201,7 @@ def test_a_registry_that_refuses_connections_is_unavailable() -> None:
         async with FakeRegistry() as server:
             url = server.url
         async with RegistrySchemas(url, {}) as schemas:
-            await schemas.fetch(7)
+            await text_of(schemas, 7)
 
     with pytest.raises(RegistryUnavailableError, match="does not answer"):
         asyncio.run(run())
@@ -209,7 +213,7 @@ def test_cancellation_is_not_an_outage() -> None:
     async def run() -> None:
         async with FakeRegistry() as server, RegistrySchemas(server.url, {}) as schemas:
             server.hangs = True
-            question = asyncio.create_task(schemas.fetch(7))
+            question = asyncio.create_task(text_of(schemas, 7))
             await server.arrived.wait()
             question.cancel()
             await question
@@ -243,12 +247,12 @@ def test_credentials_may_be_renewed() -> None:
         async with FakeRegistry() as server:
             server.schemas[7] = {"schema": TEXT}
             async with RegistrySchemas(server.url, {"basic.auth.user.info": "me:old"}) as schemas:
-                await schemas.fetch(7)
+                await text_of(schemas, 7)
                 with pytest.raises(ConfigurationError):
                     await schemas.renew({"basic.auth.user.info": "no colon", "timeout": -1})
-                await schemas.fetch(8)
+                await text_of(schemas, 8)
                 await schemas.renew({"basic.auth.user.info": "me:new"})
-                assert await schemas.fetch(7) == TEXT
+                assert await text_of(schemas, 7) == TEXT
             told = [b64decode((each or "").removeprefix("Basic ")).decode() for each in server.authorizations]
             assert told == ["me:old", "me:old", "me:new"]
 
@@ -263,7 +267,7 @@ def test_the_second_address_answers_when_the_first_is_down() -> None:
             dead = gone.url
         async with FakeRegistry() as server, RegistrySchemas(f"{dead}, {server.url}", {}) as schemas:
             server.schemas[7] = {"schema": TEXT}
-            return await schemas.fetch(7)
+            return await text_of(schemas, 7)
 
     assert asyncio.run(run()) == TEXT
 
@@ -277,7 +281,7 @@ def test_a_guid_is_asked_for_as_such() -> None:
     async def run() -> list[str | None]:
         async with FakeRegistry() as server, RegistrySchemas(server.url, {}) as schemas:
             server.guids[str(GUID)] = {"schema": TEXT, "guid": str(GUID)}
-            return [await schemas.fetch(GUID), await schemas.fetch(GUID), await schemas.fetch(Guid(bytes(16)))]
+            return [await text_of(schemas, GUID), await text_of(schemas, GUID), await text_of(schemas, Guid(bytes(16)))]
 
     assert asyncio.run(run()) == [TEXT, TEXT, None]
 
@@ -314,7 +318,7 @@ def over_tls(folder: Path, **properties: str) -> str | None:
         settings = {"ssl.ca.location": str(certificates.authority), **properties}
         async with FakeRegistry(tls) as server, RegistrySchemas(server.url, settings) as schemas:
             server.schemas[7] = {"schema": TEXT}
-            return await schemas.fetch(7)
+            return await text_of(schemas, 7)
 
     certificates = Certificates.make(folder)
     return asyncio.run(run())
@@ -557,7 +561,7 @@ def test_no_odd_answer_proves_anything_of_a_schema(seed: int) -> None:
                 server.faults["/schemas/ids/7"] = (status, body, headers)
                 print(f"seed {seed}: {status} {body[:40]!r} {headers}")  # noqa: T201 - shown where it fails
                 with pytest.raises((RegistryUnavailableError, SchemaIncompleteError)) as caught:
-                    await schemas.fetch(7)
+                    await text_of(schemas, 7)
                 is_the_registrys = body.startswith('{"error_code": ') and body.endswith('"}') and status >= 400
                 assert isinstance(caught.value, RegistryUnavailableError) or is_the_registrys
                 assert "secret" not in str(caught.value)
@@ -589,7 +593,7 @@ def test_the_second_address_answers_when_a_gateway_stands_before_the_first() -> 
         ):
             first.fault = (404, "<html>no route</html>")
             second.schemas[7] = {"schema": TEXT}
-            return await schemas.fetch(7)
+            return await text_of(schemas, 7)
 
     assert asyncio.run(run()) == TEXT
 
@@ -641,27 +645,205 @@ def test_a_folder_knows_every_schema_by_its_fingerprint(tmp_path: Path) -> None:
     (tmp_path / "track.avsc").write_text(TEXT)
     schemas = LocalSchemas(tmp_path)
 
-    assert asyncio.run(schemas.fetch(fingerprint_of(TEXT))) == TEXT
-    assert asyncio.run(schemas.fetch(Fingerprint(bytes(8)))) is None
-    assert asyncio.run(schemas.fetch(GUID)) is None
+    assert asyncio.run(text_of(schemas, fingerprint_of(TEXT))) == TEXT
+    assert asyncio.run(text_of(schemas, Fingerprint(bytes(8)))) is None
+    assert asyncio.run(text_of(schemas, GUID)) is None
 
 
 def test_fingerprints_are_the_folders_and_ids_the_registrys() -> None:
     """The folder is asked for fingerprints and the registry for ids."""
     registry, folder = FakeSchemas({7: "registry", GUID: "registry"}), FakeSchemas({7: "folder", PRINT: "folder"})
-    both = RegistryAndFolder(registry, folder)
+    both = SchemaPlaces(folder, registry)
 
-    assert [asyncio.run(both.fetch(each)) for each in (7, GUID, PRINT, 8)] == ["registry", "registry", "folder", None]
+    assert [asyncio.run(text_of(both, each)) for each in (7, GUID, PRINT, 8)] == [
+        "registry",
+        "registry",
+        "folder",
+        None,
+    ]
 
 
 PRINT = fingerprint_of(TEXT)
+GLUED = GlueId(UUID(VERSION))
+
+
+def test_glues_ids_are_glues_and_nobody_elses() -> None:
+    """Glue is asked for its own ids alone; where the settings name none, that is what such records wait for."""
+    registry, glue, folder = FakeSchemas({7: "registry"}), FakeSchemas({GLUED: "glue"}), FakeSchemas({7: "folder"})
+    places = SchemaPlaces(folder, registry, glue)
+
+    assert [asyncio.run(text_of(places, each)) for each in (7, GLUED)] == ["registry", "glue"]
+    assert asyncio.run(text_of(SchemaPlaces(folder, None, glue), 7)) == "folder"
+    with pytest.raises(SchemaIncompleteError, match="GLUE_REGION names no region"):
+        asyncio.run(text_of(SchemaPlaces(folder, registry), GLUED))
+
+
+def glue_asked(monkeypatch: pytest.MonkeyPatch, server: FakeGlue) -> GlueSchemas:
+    """Return AWS's own client of a Glue of our own."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_GLUE", server.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    return GlueSchemas("eu-central-1")
+
+
+@pytest.mark.parametrize("language", ["AVRO", "JSON", "PROTOBUF"])
+def test_a_version_of_glues_gives_its_definition_and_its_language(
+    monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    """Glue is asked by AWS's own client; a version that it does not know is absent, and so are others' ids."""
+    with FakeGlue() as server:
+        server.versions[VERSION] = {"SchemaDefinition": TEXT, "DataFormat": language}
+        schemas = glue_asked(monkeypatch, server)
+
+        assert asyncio.run(schemas.fetch(GLUED)) == SchemaText(TEXT, language)
+        assert asyncio.run(schemas.fetch(GlueId(UUID(int=1)))) is None
+        assert asyncio.run(schemas.fetch(7)) is None
+    assert [asked for _, asked in server.asked] == [
+        {"SchemaVersionId": VERSION},
+        {"SchemaVersionId": str(UUID(int=1))},
+    ]
+
+
+def test_a_version_of_glues_that_is_not_available_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that Glue is still checking, or has refused, cannot be had."""
+    with FakeGlue() as server:
+        server.versions[VERSION] = {"SchemaDefinition": TEXT, "DataFormat": "AVRO", "Status": "PENDING"}
+        schemas = glue_asked(monkeypatch, server)
+        with pytest.raises(SchemaIncompleteError, match="its status is 'PENDING'"):
+            asyncio.run(schemas.fetch(GLUED))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told", "is_of_one_schema"),
+    [
+        (
+            400,
+            "AccessDeniedException",
+            "answers AccessDeniedException; check the credentials, which need glue:Get",
+            True,
+        ),
+        (400, "ThrottlingException", "answers ThrottlingException", False),
+        (500, "InternalServiceException", "answers InternalServiceException", False),
+    ],
+)
+def test_what_glue_answers_instead_says_nothing_of_a_schema(
+    monkeypatch: pytest.MonkeyPatch, status: int, code: str, told: str, *, is_of_one_schema: bool
+) -> None:
+    """Refused credentials, throttling and faults of Glue are told as they are, and asked again by the worker alone."""
+    with FakeGlue() as server:
+        server.fault = (status, code)
+        with pytest.raises(RegistryUnavailableError) as caught:
+            asyncio.run(glue_asked(monkeypatch, server).fetch(GLUED))
+
+    assert str(caught.value).startswith(f"AWS Glue in eu-central-1 {told}")
+    assert caught.value.is_of_one_schema is is_of_one_schema
+    assert len(server.asked) == 1
+
+
+def test_a_glue_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an answer the partition waits; no credential is shown."""
+    with FakeGlue() as server:
+        schemas = glue_asked(monkeypatch, server)
+    with pytest.raises(RegistryUnavailableError, match=r"does not answer \(EndpointConnectionError\)"):
+        asyncio.run(schemas.fetch(GLUED))
+
+
+def test_glue_without_its_client_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever names a region without the extra is told what to install; a region that is none is refused."""
+    with pytest.raises(ConfigurationError, match="client cannot be made"):
+        GlueSchemas("no region")
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(ConfigurationError, match=r"install it with `pip install '\.\[glue\]'`"):
+        GlueSchemas("eu-central-1")
+
+
+@pytest.mark.parametrize("language", ["JSON", "PROTOBUF", "OTHER"])
+def test_the_language_of_a_schema_is_the_registrys(language: str, tmp_path: Path) -> None:
+    """The registry's `schemaType` is given on, also from the disk, and nothing such a schema refers to is asked for."""
+    reference = {"name": "other.proto", "subject": "other", "version": 1}
+
+    async def run() -> tuple[list[SchemaText | None], list[str]]:
+        async with FakeRegistry() as server:
+            server.schemas[7] = {"schema": "text", "schemaType": language, "references": [reference]}
+            async with RegistrySchemas(server.url, {}) as schemas:
+                cache = CachedSchemas(schemas, tmp_path, server.url, untold)
+                return [await cache.fetch(7), await cache.fetch(7)], server.asked
+
+    given, asked = asyncio.run(run())
+
+    assert given == [SchemaText("text", language)] * 2
+    assert len(asked) == 1
+
+
+def of_apicurio(schema_id: SchemaId, path: str = APICURIOS_PATH, **settings: Any) -> SchemaText | None:
+    """Ask a registry that has the global ids 7, 8 and 9 and the content ids 8 and 9, of which the last are alike."""
+    one, other = (json.dumps({"type": "record", "name": f"a.{name}", "fields": []}) for name in ("One", "Other"))
+    spaced = {"type": "record", "name": "One", "namespace": "a", "fields": []}
+
+    async def run() -> SchemaText | None:
+        async with FakeRegistry() as server:
+            server.globals = {7: ("PROTOBUF", "never asked for"), **dict.fromkeys((8, 9), ("AVRO", spaced))}
+            server.schemas = {8: {"schema": other}, 9: {"schema": one}, 10: {"schema": one}}
+            async with RegistrySchemas(server.url + path, {}, **settings) as schemas:
+                return await schemas.fetch(schema_id)
+
+    return asyncio.run(run())
+
+
+def test_a_global_id_is_asked_of_apicurios_own_api() -> None:
+    """It knows the schema and its language, beside the API that is like Confluent's; that one knows content ids."""
+    assert of_apicurio(ApicurioId("globalId", 7)) == SchemaText("", "PROTOBUF")
+    assert of_apicurio(ApicurioId("globalId", 8)) != of_apicurio(ApicurioId("contentId", 8))
+    assert of_apicurio(ApicurioId("globalId", 10)) is None
+    assert of_apicurio(ApicurioId("contentId", 10)) is not None
+    assert of_apicurio(ApicurioId("contentId", 7)) is None
+
+
+@pytest.mark.parametrize("path", ["", "/ccompat"])
+def test_a_registry_that_is_not_apicurios_is_asked_for_no_global_id(path: str) -> None:
+    """What is missing is the address, and that is what records wait for."""
+    with pytest.raises(SchemaIncompleteError, match="an address that ends in /apis/ccompat/v7"):
+        of_apicurio(ApicurioId("globalId", 8), path)
+
+
+def test_eight_bytes_are_either_id_unless_both_exist_and_differ() -> None:
+    """A number that only one kind has is of that kind; of two different schemas, somebody has to say which."""
+    by_global, by_content = (
+        of_apicurio(ApicurioId("eight-byte-id", 8), long_ids=kind) for kind in ("global", "content")
+    )
+
+    assert [of_apicurio(ApicurioId("eight-byte-id", each)) for each in (7, 9, 10, 11)] == [
+        SchemaText("", "PROTOBUF"),
+        of_apicurio(ApicurioId("globalId", 9)),
+        of_apicurio(ApicurioId("contentId", 10)),
+        None,
+    ]
+    assert (by_global, by_content) == (
+        of_apicurio(ApicurioId("globalId", 8)),
+        of_apicurio(ApicurioId("contentId", 8)),
+    )
+    with pytest.raises(RegistryUnavailableError, match="set PROCESSOR_SCHEMA_REGISTRY__LONG_IDS") as caught:
+        of_apicurio(ApicurioId("eight-byte-id", 8))
+    assert caught.value.is_of_one_schema
+
+
+def test_a_folder_gives_no_schema_the_id_0(tmp_path: Path) -> None:
+    """No registry gives it, and Apicurio's ids of eight bytes begin with it; content ids are ids."""
+    (tmp_path / "track.avsc").write_text(TEXT)
+    (tmp_path / "ids.json").write_text('{"0": "track.avsc"}')
+    with pytest.raises(ConfigurationError, match="ids from 1"):
+        LocalSchemas(tmp_path)
+    (tmp_path / "ids.json").write_text('{"1": "track.avsc"}')
+
+    assert asyncio.run(text_of(LocalSchemas(tmp_path), ApicurioId("contentId", 1))) == TEXT
+    assert asyncio.run(text_of(LocalSchemas(tmp_path), ApicurioId("globalId", 1))) is None
 
 
 def test_the_shipped_schemas_are_found() -> None:
     """Without a registry, the shipped schemas are found by their ids."""
     schemas = LocalSchemas(shipped_folder())
 
-    assert all(asyncio.run(schemas.fetch(schema_id)) for schema_id in range(1, 7))
+    assert all(asyncio.run(text_of(schemas, schema_id)) for schema_id in range(1, 7))
 
 
 @pytest.mark.parametrize(
@@ -705,12 +887,12 @@ def test_a_registry_is_asked_through_the_proxy_that_was_read_at_the_start(monkey
             found: list[str | None] = []
             for url in ("http://registry.example:8081", server.url):
                 async with RegistrySchemas(url, {}, proxies=proxies) as schemas:
-                    found.append(await schemas.fetch(7))
+                    found.append(await text_of(schemas, 7))
             async with RegistrySchemas("http://direct.example:8081", {}, proxies=proxies, deadline_s=5.0) as schemas:
                 with pytest.raises(RegistryUnavailableError, match=r"direct\.example"):
-                    await schemas.fetch(7)
+                    await text_of(schemas, 7)
             async with RegistrySchemas("http://direct.example", {"proxy": server.url}, proxies=proxies) as schemas:
-                found.append(await schemas.fetch(7))
+                found.append(await text_of(schemas, 7))
             return found
 
     assert asyncio.run(run()) == 3 * [TEXT]
@@ -726,7 +908,7 @@ def test_one_registry_of_a_list_may_be_asked_directly() -> None:
             proxies = Proxies.of({"http_proxy": proxy.url})
             urls = f"http://registry.example, http://127.0.0.2:1/apis/ccompat/v7, {server.url}"
             async with RegistrySchemas(urls, {}, proxies=proxies) as schemas:
-                found = await schemas.fetch(7)
+                found = await text_of(schemas, 7)
             assert proxy.arrived.is_set()
             return found
 

@@ -10,10 +10,18 @@ from aiohttp import web
 
 from processor.events.framing import SchemaId
 from processor.model.errors import RegistryUnavailableError
+from processor.runtime.ports import Schemas, SchemaText
 
 NOT_FOUND = 40403
+APICURIOS_PATH = "/apis/ccompat/v7"
 
 Fault = tuple[int, str] | tuple[int, str, dict[str, str]]
+
+
+async def text_of(schemas: Schemas, schema_id: SchemaId) -> str | None:
+    """Return the text of a schema, None when there is none."""
+    found = await schemas.fetch(schema_id)
+    return None if found is None else found.text
 
 
 class FakeSchemas:
@@ -31,8 +39,8 @@ class FakeSchemas:
         self.asked = 0
         self.awaiting = 0
 
-    async def fetch(self, schema_id: SchemaId) -> str | None:
-        """Return the schema's text, None when there is none."""
+    async def fetch(self, schema_id: SchemaId) -> SchemaText | None:
+        """Return the schema, in Avro, None when there is none."""
         self.asked += 1
         self.awaiting += 1
         self.most_awaiting = max(self.most_awaiting, self.awaiting)
@@ -44,13 +52,15 @@ class FakeSchemas:
             raise RegistryUnavailableError("the fake registry is out")
         if schema_id in self.faults:
             raise self.faults[schema_id]
-        return self.texts.get(schema_id)
+        text = self.texts.get(schema_id)
+        return None if text is None else SchemaText(text)
 
 
 class FakeRegistry:
     """A schema registry as far as the worker asks: for a schema's id or guid, a subject's version, subjects, its mode.
 
-    `schemas`, `guids` and `subjects` hold its answers, `resolved` those for a schema with all it refers to; with `tls`
+    `schemas`, `guids` and `subjects` hold its answers, `resolved` those for a schema with all it refers to, `globals`
+    those for Apicurio's global ids, each with its language, at an address that ends in `APICURIOS_PATH`; with `tls`
     it wants a client's certificate. `fault`, where set, is answered instead: a status, a body and perhaps headers;
     `faults` are those of single paths. While `hangs`, nothing is answered. `arrived` is set by the first request; the
     header of each is in `authorizations`, and its path in `asked`.
@@ -58,6 +68,7 @@ class FakeRegistry:
 
     def __init__(self, tls: SSLContext | None = None) -> None:
         self.schemas: dict[int, dict[str, Any]] = {}
+        self.globals: dict[int, tuple[str, Any]] = {}
         self.guids: dict[str, dict[str, Any]] = {}
         self.subjects: dict[tuple[str, int], dict[str, Any]] = {}
         self.resolved: dict[int, str] = {}
@@ -70,10 +81,13 @@ class FakeRegistry:
         self.arrived = asyncio.Event()
         self._tls = tls
         application = web.Application()
-        application.router.add_get("/schemas/ids/{id}", self._by_id)
+        for place in ("", APICURIOS_PATH):
+            application.router.add_get(f"{place}/schemas/ids/{{id}}", self._by_id)
+            application.router.add_get(f"{place}/subjects", self._names)
+        application.router.add_get("/apis/registry/v2/search/artifacts", self._search)
+        application.router.add_get("/apis/registry/v2/ids/globalIds/{id}", self._by_global_id)
         application.router.add_get("/schemas/guids/{guid}", self._by_guid)
         application.router.add_get("/subjects/{subject}/versions/{version}", self._by_version)
-        application.router.add_get("/subjects", self._names)
         application.router.add_get("/mode", self._mode)
         application.router.add_post("/subjects/{subject}", self._by_schema)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -101,6 +115,13 @@ class FakeRegistry:
             found = {**found, "schema": self.resolved[schema_id]}
         return await self._answer(request, found, NOT_FOUND)
 
+    async def _search(self, request: web.Request) -> web.Response:
+        found = self.globals.get(int(request.query["globalId"]))
+        return await self._answer(request, {"artifacts": [] if found is None else [{"type": found[0]}]}, 0)
+
+    async def _by_global_id(self, request: web.Request) -> web.Response:
+        return await self._answer(request, self.globals[int(request.match_info["id"])][1], 0)
+
     async def _by_guid(self, request: web.Request) -> web.Response:
         return await self._answer(request, self.guids.get(request.match_info["guid"]), NOT_FOUND)
 
@@ -114,7 +135,8 @@ class FakeRegistry:
 
     async def _names(self, request: web.Request) -> web.Response:
         """Answer which subjects there are: one for each schema."""
-        return await self._answer(request, [f"of-{each}" for each in (*self.schemas, *self.guids, *self.subjects)], 0)
+        names = (*self.schemas, *self.globals, *self.guids, *self.subjects)
+        return await self._answer(request, [f"of-{each}" for each in names], 0)
 
     async def _mode(self, request: web.Request) -> web.Response:
         return await self._answer(request, None if self.mode is None else {"mode": self.mode}, 0)

@@ -1,13 +1,24 @@
 """What is damaged: a record of every framing and every shape; and records made to harm."""
 
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
+from uuid import UUID
 
 from processor.adapters.schemas.local import fingerprint_of
 from processor.events.avro import Reader, reader_of
-from processor.events.framing import SCHEMA_HEADER, Guid, SchemaId
+from processor.events.framing import (
+    ENCODING_HEADER,
+    GLOBAL_ID_HEADER,
+    SCHEMA_HEADER,
+    ApicurioId,
+    GlueId,
+    Guid,
+    SchemaId,
+)
+from processor.events.languages import AVRO_IN_JSON, JSON_SCHEMA
 from processor.model.records import Record
 from tests.properties.segment import IDS, as_avro, as_json, framed, record, shipped, shipped_readers
 from tests.properties.shapes import SHAPES, UNION, message_schema, with_properties
@@ -15,6 +26,14 @@ from tests.properties.shapes import SHAPES, UNION, message_schema, with_properti
 FIRST_ID = 100
 LOGICAL_ID, TREE_ID, DECIMAL_ID, JSON_SCHEMA_ID, UNION_ID = 200, 201, 202, 203, 204
 GUID = Guid(bytes(range(16)))
+GLUED = GlueId(UUID(bytes=bytes(range(16))))
+NUMBER = (9).to_bytes(8, "big")
+IN_JSON = ApicurioId("globalId", 9, is_json=True)
+TRACKS: tuple[SchemaId, ...] = (
+    *(GUID, GLUED, fingerprint_of(shipped("track"))),
+    *(ApicurioId("globalId", 9), ApicurioId("eight-byte-id", 9)),
+)
+"""What else names the schema of a track."""
 LARGEST_BYTES = 1_048_576
 """Kafka's own limit of a record, unless it is raised."""
 
@@ -81,9 +100,12 @@ def readers() -> dict[SchemaId, Reader]:
     """Return the readers of every schema of the corpus."""
     texts: dict[SchemaId, str] = {FIRST_ID + number: json.dumps(schema) for number, (schema, _) in enumerate(_shapes())}
     texts |= {LOGICAL_ID: json.dumps(LOGICAL), TREE_ID: json.dumps(TREE), DECIMAL_ID: json.dumps(DECIMAL)}
-    texts |= {JSON_SCHEMA_ID: '{"type": "object"}', UNION_ID: json.dumps(UNION)}
-    texts |= {GUID: shipped("track"), fingerprint_of(shipped("track")): shipped("track")}
-    return shipped_readers() | {schema_id: reader_of(text) for schema_id, text in texts.items()}
+    texts |= {UNION_ID: json.dumps(UNION), **dict.fromkeys(TRACKS, shipped("track"))}
+    others: dict[SchemaId, Reader] = {
+        JSON_SCHEMA_ID: reader_of("", language=JSON_SCHEMA),
+        IN_JSON: reader_of(shipped("track"), language=AVRO_IN_JSON),
+    }
+    return shipped_readers() | {schema_id: reader_of(text) for schema_id, text in texts.items()} | others
 
 
 def _shapes() -> list[tuple[Any, Any]]:
@@ -105,12 +127,27 @@ def sound() -> list[Record]:
     values.append(framed(json.dumps(UNION), ("com.acme.Track", with_properties("{}")), UNION_ID))
     values.append(b"\0" + JSON_SCHEMA_ID.to_bytes(4, "big") + as_json(MESSAGES[1]))
     body = as_avro(MESSAGES[1])[5:]
-    values.append(b"\xc3\x01" + fingerprint_of(shipped("track")) + body)
+    values += [
+        b"\xc3\x01" + fingerprint_of(shipped("track")) + body,
+        b"\0" + NUMBER + body,
+        b"\3\0" + GLUED.version.bytes + body,
+        b"\3\5" + GLUED.version.bytes + zlib.compress(body),
+        as_json({"schema": None, "payload": MESSAGES[1]}),
+        as_json({"specversion": "1.0", "data": json.dumps(MESSAGES[1])}),
+    ]
     records = [record(value) for value in values]
     track_id = next(int(schema_id) for schema_id, file in IDS.items() if file == "track.avsc")
     headers = (b"\1" + GUID, b"\0" + track_id.to_bytes(4, "big"))
+    names = [each["name"] for each in json.loads(shipped("track"))["fields"]]
+    needed = {"type": "track", "messageId": "m", "userId": {"string": "u-1"}, "event": "E"}
+    in_json = as_json(dict.fromkeys(names) | needed)
+    apicurios = [
+        record(body)._replace(headers=[(GLOBAL_ID_HEADER, NUMBER), (ENCODING_HEADER, b"BINARY")]),
+        record(in_json)._replace(headers=[(GLOBAL_ID_HEADER, NUMBER), (ENCODING_HEADER, b"JSON")]),
+    ]
     return [
         *records,
+        *apicurios,
         *(record(body)._replace(headers=[("traceparent", b"00"), (SCHEMA_HEADER, header)]) for header in headers),
     ]
 

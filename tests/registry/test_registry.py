@@ -14,6 +14,7 @@ from processor.events.avro import reader_of
 from processor.events.framing import Guid, SchemaId
 from processor.model.errors import RegistryUnavailableError
 from processor.runtime.ports import SchemaIncompleteError
+from tests.fakes.schemas import text_of
 from tests.properties.segment import framed
 from tests.registry.apicurio import TWO, Apicurio
 
@@ -36,7 +37,7 @@ def ask(registry: Apicurio, schema_id: SchemaId, properties: dict[str, Any] | No
 
     async def run() -> str | None:
         async with RegistrySchemas(registry.url, PATIENT | (properties or {}), deadline_s=90.0) as schemas:
-            return await schemas.fetch(schema_id)
+            return await text_of(schemas, schema_id)
 
     return asyncio.run(run())
 
@@ -168,7 +169,7 @@ def test_what_is_on_disk_needs_no_registry(registry: Apicurio, subject: str, cac
     async def run(*ids: int) -> list[str | None]:
         async with RegistrySchemas(registry.url, PATIENT) as schemas:
             cached = CachedSchemas(schemas, cache, schemas.address, told.append)
-            return [await cached.fetch(each) for each in ids]
+            return [await text_of(cached, each) for each in ids]
 
     [text] = asyncio.run(run(schema_id))
     registry.stop()

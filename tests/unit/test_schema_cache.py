@@ -10,7 +10,7 @@ import pytest
 from processor.adapters.schemas.cache import CachedSchemas
 from processor.events.framing import Guid, SchemaId
 from processor.model.errors import RegistryUnavailableError
-from tests.fakes.schemas import FakeSchemas
+from tests.fakes.schemas import FakeSchemas, text_of
 
 URL = "http://registry:8081"
 TEXT = '{"type": "record", "name": "Größe", "fields": []}'
@@ -27,7 +27,7 @@ class Cache:
 
     def fetch(self, schema_id: SchemaId = 7) -> str | None:
         """Ask for a schema."""
-        return asyncio.run(self._schemas.fetch(schema_id))
+        return asyncio.run(text_of(self._schemas, schema_id))
 
 
 def only_file(folder: Path) -> Path:

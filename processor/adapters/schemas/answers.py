@@ -14,6 +14,7 @@ _GIVES: tuple[tuple[str, re.Pattern[str], str, type], ...] = (
     ("GET", re.compile(r"/schemas/(ids|guids)/[^/]+\Z"), "schema", str),
     ("GET", re.compile(r"/subjects/[^/]+/versions/[^/]+\Z"), "schema", str),
     ("GET", re.compile(r"/mode\Z"), "mode", str),
+    ("GET", re.compile(r"/search/artifacts\Z"), "artifacts", list),
     ("POST", re.compile(r"/compatibility/.+\Z"), "is_compatible", bool),
     ("POST", re.compile(r"/subjects/[^/]+/versions\Z"), "id", int),
     ("POST", re.compile(r"/subjects/[^/]+\Z"), "schema", str),
@@ -21,6 +22,8 @@ _GIVES: tuple[tuple[str, re.Pattern[str], str, type], ...] = (
 """Which member, of which type, a success of each call has."""
 
 _LIST = re.compile(r"/subjects\Z")
+_CONTENT = re.compile(r"/ids/globalIds/[0-9]+\Z")
+"""Apicurio's own: the answer is the schema."""
 
 _UNPRINTABLE = re.compile(r"[^ -~]")
 _SHOWN = 60
@@ -36,6 +39,8 @@ def is_registrys(method: str, path: str, status: int, body: bytes) -> bool:
     if 200 <= status < 300:
         if method == "GET" and _LIST.search(path):
             return isinstance(said, list) and all(isinstance(each, str) for each in said)
+        if method == "GET" and _CONTENT.search(path):
+            return isinstance(said, dict | list | str)
         given = next(((name, kind) for verb, call, name, kind in _GIVES if verb == method and call.search(path)), None)
         return isinstance(said, dict) and given is not None and isinstance(said.get(given[0]), given[1])
     if status < 400 or not isinstance(said, dict):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, final
 
 from processor.events.framing import SchemaId, kind_of
-from processor.runtime.ports import Schemas
+from processor.runtime.ports import Schemas, SchemaText
 
 
 @final
@@ -33,22 +33,23 @@ class CachedSchemas:
         self._tell = tell
         self._is_unwritable = False
 
-    async def fetch(self, schema_id: SchemaId) -> str | None:
-        """Return the schema's text from the folder, else from the registry; raises what that raises."""
+    async def fetch(self, schema_id: SchemaId) -> SchemaText | None:
+        """Return the schema from the folder, else from the registry; raises what that raises."""
         path = self._folder / f"{kind_of(schema_id)}-{schema_id}.json"
-        text = await asyncio.to_thread(self._read, path)
-        if text is None:
-            text = await self._schemas.fetch(schema_id)
-            if text is not None:
-                await asyncio.to_thread(self._write, path, text)
-        return text
+        schema = await asyncio.to_thread(self._read, path)
+        if schema is None:
+            schema = await self._schemas.fetch(schema_id)
+            if schema is not None:
+                await asyncio.to_thread(self._write, path, schema)
+        return schema
 
-    def _read(self, path: Path) -> str | None:
+    def _read(self, path: Path) -> SchemaText | None:
         try:
             held: Any = json.loads(path.read_bytes())
             text = held["schema"]
             if held["registry"] == self._registry and held["sha256"] == _digest(text):
-                return str(text)
+                # A release that did not know of languages wrote this: the registry is asked for it.
+                return SchemaText(str(text), str(held["language"])) if "language" in held else None
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -59,8 +60,10 @@ class CachedSchemas:
         self._tell(f"{path} is damaged, or no schema of {self._registry}: it is fetched anew")
         return None
 
-    def _write(self, path: Path, text: str) -> None:
-        held = json.dumps({"registry": self._registry, "sha256": _digest(text), "schema": text})
+    def _write(self, path: Path, schema: SchemaText) -> None:
+        text, language = schema
+        document = {"registry": self._registry, "sha256": _digest(text), "schema": text, "language": language}
+        held = json.dumps(document)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as file:

@@ -8,11 +8,12 @@ import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from processor import shipped_folder
-from processor.events.framing import Fingerprint, SchemaId
+from processor.events.framing import ApicurioId, Fingerprint, SchemaId
 from processor.model.errors import ConfigurationError
+from processor.runtime.ports import SchemaText
 
 INDEX = "ids.json"
-_INDEX_FORM = f'{INDEX} must hold an object of ids and file names, for example {{"1": "identify.avsc"}}'
+_INDEX_FORM = f'{INDEX} must hold an object of ids from 1 and file names, for example {{"1": "identify.avsc"}}'
 
 
 def shipped_files() -> dict[int, Path]:
@@ -42,9 +43,15 @@ class LocalSchemas:
         if problems:
             raise ConfigurationError(sorted(problems))
 
-    async def fetch(self, schema_id: SchemaId) -> str | None:
-        """Return the schema's text, None when none of the folder is named so."""
-        return self._texts.get(schema_id)
+    async def fetch(self, schema_id: SchemaId) -> SchemaText | None:
+        """Return the schema, None when none of the folder is named so.
+
+        A content id of Apicurio's is an id: its API like Confluent's calls it so.
+        """
+        if isinstance(schema_id, ApicurioId) and schema_id.kind == "contentId":
+            schema_id = schema_id.number
+        text = self._texts.get(schema_id)
+        return None if text is None else SchemaText(text)
 
 
 def fingerprint_of(text: str) -> Fingerprint:
@@ -68,4 +75,4 @@ def _index(folder: Path) -> dict[int, str]:
 
 def _is_entry(entry: tuple[str, Any]) -> bool:
     schema_id, name = entry
-    return schema_id.isascii() and schema_id.isdecimal() and isinstance(name, str) and bool(name)
+    return schema_id.isascii() and schema_id.isdecimal() and int(schema_id) > 0 and isinstance(name, str) and bool(name)

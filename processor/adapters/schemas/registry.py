@@ -17,11 +17,13 @@ from processor.adapters.fullstory.retry_after import retry_after_s
 from processor.adapters.network import reason_of
 from processor.adapters.proxies import Proxies, Proxy, proxy_of
 from processor.adapters.schemas.answers import is_registrys, shown
+from processor.adapters.schemas.apicurio import LongIds, are_alike, schema_of_global_id
 from processor.adapters.schemas.references import standing_alone, stands_alone
 from processor.engine.verdict import FOREIGN_WAIT_S
-from processor.events.framing import Guid, SchemaId, may_be_registered
+from processor.events.framing import ApicurioId, Guid, SchemaId, may_be_registered
+from processor.events.languages import AVRO
 from processor.model.errors import ConfigurationError, RegistryUnavailableError
-from processor.runtime.ports import SchemaIncompleteError
+from processor.runtime.ports import SchemaIncompleteError, SchemaText
 
 REQUEST_TIMEOUT_S = 10.0
 """The client's own default is to wait for ever."""
@@ -86,7 +88,8 @@ class RegistrySchemas:
     """The `Schemas` port over a registry; closed by `async with`. `url` may list several, separated by commas.
 
     `properties` are those of confluent-kafka's client: TLS, basic and OAuth authentication, `timeout`, `max.retries`,
-    and a `proxy`, which outranks `proxies`. Raises `ConfigurationError` when they make no sense. No message ever holds
+    and a `proxy`, which outranks `proxies`. `long_ids` says what Apicurio's ids of eight bytes are; None: whichever of
+    them exists. Raises `ConfigurationError` when they make no sense. No message ever holds
     a credential.
     """
 
@@ -96,6 +99,7 @@ class RegistrySchemas:
         properties: Mapping[str, Any],
         *,
         proxies: Proxies | None = None,
+        long_ids: LongIds | None = None,
         deadline_s: float = DEADLINE_S,
     ) -> None:
         self.address = _shown(url)
@@ -103,6 +107,7 @@ class RegistrySchemas:
         self._deadline_s = deadline_s
         self._url = url
         self._proxies = proxies or Proxies()
+        self._long_ids = long_ids
         self._client = _client(url, properties, self._proxies)
         self._shows_until = float("-inf")
 
@@ -124,8 +129,8 @@ class RegistrySchemas:
         self._shows_until = float("-inf")
         await old.__aexit__(None, None, None)
 
-    async def fetch(self, schema_id: SchemaId) -> str | None:
-        """Return the schema's text with the types that it refers to; None when the registry knows no such id.
+    async def fetch(self, schema_id: SchemaId) -> SchemaText | None:
+        """Return the schema with the types that it refers to; None when the registry knows no such id.
 
         No registry of this protocol knows fingerprints, or gives ids beyond 32 bits: neither is asked for.
 
@@ -175,28 +180,51 @@ class RegistrySchemas:
             what = f"cannot be asked ({type(error).__name__})" if reason is None else f"does not answer ({reason})"
             raise self._unavailable(what) from None
 
-    async def _fetch(self, client: Any, schema_id: SchemaId) -> str | None:
+    async def _fetch(self, client: Any, schema_id: SchemaId) -> SchemaText | None:
         is_guid = isinstance(schema_id, Guid)
+        if isinstance(schema_id, ApicurioId):
+            if schema_id.kind == "eight-byte-id" and self._long_ids is None:
+                return await self._by_either_id(client, schema_id.number)
+            if schema_id.kind == "globalId" or (schema_id.kind != "contentId" and self._long_ids == "global"):
+                return await self._by_global_id(client, schema_id.number)
+            schema_id = schema_id.number  # by this name the API knows content ids
         try:
             schema = await (client.get_schema_by_guid(str(schema_id)) if is_guid else client.get_schema(schema_id))
         except SchemaRegistryError as error:
             is_absent = error.http_status_code == 404 and error.error_code == _SCHEMA_NOT_FOUND
             if not is_absent and (is_guid or error.http_status_code not in _OF_THE_ID):
                 raise  # a registry that knows no guids refuses them all
-            shows_subjects = await self._shows_subjects(client)
-            if shows_subjects is False:
-                raise self._unavailable(
-                    "shows no subject at all to this login: it is empty, or has just started, or the login may not read"
-                ) from None
+            shows_subjects = await self._shows_something(client)
             if is_absent:
                 return None
             if shows_subjects is None:
                 raise
             raise SchemaIncompleteError(f"it {_said(error)}") from None
         self._shows_until = time.monotonic() + SHOWS_SUBJECTS_FOR_S
-        if not schema.references:
-            return schema.schema_str  # type: ignore[no-any-return]
-        return await self._resolved(client, schema_id, schema)
+        language = schema.schema_type or AVRO
+        if not schema.references or language != AVRO:
+            return SchemaText(schema.schema_str, language)
+        return SchemaText(await self._resolved(client, schema_id, schema))
+
+    async def _by_either_id(self, client: Any, number: int) -> SchemaText | None:
+        """Return the schema whose global id or content id it is; where both exist, they must be of the same."""
+        by_global = await self._by_global_id(client, number)
+        by_content = await self._fetch(client, number)
+        if by_global is None or by_content is None or are_alike(by_global, by_content):
+            return by_global or by_content
+        raise self._unavailable(
+            f"has two schemas of the number {number}, one by its global id, one by its content id: "
+            "set PROCESSOR_SCHEMA_REGISTRY__LONG_IDS to the kind that the producers write",
+            is_of_one_schema=True,
+        )
+
+    async def _by_global_id(self, client: Any, number: int) -> SchemaText | None:
+        found = await schema_of_global_id(client, number)
+        if found is None:
+            await self._shows_something(client)
+        else:
+            self._shows_until = time.monotonic() + SHOWS_SUBJECTS_FOR_S
+        return found
 
     async def _resolved(self, client: Any, schema_id: SchemaId, schema: Any) -> str:
         """Return a schema with all that it refers to.
@@ -204,7 +232,7 @@ class RegistrySchemas:
         Apicurio tells neither the group of what is referred to nor versions that are no numbers, so nobody but itself
         can find them (3.3.3, 2026-11; 2.6.13 cannot either). It writes them out if asked; others ignore that.
         """
-        if not isinstance(schema_id, Guid) and schema.schema_type in (None, "AVRO"):
+        if not isinstance(schema_id, Guid):
             try:
                 # Past the client's cache, which has the schema as it is.
                 whole = await client._rest_client.get(f"schemas/ids/{schema_id}", {"format": "resolved"})  # noqa: SLF001
@@ -214,6 +242,18 @@ class RegistrySchemas:
                 if stands_alone(whole["schema"]):
                     return str(whole["schema"])
         return standing_alone(schema.schema_str, await _referenced(client, schema))
+
+    async def _shows_something(self, client: Any) -> bool | None:
+        """Say that the registry has something that this login may see, None where it does not tell.
+
+        Raises `RegistryUnavailableError` where it shows nothing: then no schema is absent by its word.
+        """
+        shows = await self._shows_subjects(client)
+        if shows is False:
+            raise self._unavailable(
+                "shows no subject at all to this login: it is empty, or has just started, or the login may not read"
+            ) from None
+        return shows
 
     async def _shows_subjects(self, client: Any) -> bool | None:
         """Say whether the registry has anything that this login may see; None where it does not tell."""

@@ -7,26 +7,17 @@ from typing import Any, Literal, NamedTuple, final
 
 import orjson
 
+from processor.commands.common.framing_words import framing_of, name_of
 from processor.commands.common.letter import LetterHeaders, letter_of
 from processor.commands.common.next_steps import BY_FULLSTORY, NEXT_STEPS, REDRIVE
 from processor.commands.common.post import ShownPost, posts_of
 from processor.events.avro import Reader, decode, reader_of
-from processor.events.framing import (
-    SCHEMA_HEADER,
-    Fingerprint,
-    SchemaId,
-    header_of,
-    is_json,
-    kind_of,
-    may_be_registered,
-    schema_ids,
-)
-from processor.events.json_text import parse_json
+from processor.events.framing import SchemaId, kind_of, may_be_registered, schema_ids
 from processor.events.mapping import Mapping
 from processor.events.payload import Payload, PayloadBuilder, PayloadLimits
 from processor.model.outcomes import Event, Filtered, Rejected
 from processor.model.records import NO_TIME, Record
-from processor.runtime.ports import SchemaIncompleteError, Schemas
+from processor.runtime.ports import SchemaIncompleteError, Schemas, SchemaText
 
 _ALONE = PayloadLimits(max_records=1, max_bytes=sys.maxsize)
 
@@ -111,7 +102,7 @@ class Explainer:
         self._mapping = mapping
         self._schemas = schemas
         self._waits_s = waits_s
-        self._texts: dict[SchemaId, str | None] = {}
+        self._schemas_found: dict[SchemaId, SchemaText | None] = {}
         self._whys: dict[SchemaId, str] = {}
         """Why the registry cannot give what it has."""
         self._readers: dict[SchemaId, Reader] = {}
@@ -134,7 +125,7 @@ class Explainer:
         posts = posts_of(payload)
         outcome, reason = _verdict(payload)
         notes += [Remark(rejected.reason.value, "", rejected.detail) for _, rejected in payload.rejected]
-        if named is not None and self._texts[named] is None and self._waits_s > 0 and may_be_registered(named):
+        if named is not None and self._schemas_found[named] is None and self._waits_s > 0 and may_be_registered(named):
             why = f"; the registry cannot give it: {self._whys[named]}" if named in self._whys else ""
             detail = f"the worker waits {self._waits_s:.0f} s for the schema to be registered before that{why}"
             notes.append(Remark("waits", "", detail))
@@ -144,8 +135,8 @@ class Explainer:
             notes.append(Remark("input", "", given.fault))
         return Explanation(
             place=given.place,
-            framing=given.container or _framing(record, named),
-            schema=None if named is None else f"{kind_of(named)} {named}, {_name_of(self._texts[named])}",
+            framing=given.container or framing_of(record, named),
+            schema=None if named is None else f"{kind_of(named)} {named}, {name_of(self._schemas_found[named])}",
             event=self._event(record, decoded),
             outcome=outcome,
             reason=reason,
@@ -157,14 +148,16 @@ class Explainer:
     async def _learn(self, record: Record) -> SchemaId | None:
         """Fetch the schema that a record names, and return what it is named by."""
         named = next(iter(schema_ids([record])), None)
-        if named is not None and named not in self._texts:
+        if named is not None and named not in self._schemas_found:
             try:
-                text = await self._schemas.fetch(named)
+                found = await self._schemas.fetch(named)
             except SchemaIncompleteError as error:
-                text, self._whys[named] = None, str(error)
-            self._texts[named] = text
-            if text is not None:
-                self._readers[named], self._whole[named] = reader_of(text), reader_of(text, None)
+                found, self._whys[named] = None, str(error)
+            self._schemas_found[named] = found
+            if found is not None:
+                language = found.language_for(named)
+                self._readers[named] = reader_of(found.text, language=language)
+                self._whole[named] = reader_of(found.text, None, language)
         return named
 
     def _event(self, record: Record, decoded: Event | Filtered | Rejected) -> Event | None:
@@ -180,28 +173,3 @@ def _verdict(payload: Payload) -> tuple[Verdict, str | None]:
     for reason in payload.filtered:
         return "filtered", reason.value
     return "delivered", None
-
-
-def _framing(record: Record, named: SchemaId | None) -> str:
-    if record.value is None:
-        return "no value: a tombstone"
-    if header_of(record.headers or []) is not None:
-        return f"Confluent's, by the header {SCHEMA_HEADER}"
-    if isinstance(named, Fingerprint):
-        return "Avro's single-object encoding"
-    if named is not None:
-        return "Confluent's, by the first bytes of the value"
-    return "JSON" if record.value and is_json(record.value) else "unknown"
-
-
-def _name_of(schema: str | None) -> str:
-    """Return the name of a schema's type."""
-    if schema is None:
-        return "which no schema has"
-    parsed: Any = parse_json(schema)
-    if isinstance(parsed, list):
-        return "a union"
-    if not isinstance(parsed, dict) or not isinstance(parsed.get("name"), str):
-        return "without a name"
-    space, name = parsed.get("namespace"), parsed["name"]
-    return f"{space}.{name}" if isinstance(space, str) and space and "." not in name else name

@@ -12,9 +12,10 @@ import orjson
 
 from processor.events.avro_binary import FAULTS, compile_value, name_of
 from processor.events.framing import SchemaId
+from processor.runtime.ports import SchemaText
 
-SCHEMA_ID = 0
-"""Under which the file's schema is found; no registry gives this one."""
+SCHEMA_ID = 1
+"""Under which the file's schema is found; it is the only one."""
 
 
 @final
@@ -34,9 +35,9 @@ class AvroFile:
         except Exception:  # noqa: BLE001 - of fastavro and of the compiler, for a schema they cannot use
             raise ValueError("the schema of the file cannot be used") from None
 
-    async def fetch(self, schema_id: SchemaId) -> str | None:
+    async def fetch(self, schema_id: SchemaId) -> SchemaText | None:
         """Return the file's schema under its id."""
-        return self._schema_text if schema_id == SCHEMA_ID else None
+        return SchemaText(self._schema_text) if schema_id == SCHEMA_ID else None
 
     def bodies(self) -> Iterator[bytes]:
         """Give each record's bytes; raises `ValueError` where the file is damaged."""

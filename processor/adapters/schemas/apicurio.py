@@ -1,0 +1,48 @@
+"""Global ids of Apicurio's, which only its own API knows: beside that of Confluent's protocol, at `/apis/registry/v2`.
+
+Releases 2.6.13 and 3.3.3 answer there alike (2026-11).
+"""
+
+import json
+from typing import Any, Literal
+
+from processor.adapters.schemas.local import fingerprint_of
+from processor.events.languages import AVRO, PROTOBUF
+from processor.runtime.ports import SchemaIncompleteError, SchemaText
+
+LongIds = Literal["global", "content"]
+"""What the ids of eight bytes are that Apicurio's serializers write in front of a value."""
+
+_CONFLUENTS_PATH = "/apis/ccompat/"
+_OWN_API = "../../registry/v2"
+"""As seen from there; the client's HTTP library resolves it."""
+
+
+async def schema_of_global_id(client: Any, number: int) -> SchemaText | None:
+    """Return the schema with all that it refers to; None where there is none, or this login may not see it.
+
+    Raises what the client raises, and `SchemaIncompleteError` where the registry's address is not Apicurio's.
+    """
+    rest = client._rest_client  # noqa: SLF001 - the client has no method for it; its connection has the credentials
+    if not all(_CONFLUENTS_PATH in f"{each}/" for each in rest.base_urls):
+        raise SchemaIncompleteError(
+            "only Apicurio's own API knows global ids, and it is found from an address that ends in /apis/ccompat/v7"
+        )
+    found = (await rest.get(f"{_OWN_API}/search/artifacts", {"globalId": number}))["artifacts"]
+    if not found:
+        return None
+    language = str(found[0].get("type"))
+    if language == PROTOBUF:  # no JSON, and nobody reads it
+        return SchemaText("", language)
+    schema = await rest.get(f"{_OWN_API}/ids/globalIds/{number}", {"dereference": "true"})
+    return SchemaText(json.dumps(schema), language)
+
+
+def are_alike(one: SchemaText, other: SchemaText) -> bool:
+    """Say whether values of both are written alike, by whichever of Apicurio's APIs each was had."""
+    if one == other or one.language != other.language:
+        return one == other
+    try:
+        return one.language != AVRO or fingerprint_of(one.text) == fingerprint_of(other.text)
+    except Exception:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
+        return False
