@@ -101,6 +101,17 @@ class Apicurio:
         registered: int = self._ask("POST", f"/subjects/{subject}/versions", body)["id"]
         return registered
 
+    def register_text(self, subject: str, text: str, language: str) -> int:
+        """Register a schema in another language than Avro and return its id."""
+        body = {"schema": text, "schemaType": language}
+        registered: int = self._ask("POST", f"/subjects/{subject}/versions", body)["id"]
+        return registered
+
+    def global_id(self, subject: str) -> int:
+        """Return the global id of a subject's version, which only Apicurio's own API tells."""
+        found: int = self._request("GET", f"/apis/registry/v2/groups/default/artifacts/{subject}/meta")["globalId"]
+        return found
+
     def store(self, group: str, name: str, schema: Any, references: list[dict[str, Any]] | None = None) -> int:
         """Store a schema through the registry's own API, as its own serializers do, and return its id."""
         content, given = json.dumps(schema), references or []

@@ -1,0 +1,142 @@
+"""Other people's serializers, real ones, with real registries: what they write is read."""
+
+import asyncio
+import json
+
+import pytest
+
+from processor.adapters.schemas.registry import RegistrySchemas
+from processor.events.avro import decode, reader_of
+from processor.events.framing import ApicurioId, GlueId, SchemaId, schema_ids
+from processor.model.errors import RegistryUnavailableError
+from processor.model.records import Record
+from processor.runtime.ports import SchemaText
+from tests.fakes.glue import FakeGlue
+from tests.needs import need
+from tests.registry.apicurio import TWO, Apicurio
+from tests.registry.serdes import APICURIO_2, APICURIO_3, GLUE, Serde
+from tests.registry.serdes.event import EVENT, READ, SCHEMA
+
+PATIENT = {"timeout": 60.0}
+
+
+@pytest.fixture(params=["registry", "registry_3"])
+def either(request: pytest.FixtureRequest) -> Apicurio:
+    """Give one release of the registry after the other."""
+    registry: Apicurio = request.getfixturevalue(request.param)
+    return registry
+
+
+def written(serde: Serde, *properties: str) -> Record:
+    """Return the event as a serializer writes it; skip where Maven cannot fetch it."""
+    try:
+        _ = serde.classpath
+    except (OSError, RuntimeError) as fault:
+        need(f"Maven could not fetch {serde.artifact}: {fault}")
+    return serde.write(SCHEMA, EVENT, *properties)
+
+
+def fetched(registry: Apicurio, schema_id: SchemaId, long_ids: str | None = None) -> SchemaText | None:
+    """Ask a registry for a schema."""
+
+    async def run() -> SchemaText | None:
+        kinds = {"long_ids": long_ids} if long_ids else {}
+        async with RegistrySchemas(registry.url, PATIENT, deadline_s=90.0, **kinds) as schemas:  # type: ignore[arg-type]
+            return await schemas.fetch(schema_id)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["headers.enabled=true"],
+        ["headers.enabled=true", "use-id=globalId"],
+        ["headers.enabled=true", "use-id=contentId"],
+        ["headers.enabled=true", "avro.encoding=JSON"],
+        ["headers.enabled=false"],
+    ],
+    ids=lambda settings: "+".join(settings) or "default",
+)
+def test_what_apicurios_serializer_writes_is_read(either: Apicurio, subject: str, settings: list[str]) -> None:
+    """A record names its schema in the registry, and is the event that the serializer was given."""
+    registered = either.register(subject, {"type": "record", "name": "Other", "fields": []})
+    either.register(f"{subject}-again", {"type": "record", "name": "Other", "fields": []})
+    serde, api = (APICURIO_2, "v2") if either.release is TWO else (APICURIO_3, "v3")
+    url = either.url.replace("/apis/ccompat/v7", f"/apis/registry/{api}")
+    record = written(serde, *(f"apicurio.registry.{each}" for each in (f"url={url}", "auto-register=true", *settings)))
+
+    [named] = schema_ids([record])
+    found = fetched(either, named, "global" if either.release is TWO else None)
+
+    assert registered
+    assert found is not None
+    assert decode(record, {named: reader_of(found.text, None, found.language_for(named))}) == READ
+
+
+def test_the_languages_of_schemas_are_the_registrys(either: Apicurio, subject: str) -> None:
+    """JSON Schema and Protobuf are known by the registry's word, by each kind of id; absent ids are absent."""
+    json_schema = json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "title": subject})
+    protobuf = f'syntax = "proto3"; message T{subject.split("-")[1]} {{ string a = 1; }}'
+    texts = {"JSON": json_schema, "PROTOBUF": protobuf}
+    names = {language: f"{subject}-{language}" for language in texts}
+    contents = {language: either.register_text(names[language], texts[language], language) for language in texts}
+
+    globals_ = {language: either.global_id(names[language]) for language in texts}
+
+    for language in texts:
+        by_content, by_global = (
+            fetched(either, each) for each in (contents[language], ApicurioId("globalId", globals_[language]))
+        )
+        assert by_content is not None
+        assert by_global is not None
+        assert (by_content.language, by_global.language) == (language, language)
+    assert fetched(either, ApicurioId("globalId", 2**40)) is None
+    assert fetched(either, ApicurioId("contentId", 2**30)) is None
+
+
+def test_a_number_of_two_schemas_halts_until_it_is_said_which_is_meant(either: Apicurio, subject: str) -> None:
+    """Eight bytes may be a global id or a content id: where both exist and differ, nobody guesses.
+
+    Both count on alike until the registry refuses something, which costs the id of a content (2.6.13, 3.3.3, 2026-11).
+    """
+    group, kind = f"group-{subject}", subject.split("-")[1]
+
+    def own(at: int) -> dict[str, object]:
+        return {"type": "record", "name": f"T{at}{kind}", "fields": []}
+
+    either.store(group, "artifact", own(0))
+    with pytest.raises(ValueError, match="409"):
+        either.store(group, "artifact", own(1))
+    number = either.register(f"{subject}-2", own(2))
+    for at in range(3, 100):
+        either.register(f"{subject}-{at}", own(at))
+        if either.global_id(f"{subject}-{at}") == number:
+            break
+    long = ApicurioId("eight-byte-id", number)
+
+    with pytest.raises(RegistryUnavailableError, match="set PROCESSOR_SCHEMA_REGISTRY__LONG_IDS"):
+        fetched(either, long)
+    by_global, by_content = (fetched(either, long, each) for each in ("global", "content"))
+
+    assert by_global == fetched(either, ApicurioId("globalId", number))
+    assert by_content == fetched(either, ApicurioId("contentId", number))
+    assert by_global is not None
+    assert by_content is not None
+    assert by_global != by_content
+
+
+@pytest.mark.xdist_group("servers")
+@pytest.mark.parametrize("compression", ["NONE", "ZLIB"])
+def test_what_glues_serializer_writes_is_read(compression: str) -> None:
+    """A record of AWS Glue's serializer names its schema's version, compressed or not."""
+    with FakeGlue() as glue:
+        named = ("region=eu-central-1", f"endpoint={glue.url}", "registry.name=r", "dataFormat=AVRO")
+        record = written(GLUE, *named, f"compression={compression}")
+
+    [version] = schema_ids([record])
+    text = glue.asked[0][1]["SchemaDefinition"]
+
+    assert isinstance(version, GlueId)
+    assert decode(record, {version: reader_of(text, None)}) == READ
