@@ -179,7 +179,16 @@ async def open_process(
         process = Process(worker, telemetry.port)
 
         # What goes on beside it.
-        identify = partial(identify_account, destination, fullstory.org_id, worker.gate, clock, chance.random, observe)
+        identify = partial(
+            identify_account,
+            destination,
+            fullstory.org_id,
+            worker.gate,
+            clock,
+            chance.random,
+            observe,
+            deletes_users="delete" in settings.mapping.message_types,
+        )
         identity = Identity(destination, worker, settings.delivery.mode, fullstory.org_id, observe)
 
         async def ask_whose(key: ApiKey) -> Answer | NoAnswer:

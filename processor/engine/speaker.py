@@ -19,6 +19,7 @@ class ApiCall(Enum):
 
     USER = auto()
     EVENT = auto()
+    DELETION = auto()
     BATCH = auto()
     JOB = auto()
     ERRORS = auto()
@@ -31,10 +32,13 @@ class ApiCall(Enum):
 
 
 def post_of(kind: Kind, *, batch: bool) -> ApiCall:
-    """Return which call a POST is."""
+    """Return which call a request is."""
     if batch:
         return ApiCall.BATCH
-    return ApiCall.USER if kind is Kind.USER else ApiCall.EVENT
+    return _SINGLE_CALLS[kind]
+
+
+_SINGLE_CALLS = {Kind.USER: ApiCall.USER, Kind.EVENT: ApiCall.EVENT, Kind.DELETION: ApiCall.DELETION}
 
 
 def is_fullstory(call: ApiCall, status: int, body: Any) -> bool:
@@ -46,7 +50,7 @@ def is_fullstory(call: ApiCall, status: int, body: Any) -> bool:
     match call:
         case ApiCall.USER:
             return _is_text(body.get("id"))
-        case ApiCall.EVENT:
+        case ApiCall.EVENT | ApiCall.DELETION:
             return not body
         case ApiCall.BATCH:
             return _is_text(_job(body).get("id"))

@@ -137,6 +137,8 @@ def of_post(answer: Answer | NoAnswer, kind: Kind, *, batch: bool) -> PostVerdic
     """Judge the answer to a POST; `kind` and `batch` say which endpoint, and so which answers are possible."""
     call = post_of(kind, batch=batch)
     if isinstance(answer, Answer):
+        if kind is Kind.DELETION and answer.status == 404 and not is_foreign(answer, call):
+            return Delivered()  # there is nobody to delete
         if batch and answer.status == 413:
             return Split(413, is_foreign(answer, call))
         if answer.status in (400, 413, 422) and not is_foreign(answer, call):

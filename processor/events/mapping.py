@@ -67,6 +67,11 @@ class Mapping:
             rewrites_times=self._declares,
         )
 
+    @property
+    def deletes_users(self) -> bool:
+        """Whether there may be deletions of users among the outcomes."""
+        return "delete" in self._message_types
+
     def map(self, event: Event, record_timestamp_ms: int, note: Note) -> Outcome:
         """Return what becomes of the event; `record_timestamp_ms` is Kafka's, for an event without a time."""
         kind = event.get("type")
@@ -75,13 +80,11 @@ class Mapping:
             return _refuse_type(kind)
         if self._is_rudderstacks:
             event = as_segment(event)
-        if self._consent is not None and not self._consent.allows(event.get("context")):
-            return Filtered(FilterReason.CONSENT)
         integrations = _object(event, "integrations")
         if integrations is None:
             return _no_object("integrations")
         own = self._own(integrations) if integrations else ()
-        if reason := self._keeps_away(event, integrations, own):
+        if reason := self._keeps_away(kind, event, integrations, own):
             return Filtered(reason)
         user_id, anonymous_id = _named(event.get("userId"), REPLACED), _named(event.get("anonymousId"), REPLACED)
         junk = self._junk_ids
@@ -92,16 +95,27 @@ class Mapping:
         has_user = user_id is not None or not self._takes_anonymous_id
         uid, kept_id = (user_id, anonymous_id) if has_user else (anonymous_id, None)
         is_doubtful = uid is None or len(uid) > MAX_UID_CHARACTERS or REPLACED in uid
-        if is_doubtful and (refused := self._refuse(uid, kept_id, user_id)):
+        if is_doubtful and (refused := self._refuse(kind, uid, kept_id, user_id)):
             return refused
+        if kind == "delete":
+            return _delete(uid)
         if kind == "identify":
             return self._identify(event, uid, kept_id, note)
         return self._event(kind, event, uid, kept_id, own, record_timestamp_ms, note)
 
-    def _keeps_away(self, event: Event, integrations: dict[str, Any], own: Sequence[Any]) -> FilterReason | None:
-        """Say which filter keeps a message from FullStory, whomever it is about."""
+    def _keeps_away(
+        self, kind: str | None, event: Event, integrations: dict[str, Any], own: Sequence[Any]
+    ) -> FilterReason | None:
+        """Say which filter keeps a message from FullStory, whomever it is about.
+
+        A user who consents to nothing may be deleted all the same, whichever library says so.
+        """
+        if kind != "delete" and self._consent is not None and not self._consent.allows(event.get("context")):
+            return FilterReason.CONSENT
         if integrations and self._honours_integrations and not _is_routed_here(integrations, own):
             return FilterReason.INTEGRATIONS
+        if kind == "delete":
+            return None
         if self._forwards_library is not None and not self._forwards_library(library_of(event) or ""):
             return FilterReason.LIBRARY
         return None
@@ -114,7 +128,9 @@ class Mapping:
             note(PropertyRule.ID_DROPPED, field)
         return user_id, anonymous_id
 
-    def _refuse(self, uid: str | None, kept_id: str | None, user_id: str | None) -> Rejected | Filtered | None:
+    def _refuse(
+        self, kind: str | None, uid: str | None, kept_id: str | None, user_id: str | None
+    ) -> Rejected | Filtered | None:
         """Say why a message without a uid that fits is not sent, or None when it is."""
         if uid is not None:
             field = "anonymousId" if user_id is None else "userId"
@@ -125,7 +141,7 @@ class Mapping:
             return Rejected(DeadLetterReason.UID_TOO_LONG, detail)
         if kept_id is None:
             return Rejected(DeadLetterReason.MISSING_USER, "neither `userId` nor `anonymousId` holds a usable id")
-        return Filtered(FilterReason.ANONYMOUS) if self._rules.anonymous == "filter" else None
+        return Filtered(FilterReason.ANONYMOUS) if self._rules.anonymous == "filter" and kind != "delete" else None
 
     def _identify(self, event: Event, uid: str | None, kept_id: str | None, note: Note) -> Outcome:
         given = _object(event, "traits")
@@ -239,6 +255,13 @@ class Mapping:
 
 def _privacy(lists: PropertyLists, salt: str) -> Privacy | None:
     return None if lists == PropertyLists() else Privacy(lists, salt)
+
+
+def _delete(uid: str | None) -> Outcome:
+    """Delete the user of this uid; FullStory knows no other name of one. A request to delete is never passed over."""
+    if uid is None:
+        return Rejected(DeadLetterReason.MISSING_USER, "FullStory deletes a user by `userId` only, which is absent")
+    return Mapped(Kind.DELETION, uid, {"uid": uid})
 
 
 def _refuse_type(kind: str | None) -> Filtered | Rejected:

@@ -1,8 +1,9 @@
-"""Records to the two parts of a batch: items of users, and items of events.
+"""Records to the parts of a batch: items of users, items of events, and deletions of users.
 
 The bytes of every item are a pure function of its records and the settings: no clock, a fixed key order. Identifies of
 one uid are merged in order, because FullStory promises no order inside a job (docs/fullstory-api.md#jobs). Where one
-upsert could not do what two would, the user has several items, in order; they never share a request.
+upsert could not do what two would, the user has several items, in order; they never share a request. A user who is
+deleted has nothing else in the batch, which ends before that.
 """
 
 import sys
@@ -42,6 +43,7 @@ class Payload:
     range: OffsetRange
     users: list[Item] = field(default_factory=list)
     events: list[Item] = field(default_factory=list)
+    deletions: list[Item] = field(default_factory=list)
     event_times: list[str] = field(default_factory=list)
     """When each of the events happened, as it is sent."""
     rejected: list[tuple[int, Rejected]] = field(default_factory=list)
@@ -51,11 +53,17 @@ class Payload:
     @property
     def held_bytes(self) -> int:
         """What its bodies hold of memory: each stands by itself, and once more in a request."""
-        return 2 * sum(len(item.body) for item in (*self.users, *self.events))
+        return 2 * sum(len(item.body) for kind in Kind for item in self.items(kind))
 
     def items(self, kind: Kind) -> list[Item]:
         """Return the items of one part."""
-        return self.users if kind is Kind.USER else self.events
+        match kind:
+            case Kind.USER:
+                return self.users
+            case Kind.EVENT:
+                return self.events
+            case Kind.DELETION:
+                return self.deletions
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +169,19 @@ class PayloadBuilder:
         self._users: dict[str, _User] = {}  # by uid, the last one where there are several
         self._merged: list[_User] = []
         self._event_uids: dict[str, None] = {}  # in order, so that nothing depends on the process's hashes
+        self._deleted: dict[str, None] = {}
         self._user_bytes = self._event_bytes = ENVELOPE_BYTES
         self._changes: list[PropertyRule] = []
 
     def uids(self, kind: Kind) -> AbstractSet[str]:
         """Return whom the items of one part are about."""
-        return self._users.keys() if kind is Kind.USER else self._event_uids.keys()
+        match kind:
+            case Kind.USER:
+                return self._users.keys()
+            case Kind.EVENT:
+                return self._event_uids.keys()
+            case Kind.DELETION:
+                return self._deleted.keys()
 
     def build(self, records: Iterable[Record]) -> Payload:
         """Take records while they fit; `payload.range.end` tells how far. At least one is taken.
@@ -199,7 +214,15 @@ class PayloadBuilder:
         outcome: Outcome
         outcome = self._mapping.map(decoded, record.timestamp_ms, self._note) if isinstance(decoded, dict) else decoded
         if isinstance(outcome, Mapped):
-            add = self._add_event if outcome.kind is Kind.EVENT else self._add_user
+            if outcome.uid in self._deleted:
+                return False
+            match outcome.kind:
+                case Kind.USER:
+                    add = self._add_user
+                case Kind.EVENT:
+                    add = self._add_event
+                case Kind.DELETION:
+                    add = self._add_deletion
             return add(outcome, record.offset, _encode(outcome.body))
         if isinstance(outcome, Rejected):
             self._payload.rejected.append((record.offset, outcome))
@@ -224,6 +247,13 @@ class PayloadBuilder:
             self._users[mapped.uid] = _User(mapped, offset, body)
             self._merged.append(self._users[mapped.uid])
         self._user_bytes += len(body) + 1  # a merged body is smaller than its two parts: this is the most it can be
+        return True
+
+    def _add_deletion(self, mapped: Mapped, offset: int, body: bytes) -> bool:
+        if mapped.uid in self._users or mapped.uid in self._event_uids:
+            return False
+        self._payload.deletions.append(Item(body, (offset,), mapped.uid))
+        self._deleted[mapped.uid] = None
         return True
 
     def _has_room(self, taken: int, size: int) -> bool:

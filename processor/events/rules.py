@@ -7,7 +7,7 @@ from processor.events.consent import ConsentRule
 from processor.events.privacy import PropertyLists
 
 MessageSource = Literal["segment", "rudderstack"]
-MessageType = Literal["identify", "track", "page", "screen"]
+MessageType = Literal["identify", "track", "page", "screen", "delete"]
 Anonymous = Literal["uid", "property", "filter"]
 Names = Literal["segment", "underscore"]
 SchemaRule = Literal["declare", "infer"]

@@ -9,10 +9,11 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """The two things that FullStory takes."""
+    """What FullStory is asked to do: to take a user or an event, or to delete a user."""
 
     USER = "user"
     EVENT = "event"
+    DELETION = "deletion"
 
 
 class DeadLetterReason(StrEnum):

@@ -16,8 +16,8 @@ from processor.runtime.ports import Clock, Destination
 
 Mode = Literal["auto", "batch", "single"]
 
-_READS_ERRORS = frozenset({"ADMIN", "ARCHITECT"})
-"""Roles whose keys may read which items of a job failed (docs/fullstory-api.md#authentication)."""
+_FULL_ROLES = frozenset({"ADMIN", "ARCHITECT"})
+"""Roles whose keys may read which items of a job failed, and delete users (docs/fullstory-api.md#authentication)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,12 @@ class KeyAccount:
     @property
     def reads_errors(self) -> bool:
         """Whether the key may read which items of a job failed."""
-        return self.role in _READS_ERRORS
+        return self.role in _FULL_ROLES
+
+    @property
+    def deletes_users(self) -> bool:
+        """Whether the key may delete users."""
+        return self.role in _FULL_ROLES
 
     def uses_batches(self, mode: Mode) -> bool:
         """Say whether requests of several items are sent: by default where the answers can be understood."""
@@ -38,9 +43,19 @@ class KeyAccount:
 
 
 async def identify_account(
-    destination: Destination, org_id: str | None, gate: Gate, clock: Clock, chance: Chance, observe: Observer
+    destination: Destination,
+    org_id: str | None,
+    gate: Gate,
+    clock: Clock,
+    chance: Chance,
+    observe: Observer,
+    *,
+    deletes_users: bool = False,
 ) -> KeyAccount:
-    """Ask until FullStory says whose key this is; a key that is refused, or another's, is a halt until changed."""
+    """Ask until FullStory says whose key this is; a key that is refused, or another's, is a halt until changed.
+
+    So is one that may not delete users where the worker `deletes_users`: its refusal would come with each deletion.
+    """
     failures = 0
     while True:
         account = judge(await heard(gate, clock, destination.me(), ApiCall.ME))
@@ -48,6 +63,10 @@ async def identify_account(
             case KeyAccount() if org_id not in (None, account.org_id):
                 cause = f"the key belongs to organisation {account.org_id}, and PROCESSOR_FULLSTORY__ORG_ID is {org_id}"
                 gate.halt(HaltReason.WRONG_ORG, cause)
+                await asyncio.sleep(gate.limits.probe_interval_s)
+            case KeyAccount() if deletes_users and not account.deletes_users:
+                cause = f"the key's role is {account.role}, and deleting users (MAPPING__MESSAGE_TYPES) needs Architect"
+                gate.halt(HaltReason.FORBIDDEN, cause)
                 await asyncio.sleep(gate.limits.probe_interval_s)
             case KeyAccount():
                 gate.resume(HaltReason.WRONG_ORG, *PROBED)

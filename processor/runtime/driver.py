@@ -154,7 +154,10 @@ class Driver:
         """POST, once; None when it was not to be done after all."""
         if partition.is_going:
             return None
-        post = self._destination.post(request.kind, request.body, request.idempotency_key, batch=request.is_batch)
+        if request.deletes is not None:
+            post = self._destination.delete(request.deletes)
+        else:
+            post = self._destination.post(request.kind, request.body, request.idempotency_key, batch=request.is_batch)
         is_suspect = self._calls.is_suspect(request.suspicion)
         answer = await self._calls.timed(request.endpoint, post, request.call, is_suspect=is_suspect)
         verdict = of_post(answer, request.kind, batch=request.is_batch)

@@ -176,6 +176,10 @@ class Destination(Protocol):
         """POST one item, or a batch; `key` is the Idempotency-Key."""
         ...
 
+    async def delete(self, uid: str) -> Answer | NoAnswer:
+        """Delete the user with this uid."""
+        ...
+
     async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:
         """Ask for a job's state."""
         ...

@@ -60,8 +60,8 @@ class MappingSection(Section):
         AfterValidator(validators.distinct),
         Field(min_length=1),
         About(
-            "Segment message types to forward: `identify`, `track`, `page`, `screen`. A page or screen becomes an "
-            "event.",
+            "Segment message types to forward: `identify`, `track`, `page`, `screen`, `delete`. A page or screen "
+            "becomes an event. A `delete` [deletes the user](privacy.md#deletion), if the key is of level Architect.",
             "FullStory's browser and mobile clients record pages and screens themselves, and every event counts.",
             "identify,track,screen",
         ),

@@ -16,6 +16,7 @@ from processor.engine.verdict import (
     Delivered,
     ErrorPage,
     Failed,
+    Halt,
     NoAnswer,
     Retry,
     RetryReason,
@@ -27,7 +28,7 @@ from processor.engine.verdict import (
     of_post,
 )
 from processor.model.outcomes import Rejected
-from processor.model.reasons import Kind
+from processor.model.reasons import HaltReason, Kind
 from processor.runtime.ports import Destination
 from processor.sandbox import Faults, Role, Sandbox, SandboxOptions
 from tests.fakes.fullstory import FakeFullStory, Fault, Lost, Refused
@@ -238,7 +239,7 @@ async def test_an_item_that_breaks_a_rule_is_rejected_with_a_code(stage: Stage) 
 @over_both
 async def test_a_job_takes_effect_when_it_completes(stage: Stage) -> None:
     """An accepted batch runs for a while; then all of its items have taken effect."""
-    for number, kind in enumerate(Kind):
+    for number, kind in enumerate(ITEMS):
         items = [{**ITEMS[kind], "properties": {"n": n}} for n in range(5)]
         job_id = await accepted(stage, kind, *items, key=f"k{number}")
 
@@ -486,3 +487,23 @@ async def test_a_cancelled_call_ends_as_cancelled(stage: Stage) -> None:
         await call
     stage.slow(0.0)
     assert status_of(await post(stage, Kind.USER, USER, "k2")) == 200
+
+
+@over_both
+async def test_a_user_is_deleted_and_one_who_is_gone_counts_as_deleted(stage: Stage) -> None:
+    """What is in a uid does not lead elsewhere."""
+    uid = "a b/?&uid=c%2F+ü"
+    await post(stage, Kind.USER, {**USER, "uid": uid})
+    for _ in range(2):
+        answer = await stage.destination.delete(uid)
+        assert of_post(answer, Kind.DELETION, batch=False) == Delivered()
+
+
+@over_both
+async def test_a_key_of_a_lower_level_deletes_nobody(stage: Stage) -> None:
+    """It is a halt, not a rejection."""
+    await post(stage, Kind.USER, USER)
+    stage.grant("USER")
+    verdict = of_post(await stage.destination.delete("u1"), Kind.DELETION, batch=False)
+    assert isinstance(verdict, Halt)
+    assert verdict.reason is HaltReason.FORBIDDEN

@@ -171,6 +171,28 @@ class FakeFullStory:
             return gateway.answer
         return await self._lose(fault) if isinstance(fault, Lost) else answer
 
+    async def delete(self, uid: str) -> Answer | NoAnswer:
+        """Delete a user; what arrived is carried out, whether or not the caller learns of it."""
+        fault = self.script.popleft() if self.script else self._by_chance()
+        gateway = self._between(b"")
+        await self._travel()
+        if gateway and not gateway.is_after:
+            return gateway.answer
+        if isinstance(fault, Lost) and not fault.took_effect:
+            return await self._lose(fault)
+        answer = self._stopped(fault, 0) or (_refusal(fault) if isinstance(fault, Refused) else self._deleted(uid))
+        await self._travel()
+        if gateway:
+            return gateway.answer
+        return await self._lose(fault) if isinstance(fault, Lost) else answer
+
+    def _deleted(self, uid: str) -> Answer:
+        self._settle()
+        if self.role not in ("ADMIN", "ARCHITECT"):
+            return _error(403, "forbidden")
+        self._effects.append(Effect(self._now(), Kind.DELETION, {"uid": uid}, "", None))
+        return Answer(200, {})
+
     async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:
         """Ask for a job's state."""
         return await self._get(lambda: self._job_answer(kind, job_id))

@@ -435,6 +435,11 @@ class Laws:
             "its users have identifies under way": not is_free
             and not course.busy_users.isdisjoint({sent.uid for sent in batch}),
             "an identify waits for its turn": course.is_held_up,
+            "its user is to be deleted before": any(
+                each.deletes == first.uid
+                for each in self._world.records[first.partition]
+                if each.deletes is not None and course.position <= each.record.offset < first.record.offset
+            ),
             "a schema is on its way": schemas_are_awaited and course.needs_schema(batch),
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
@@ -444,6 +449,8 @@ class Laws:
         last: dict[tuple[int, str, tuple[int, int]], list[tuple[int, int]]] = {}
         times: Counter[tuple[tuple[int, int], int]] = Counter()
         for effect in self._world.fullstory.effects:
+            if effect.kind is Kind.DELETION:  # test_deletions.py says when they may
+                continue
             found, turn = marks_of(effect.item), self._turn_of[effect.key]
             times.update((each, turn[0]) for each in found)
             if effect.kind is Kind.USER:

@@ -31,6 +31,8 @@ class Sent:
     fate: Fate
     topic_id: int = 0
     """How often the topic had been created anew."""
+    deletes: str | None = None
+    """Whom it deletes."""
 
     @property
     def number(self) -> int:

@@ -84,6 +84,8 @@ class Wire:
         lives: Callable[[], bool],
     ) -> None:
         self.posts: list[Post] = []
+        self.is_deleting = False
+        """Whether a user was to be deleted at all."""
         self.polls: list[float] = []
         """When jobs were asked for."""
         self.called_at = float("-inf")
@@ -135,6 +137,18 @@ class Wire:
         self._heard_of_post(post)
         self._on_answer(post)
         return post.answer
+
+    async def delete(self, uid: str) -> Answer | NoAnswer:
+        """Pass on."""
+        self._live()
+        self._moment("delete")
+        await asyncio.sleep(0)
+        self.called_at = _now()
+        self.is_deleting = True
+        answer = await self._fullstory.delete(uid)
+        self._moment("deleted")
+        await asyncio.sleep(0)
+        return answer
 
     async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:
         """Pass on."""

@@ -67,6 +67,7 @@ class Plan:
     schemas: Mapping[SchemaId, str] = field(default_factory=dict)
     unknown_after_s: float = 0.0
     start: GroupStart = "earliest"
+    rules: MappingRules = field(default_factory=MappingRules)
 
     @property
     def settings(self) -> RuntimeSettings:
@@ -82,7 +83,7 @@ class Plan:
                 unattributed=self.unattributed,
             ),
             self.limits,
-            EventMapping(MappingRules()),
+            EventMapping(self.rules),
             STAMP,
             self.poison_after_s,
             self.stuck_job_after_s,
@@ -189,7 +190,7 @@ class World:
         self.broker.on_commit = self.laws.at_commit
         self.broker.on_other_topic = self.laws.noticed
         self.members: list[Member] = []
-        self.mapping = EventMapping(MappingRules())
+        self.mapping = EventMapping(plan.rules)
         self.clock = FakeClock()
         self.crash_at: tuple[str, int] | None = None
         """At which moment the worker ends as by a power cut: the name, and how often it has to come."""
@@ -243,6 +244,12 @@ class World:
         """Put a track into a partition."""
         value = self.encode(track(uid, self._next_mark(at, skip), **properties))
         return self._append(value, at, skip, uid, fate, is_identify=False)
+
+    def delete(self, uid: str, at: int = 0, *, fate: Fate = "filtered") -> Sent:
+        """Put the deletion of a user into a partition; what it has to do with others, no law knows."""
+        sent = self.send(self.encode({"type": "delete", "userId": uid}), fate, at)
+        sent.deletes = uid
+        return sent
 
     def _next_mark(self, at: int, skip: int) -> str:
         partition = self.partitions[at]

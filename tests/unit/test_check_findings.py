@@ -371,6 +371,10 @@ class Scripted:
         self.posts.append((kind, body, key, batch))
         return self._answers.pop(0)
 
+    async def delete(self, uid: str) -> Answer | NoAnswer:
+        """Deletions are no part of it."""
+        raise NotImplementedError
+
     async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:
         """Refuse: nobody is to ask."""
         raise AssertionError(kind, job_id)

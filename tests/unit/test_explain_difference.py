@@ -19,7 +19,7 @@ def explained(
     path: str = "/v2/users",
 ) -> Explanation:
     """Return an explanation with one request, or with none."""
-    requests = [] if body is None else [ShownPost(path, {}, json.dumps(body).encode())]
+    requests = [] if body is None else [ShownPost("POST", path, {}, json.dumps(body).encode())]
     return Explanation("line 1", "JSON", None, None, outcome, reason, requests, [], None)
 
 

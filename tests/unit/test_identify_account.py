@@ -142,3 +142,20 @@ def test_the_halt_is_seen_while_it_lasts() -> None:
         return seen
 
     assert run_virtually(story()).keys() == {HaltReason.UNAUTHORIZED}
+
+
+def test_a_key_that_may_not_delete_users_is_a_halt_where_users_are_deleted() -> None:
+    """It is asked again until the key is another; where nobody is deleted, any role will do."""
+
+    async def ask() -> None:
+        observer = RecordingObserver()
+        fullstory = Scripted(
+            Answer(200, {"orgId": "A", "role": "STANDARD"}), Answer(200, {"orgId": "A", "role": "ADMIN"})
+        )
+        gate = Gate(Limits(LimitSettings(), lambda: 0.5), FakeClock(), observer)
+        account = await identify_account(fullstory, None, gate, FakeClock(), lambda: 1.0, observer, deletes_users=True)
+        assert account.role == "ADMIN"
+        assert [each.reason for each in observer.of(Halted)] == [HaltReason.FORBIDDEN]
+        assert not gate.halts
+
+    run_virtually(ask())

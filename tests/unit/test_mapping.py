@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ def mapped(event: Json, rules: MappingRules | None = None) -> tuple[Outcome, Cou
         event, KAFKA_TIMESTAMP_MS, lambda rule, _path: changes.update([rule])
     )
     if isinstance(outcome, Mapped):
-        check = user_violations if outcome.kind is Kind.USER else event_violations
-        assert check(outcome.body, allows=ALLOWED) == []
+        checks = {Kind.USER: user_violations, Kind.EVENT: event_violations}
+        if outcome.kind in checks:
+            assert checks[outcome.kind](outcome.body, allows=ALLOWED) == []
     return outcome, changes
 
 
@@ -680,3 +682,31 @@ def test_every_rule_of_mapping_is_documented() -> None:
     text = PAGE.read_text(encoding="utf-8")
 
     assert [label for label in (*PropertyRule, *FilterReason) if f"`{label}`" not in text] == []
+
+
+DELETES = MappingRules(message_types=("identify", "track", "delete"))
+
+
+def test_a_delete_deletes_the_user_of_its_uid() -> None:
+    """By default it is filtered."""
+    message = {"type": "Delete", "userId": 42.0, "anonymousId": "a", "traits": {"x": 1}}
+    assert mapped(message, DELETES) == (Mapped(Kind.DELETION, "42", {"uid": "42"}), Counter())
+    assert mapped(message)[0] == Filtered(FilterReason.MESSAGE_TYPE)
+
+
+@pytest.mark.parametrize("anonymous", ["property", "filter"])
+def test_a_delete_of_nobody_is_rejected(anonymous: Any) -> None:
+    """A request to delete is never passed over, whatever becomes of visitors' other messages."""
+    rules = replace(DELETES, anonymous=anonymous)
+    outcome, _ = mapped({"type": "delete", "anonymousId": "a"}, rules)
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is DeadLetterReason.MISSING_USER
+
+
+def test_a_delete_is_held_back_by_integrations_alone() -> None:
+    """Who consents to nothing is deleted all the same, whichever library says so."""
+    rules = replace(DELETES, consent=("Analytics",), libraries_deny=("*",))
+    refused = {"consent": {"categoryPreferences": {"Analytics": False}}, "library": {"name": "x"}}
+    message = {"type": "delete", "userId": "u", "context": refused}
+    assert isinstance(mapped(message, rules)[0], Mapped)
+    assert mapped({**message, "integrations": {"All": False}}, rules)[0] == Filtered(FilterReason.INTEGRATIONS)

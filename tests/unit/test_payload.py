@@ -279,3 +279,27 @@ def test_a_request_is_the_items_in_an_envelope() -> None:
     assert request_body(items) == b'{"requests":[{"uid":"a"},{"uid":"b"}]}'
     assert request_body([]) == b'{"requests":[]}'
     assert len(request_body([])) == ENVELOPE_BYTES
+
+
+def delete(uid: str) -> Json:
+    """Return a deletion of one user."""
+    return {"type": "delete", "userId": uid}
+
+
+@pytest.mark.parametrize(
+    ("messages", "size"),
+    [
+        ([identify("a"), delete("a")], 1),
+        ([track("a"), delete("b"), delete("a")], 2),
+        ([delete("a"), track("b"), identify("a")], 2),
+        ([delete("a"), delete("b"), delete("a")], 2),
+        ([delete("a"), track("b"), delete("c")], 3),
+    ],
+)
+def test_who_is_deleted_has_nothing_else_in_the_batch(messages: list[Json], size: int) -> None:
+    """The batch ends before that; others share it."""
+    mapping = Mapping(MappingRules(message_types=("identify", "track", "delete")))
+    built = PayloadBuilder(START, mapping, {}, ROOMY).build(records(messages))
+    assert built.range.end == START + size
+    deleted = [(each["userId"], START + at) for at, each in enumerate(messages[:size]) if each["type"] == "delete"]
+    assert [(item.uid, item.records[0]) for item in built.deletions] == deleted

@@ -183,7 +183,11 @@ def test_every_wrong_value_is_told_at_once() -> None:
         ("MAPPING__INTEGRATION_NAMES", "a,a", "lists 'a' twice"),
         ("MAPPING__INTEGRATIONS", "obey", "'honour' or 'ignore'"),
         ("MAPPING__MESSAGE_TYPES", ",", "must have at least one entry"),
-        ("MAPPING__MESSAGE_TYPES", "track,group", "lists 'group', which is none of identify, track, page and screen"),
+        (
+            "MAPPING__MESSAGE_TYPES",
+            "track,group",
+            "lists 'group', which is none of identify, track, page, screen and delete",
+        ),
         ("MAPPING__MESSAGE_TYPES", "track,Track", "lists 'track' twice"),
         ("MAPPING__ANONYMOUS", "drop", "'uid', 'property' or 'filter'"),
         ("MAPPING__NAMES", "snake", "'segment' or 'underscore'"),

@@ -51,6 +51,11 @@ HEADERS: Mapping[str, str] = {
 """Of every request, beside the key's."""
 
 
+def deletion_path(uid: str) -> str:
+    """Return what is DELETEd to delete a user; the uid is escaped as a whole."""
+    return f"/v2/users?uid={quote(uid, safe='')}"
+
+
 def post_path(kind: Kind, *, batch: bool) -> str:
     """Return where one item is POSTed, or a batch of them."""
     return f"/v2/{kind}s/batch" if batch else f"/v2/{kind}s"
@@ -131,6 +136,10 @@ class FullStory:
     async def post(self, kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:
         """POST one item, or a batch; `key` is the Idempotency-Key."""
         return await self._call("POST", post_path(kind, batch=batch), post_headers(key), body)
+
+    async def delete(self, uid: str) -> Answer | NoAnswer:
+        """Delete a user. No key goes with it: FullStory documents keys for POSTs, and twice is as good as once."""
+        return await self._call("DELETE", deletion_path(uid))
 
     async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:
         """Ask for a job's state."""

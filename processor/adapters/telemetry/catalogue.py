@@ -24,7 +24,8 @@ def _values(closed: type[StrEnum]) -> tuple[str, ...]:
 
 _KIND = Label("kind", _values(Kind))
 _PARTITION = (Label("topic"), Label("partition"))
-_ENDPOINTS = tuple(f"{kind}s{suffix}" for kind in Kind for suffix in ("", "/batch", "/batch/job", "/batch/errors"))
+_BATCH_ENDPOINTS = ("", "/batch", "/batch/job", "/batch/errors")
+_ENDPOINTS = (*(f"{kind}s{suffix}" for kind in (Kind.USER, Kind.EVENT) for suffix in _BATCH_ENDPOINTS), "deletions")
 _OUTCOMES = ("2xx", "3xx", "4xx", "5xx", RetryReason.TIMEOUT.value, RetryReason.CONNECTION.value)
 
 # What became of records

@@ -297,6 +297,11 @@ FULLSTORY_SINGLE = _warning(
     "The key may not read which items of a job failed, so `auto` sends one request per record: exact, but slow.",
     "Use a key of level Architect, or set PROCESSOR_DELIVERY__MODE=single to say that you want this.",
 )
+FULLSTORY_NO_DELETION = _error(
+    "fullstory.no_deletion",
+    "PROCESSOR_MAPPING__MESSAGE_TYPES names `delete`, and the key may not delete users: the worker would halt.",
+    "Use a key of level Architect or Admin, or forward no `delete` messages.",
+)
 FULLSTORY_UNATTRIBUTED = _warning(
     "fullstory.unattributed",
     "Batches are sent although the key may not read which items of a job failed. When a job of events fails in part, "

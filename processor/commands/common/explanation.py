@@ -76,7 +76,12 @@ class Explanation:
             "reason": self.reason,
             "next_step": self.next_step,
             "requests": [
-                {"method": "POST", "path": each.path, "headers": each.headers, "body": orjson.Fragment(each.body)}
+                {
+                    "method": each.method,
+                    "path": each.path,
+                    "headers": each.headers,
+                    "body": orjson.Fragment(each.body or b"null"),
+                }
                 for each in self.requests
             ],
             "notes": [each._asdict() for each in self.notes],

@@ -33,8 +33,8 @@ NEXT_STEPS: Mapping[str, str] = {
         "see docs/mapping.md#which-messages"
     ),
     FilterReason.MESSAGE_TYPE: (
-        "set PROCESSOR_MAPPING__MESSAGE_TYPES to forward page and screen, too; other types are never forwarded; "
-        "see docs/mapping.md#which-messages"
+        "set PROCESSOR_MAPPING__MESSAGE_TYPES to forward page, screen and delete, too; other types are never "
+        "forwarded; see docs/mapping.md#which-messages"
     ),
     FilterReason.INTEGRATIONS: (
         "the sender excludes FullStory: change the sender, set PROCESSOR_MAPPING__INTEGRATIONS=ignore, or correct "

@@ -1,11 +1,11 @@
-"""A POST as it would be sent, but for the secrets in it."""
+"""A request as it would be sent, but for the secrets in it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import orjson
 
-from processor.adapters.fullstory import HEADERS, post_headers, post_path
+from processor.adapters.fullstory import HEADERS, deletion_path, post_headers, post_path
 from processor.events.payload import Payload
 from processor.model.reasons import Kind
 
@@ -19,6 +19,7 @@ _EPOCH = "1970-01-01T00:00:00.000Z"
 class ShownPost(NamedTuple):
     """One request, of one item."""
 
+    method: str
     path: str
     headers: dict[str, str]
     body: bytes
@@ -26,12 +27,16 @@ class ShownPost(NamedTuple):
     @property
     def is_of_epoch(self) -> bool:
         """Whether the item is of the first moment of 1970, as one is that was given no time."""
-        return bool(orjson.loads(self.body).get("timestamp") == _EPOCH)
+        return bool(self.body and orjson.loads(self.body).get("timestamp") == _EPOCH)
 
 
 def posts_of(payload: Payload) -> Sequence[ShownPost]:
-    """Return a POST for each item. An item alone uses the endpoint of one item, in every mode."""
+    """Return a request for each item. An item alone uses the endpoint of one item, in every mode."""
     headers = {**HEADERS, **post_headers(KEY_TO_COME), "Authorization": MASKED_KEY}
-    return [
-        ShownPost(post_path(kind, batch=False), headers, item.body) for kind in Kind for item in payload.items(kind)
+    posts = [
+        ShownPost("POST", post_path(kind, batch=False), headers, item.body)
+        for kind in (Kind.USER, Kind.EVENT)
+        for item in payload.items(kind)
     ]
+    own = {**HEADERS, "Authorization": MASKED_KEY}
+    return [*posts, *(ShownPost("DELETE", deletion_path(item.uid), own, b"") for item in payload.deletions)]

@@ -84,9 +84,10 @@ def outcomes_of(
     delivered: Counter[Kind], filtered: Counter[FilterReason], dead_lettered: Counter[DeadLetterReason]
 ) -> list[Row]:
     """Return what became of records."""
-    users, events = delivered[Kind.USER], delivered[Kind.EVENT]
+    users, events, deletions = delivered[Kind.USER], delivered[Kind.EVENT], delivered[Kind.DELETION]
+    deleted = f", {deletions:,} deletions" if deletions else ""
     return [
-        Row("delivered", f"{delivered.total():,}", f"({users:,} users, {events:,} events)", GOOD),
+        Row("delivered", f"{delivered.total():,}", f"({users:,} users, {events:,} events{deleted})", GOOD),
         Row("filtered", f"{filtered.total():,}", _by_reason(filtered)),
         Row(
             "dead-lettered",

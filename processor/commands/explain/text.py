@@ -34,7 +34,7 @@ def show(explanation: Explanation, terminal: Terminal) -> None:
     if explanation.notes:
         _field(terminal, "notes", "\n".join(map(_said, explanation.notes)))
     for request in explanation.requests:
-        _field(terminal, "request", f"POST {request.path}", BOLD)
+        _field(terminal, "request", f"{request.method} {request.path}", BOLD)
         headers = "".join(f"{name}: {value}\n" for name, value in request.headers.items())
         _field(terminal, "", f"{headers}\n{request.body.decode()}")
     terminal.print("")

@@ -53,6 +53,8 @@ class Batch:
         self.end = Settlement(payload, opened.records)
         self.unended = 0
         """Requests that have not ended."""
+        self.deletions: list[tuple[Turn, str]] = []
+        """Places of deletions, each with its user's id: left when the batch settles."""
 
     def set_out(self, now: float, wall_s: float) -> None:
         """Begin: follow the jobs that the plan tells of, and POST the rest in its turn."""
@@ -75,6 +77,11 @@ class Batch:
         """Take a place in the order of users for what is sent as one, or for one user's line."""
         uids = {item.uid: None for item in items}
         order = self.owner.order
+        if kind is Kind.DELETION:
+            (uid,) = uids
+            turn = order.enter_deletion(uid)
+            self.deletions.append((turn, uid))
+            return turn
         return order.enter_users(uids, is_apart=is_apart) if kind is Kind.USER else order.enter_events(uids.keys())
 
     # Keys
@@ -137,6 +144,7 @@ class Batch:
     def open(self, request: Request) -> Request:
         """Take a request in; it is POSTed as soon as its stage allows."""
         self.unended += 1
+        request.turn.requests += 1
         request.turn.unaccepted += request.is_first
         self.requests[request] = None
         if request.stage is Stage.READY:
@@ -151,10 +159,14 @@ class Batch:
         request.on(happening)
         self.unended -= 1
         del self.requests[request]
-        self.note_accepted(request)
+        request.turn.requests -= 1
+        if request.kind is not Kind.DELETION:
+            self.note_accepted(request)
         if request.kind is Kind.USER and happening is not Happening.SPLIT:
             complete = [item.uid for item in request.items if item.uid not in still_open]
             self.owner.free(self.owner.order.leave(request.turn, complete))
+        if request.kind is Kind.EVENT and not request.turn.requests:
+            self.owner.free(self.owner.order.complete(request.turn))
         self._end_if_all_ended()
 
     def note_accepted(self, request: Request) -> None:
@@ -282,7 +294,7 @@ class Batch:
         if Stage.IN_JOB in stages:
             return f"FullStory's job {stages[Stage.IN_JOB].entry.job_id}"
         if Stage.HELD in stages:
-            return "an earlier identify of one of its users"
+            return "earlier records of one of its users"
         if Stage.READY in stages:
             return "a commit"
         return "its turn to be sent"
@@ -316,7 +328,7 @@ def follow_up(kind: Kind, items: Sequence[Item], attempt: int, *, is_singly: boo
 
 def _lines(kind: Kind, items: Sequence[Item]) -> Iterable[Sequence[Item]]:
     """Return what has to be sent in a row: all of one user; events carry their times and overlap."""
-    if kind is Kind.EVENT:
+    if kind is not Kind.USER:
         return [[item] for item in items]
     of_user: dict[str, list[Item]] = {}
     for item in items:

@@ -93,7 +93,7 @@ class NextBatch:
             return None
         self._growing = None
         plan = None
-        if payload.users or payload.events:
+        if any(payload.items(kind) for kind in Kind):
             apart = _first_offsets(payload, self._apart(growing)[0])
             nonce = common.forming.nonce()
             plan = new_plan(payload, nonce, wall_s, apart, is_batch=common.is_batch)

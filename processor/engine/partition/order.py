@@ -1,7 +1,9 @@
 """Order among the requests of one partition (law 11): each user waits for nobody but itself.
 
 FullStory promises no order between jobs, so an identify waits until every earlier one of its user is complete; an event
-waits until every identify of its user before it is accepted. Everything else overlaps freely.
+waits until every identify of its user before it is accepted. The deletion of a user waits until all that came before
+of the user is complete, and what comes after waits until Kafka knows that it is over: a deletion has no key, and sent
+once more it would take what came after (docs/adr/0023). Everything else overlaps freely.
 
 A request takes its turn when it is formed, in the order of offsets: for each of its users it stands behind those that
 came before. What is sent as one body waits for the slowest of its users, so who would hold others up travels apart
@@ -35,12 +37,21 @@ class Turn:
     """What is to be sent when nothing is waited for any more."""
     followers: list["Turn"] = field(default_factory=list)
     """Events that wait until it is accepted."""
+    uids: Collection[str] = ()
+    """Whose events these are, where deletions may have to wait for them."""
+    requests: int = 0
+    """How many requests of it have not ended."""
+    deletions: list["Turn"] = field(default_factory=list)
+    """What waits until none of its events is on its way."""
 
 
 class UserOrder:
-    """The identifies of one partition that are not complete, for each user in offset order."""
+    """The identifies and deletions of one partition that are not complete, for each user in offset order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, deletes_users: bool = False) -> None:
+        self._deletes_users = deletes_users
+        self._events: dict[str, dict[Turn, None]] = {}
+        """Events on their way, by user, where users may be deleted."""
         self._queues: dict[str, deque[Turn]] = {}
         self._together: dict[Turn, None] = {}
         """The turns, not complete, of which several users share one request."""
@@ -63,7 +74,32 @@ class UserOrder:
         for each in before:
             each.followers.append(turn)
         turn.waits = len(before)
+        if self._deletes_users:
+            turn.uids = tuple(uids)
+            for uid in uids:
+                self._events.setdefault(uid, {})[turn] = None
         return turn
+
+    def enter_deletion(self, uid: str) -> Turn:
+        """Take a place for the deletion of a user, behind all that is of the user."""
+        turn = Turn(is_apart=True, users=1)
+        queue, events = self._queues.setdefault(uid, deque()), self._events.get(uid, {})
+        turn.waits = bool(queue) + len(events)
+        queue.append(turn)
+        for each in events:
+            each.deletions.append(turn)
+        return turn
+
+    def complete(self, turn: Turn) -> list[Turn]:
+        """None of the turn's events is on its way any more; return the deletions that wait for nothing more."""
+        for uid in turn.uids:
+            del self._events[uid][turn]
+            if not self._events[uid]:
+                del self._events[uid]
+        deletions, turn.deletions, turn.uids = turn.deletions, [], ()
+        for each in deletions:
+            each.waits -= 1
+        return [each for each in deletions if not each.waits]
 
     def accept(self, turn: Turn) -> list[Turn]:
         """FullStory has taken all of it; return the events that wait for nothing more."""

@@ -98,7 +98,7 @@ class Partition:
         self.epoch = assignment.epoch
         self.common = common
         self.queue = RangeQueue(assignment.start)
-        self.order = UserOrder()
+        self.order = UserOrder(deletes_users=common.forming.mapping.deletes_users)
         self.batches: dict[Batch, None] = {}
         """The batches on their way, in the order of their forming."""
         self.is_paused = True
@@ -364,13 +364,15 @@ class Partition:
         """The broker has acknowledged all dead letters of a batch."""
         self.settle(batch)
 
-    def free(self, turns: Sequence[Turn]) -> None:
-        """The turn of these has come."""
+    def free(self, turns: Sequence[Turn], *, is_untold: bool = False) -> None:
+        """The turn of these has come; `is_untold`: nothing of them is POSTed before Kafka knows what is settled now."""
         for turn in turns:
             held, turn.held = turn.held, []
             for request in held:
                 if request.stage is Stage.HELD:
                     request.on(Happening.TURN_CAME)
+                    if is_untold:
+                        request.batch.plan.revise()
                     self.ready(request)
 
     def settle(self, batch: Batch) -> None:
@@ -381,6 +383,8 @@ class Partition:
         del self.batches[batch]
         self.queue.settle(batch.opened)
         self.journal.is_behind = True
+        for turn, uid in batch.deletions:
+            self.free([*self.order.accept(turn), *self.order.leave(turn, [uid])], is_untold=True)
         self.common.observe(settled)
 
     # Commits

@@ -9,6 +9,7 @@ A batch travels in lanes, so that each user waits for nobody but itself:
    several identifies, and what the waves leave. Their identifies go one by one, each user's in a row, and are answered
    at once.
 4. A user's events travel in the lane of its last identify.
+5. Deletions of users go one by one; who is deleted has nothing else in the batch.
 
 Which lanes there are follows from the records and `apart` alone, so the journal tells only these.
 
@@ -45,9 +46,9 @@ def lanes(payload: Payload, apart: Collection[int] | None) -> dict[Kind, Lanes]:
     None: the plan has no lanes, and each part is sent as a whole. It is of an earlier release (docs/adr/0017), or the
     brokers take too little metadata for more requests.
     """
-    users, events = payload.users, payload.events
+    users, events, deletions = payload.users, payload.events, [payload.deletions]
     if apart is None:
-        return {Kind.USER: [users, []], Kind.EVENT: [events, []]}
+        return {Kind.USER: [users, []], Kind.EVENT: [events, []], Kind.DELETION: deletions}
     first = set(apart)
     alone = {item.uid for item in (*users, *events) if item.records[0] in first} if first else set()
     counts = Counter(item.uid for item in users)
@@ -55,7 +56,7 @@ def lanes(payload: Payload, apart: Collection[int] | None) -> dict[Kind, Lanes]:
     if len(several) < WAVE:
         alone |= several
     if not alone and not several:
-        return {Kind.USER: [users, []], Kind.EVENT: [events, []]}
+        return {Kind.USER: [users, []], Kind.EVENT: [events, []], Kind.DELETION: deletions}
     together = [count for uid, count in counts.items() if uid not in alone]
     last = max(1, sum(sum(count > wave for count in together) >= WAVE for wave in range(WAVES)))
     of_users: list[list[Item]] = [[] for _ in range(last + 1)]
@@ -66,7 +67,7 @@ def lanes(payload: Payload, apart: Collection[int] | None) -> dict[Kind, Lanes]:
         of_users[lane_of[item.uid]].append(item)
     for item in events:
         of_events[last if item.uid in alone else lane_of.get(item.uid, 0)].append(item)
-    return {Kind.USER: of_users, Kind.EVENT: of_events}
+    return {Kind.USER: of_users, Kind.EVENT: of_events, Kind.DELETION: deletions}
 
 
 def new_plan(payload: Payload, nonce: bytes, wall_s: float, apart: Sequence[int] | None, *, is_batch: bool) -> Plan:
@@ -80,7 +81,7 @@ def _new_entries(kind: Kind, parted: Lanes, *, is_batch: bool, attempt: int = 0)
     """Plan what is sent of one part; identifies that go apart are sent one by one."""
     last = len(parted) - 1
     return [
-        new_entry(kind, items, is_batch=is_batch and (kind is Kind.EVENT or lane < last), attempt=attempt, lane=lane)
+        new_entry(kind, items, is_batch=is_batch and (kind is not Kind.USER or lane < last), attempt=attempt, lane=lane)
         for lane, items in enumerate(parted)
         if items
     ]
@@ -90,7 +91,7 @@ def new_entry(
     kind: Kind, items: Sequence[Item], *, is_batch: bool, attempt: int = 0, until: int | None = None, lane: int = 0
 ) -> Entry:
     """Plan a request that was never sent; one of a single item goes to the endpoint for single items."""
-    is_singly = not is_batch or len(items) == 1 or (kind is Kind.USER and _names_twice(items))
+    is_singly = not is_batch or len(items) == 1 or kind is Kind.DELETION or (kind is Kind.USER and _names_twice(items))
     state = EntryState.SINGLY if is_singly else EntryState.PLANNED
     return Entry(kind, len(items), _digest(items), state, attempt, until, lane=lane)
 

@@ -188,8 +188,13 @@ class Request:
 
     @property
     def kind(self) -> Kind:
-        """Users or events."""
+        """Users, events or deletions."""
         return self.entry.kind
+
+    @property
+    def deletes(self) -> str | None:
+        """The uid of the user to delete, where that is what it asks for."""
+        return self.items[0].uid if self.kind is Kind.DELETION else None
 
     @property
     def cost(self) -> Cost:

@@ -1,0 +1,156 @@
+"""Users who are deleted: after all that came before of them, before all that came after, whatever happens."""
+
+import asyncio
+
+import pytest
+
+from processor.engine.notices import Settled
+from processor.engine.verdict import RetryReason
+from processor.events.mapping import MappingRules
+from processor.model.reasons import HaltReason, Kind
+from tests.fakes.fullstory import Lost, Refused
+from tests.simulation.world import Plan, World, simulate
+
+PLAN = Plan(rules=MappingRules(message_types=("identify", "track", "delete")))
+
+
+def effects_of(world: World, uid: str) -> list[tuple[Kind, int | None]]:
+    """Return what took effect of a user, in order: the kind, and the number that the records were given."""
+    return [
+        (effect.kind, effect.item.get("properties", {}).get("number"))
+        for effect in world.fullstory.effects
+        if (effect.item.get("user") or effect.item)["uid"] == uid
+    ]
+
+
+def life(world: World, uid: str) -> None:
+    """Let a user come, go and come again."""
+    world.identify(uid, number=0)
+    world.track(uid, number=1)
+    world.delete(uid)
+    world.track(uid, number=3)
+    world.identify(uid, number=4)
+
+
+def is_whole(effects: list[tuple[Kind, int | None]]) -> bool:
+    """Say whether all of the first life came before the first deletion, and all of the second after the last one."""
+    kinds = [kind for kind, _ in effects]
+    first = kinds.index(Kind.DELETION)
+    last = len(kinds) - 1 - kinds[::-1].index(Kind.DELETION)
+    before, after = {number for _, number in effects[:first]}, {number for _, number in effects[last + 1 :]}
+    between = {number for kind, number in effects[first:last] if kind is not Kind.DELETION}
+    return before == {0, 1} and after == {3, 4} and not between
+
+
+@pytest.mark.parametrize("is_batch", [True, False])
+def test_a_deletion_waits_for_what_came_before_and_holds_up_what_comes_after(*, is_batch: bool) -> None:
+    """A job of the user's events has to be complete; other users' records wait for nothing of it."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (0.1, 0.3)
+        world.fullstory.weather.job_duration_s = (5.0, 9.0)
+        for number in range(5):
+            life(world, f"u{number}")
+            world.track("other")
+        await world.settled()
+        for number in range(5):
+            assert is_whole(effects_of(world, f"u{number}"))
+        totals = sum((notice.delivered.total() for notice in world.member.observer.of(Settled)), 0)
+        assert totals == 30
+
+    simulate(story, Plan(rules=PLAN.rules, is_batch=is_batch))
+
+
+def test_a_user_who_is_deleted_twice_is_deleted_twice() -> None:
+    """Each deletion stands between the lives that its record stands between."""
+
+    async def story(world: World) -> None:
+        for number in range(3):
+            world.track("u", number=number)
+            world.delete("u")
+        await world.settled()
+        wanted = [each for number in range(3) for each in ((Kind.EVENT, number), (Kind.DELETION, None))]
+        assert effects_of(world, "u") == wanted
+
+    simulate(story, PLAN)
+
+
+@pytest.mark.parametrize("moment", ["post", "answer", "poll", "delete", "deleted", "commit", "committed"])
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("has_jobs", [True, False])
+def test_a_deletion_never_takes_what_came_after_when_a_worker_dies(moment: str, times: int, *, has_jobs: bool) -> None:
+    """The next owner may delete again, but only while nothing that came after was sent: Kafka knew that it was over."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (0.1, 0.3)
+        world.fullstory.weather.job_duration_s = (2.0, 3.0) if has_jobs else (0.0, 0.0)
+        world.crash_at = (moment, times)
+        for number in range(3):
+            life(world, f"u{number}")
+        await asyncio.sleep(60.0)
+        if not world.member.is_running:
+            await world.start()
+        await world.settled()
+        for number in range(3):
+            assert is_whole(effects_of(world, f"u{number}"))
+
+    simulate(story, PLAN)
+
+
+def test_nothing_that_comes_after_is_sent_before_kafka_knows_that_the_deletion_is_over() -> None:
+    """Otherwise the next owner would delete once more, and take with it what came after."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (0.5, 0.5)
+        world.delete("u")
+        world.track("u", number=1)
+        await world.until(lambda: world.member.wire.is_deleting)
+        world.member.source.commit_script += ["failed"] * 3
+        await world.until(lambda: (Kind.EVENT, 1) in effects_of(world, "u"))
+        await world.member.kill()
+        await world.start()
+        await world.settled()
+        assert effects_of(world, "u")[-1] == (Kind.EVENT, 1)
+
+    simulate(story, PLAN)
+
+
+def test_a_deletion_whose_answer_is_lost_is_sent_again_before_what_comes_after() -> None:
+    """A fault of the connection, and a server that fails, are waited out."""
+
+    async def story(world: World) -> None:
+        world.delete("u")
+        world.track("u", number=1)
+        world.fullstory.script += [Lost(took_effect=True, reason=RetryReason.CONNECTION), Refused(503)]
+        await world.settled()
+        assert effects_of(world, "u") == [(Kind.DELETION, None), (Kind.DELETION, None), (Kind.EVENT, 1)]
+
+    simulate(story, PLAN)
+
+
+def test_a_deletion_that_fullstory_refuses_is_a_dead_letter() -> None:
+    """What comes after of the user is sent once the letter is written."""
+
+    async def story(world: World) -> None:
+        world.delete("u", fate="dead_lettered")
+        world.track("u", number=1)
+        world.fullstory.script.append(Refused(400))
+        await world.settled()
+        assert effects_of(world, "u") == [(Kind.EVENT, 1)]
+        assert world.letters_of("rejected") == [0]
+
+    simulate(story, PLAN)
+
+
+def test_a_key_that_may_not_delete_is_a_halt() -> None:
+    """Nothing is dead-lettered; with a better key the deletion goes."""
+
+    async def story(world: World) -> None:
+        world.fullstory.role = "STANDARD"
+        world.delete("u")
+        await world.until(lambda: HaltReason.FORBIDDEN in world.member.gate.halts)
+        world.fullstory.role = "ARCHITECT"
+        await world.settled()
+        assert effects_of(world, "u") == [(Kind.DELETION, None)]
+
+    simulate(story, PLAN)
