@@ -22,7 +22,7 @@ ENDPOINTS = (
     ("GET  /sandbox/stats", "counters"),
     (
         "GET  /sandbox/truth",
-        "every user and event that took effect, one JSON object per line; ?kind=user|event&after=N",
+        "what took effect, one JSON object per line; ?kind=user|event|deletion&after=N",
     ),
     ("GET  /sandbox/users", "the users as they are now; ?uid=&limit="),
     ("GET  /sandbox/jobs", "import jobs"),
@@ -87,6 +87,7 @@ EPILOG = "\n\n".join(
     help="Shortest and longest duration of a job, in seconds.",
 )
 @click.option("--job-retention", "job_retention_s", type=SECONDS, help="Forget a finished job after this many seconds.")
+@click.option("--hard-job-ids", is_flag=True, help="Give jobs ids that a path must escape: with +, / and =.")
 @click.option("--page-size", type=COUNT, default=1_000, show_default=True, help="Users, imports or errors per page.")
 @click.option(
     "--request-log", type=COUNT, default=10_000, show_default=True, help="Number of requests in /sandbox/requests."
@@ -200,6 +201,7 @@ def sandbox(
     seed: int,
     job_seconds: tuple[float, float],
     job_retention_s: float | None,
+    hard_job_ids: bool,
     page_size: int,
     request_log: int,
     nested: str,
@@ -226,6 +228,7 @@ def sandbox(
         seed=seed,
         job_duration_s=job_seconds,
         job_retention_s=job_retention_s,
+        hard_job_ids=hard_job_ids,
         page_size=page_size,
         request_log=request_log,
         nested=Nested(nested),

@@ -1,17 +1,23 @@
 """The sandbox's own endpoints, under /sandbox: what took effect, what arrived, what shall go wrong. No key needed."""
 
-from collections.abc import Callable
-from typing import Any, final
+from collections.abc import Awaitable, Callable
+from typing import Any, final, get_args
 
 import orjson
 from aiohttp import web
 
 from processor.sandbox.jobs import Job
 from processor.sandbox.options import Role
-from processor.sandbox.wire import ApiError, Json, invalid, parse_object
+from processor.sandbox.page import page
+from processor.sandbox.truth import EffectKind
+from processor.sandbox.wire import ApiError, Json, invalid, not_allowed, parse_object
 from processor.sandbox.world import World
 
 LINES_PER_CHUNK = 1_000
+KINDS = get_args(EffectKind)
+"""Of effects."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def _json(payload: Any) -> web.Response:
@@ -44,7 +50,7 @@ def _stats(world: World) -> Json:
         "requests": world.log.counts(),
         "requests_total": world.log.total,
         "requests_in_progress": world.log.in_progress,
-        "effects": {"user": world.truth.counts["user"], "event": world.truth.counts["event"]},
+        "effects": {kind: world.truth.counts[kind] for kind in KINDS},
         "users": sum(1 for _ in world.users),
         "properties_dropped": world.intake.properties_dropped,
         "jobs": {
@@ -72,21 +78,24 @@ class Admin:
         self._reset = reset
 
     def routes(self) -> list[web.RouteDef]:
-        """Every path with its handler."""
+        """Every path with its handlers, and what answers its other methods."""
+        paths: dict[str, dict[str, Handler]] = {
+            "": {"GET": page},
+            "sandbox/stats": {"GET": self.stats},
+            "sandbox/truth": {"GET": self.truth},
+            "sandbox/users": {"GET": self.users},
+            "sandbox/jobs": {"GET": self.jobs},
+            "sandbox/requests": {"GET": self.requests},
+            "sandbox/faults": {"GET": self.faults, "POST": self.set_faults},
+            "sandbox/limit": {"GET": self.limit, "POST": self.set_limit},
+            "sandbox/keys": {"GET": self.keys, "POST": self.set_keys},
+            "sandbox/weather": {"GET": self.weather},
+            "sandbox/reset": {"POST": self.reset},
+        }
         return [
-            web.get("/sandbox/stats", self.stats),
-            web.get("/sandbox/truth", self.truth),
-            web.get("/sandbox/users", self.users),
-            web.get("/sandbox/jobs", self.jobs),
-            web.get("/sandbox/requests", self.requests),
-            web.get("/sandbox/faults", self.faults),
-            web.post("/sandbox/faults", self.set_faults),
-            web.get("/sandbox/limit", self.limit),
-            web.post("/sandbox/limit", self.set_limit),
-            web.get("/sandbox/keys", self.keys),
-            web.post("/sandbox/keys", self.set_keys),
-            web.get("/sandbox/weather", self.weather),
-            web.post("/sandbox/reset", self.reset),
+            web.route(method, f"/{path}", handler)
+            for path, handlers in paths.items()
+            for method, handler in (*handlers.items(), ("*", _refusing(not_allowed(handlers))))
         ]
 
     async def stats(self, _request: web.Request) -> web.Response:
@@ -94,13 +103,13 @@ class Admin:
         return _json(_stats(self._world()))
 
     async def truth(self, request: web.Request) -> web.StreamResponse:
-        """GET: the effects so far, one JSON object a line; `?kind=user|event`, `?after=<sequence>`."""
+        """GET: the effects so far, one JSON object a line; `?kind=user|event|deletion`, `?after=<sequence>`."""
         world = self._world()
         world.settle()
         kind = request.query.get("kind")
         after = request.query.get("after", "0")
-        if kind not in (None, "user", "event") or not after.isdecimal():
-            return _refusal(invalid("kind must be user or event, after a sequence number"))
+        if kind not in (None, *KINDS) or not after.isdecimal():
+            return _refusal(invalid(f"kind must be one of {', '.join(KINDS)}, after a sequence number"))
         effects = world.truth.effects
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
@@ -215,4 +224,12 @@ class Admin:
 
 def _refusal(error: ApiError) -> web.Response:
     answer = error.answer()
-    return web.Response(status=answer.status, body=answer.body, content_type="application/json")
+    headers = None if answer.allow is None else {"Allow": answer.allow}
+    return web.Response(status=answer.status, body=answer.body, content_type="application/json", headers=headers)
+
+
+def _refusing(error: ApiError) -> Handler:
+    async def refuse(_request: web.Request) -> web.StreamResponse:
+        return _refusal(error)
+
+    return refuse

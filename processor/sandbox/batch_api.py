@@ -6,13 +6,29 @@ from typing import Any, TypeVar, final
 
 from processor.sandbox.echo import echoed
 from processor.sandbox.jobs import Job
+from processor.sandbox.message import Message
 from processor.sandbox.paging import page
+from processor.sandbox.property_types import types_of
 from processor.sandbox.truth import ItemKind, ItemOrigin, TakenItem
 from processor.sandbox.users_api import wants_schema
-from processor.sandbox.wire import ApiError, Call, Json, SandboxAnswer, invalid, ok, parse_object, require, too_many
+from processor.sandbox.wire import (
+    ApiError,
+    Call,
+    Json,
+    SandboxAnswer,
+    invalid,
+    not_found,
+    ok,
+    parse_object,
+    require,
+    rfc3339,
+    too_many,
+)
 from processor.sandbox.world import World
 
 T = TypeVar("T")
+USERS_REQUEST = Message("the request", ("requests",))
+EVENTS_REQUEST = Message("the request", ("requests", "shared"))
 
 
 @final
@@ -24,18 +40,13 @@ class BatchEndpoints:
 
     def create(self, world: World, call: Call) -> SandboxAnswer:
         """POST …/batch: accept a job. Only its structure is checked here; its items when they are processed."""
-        request = parse_object(call.body)
-        fields = {"requests", "shared"} if self.kind == "event" else {"requests"}
-        if unknown := request.keys() - fields:
-            raise invalid(f"unknown field {min(unknown)!r}")
+        request = (EVENTS_REQUEST if self.kind == "event" else USERS_REQUEST).read(parse_object(call.body))
         if "requests" not in request:
             raise invalid("requests is required", "required_field")
         items = require(request["requests"], list, "requests")
         if not items or len(items) > world.options.max_items:
             raise invalid(f"requests must hold 1 to {world.options.max_items} items")
-        shared = request.get("shared", {})
-        if self.kind == "event" and "shared" in request:
-            world.intake.rules.shared(shared)
+        shared = world.intake.rules.shared(request["shared"]) if "shared" in request else {}
         if not world.jobs.has_room(len(items)):
             raise too_many(world.options.hard_stop_retry_after_s)
         origin = ItemOrigin(self.kind, "batch", call.number, call.idempotency_key)
@@ -46,7 +57,8 @@ class BatchEndpoints:
         """GET …/batch/{job_id}: how far the job is, and how many items were imported and how many failed."""
         job = self._job(world, call)
         job.status_read = job.status_read or job.finished
-        return ok({"imports": len(job.imports), "errors": len(job.errors), "job": job.metadata()})
+        errors = {"errors": len(job.errors)} if job.errors else {}
+        return ok({"imports": len(job.imports), **errors, "job": job.metadata()})
 
     def imports(self, world: World, call: Call) -> SandboxAnswer:
         """GET …/batch/{job_id}/imports: the items that took effect."""
@@ -54,16 +66,19 @@ class BatchEndpoints:
         include_schema = wants_schema(call)
 
         def imported(taken: TakenItem) -> Json:
-            item = taken.effect.item
-            if not include_schema:
-                item.pop("schema", None)
-            return {**item, "id": taken.user_id} if taken.user_id else item
+            shape = _user(taken) if self.kind == "user" else _event(taken)
+            declared = shape.pop("schema", {}).get("properties", {})
+            if include_schema:
+                shape["schema"] = {"properties": types_of(shape.get("properties", {}), declared)}
+            return shape
 
         return _when_finished(world, call, job, job.imports, imported)
 
     def errors(self, world: World, call: Call) -> SandboxAnswer:
-        """GET …/batch/{job_id}/errors: the items that failed, echoed whole; no index, no order."""
+        """GET …/batch/{job_id}/errors: the items that failed, echoed whole; no index, no order. 404 unless some did."""
         job = self._job(world, call)
+        if job.finished and not job.errors:
+            raise not_found()
 
         def failed(failure: tuple[Any, ApiError]) -> Json:
             item, error = failure
@@ -74,6 +89,21 @@ class BatchEndpoints:
 
     def _job(self, world: World, call: Call) -> Job:
         return world.jobs.find(self.kind, "batch", call.path["id"], call.at)
+
+
+def _user(taken: TakenItem) -> Json:
+    """Return an imported user: what it was given, under FullStory's id."""
+    return {"id": taken.user_id, **taken.effect.item}
+
+
+def _event(taken: TakenItem) -> Json:
+    """Return an imported event with the user and the session that it went to; without a time, that of its arrival."""
+    shape = {"timestamp": rfc3339(taken.effect.at), **taken.effect.item}
+    if taken.user_id:
+        shape["user"] = {**shape.get("user", {}), "id": taken.user_id}
+    session = shape.pop("session", {})
+    shape.pop("page_properties_schema", None)
+    return {**shape, "session": {"id": session["id"]}} if "id" in session else shape
 
 
 def _when_finished(

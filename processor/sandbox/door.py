@@ -14,19 +14,32 @@ from processor.sandbox.endpoints import Endpoint
 from processor.sandbox.faults import Fault
 from processor.sandbox.gateway import GATEWAYS, Gateway, Interception
 from processor.sandbox.limits import retry_after
-from processor.sandbox.wire import ApiError, Call, SandboxAnswer, too_many
+from processor.sandbox.wire import (
+    FORBIDDEN,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    UNAUTHORIZED,
+    ApiError,
+    Call,
+    SandboxAnswer,
+    invalid,
+    too_many,
+)
 from processor.sandbox.world import World
 
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
-CODES = {
-    400: "invalid_argument",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "resource_not_found",
-    413: "request_too_large",
-    415: "unsupported_media_type",
+REFUSALS = {
+    400: ("invalid_argument", "injected 400"),
+    401: ("unauthorized", UNAUTHORIZED),
+    403: ("forbidden", FORBIDDEN),
+    404: ("resource_not_found", NOT_FOUND),
+    405: ("method_not_allowed", NOT_ALLOWED),
+    413: ("request_too_large", "the request body is too large"),
+    415: ("unsupported_media_type", "no content encoding is documented"),
+    500: ("server_error", "Server error was encountered"),
 }
+"""Code and message of a refusal, by its status."""
 
 
 @final
@@ -79,6 +92,8 @@ class Visit:
 
     def _response(self, answer: SandboxAnswer) -> web.Response:
         response = web.Response(status=answer.status, body=answer.body, content_type="application/json")
+        if answer.allow is not None:
+            response.headers["Allow"] = answer.allow
         if answer.retry_after_s is not None:
             now = self._world.clock.now()
             value, until = retry_after(now, answer.retry_after_s, as_date=self._world.options.retry_after_as_date)
@@ -179,15 +194,15 @@ class Visit:
             return too_many(faults.retry_after_s)
         announces = status >= SERVER_ERROR and faults.retry_after_on_5xx
         retry_after_s = faults.retry_after_s if announces else None
-        code = CODES.get(status, "server_error")
-        return ApiError(status, code, f"injected {status}", retry_after_s=retry_after_s)
+        code, message = REFUSALS.get(status, ("server_error", f"injected {status}"))
+        return ApiError(status, code, message, retry_after_s=retry_after_s)
 
     async def _body(self) -> bytes:
         if self._request.headers.get("Content-Encoding", "identity") != "identity":
-            raise ApiError(415, CODES[415], "no content encoding is documented")
+            raise ApiError(415, *REFUSALS[415])
         try:
             return await self._request.read()
         except web.HTTPRequestEntityTooLarge:
-            raise ApiError(413, CODES[413], "the request body is too large") from None
+            raise ApiError(413, *REFUSALS[413]) from None
         except (ConnectionError, web.RequestPayloadError):  # whoever sent it has gone, so nobody reads this
-            raise ApiError(400, CODES[400], "the request body breaks off") from None
+            raise invalid("the request body breaks off") from None

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from processor.sandbox import context
 from processor.sandbox.faults import Echo
-from processor.sandbox.items import BATCH_USER_FIELDS, CONTEXT_FIELDS, EVENT_FIELDS, TEXT, USER_ID_FIELDS, USER_TEXTS
+from processor.sandbox.items import BATCH_USER, EVENT, USER_TEXTS, WHO
 from processor.sandbox.truth import ItemKind
 from processor.sandbox.wire import Json
 
@@ -26,8 +27,8 @@ def reordered(value: Any) -> Any:
 
 
 def _nulls(item: Json, kind: ItemKind) -> Json:
-    fields = BATCH_USER_FIELDS if kind == "user" else EVENT_FIELDS
-    return {**dict.fromkeys(sorted(fields)), **item}
+    message = BATCH_USER if kind == "user" else EVENT
+    return {**dict.fromkeys(sorted(message.fields)), **item}
 
 
 def _populated(item: Json, kind: ItemKind) -> Json:
@@ -35,15 +36,15 @@ def _populated(item: Json, kind: ItemKind) -> Json:
     if kind == "user":
         return {**shown, **dict.fromkeys((*USER_TEXTS, "id"), ""), **item}
     if "user" in item:
-        shown["user"] = {**dict.fromkeys(sorted(USER_ID_FIELDS), ""), **item["user"]}
+        shown["user"] = {**dict.fromkeys(sorted(WHO.fields), ""), **item["user"]}
     if "session" in item:
         shown["session"] = {"id": "", "uid": "", "use_most_recent": False, **item["session"]}
     if "context" in item:
         shown["context"] = {
-            group: {name: "" if type_ == TEXT else 0 for name, type_ in fields.items()} | item["context"][group]
+            group: {name: kind_.zero for name, kind_ in fields.items()} | item["context"][group]
             if group in item["context"]
             else None
-            for group, fields in CONTEXT_FIELDS.items()
+            for group, fields in context.FIELDS.items()
         }
     return shown
 

@@ -1,6 +1,6 @@
 """The routes of the API: which paths there are, who may use them, what answers (docs/fullstory-api.md#endpoints)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Never, final
@@ -9,7 +9,7 @@ from processor.sandbox import users_api
 from processor.sandbox.batch_api import BatchEndpoints
 from processor.sandbox.keys import Access
 from processor.sandbox.truth import ItemOrigin
-from processor.sandbox.wire import Call, Json, SandboxAnswer, not_found, ok, parse_object, rfc3339
+from processor.sandbox.wire import Call, Json, SandboxAnswer, not_allowed, not_found, ok, parse_object, rfc3339
 from processor.sandbox.world import World
 
 EVENT_QUOTA = 1_000_000
@@ -61,9 +61,18 @@ def quotas(world: World, call: Call) -> SandboxAnswer:
     )
 
 
-def unknown(_world: World, call: Call) -> Never:
+def unknown(_world: World, _call: Call) -> Never:
     """Answer any other path."""
-    raise not_found(f"/{call.path['path']}")
+    raise not_found()
+
+
+def other_methods(endpoints: Sequence[Endpoint]) -> Endpoint:
+    """Return what answers, at the one path of these endpoints, any method that is none of theirs."""
+
+    def refuse(_world: World, _call: Call) -> Never:
+        raise not_allowed(endpoint.method for endpoint in endpoints)
+
+    return Endpoint("*", endpoints[0].path, Access.ANY, refuse)
 
 
 USERS = BatchEndpoints("user")

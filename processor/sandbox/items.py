@@ -3,106 +3,86 @@
 from datetime import datetime
 from typing import Any, final
 
+from processor.sandbox import context
+from processor.sandbox.message import Message
 from processor.sandbox.options import SandboxOptions
 from processor.sandbox.properties import PropertyRules
 from processor.sandbox.wire import Json, invalid, require
 
 USER_TEXTS = {"uid": 256, "display_name": 256, "email": 128}
-USER_FIELDS = frozenset({*USER_TEXTS, "properties", "schema"})
-BATCH_USER_FIELDS = USER_FIELDS | {"id"}
+SCHEMA = Message("schema", ("properties",))
+PAGE_SCHEMA = Message("page_properties_schema", ("properties",))
+USER = Message("the user", (*USER_TEXTS, "properties"), {"schema": SCHEMA})
+BATCH_USER = Message("the user", ("id", *USER_TEXTS, "properties"), {"schema": SCHEMA})
 
-EVENT_FIELDS = frozenset(
-    {
-        "name",
-        "timestamp",
-        "properties",
-        "schema",
-        "user",
-        "session",
-        "context",
-        "page_properties",
-        "page_properties_schema",
-    }
-)
-SHARED_FIELDS = frozenset({"user", "session", "context", "page_properties", "page_properties_schema"})
-USER_ID_FIELDS = frozenset({"uid", "id"})
-SESSION_FIELDS = frozenset({"id", "uid", "use_most_recent"})
-
-TEXT, INT32, DOUBLE = "text", "int32", "double"
-CONTEXT_FIELDS = {
-    "browser": dict.fromkeys(("url", "user_agent", "initial_referrer"), TEXT),
-    "mobile": dict.fromkeys(("app_id", "app_version", "app_name", "build_variant"), TEXT),
-    "device": dict.fromkeys(("manufacturer", "model"), TEXT)
-    | dict.fromkeys(("screen_width", "screen_height", "viewport_width", "viewport_height"), INT32),
-    "location": dict.fromkeys(("country", "region", "city", "ip_address"), TEXT)
-    | dict.fromkeys(("latitude", "longitude"), DOUBLE),
+WHO = Message("user", ("uid", "id"))
+SESSION = Message("session", ("id", "uid", "use_most_recent"))
+SHAREABLE = {
+    "user": WHO,
+    "session": SESSION,
+    "page_properties_schema": PAGE_SCHEMA,
 }
+SHARED = Message("shared", ("context", "page_properties"), SHAREABLE)
+EVENT = Message(
+    "the event", ("name", "timestamp", "context", "properties", "page_properties"), {**SHAREABLE, "schema": SCHEMA}
+)
 RFC3339_LENGTH = len("2026-01-01T00:00:00Z")
-INT32_LIMIT = 2**31
 
 
 @final
 class ItemRules:
-    """Checks items. Each method returns the names of properties that are too large and get dropped."""
+    """Checks items. What is returned of one is what takes effect, and how many properties are too large for that."""
 
     def __init__(self, options: SandboxOptions) -> None:
         self._max_event_name = options.max_event_name
         self._full_sessions = options.full_sessions
         self._properties = PropertyRules()
 
-    def user(self, item: Any, fields: frozenset[str]) -> list[str]:
-        """Raise `ApiError` 400 unless this is the body of a user upsert."""
-        require(item, dict, "the user")
-        _known_fields(item, fields, "user")
+    def user(self, given: Any, message: Message) -> tuple[Json, int]:
+        """Return the upsert; raises `ApiError` 400 unless `given` is the body of one."""
+        item = message.read(given)
         for name, limit in USER_TEXTS.items():
             if name in item:
                 _text(item[name], name, limit)
         if "id" in item:
             _text(item["id"], "id")
-        if "schema" in item:
-            self._properties.schema(item["schema"], "schema")
-        return self._properties.check(item["properties"], "properties") if "properties" in item else []
+        return self._properties.take(item, "properties", "schema")
 
-    def event(self, item: Any) -> list[str]:
-        """Raise `ApiError` 400 unless this is the body of an event."""
-        require(item, dict, "the event")
-        _known_fields(item, EVENT_FIELDS, "event")
-        if "name" not in item:
-            raise invalid("name is required", "required_field")
+    def event(self, given: Any) -> tuple[Json, int]:
+        """Return the event; raises `ApiError` 400 unless `given` is the body of one."""
+        item = EVENT.read(given)
+        if not item.get("name"):
+            raise invalid("events must have a non-empty name")
         _text(item["name"], "name", self._max_event_name)
         if "timestamp" in item:
             _timestamp(item["timestamp"])
         self._identification(item)
-        if "context" in item:
-            _context(item["context"])
-        dropped: list[str] = []
-        for name in ("properties", "page_properties"):
-            if name in item:
-                dropped += self._properties.check(item[name], name)
-        for name in ("schema", "page_properties_schema"):
-            if name in item:
-                self._properties.schema(item[name], name)
-        return dropped
+        given_context = item.get("context")
+        if given_context is not None and (taken := context.take(given_context)) is not given_context:
+            item = {**item, "context": taken}
+        item, dropped = self._properties.take(item, "properties", "schema")
+        item, dropped_of_page = self._properties.take(item, "page_properties", "page_properties_schema")
+        return item, dropped + dropped_of_page
 
-    def shared(self, shared: Any) -> None:
-        """Raise `ApiError` 400 unless this may stand as `shared` in a batch of events."""
-        require(shared, dict, "shared")
-        _known_fields(shared, SHARED_FIELDS, "shared")
+    def shared(self, given: Any) -> Json:
+        """Return what a batch of events shares; raises `ApiError` 400 unless `given` may stand for that."""
+        shared = SHARED.read(given)
         self.event({"name": "shared", **shared})
+        return shared
 
     def _identification(self, item: Json) -> None:
         """Exactly one form of identification, or none: docs/fullstory-api.md#identification."""
-        user = item.get("user", {})
-        session = item.get("session", {})
-        if not user and not session and type(user) is type(session) is dict:
+        user = item.get("user")
+        session = item.get("session")
+        if not user and not session:
             return
-        _identifiers(user, USER_ID_FIELDS, "user")
-        _identifiers(session, SESSION_FIELDS, "session")
-        most_recent = session.get("use_most_recent", False)
+        user, session = user or {}, session or {}
+        _identifiers(user, "user")
+        _identifiers(session, "session")
         forms = len(user) + ("id" in session) + ("uid" in session)
         if forms > 1 or ("id" in session and len(session) > 1):
             raise invalid("exactly one form of identification may be given: user.uid, user.id or session.id")
-        if most_recent and not user:
+        if session.get("use_most_recent", False) and not user:
             raise invalid("session.use_most_recent requires user.uid or user.id")
         if "id" in session:
             self._session_id(session["id"])
@@ -114,11 +94,6 @@ class ItemRules:
             raise invalid("the session has reached its page limit", "session_page_limit_exceeded")
 
 
-def _known_fields(item: Json, fields: frozenset[str], what: str) -> None:
-    if not item.keys() <= fields:
-        raise invalid(f"unknown field {min(item.keys() - fields)!r} in {what}")
-
-
 def _text(value: Any, field: str, limit: int | None = None) -> None:
     require(value, str, field)
     if not value:
@@ -127,10 +102,8 @@ def _text(value: Any, field: str, limit: int | None = None) -> None:
         raise invalid(f"{field} must not exceed {limit} characters")
 
 
-def _identifiers(value: Any, fields: frozenset[str], what: str) -> None:
-    require(value, dict, what)
-    _known_fields(value, fields, what)
-    for name, inner in value.items():
+def _identifiers(values: Json, what: str) -> None:
+    for name, inner in values.items():
         if name == "use_most_recent":
             require(inner, bool, f"{what}.{name}")
         else:
@@ -146,26 +119,3 @@ def _timestamp(value: Any) -> None:
         complete = None
     if not complete:
         raise invalid("timestamp must be an ISO 8601 date and time with offset")
-
-
-def _context(context: Any) -> None:
-    require(context, dict, "context")
-    for group, values in context.items():
-        kinds = CONTEXT_FIELDS.get(group)
-        if kinds is None:
-            raise invalid(f"unknown field {group!r} in context")
-        require(values, dict, f"context.{group}")
-        for name, value in values.items():
-            kind = kinds.get(name)
-            if kind is None:
-                raise invalid(f"unknown field {name!r} in context.{group}")
-            if not _fits(value, kind):
-                raise invalid(f"context.{group}.{name} must be of type {kind}")
-
-
-def _fits(value: Any, kind: str) -> bool:
-    if kind == TEXT:
-        return type(value) is str
-    if kind == INT32:
-        return type(value) is int and -INT32_LIMIT <= value < INT32_LIMIT
-    return type(value) in (int, float)

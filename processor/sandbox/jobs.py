@@ -18,8 +18,8 @@ from processor.sandbox.options import SandboxOptions
 from processor.sandbox.truth import ItemKind, ItemOrigin, TakenItem, Via
 from processor.sandbox.wire import ApiError, Json, not_found, rfc3339
 
-# base64 for "++//": every job id holds characters that a path must escape, and ends in "="
-AWKWARD = b"\xfb\xef\xff"
+ID_BYTES = 20  # their base64 ends in "=", as ids do in FullStory's samples
+HARD = b"\xfb\xef\xff"  # in base64 "++//", which a path must escape
 DOOM = ApiError(500, "server_error", "the job failed")
 
 
@@ -126,9 +126,9 @@ class SandboxJobs:
         job = self._jobs.get(job_id)
         retention_s = self._options.job_retention_s
         if job is None or self._faults.jobs_not_found or (job.origin.kind, job.origin.via) != (kind, via):
-            raise not_found("the job")
+            raise not_found()
         if job.finished and retention_s is not None and now > (job.finish_at or 0) + retention_s:
-            raise not_found("the job")
+            raise not_found()
         return job
 
     def settle(self, now: float) -> None:
@@ -171,4 +171,7 @@ class SandboxJobs:
         return self._chance.between(shortest, longest) + extra_s
 
     def _new_id(self) -> str:
-        return base64.b64encode(self._chance.randbytes(9) + AWKWARD + self._chance.randbytes(8)).decode()
+        chosen = self._chance.randbytes(ID_BYTES)
+        if not self._options.hard_job_ids:
+            return base64.urlsafe_b64encode(chosen).decode()
+        return base64.b64encode(chosen[:9] + HARD + chosen[9 + len(HARD) :]).decode()

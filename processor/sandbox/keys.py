@@ -5,7 +5,7 @@ from enum import Enum
 from typing import final
 
 from processor.sandbox.options import Role
-from processor.sandbox.wire import ApiError
+from processor.sandbox.wire import FORBIDDEN, UNAUTHORIZED, ApiError
 
 
 @final
@@ -31,9 +31,9 @@ class Keys:
         scheme, _, key = (authorization or "").partition(" ")
         role = self.roles.get(key)
         if scheme != "Basic" or role is None:
-            raise ApiError(401, "unauthorized", "access is unauthorized")
+            raise ApiError(401, "unauthorized", UNAUTHORIZED)
         if role not in access.value:
-            raise ApiError(403, "forbidden", "insufficient permissions")
+            raise ApiError(403, "forbidden", FORBIDDEN)
         return key
 
     def change(self, key: str, role: Role | None) -> None:

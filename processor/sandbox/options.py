@@ -68,6 +68,7 @@ class SandboxOptions:
 
     job_duration_s: tuple[float, float] = (0.05, 0.5)  # undocumented; short, for people who wait for a demo
     job_retention_s: float | None = None  # undocumented; a finished job is answered 404 afterwards
+    hard_job_ids: bool = False  # whether ids of jobs hold what a path must escape, as none of the samples does
     page_size: int = 1_000  # undocumented; of users, imports and errors
     nested: Nested = Nested.MERGE
 

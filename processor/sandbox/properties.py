@@ -1,10 +1,12 @@
 """The rules for `properties` and `schema` (docs/fullstory-api.md#properties)."""
 
 import re
+from collections.abc import Collection
 from typing import Any, final
 
 import orjson
 
+from processor.sandbox.property_types import DECLARABLE
 from processor.sandbox.wire import Json, invalid, require
 
 MAX_PATH = 512
@@ -13,7 +15,6 @@ MAX_VALUE_BYTES = 8192
 SHORT = MAX_VALUE_BYTES // 4  # a string of at most so many characters cannot exceed the bytes: UTF-8 needs 4 at most
 KNOWN_NAMES = 100_000
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
-DECLARABLE = frozenset({"str", "strs", "int", "ints", "real", "reals", "bool", "bools", "date", "dates"})
 
 
 @final
@@ -22,14 +23,32 @@ class PropertyRules:
 
     def __init__(self) -> None:
         self._known: set[str] = set()
+        self._paths: dict[str, tuple[str, ...]] = {}
 
-    def check(self, properties: Any, field: str) -> list[str]:
-        """Return the top-level names whose value is too large and gets dropped; raises `ApiError` 400 for the rest.
+    def take(self, item: Json, field: str, schema_field: str) -> tuple[Json, int]:
+        """Return the item with those of its properties that take effect, and how many are too large for that.
+
+        Raises `ApiError` 400 for properties or types that break a rule, and for a value of another type than declared.
+        """
+        properties = item.get(field)
+        schema = item.get(schema_field)
+        if properties is None:
+            if schema is not None:
+                self._declared(schema, {}, schema_field)
+            return item, 0
+        taken, dropped = self._check(properties, field)
+        if schema is not None:
+            self._declared(schema, properties, schema_field)
+        return (item if taken is properties else {**item, field: taken}), dropped
+
+    def _check(self, properties: Any, field: str) -> tuple[Json, int]:
+        """Return the properties without null and without top-level values that are too large, and how many those are.
 
         The size of a string is its UTF-8 bytes, of an array or object its JSON text.
         """
         require(properties, dict, field)
         dropped = []
+        has_null = False
         names = len(properties)
         known = self._known
         for name, value in properties.items():
@@ -41,24 +60,40 @@ class PropertyRules:
                     dropped.append(name)
             elif kind is dict or kind is list:
                 names += self._count_within(value, name)
-                if len(orjson.dumps(value)) > MAX_VALUE_BYTES:
+                text = orjson.dumps(value)
+                if len(text) > MAX_VALUE_BYTES:
                     dropped.append(name)
+                elif kind is dict and b"null" in text:
+                    has_null = True
+            elif value is None:
+                has_null = True
         if names > MAX_NAMES:
             raise invalid(f"{field} must not have more than {MAX_NAMES} unique names")
-        return dropped
+        return (_effective(properties, dropped) if dropped or has_null else properties), len(dropped)
 
-    def schema(self, schema: Any, field: str) -> None:
-        """Raise `ApiError` 400 unless it is `{properties: {dotted.path: type}}` with declarable types."""
-        require(schema, dict, field)
-        if schema.keys() - {"properties"}:
-            raise invalid(f"{field} may only hold properties")
-        declared = require(schema.get("properties", {}), dict, f"{field}.properties")
-        for path, kind in declared.items():
-            for name in path.split("."):
-                if name not in self._known:
-                    self._learn(name, path)
-            if type(kind) is not str or kind not in DECLARABLE:
+    def _declared(self, schema: Json, properties: Json, field: str) -> None:
+        """Raise `ApiError` 400 unless it is `{properties: {dotted.path: type}}`, and the values are of these types."""
+        declared = schema.get("properties")
+        if declared is None:
+            return
+        for path, kind in require(declared, dict, f"{field}.properties").items():
+            names = self._paths.get(path) or self._split(path)
+            fits = DECLARABLE.get(kind) if type(kind) is str else None
+            if fits is None:
                 raise invalid(f"{field}: {kind!r} is not a type of {path}; one of {', '.join(sorted(DECLARABLE))}")
+            value: Any = properties
+            for name in names:
+                value = value.get(name) if type(value) is dict else None
+            if value is not None and not fits(value):
+                raise invalid(f"{path} is declared as {kind} and has a value of another type")
+
+    def _split(self, path: str) -> tuple[str, ...]:
+        names = tuple(path.split("."))
+        for name in names:
+            self._learn(name, path)
+        if len(self._paths) < KNOWN_NAMES:
+            self._paths[path] = names
+        return names
 
     def _count_within(self, value: Any, path: str) -> int:
         """How many more names a container adds."""
@@ -85,15 +120,13 @@ class PropertyRules:
 
 
 def replace(stored: Json, latest: Json) -> None:
-    """Put each property of `latest` into `stored` as a whole, nested objects, too; a null changes nothing."""
-    stored.update({name: value for name, value in latest.items() if value is not None})
+    """Put each property of `latest` into `stored` as a whole, nested objects, too."""
+    stored.update(latest)
 
 
 def merge(stored: Json, latest: Json) -> None:
-    """Merge `latest` into `stored`, path by path: the latest value wins, a null changes nothing."""
+    """Merge `latest` into `stored`, path by path: the latest value wins."""
     for name, value in latest.items():
-        if value is None:
-            continue
         before = stored.get(name)
         if type(value) is not dict:
             stored[name] = value
@@ -102,3 +135,12 @@ def merge(stored: Json, latest: Json) -> None:
         else:
             stored[name] = {}
             merge(stored[name], value)
+
+
+def _effective(properties: Json, dropped: Collection[str] = ()) -> Json:
+    """Return what takes effect: a null changes nothing, at whatever depth."""
+    return {
+        name: _effective(value) if type(value) is dict else value
+        for name, value in properties.items()
+        if value is not None and name not in dropped
+    }

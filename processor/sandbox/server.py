@@ -1,18 +1,18 @@
 """The sandbox as a server on a socket."""
 
-from collections.abc import Awaitable, Callable
+from itertools import groupby
+from operator import attrgetter
 from types import TracebackType
 from typing import Self, final
 
 from aiohttp import web
 
-from processor.sandbox.admin import Admin
+from processor.sandbox.admin import Admin, Handler
 from processor.sandbox.door import Visit
-from processor.sandbox.endpoints import ME, PREFIXES, UNKNOWN, V2, Endpoint
+from processor.sandbox.endpoints import ME, PREFIXES, UNKNOWN, V2, Endpoint, other_methods
 from processor.sandbox.faults import Faults
 from processor.sandbox.keys import Keys
 from processor.sandbox.options import SandboxOptions, SystemWallClock, WallClock
-from processor.sandbox.page import page
 from processor.sandbox.truth import Truth
 from processor.sandbox.weather import Condition
 from processor.sandbox.world import World
@@ -21,8 +21,6 @@ SHUTDOWN_S = 0.5  # for answers under way when the sandbox stops
 
 KEEP_ALIVE_S = 60.0
 """A connection without a whole request for so long is closed; clients keep theirs for shorter."""
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @final
@@ -94,12 +92,12 @@ class Sandbox:
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=self.options.max_body_bytes)
-        application.router.add_get("/", page)
         application.router.add_routes(Admin(lambda: self._world, self.reset).routes())
-        application.router.add_route(ME.method, ME.path, self._handler(ME))
-        for prefix in PREFIXES:
-            for endpoint in V2:
-                application.router.add_route(endpoint.method, prefix + endpoint.path, self._handler(endpoint))
+        for prefix, endpoints in (("", (ME,)), *((prefix, V2) for prefix in PREFIXES)):
+            for path, group in groupby(endpoints, attrgetter("path")):
+                at_path = list(group)
+                for endpoint in (*at_path, other_methods(at_path)):
+                    application.router.add_route(endpoint.method, prefix + path, self._handler(endpoint))
         application.router.add_route("*", "/{path:.*}", self._handler(UNKNOWN))
         return application
 

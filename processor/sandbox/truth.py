@@ -8,13 +8,14 @@ import orjson
 from processor.sandbox.wire import Json
 
 ItemKind = Literal["user", "event"]
+EffectKind = Literal[ItemKind, "deletion"]
 Via = Literal["single", "batch", "stream"]
 
 
 class ItemOrigin(NamedTuple):
     """Where an item came from."""
 
-    kind: ItemKind
+    kind: EffectKind
     via: Via
     request: int  # number of the request that brought it
     idempotency_key: str | None
@@ -22,11 +23,11 @@ class ItemOrigin(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """One user upsert or one event that took effect: a tuple with its item as text, because a run makes many."""
+    """A user upsert, an event or a user's deletion: a tuple with its item as text, because a run makes many."""
 
     sequence: int
     at: float
-    kind: ItemKind
+    kind: EffectKind
     via: Via
     job_id: str | None
     idempotency_key: str | None
@@ -35,7 +36,7 @@ class Effect(NamedTuple):
 
     @property
     def item(self) -> Json:
-        """The item as received; an event of a batch with the batch's `shared` filled in."""
+        """The item as far as it took effect; an event of a batch with `shared` filled in; of a deletion, the ids."""
         item: Json = orjson.loads(self.body)
         return item
 
@@ -47,7 +48,7 @@ class Effect(NamedTuple):
 
 
 class TakenItem(NamedTuple):
-    """What came of one item: its effect, and FullStory's id of the user it upserted, if it did."""
+    """What came of one item: its effect, and FullStory's id of its user; empty if it names a session alone."""
 
     effect: Effect
     user_id: str

@@ -7,6 +7,7 @@ from typing import final
 from processor.sandbox.faults import SeededChance
 from processor.sandbox.options import Nested
 from processor.sandbox.properties import merge, replace
+from processor.sandbox.property_types import types_of
 from processor.sandbox.wire import Json, invalid, not_found
 
 ID_DIGITS = 16
@@ -27,14 +28,11 @@ class User:
     properties: Json = field(default_factory=dict)
     schema: Json = field(default_factory=dict)
 
-    def absorb(self, item: Json, dropped: list[str], store: Store) -> None:
-        """Take over what an upsert says, except the properties `dropped` for their size."""
+    def absorb(self, item: Json, store: Store) -> None:
+        """Take over what an upsert says."""
         self.display_name = item.get("display_name", self.display_name)
         self.email = item.get("email", self.email)
-        properties = item.get("properties", {})
-        if dropped:
-            properties = {name: value for name, value in properties.items() if name not in dropped}
-        store(self.properties, properties)
+        store(self.properties, item.get("properties", {}))
         self.schema.update(item.get("schema", {}).get("properties", {}))
 
     def as_json(self, *, include_schema: bool) -> Json:
@@ -44,7 +42,7 @@ class User:
             if value := getattr(self, name):
                 shape[name] = value
         if include_schema:
-            shape["schema"] = {"properties": self.schema}
+            shape["schema"] = {"properties": types_of(self.properties, self.schema)}
         return shape
 
 
@@ -62,15 +60,15 @@ class Users:
         """Walk them in order of creation; a user whose id changed on identification appears once."""
         return (user for user_id, user in self._by_id.items() if user_id == user.id)
 
-    def upsert(self, item: Json, dropped: list[str]) -> User:
+    def upsert(self, item: Json) -> User:
         """Create or update the user of `item`'s id, else of its uid; without both a new anonymous user."""
         if "id" in item:
-            return self.update(item["id"], item, dropped)
+            return self.update(item["id"], item)
         user = self._of_uid(item["uid"]) if "uid" in item else self._create()
-        user.absorb(item, dropped, self._store)
+        user.absorb(item, self._store)
         return user
 
-    def update(self, user_id: str, item: Json, dropped: list[str]) -> User:
+    def update(self, user_id: str, item: Json) -> User:
         """Update the user with FullStory's id; raises `ApiError` 404 when unknown, 400 when its uid would change."""
         user = self.get(user_id)
         uid = item.get("uid", user.uid)
@@ -78,27 +76,28 @@ class Users:
             raise invalid("the uid of a user cannot be changed")
         if uid is not None and user.uid is None:
             user = self._identify(user, uid)
-        user.absorb(item, dropped, self._store)
+        user.absorb(item, self._store)
         return user
 
-    def of_event(self, identification: Json) -> None:
-        """Create the user an event implies: an unknown uid, or nobody at all, makes a new one."""
+    def of_event(self, identification: Json) -> str:
+        """Return FullStory's id of an event's user; an unknown uid, or nobody at all, makes a new one."""
         if "uid" in identification:
-            self._of_uid(identification["uid"])
-        elif "id" not in identification:
-            self._create()
+            return self._of_uid(identification["uid"]).id
+        if "id" in identification:
+            return str(identification["id"])
+        return self._create().id
 
     def get(self, user_id: str) -> User:
         """Return the user with FullStory's id; raises `ApiError` 404."""
         if user := self._by_id.get(user_id):
             return user
-        raise not_found("the user", "user_not_found")
+        raise not_found("user_not_found")
 
     def by_uid(self, uid: str) -> User:
         """Return the user with your own id; raises `ApiError` 404."""
         if user := self._by_uid.get(uid):
             return user
-        raise not_found("the user", "user_not_found")
+        raise not_found("user_not_found")
 
     def delete(self, user: User) -> None:
         """Forget the user under every id it had."""

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 
-from processor.sandbox.items import USER_FIELDS
+from processor.sandbox.items import USER
 from processor.sandbox.paging import page
-from processor.sandbox.truth import ItemOrigin, Via
+from processor.sandbox.truth import EffectKind, ItemOrigin, Via
 from processor.sandbox.users import User
 from processor.sandbox.wire import Call, SandboxAnswer, invalid, ok, parse_object
 from processor.sandbox.world import World
 
 
-def origin(call: Call, via: Via) -> ItemOrigin:
+def origin(call: Call, via: Via, kind: EffectKind = "user") -> ItemOrigin:
     """Where the items of a call come from."""
-    return ItemOrigin("user", via, call.number, call.idempotency_key)
+    return ItemOrigin(kind, via, call.number, call.idempotency_key)
 
 
 def create(world: World, call: Call) -> SandboxAnswer:
@@ -51,22 +51,20 @@ def find(world: World, call: Call) -> SandboxAnswer:
 
 def delete(world: World, call: Call) -> SandboxAnswer:
     """DELETE /v2/users/{id}."""
-    world.users.delete(world.users.get(call.path["id"]))
-    return ok({})
+    return _deleted(world, call, world.users.get(call.path["id"]))
 
 
 def delete_by_uid(world: World, call: Call) -> SandboxAnswer:
     """DELETE /v2/users?uid=."""
     if not call.query.get("uid"):
         raise invalid("uid is required", "required_field")
-    world.users.delete(world.users.by_uid(call.query["uid"]))
-    return ok({})
+    return _deleted(world, call, world.users.by_uid(call.query["uid"]))
 
 
 def stream(world: World, call: Call) -> SandboxAnswer:
     """POST /v2/users/stream: upsert one user in a while; what is wrong with it is said at once."""
     item = parse_object(call.body)
-    world.intake.rules.user(item, USER_FIELDS)
+    world.intake.rules.user(item, USER)
     job = world.jobs.accept(origin(call, "stream"), [item], call.at)
     return ok({"request_id": job.id}, items=1)
 
@@ -80,3 +78,8 @@ def streamed(world: World, call: Call) -> SandboxAnswer:
 def wants_schema(call: Call) -> bool:
     """Whether the caller asks for `schema` in what it reads."""
     return call.query.get("include_schema") == "true"
+
+
+def _deleted(world: World, call: Call, user: User) -> SandboxAnswer:
+    world.intake.delete(user, origin(call, "single", "deletion"), call.at)
+    return ok({}, items=1)

@@ -163,6 +163,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], str], int | None]] = MappingProxyTy
     {
         "job_duration_s": (lambda span: f"takes {_span(span)} for each job", None),
         "job_retention_s": (lambda seconds: f"forgets a job {seconds:g} s after its end", 404),
+        "hard_job_ids": (lambda _: "gives jobs ids that a path must escape", None),
         "page_size": (lambda count: f"puts at most {count:,} users, imports or errors on a page", None),
         "nested": (lambda _: "replaces nested objects as a whole", None),
         "max_items": (lambda count: f"takes at most {count:,} items in a request", 400),

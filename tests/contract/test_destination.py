@@ -173,6 +173,7 @@ async def sandbox() -> AsyncIterator[Stage]:
         faults=Faults(job_duration_s=(JOB_S, JOB_S)),
         page_size=PAGE_SIZE,
         max_body_bytes=MAX_BODY_BYTES,
+        hard_job_ids=True,
     )
     async with Sandbox(options, clock) as server, FullStory(ApiKey(KEY), clock, base_url=server.url) as client:
         yield SandboxStage(server, client, clock)
@@ -290,6 +291,16 @@ async def test_errors_of_a_running_job_are_not_there_yet(stage: Stage) -> None:
     job_id = await accepted(stage, Kind.EVENT, NAMELESS)
 
     assert of_errors(await stage.destination.errors(Kind.EVENT, job_id, "")) == Running()
+
+
+@over_both
+async def test_a_job_without_failures_has_no_errors_to_read(stage: Stage) -> None:
+    """The errors of a completed job are answered 404, which is no fault of the job."""
+    job_id = await accepted(stage, Kind.EVENT, EVENT)
+    stage.clock.time += JOB_S
+
+    assert of_job(await stage.destination.job(Kind.EVENT, job_id)) == Completed()
+    assert of_errors(await stage.destination.errors(Kind.EVENT, job_id, "")) == Unknown()
 
 
 @over_both

@@ -104,7 +104,8 @@ class Job:
         """Return the body of the answer to a question for its state."""
         status = "PROCESSING" if not self.is_finished else "FAILED" if self.failures else "COMPLETED"
         done = len(self.items) - len(self.failures) if self.is_finished else 0
-        return {"imports": done, "errors": len(self.failures), "job": {"id": self.id, "status": status}}
+        errors = {"errors": len(self.failures)} if self.failures else {}
+        return {"imports": done, **errors, "job": {"id": self.id, "status": status}}
 
 
 @dataclass(slots=True)
@@ -332,7 +333,7 @@ class FakeFullStory:
         if not isinstance(item, dict):
             return "invalid_argument"
         if kind is Kind.EVENT and not item.get("name"):
-            return "invalid_argument" if "name" in item else "required_field"
+            return "invalid_argument"
         if kind is Kind.USER and not 0 < len(item.get("uid", "anonymous")) <= MAX_UID:
             return "invalid_argument"
         return self.refuse(kind, item)
@@ -354,6 +355,8 @@ class FakeFullStory:
             return _error(404, "resource_not_found")
         if not job.is_finished:
             return Answer(202, {})
+        if not job.failures:
+            return _error(404, "resource_not_found")
         start = int(page_token or "0")
         end = start + self.page_size
         body: Item = {"results": job.failures[start:end], "total_records": str(len(job.failures))}

@@ -105,8 +105,8 @@ def arrival_of(effect: dict[str, Any]) -> Arrival:
 
 @contextmanager
 def sandbox(*options: str, program: Sequence[str] = PROGRAM, root: Path = ROOT) -> Iterator[SandboxProgram]:
-    """Run a sandbox with these options on a free port."""
-    command = [*program, "sandbox", "--port", "0", *options]
+    """Run a sandbox with these options on a free port; the ids of its jobs are hard, unlike in other tests."""
+    command = [*program, "sandbox", "--port", "0", "--hard-job-ids", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         try:
             assert process.stdout is not None

@@ -89,15 +89,37 @@ async def test_a_revoked_key_is_unauthorized_until_it_is_restored(api: Api) -> N
     assert (await api.post("/events", EVENT, key=STANDARD)).status == 200
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/v2/nothing"), ("PUT", "/v2/users"), ("PATCH", "/v2/users/1"), ("GET", "/v3/users")]
-)
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v2/nothing"), ("POST", "/v2"), ("GET", "/v3/users")])
 @on_sandbox()
-async def test_paths_and_methods_that_do_not_exist_are_not_found(api: Api, method: str, path: str) -> None:
-    """A path or method the API does not have is answered 404, and only to a key that is known."""
+async def test_paths_that_do_not_exist_are_not_found(api: Api, method: str, path: str) -> None:
+    """A path the API does not have is answered 404, and only to a key that is known."""
     reply = await api.call(method, path)
     assert (reply.status, reply.code) == (404, "resource_not_found")
+    assert reply.body["message"] == "Requested resource does not exist"
     assert (await api.call(method, path, key="nobody")).status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v2/users", "POST, GET, DELETE"),
+        ("PATCH", "/v2/users/1", "POST, GET, DELETE"),
+        ("GET", "/v2/users/batch", "POST"),
+        ("DELETE", "/v2/events/batch/1", "GET"),
+        ("GET", "/v2beta/events", "POST"),
+        ("POST", "/me", "GET"),
+    ],
+)
+@on_sandbox()
+async def test_a_method_that_a_path_does_not_take_is_answered_with_those_that_it_takes(
+    api: Api, method: str, path: str, allowed: str
+) -> None:
+    """The status is 405 with `Allow`, and only to a key that is known; such requests are counted by path."""
+    reply = await api.call(method, path)
+    assert (reply.status, reply.code, reply.headers["Allow"]) == (405, "method_not_allowed", allowed)
+    assert (await api.call(method, path, key="nobody")).status == 401
+    ((endpoint, counts),) = (await api.stats())["requests"].items()
+    assert (endpoint.split()[0], counts) == ("*", {"401": 1, "405": 1})
 
 
 @on_sandbox()

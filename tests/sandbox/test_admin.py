@@ -53,6 +53,17 @@ async def test_a_long_truth_is_read_whole(api: Api) -> None:
     assert [line["sequence"] for line in await truth(api)] == list(range(1, 12_346))
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("POST", "/", "GET"), ("DELETE", "/sandbox/truth", "GET"), ("PUT", "/sandbox/faults", "GET, POST")],
+)
+@on_sandbox()
+async def test_its_own_endpoints_say_which_methods_they_take(api: Api, method: str, path: str, allowed: str) -> None:
+    """Another method is answered 405 with `Allow`, without a key like everything there."""
+    reply = await api.call(method, path, key=None)
+    assert (reply.status, reply.code, reply.headers["Allow"]) == (405, "method_not_allowed", allowed)
+
+
 @on_sandbox()
 async def test_users_are_shown_as_they_are_now(api: Api) -> None:
     """Users are shown by uid, or the newest so many, with their schema."""

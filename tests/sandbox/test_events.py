@@ -14,7 +14,14 @@ FULL = {
         "browser": {"url": "https://example.com", "user_agent": "UA", "initial_referrer": ""},
         "mobile": {"app_id": "i", "app_version": "1", "app_name": "n", "build_variant": "debug"},
         "device": {"manufacturer": "m", "model": "x", "screen_width": 1, "viewport_height": -1},
-        "location": {"country": "DE", "region": "DE-BE", "city": "Berlin", "ip_address": "::1", "latitude": 52},
+        "location": {
+            "country": "DE",
+            "region": "DE-BE",
+            "longitude": 180.0,
+            "city": "Berlin",
+            "ip_address": "::1",
+            "latitude": 52,
+        },
     },
     "page_properties": {"kind": "cart"},
     "page_properties_schema": {"properties": {"kind": "str"}},
@@ -33,7 +40,10 @@ async def test_an_event_takes_effect_at_once_and_as_sent(api: Api) -> None:
     "who",
     [
         {},
+        {"user": None, "session": None},
         {"user": {}},
+        {"user": {"uid": None}},
+        {"user": {"uid": "u1", "id": None}, "session": {"id": None, "useMostRecent": True}},
         {"user": {}, "session": {}},
         {"user": {"uid": "u1"}},
         {"user": {"id": "1"}},
@@ -65,10 +75,9 @@ async def test_one_form_of_identification_or_none_is_accepted(api: Api, who: dic
         {"user": {"uid": "u1"}, "session": {"use_most_recent": "true"}},
         {"user": {"uid": "u" * 257}},
         {"user": {"uid": ""}},
-        {"user": {"uid": None}},
         {"user": {"email": "e@example.com"}},
         {"user": []},
-        {"user": None},
+        {"user": {"use_most_recent": True}},
         {"session": {"id": "12"}},
         {"session": "1:2"},
     ],
@@ -100,7 +109,6 @@ async def test_a_full_session_is_refused_by_name_only(api: Api) -> None:
         ({"timestamp": "2026-01-02T03:04:05"}, "invalid_argument"),
         ({"timestamp": "yesterday at some point"}, "invalid_argument"),
         ({"timestamp": "2026-13-02T03:04:05Z"}, "invalid_argument"),
-        ({"timestamp": None}, "invalid_argument"),
         ({"timestamp": 1_767_323_045}, "invalid_argument"),
         ({"context": {"web": {}}}, "invalid_argument"),
         ({"context": {"browser": {"page_url": "u"}}}, "invalid_argument"),
@@ -109,6 +117,18 @@ async def test_a_full_session_is_refused_by_name_only(api: Api) -> None:
         ({"context": {"device": {"screen_width": 2**31}}}, "invalid_argument"),
         ({"context": {"device": {"screen_width": True}}}, "invalid_argument"),
         ({"context": {"location": {"latitude": "52"}}}, "invalid_argument"),
+        ({"context": {"location": {"latitude": 90.5}}}, "invalid_argument"),
+        ({"context": {"location": {"longitude": -181}}}, "invalid_argument"),
+        ({"context": {"location": {"longitude": True}}}, "invalid_argument"),
+        ({"context": {"location": {"country": "Germany"}}}, "invalid_argument"),
+        ({"context": {"location": {"country": "de"}}}, "invalid_argument"),
+        ({"context": {"location": {"country": "UK"}}}, "invalid_argument"),
+        ({"context": {"location": {"region": "Georgia"}}}, "invalid_argument"),
+        ({"context": {"location": {"ip_address": "10.0.0.1:8080"}}}, "invalid_argument"),
+        ({"context": {"location": {"ip_address": 1}}}, "invalid_argument"),
+        ({"context": {"device": {"screenWidth": 1, "screen_width": 2}}}, "invalid_argument"),
+        ({"context": {"device": None, "web": None}}, "invalid_argument"),
+        ({"pageProperties": {}, "page_properties": {}}, "invalid_argument"),
         ({"properties": {"a b": 1}}, "invalid_argument"),
         ({"page_properties": {"a b": 1}}, "invalid_argument"),
         ({"page_properties_schema": {"properties": {"a": "text"}}}, "invalid_argument"),
@@ -131,9 +151,46 @@ async def test_an_event_that_breaks_a_rule_is_refused_without_effect(
 
 @on_sandbox()
 async def test_an_event_needs_a_name(api: Api) -> None:
-    """An event without a name is refused with a code of its own."""
-    reply = await api.post("/events", {"user": {"uid": "u1"}})
-    assert (reply.status, reply.code) == (400, "required_field")
+    """To FullStory no name, null and an empty one are the same, and it says so in these words."""
+    for nameless in ({}, {"name": None}, {"name": ""}):
+        reply = await api.post("/events", {"user": {"uid": "u1"}, **nameless})
+        assert (reply.status, reply.code) == (400, "invalid_argument")
+        assert reply.body["message"] == "events must have a non-empty name"
+
+
+@on_sandbox()
+async def test_null_is_absence_and_camel_case_another_spelling(api: Api) -> None:
+    """Protobuf's JSON takes `appName` for `app_name`; what took effect has no null and one spelling, without a 400."""
+    given = {
+        "name": "n",
+        "timestamp": None,
+        "schema": None,
+        "properties": {"camelCase": 1, "null_one": None, "inner": {"null_one": None, "x": [None]}},
+        "pageProperties": {"a": 1},
+        "pagePropertiesSchema": {"properties": {"a": "int"}},
+        "context": {
+            "browser": None,
+            "mobile": {"appName": "a", "buildVariant": None},
+            "location": {"ipAddress": "::1", "country": "US", "region": "GA"},
+        },
+    }
+    taken = {
+        "name": "n",
+        "properties": {"camelCase": 1, "inner": {"x": [None]}},
+        "page_properties": {"a": 1},
+        "page_properties_schema": {"properties": {"a": "int"}},
+        "context": {
+            "mobile": {"app_name": "a"},
+            "location": {"ip_address": "::1", "country": "US", "region": "GA"},
+        },
+    }
+    assert (await api.post("/events", given)).status == 200
+    await api.post("/events/batch", {"requests": [given], "shared": None})
+    shared = {"context": given["context"], "pageProperties": given["pageProperties"], "user": None}
+    rest = {name: value for name, value in given.items() if name not in ("context", "pageProperties")}
+    await api.post("/events/batch", {"requests": [{**rest, "context": None}], "shared": shared})
+    api.clock.time += JOB_S
+    assert api.items("event") == [taken, taken, taken]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +238,10 @@ async def test_shared_data_is_filled_into_every_event_of_a_batch(api: Api) -> No
 async def test_a_batch_of_the_wrong_structure_is_refused_whole(api: Api, body: Any) -> None:
     """No job comes of a body that is not JSON, not a list of requests, or nested too deeply to be echoed."""
     reply = await api.post("/events/batch", body)
-    assert (reply.status, reply.code) == (400, "required_field" if body == {} else "invalid_argument")
+    assert (reply.status, reply.code) == (
+        400,
+        "required_field" if body in ({}, {"requests": None}) else "invalid_argument",
+    )
     assert (await api.stats())["jobs"]["total"] == 0
 
 

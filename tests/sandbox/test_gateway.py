@@ -68,7 +68,7 @@ async def test_a_firewall_minds_what_a_body_holds(api: Api) -> None:
     assert (await api.post("/events/batch", {"requests": [EVENT]})).status == 200
 
 
-@on_sandbox(faults=Faults(gateway=Gateway.SLASH_404))
+@on_sandbox(hard_job_ids=True, faults=Faults(gateway=Gateway.SLASH_404))
 async def test_a_gateway_may_not_let_escaped_slashes_pass(api: Api) -> None:
     """A job is accepted and nobody can ask for it; it takes effect all the same."""
     path = await api.finished_job("events", [EVENT])

@@ -1,6 +1,8 @@
 """Import jobs: docs/fullstory-api.md#jobs."""
 
+import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -37,11 +39,11 @@ async def test_a_job_takes_effect_at_its_end_and_not_before(api: Api) -> None:
     running = (await api.get(path)).body
     job_id = running["job"]["id"]
     created = {"id": job_id, "created": "2026-01-02T03:04:05.000Z"}
-    assert running == {"imports": 0, "errors": 0, "job": {**created, "status": "PROCESSING"}}
+    assert running == {"imports": 0, "job": {**created, "status": "PROCESSING"}}
     assert api.items("event") == []
     api.clock.time += 0.001
     finished = {**created, "status": "COMPLETED", "finished": "2026-01-02T03:04:15.000Z"}
-    assert (await api.get(path)).body == {"imports": 3, "errors": 0, "job": finished}
+    assert (await api.get(path)).body == {"imports": 3, "job": finished}
     assert sorted(item["name"] for item in api.items("event")) == ["e0", "e1", "e2"]
 
 
@@ -56,8 +58,42 @@ async def test_one_bad_item_fails_the_job_and_only_itself(api: Api, kind: str, g
     assert set(failure) == {"message", "code", kind[:-1]}
     assert (failure["code"], failure[kind[:-1]]) == ("invalid_argument", bad)
     (imported,) = (await api.get(f"{path}/imports")).body["results"]
-    assert imported.items() >= good.items()
-    assert ("id" in imported) == (kind == "users")
+    (user,) = (await api.get("/users?uid=u1")).body["results"]
+    expected = {"id": user["id"]} if kind == "users" else {"user": {"uid": "u1", "id": user["id"]}}
+    assert imported == {**good, **expected}
+
+
+@on_sandbox()
+async def test_a_job_without_failures_has_no_errors_to_show(api: Api) -> None:
+    """Neither a count nor a page: FullStory's own SDK asks for errors after FAILED only."""
+    path = await api.finished_job("events", [EVENT])
+    assert "errors" not in (await api.get(path)).body
+    reply = await api.get(f"{path}/errors")
+    assert (reply.status, reply.code) == (404, "resource_not_found")
+
+
+@on_sandbox()
+async def test_imports_show_what_took_effect(api: Api) -> None:
+    """Not what was sent: one spelling, no null and nothing too large; an event with its user, session and time."""
+    path = await api.finished_job(
+        "users", [{"uid": "u1", "displayName": "U", "properties": {"a": "x" * 8193, "b": None}}]
+    )
+    (user,) = (await api.get(f"{path}/imports")).body["results"]
+    assert user == {"id": user["id"], "uid": "u1", "display_name": "U", "properties": {}}
+    sent = [
+        {"name": "a", "user": {"uid": "u1"}, "session": {"use_most_recent": True}},
+        {"name": "b", "session": {"id": "1:2", "uid": None}},
+        {"name": "c", "pageProperties": {"k": 1}, "pagePropertiesSchema": {"properties": {"k": "int"}}},
+    ]
+    path = await api.finished_job("events", sent)
+    events = {event["name"]: event for event in (await api.get(f"{path}/imports")).body["results"]}
+    (nobody,) = (await api.get("/users?is_identified=false")).body["results"]
+    arrived = {"timestamp": "2026-01-02T03:04:25.000Z"}
+    assert events == {
+        "a": {"name": "a", "user": {"uid": "u1", "id": user["id"]}, **arrived},
+        "b": {"name": "b", "session": {"id": "1:2"}, **arrived},
+        "c": {"name": "c", "user": {"id": nobody["id"]}, "page_properties": {"k": 1}, **arrived},
+    }
 
 
 @on_sandbox()
@@ -90,11 +126,12 @@ async def test_a_page_token_of_ones_own_making_is_refused(api: Api, token: str) 
 
 @on_sandbox()
 async def test_imports_show_the_schema_on_request(api: Api) -> None:
-    """`include_schema=true` adds the declared types to imported items."""
-    schema = {"properties": {"seats": "int"}}
-    path = await api.finished_job("users", [{**USER, "schema": schema}])
-    assert "schema" not in (await api.get(f"{path}/imports")).body["results"][0]
-    assert (await api.get(f"{path}/imports?include_schema=true")).body["results"][0]["schema"] == schema
+    """`include_schema=true` adds the types to imported items, declared or inferred."""
+    for kind, item in (("users", USER), ("events", {**EVENT, "properties": {"plan": "pro"}})):
+        path = await api.finished_job(kind, [{**item, "schema": {"properties": {"seats": "int"}}}])
+        assert "schema" not in (await api.get(f"{path}/imports")).body["results"][0]
+        imported = (await api.get(f"{path}/imports?include_schema=true")).body["results"][0]
+        assert imported["schema"] == {"properties": {"seats": "int", "plan": "str"}}
 
 
 @on_sandbox(faults=Faults(echo=Echo.REORDERED))
@@ -147,11 +184,22 @@ async def test_a_job_is_found_only_under_its_own_kind(api: Api) -> None:
 
 
 @on_sandbox()
-async def test_job_ids_need_escaping(api: Api) -> None:
-    """Ids hold the characters that a careless client forgets to escape."""
+async def test_job_ids_fit_a_path_as_they_are(api: Api) -> None:
+    """Ids look like those of FullStory's samples, and may be escaped or not."""
+    for _ in range(50):
+        job_id = (await api.post("/events/batch", {"requests": [EVENT]})).body["job"]["id"]
+        assert re.fullmatch(r"[A-Za-z0-9_-]+=", job_id)
+        for path in (job_id, quote(job_id)):
+            assert (await api.get(f"/events/batch/{path}")).body["job"]["id"] == job_id
+
+
+@on_sandbox(hard_job_ids=True)
+async def test_hard_job_ids_need_escaping(api: Api) -> None:
+    """On request ids hold the characters that a careless client forgets to escape."""
     job_id = (await api.post("/events/batch", {"requests": [EVENT]})).body["job"]["id"]
     assert {"+", "/", "="} <= set(job_id)
     assert (await api.get(f"/events/batch/{job_id}")).status == 404
+    assert (await api.get(f"/events/batch/{quote(job_id, safe='')}")).body["job"]["id"] == job_id
 
 
 @on_sandbox(job_retention_s=60.0)

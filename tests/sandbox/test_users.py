@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from processor.sandbox.options import Nested
@@ -79,6 +80,26 @@ async def test_identifying_as_a_known_uid_joins_the_two_users(api: Api) -> None:
     assert (await api.get("/users")).body["total_records"] == "1"
 
 
+@on_sandbox()
+async def test_a_deletion_is_an_effect_like_others(api: Api) -> None:
+    """The truth has it in order, with the user's ids and the time; a user who does not exist adds none."""
+    user_id = (await api.post("/users", USER)).body["id"]
+    api.clock.time += 5
+    await api.call("DELETE", "/v2/users?uid=u1")
+    assert (await api.call("DELETE", "/v2/users?uid=u1")).status == 404
+    again = (await api.post("/users", {**USER, "displayName": None})).body["id"]
+    anonymous = (await api.post("/users", {})).body["id"]
+    for each in (again, anonymous):
+        await api.call("DELETE", f"/v2/users/{each}")
+    effects = [(effect.kind, effect.via, effect.at - api.clock.time) for effect in api.sandbox.truth.effects]
+    user, deletion = ("user", "single", 0), ("deletion", "single", 0)
+    assert effects == [("user", "single", -5), deletion, user, user, deletion, deletion]
+    lines = (await api.call("GET", "/sandbox/truth?kind=deletion", key=None)).body.splitlines()
+    assert [orjson.loads(line)["item"] for line in lines] == api.items("deletion")
+    assert api.items("deletion") == [{"uid": "u1", "id": user_id}, {"uid": "u1", "id": again}, {"id": anonymous}]
+    assert (await api.stats())["effects"] == {"user": 3, "event": 0, "deletion": 3}
+
+
 @pytest.mark.parametrize("path", ["/users/{id}", "/users?uid=u1"])
 @on_sandbox()
 async def test_a_deleted_user_is_gone_under_every_id(api: Api, path: str) -> None:
@@ -131,11 +152,43 @@ async def test_users_are_listed_by_filter_page_by_page(api: Api) -> None:
 
 @on_sandbox()
 async def test_the_declared_schema_is_read_on_request(api: Api) -> None:
-    """`include_schema=true` adds the types declared so far."""
-    schema = {"properties": {"seats": "int"}}
-    user_id = (await api.post("/users", {"uid": "u1", "properties": {"seats": 2}, "schema": schema})).body["id"]
+    """`include_schema=true` adds the types declared so far, and those inferred of the rest."""
+    schema = {"properties": {"seats": "int", "address.zip": "int", "none": "date"}}
+    properties = {
+        "seats": 2,
+        "address": {"zip": 10115, "floor": 3, "door": {}},
+        "since": "2026-01-02T03:04:05Z",
+        "pro": True,
+        "scores": [1, 2.5],
+        "tags": ["a"],
+        "flags": [True],
+        "mixed": ["a", 1],
+        "empty": [],
+    }
+    user_id = (await api.post("/users", {"uid": "u1", "properties": properties, "schema": schema})).body["id"]
     assert "schema" not in (await api.get(f"/users/{user_id}")).body
-    assert (await api.get(f"/users/{user_id}?include_schema=true")).body["schema"] == schema
+    inferred = {"address.floor": "real", "since": "str", "pro": "bool"}
+    of_arrays = {"scores": "reals", "tags": "strs", "flags": "bools"}
+    types = {"properties": {**schema["properties"], **inferred, **of_arrays}}
+    assert (await api.get(f"/users/{user_id}?include_schema=true")).body["schema"] == types
+    assert (await api.get("/users?include_schema=true")).body["results"][0]["schema"] == types
+
+
+@on_sandbox()
+async def test_null_is_absence_and_camel_case_another_spelling(api: Api) -> None:
+    """FullStory's own newer SDK sends `displayName`; null changes nothing, and neither is a reason to refuse."""
+    given = {"uid": "u1", "displayName": "U", "email": None, "properties": None, "schema": {"properties": None}}
+    assert (await api.post("/users", {**given, "email": "e@example.com"})).status == 200
+    user_id = (await api.post("/users", given)).body["id"]
+    user = (await api.get(f"/users/{user_id}")).body
+    assert user == {
+        "id": user_id,
+        "uid": "u1",
+        "display_name": "U",
+        "email": "e@example.com",
+        "is_being_deleted": False,
+    }
+    assert api.items("user")[1] == {"uid": "u1", "display_name": "U", "schema": {}}
 
 
 @pytest.mark.parametrize(
@@ -143,14 +196,15 @@ async def test_the_declared_schema_is_read_on_request(api: Api) -> None:
     [
         {"uid": 5},
         {"uid": ""},
-        {"uid": None},
         {"uid": "u" * 257},
         {"email": "e" * 129},
         {"display_name": "d" * 257},
         {"display_name": ["d"]},
         {"properties": []},
-        {"properties": None},
-        {"displayName": "d"},
+        {"displayName": "d" * 257},
+        {"displayname": "d"},
+        {"display_name": "d", "displayName": None},
+        {"schema": {"properties": {"a": "int"}}, "properties": {"a": 1.5}},
         {"id": "1"},
         {"timestamp": "2026-01-01T00:00:00Z"},
     ],

@@ -47,6 +47,7 @@ SHAPES: dict[str, tuple[dict[str, Any], str]] = {
 OPTIONS: dict[str, tuple[Any, str]] = {
     "job_duration_s": ((1.0, 3.0), "takes 1 to 3 s for each job"),
     "job_retention_s": (60.0, "forgets a job 60 s after its end"),
+    "hard_job_ids": (True, "gives jobs ids that a path must escape"),
     "page_size": (2, "puts at most 2 users, imports or errors on a page"),
     "nested": (Nested.REPLACE, "replaces nested objects as a whole"),
     "max_items": (10, "takes at most 10 items in a request"),
