@@ -7,6 +7,7 @@ import pytest
 SERVERS = {
     *("java", "mvn", "kcat"),
     *("go", "helm"),
+    *("node", "npm"),
     *("chromium", "prometheus", "promtool"),
     *("buildah", "debootstrap"),
     *("nginx", "haproxy", "apache2", "squid", "caddy", "envoy"),

@@ -1,13 +1,12 @@
 """What tests run on Java, fetched by Maven from a pom that only names it."""
 
-import fcntl
-import hashlib
 import re
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
+
+from tests.cached import cached
 
 JAVA_VERSION = 17
 
@@ -17,29 +16,21 @@ def fetched(pom: Path, cache: Path, goal: Literal["copy", "unpack"], *properties
 
     `properties` replace the pom's own: `kafka.version=4.4.0`.
     """
-    folder = cache / hashlib.sha256(pom.read_bytes() + "\n".join(properties).encode()).hexdigest()[:12]
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
-        if not folder.is_dir():
-            _fetch(pom, folder, goal, properties)
-    return folder
+    key = pom.read_bytes() + "\n".join(properties).encode()
+    return cached(cache, key, lambda folder: _fetch(pom, folder, goal, properties))
 
 
 def _fetch(pom: Path, folder: Path, goal: str, properties: Sequence[str]) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-        files = Path(partial).resolve() / "files"
-        command = ["mvn", "-q", "-B", "-f", str(pom), f"dependency:{goal}-dependencies"]
-        run(
-            [
-                *command,
-                *(f"-D{each}" for each in properties),
-                "-DincludeScope=runtime",
-                f"-DoutputDirectory={files}",
-                f"-DmarkersDirectory={files.with_name('markers')}",  # else they stand beside the pom
-            ]
-        )
-        files.rename(folder)
+    command = ["mvn", "-q", "-B", "-f", str(pom), f"dependency:{goal}-dependencies"]
+    run(
+        [
+            *command,
+            *(f"-D{each}" for each in properties),
+            "-DincludeScope=runtime",
+            f"-DoutputDirectory={folder}",
+            f"-DmarkersDirectory={folder.with_name('markers')}",  # else they stand beside the pom
+        ]
+    )
 
 
 def missing_java() -> str | None:
