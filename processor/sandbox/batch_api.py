@@ -6,7 +6,7 @@ from typing import Any, TypeVar, final
 
 from processor.sandbox.echo import echoed
 from processor.sandbox.jobs import Job
-from processor.sandbox.message import Message
+from processor.sandbox.message import ApiMessage
 from processor.sandbox.paging import page
 from processor.sandbox.property_types import types_of
 from processor.sandbox.truth import ItemKind, ItemOrigin, TakenItem
@@ -27,8 +27,8 @@ from processor.sandbox.wire import (
 from processor.sandbox.world import World
 
 T = TypeVar("T")
-USERS_REQUEST = Message("the request", ("requests",))
-EVENTS_REQUEST = Message("the request", ("requests", "shared"))
+USERS_REQUEST = ApiMessage("the request", ("requests",))
+EVENTS_REQUEST = ApiMessage("the request", ("requests", "shared"))
 
 
 @final

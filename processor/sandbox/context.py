@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from processor.sandbox.message import Message
+from processor.sandbox.message import ApiMessage
 from processor.sandbox.wire import Json, invalid
 
 INT32_LIMIT = 2**31
@@ -46,7 +46,7 @@ COUNTRIES = frozenset(first + second for first, seconds in _SECOND_LETTERS.items
 """ISO 3166-1 alpha-2, as assigned, and XK for Kosovo, which databases of addresses use."""
 
 
-class Kind(NamedTuple):
+class ContextField(NamedTuple):
     """What a field may hold, in words that go on after "must be"; `zero` is what protobuf has for its absence."""
 
     text: str
@@ -58,11 +58,11 @@ def _is_int32(value: Any) -> bool:
     return type(value) is int and -INT32_LIMIT <= value < INT32_LIMIT
 
 
-def _degrees(limit: int) -> Kind:
+def _degrees(limit: int) -> ContextField:
     def fits(value: Any) -> bool:
         return (type(value) is float or type(value) is int) and -limit <= value <= limit
 
-    return Kind(f"a number of degrees from -{limit} to {limit}", fits, 0)
+    return ContextField(f"a number of degrees from -{limit} to {limit}", fits, 0)
 
 
 def _is_region(value: Any) -> bool:
@@ -78,13 +78,13 @@ def _names_an_address(text: str) -> bool:
     return True
 
 
-TEXT = Kind("a string", lambda value: type(value) is str)
-INT32 = Kind("a 32-bit integer", _is_int32, 0)
-COUNTRY = Kind("a country by ISO 3166-1 alpha-2", lambda value: type(value) is str and value in COUNTRIES)
-SUBDIVISION = Kind("a region by ISO 3166-2", _is_region)
-ADDRESS = Kind("an IP address", lambda value: type(value) is str and _names_an_address(value))
+TEXT = ContextField("a string", lambda value: type(value) is str)
+INT32 = ContextField("a 32-bit integer", _is_int32, 0)
+COUNTRY = ContextField("a country by ISO 3166-1 alpha-2", lambda value: type(value) is str and value in COUNTRIES)
+SUBDIVISION = ContextField("a region by ISO 3166-2", _is_region)
+ADDRESS = ContextField("an IP address", lambda value: type(value) is str and _names_an_address(value))
 
-FIELDS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
+FIELDS: Mapping[str, Mapping[str, ContextField]] = MappingProxyType(
     {
         "browser": dict.fromkeys(("url", "user_agent", "initial_referrer"), TEXT),
         "mobile": dict.fromkeys(("app_id", "app_version", "app_name", "build_variant"), TEXT),
@@ -100,11 +100,11 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = MappingProxyType(
         },
     }
 )
-CONTEXT = Message("context", (), {group: Message(f"context.{group}", fields) for group, fields in FIELDS.items()})
+CONTEXT = ApiMessage("context", (), {group: ApiMessage(f"context.{group}", fields) for group, fields in FIELDS.items()})
 
 
 def take(given: Any) -> Json:
-    """Return the context of an event, as `Message.read` does; raises `ApiError` 400 for what a field may not hold."""
+    """Return the context of an event, as `ApiMessage.read` does; raises `ApiError` 400 for values that do not fit, too."""
     if type(given) is dict and _fault(given) is None:
         return given
     context = CONTEXT.read(given)

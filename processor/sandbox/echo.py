@@ -35,18 +35,19 @@ def _populated(item: Json, kind: ItemKind) -> Json:
     shown = _nulls(item, kind)
     if kind == "user":
         return {**shown, **dict.fromkeys((*USER_TEXTS, "id"), ""), **item}
-    if "user" in item:
-        shown["user"] = {**dict.fromkeys(sorted(WHO.fields), ""), **item["user"]}
-    if "session" in item:
-        shown["session"] = {"id": "", "uid": "", "use_most_recent": False, **item["session"]}
-    if "context" in item:
+    shown["user"] = _filled(item.get("user"), dict.fromkeys(sorted(WHO.fields), ""))
+    shown["session"] = _filled(item.get("session"), {"id": "", "uid": "", "use_most_recent": False})
+    groups = item.get("context")
+    if isinstance(groups, dict):
         shown["context"] = {
-            group: {name: kind_.zero for name, kind_ in fields.items()} | item["context"][group]
-            if group in item["context"]
-            else None
+            group: _filled(groups.get(group), {name: field.zero for name, field in fields.items()})
             for group, fields in context.FIELDS.items()
         }
     return shown
+
+
+def _filled(given: Any, zeros: Json) -> Any:
+    return {**zeros, **given} if isinstance(given, dict) else given
 
 
 def _without_defaults(value: Any) -> Any:

@@ -107,7 +107,7 @@ GATEWAYS: Mapping[Gateway, Interception] = MappingProxyType(
             media_type=_JSON,
         ),
         Gateway.SLASH_404: Interception(
-            "answers 404 with a page in HTML to paths with %2F, as job ids have",
+            "answers 404 with a page in HTML to paths with %2F, as hard job ids have",
             404,
             _page("404 Not Found"),
             applies=_has_escaped_slash,

@@ -4,26 +4,26 @@ from datetime import datetime
 from typing import Any, final
 
 from processor.sandbox import context
-from processor.sandbox.message import Message
+from processor.sandbox.message import ApiMessage
 from processor.sandbox.options import SandboxOptions
 from processor.sandbox.properties import PropertyRules
 from processor.sandbox.wire import Json, invalid, require
 
 USER_TEXTS = {"uid": 256, "display_name": 256, "email": 128}
-SCHEMA = Message("schema", ("properties",))
-PAGE_SCHEMA = Message("page_properties_schema", ("properties",))
-USER = Message("the user", (*USER_TEXTS, "properties"), {"schema": SCHEMA})
-BATCH_USER = Message("the user", ("id", *USER_TEXTS, "properties"), {"schema": SCHEMA})
+SCHEMA = ApiMessage("schema", ("properties",))
+PAGE_SCHEMA = ApiMessage("page_properties_schema", ("properties",))
+USER = ApiMessage("the user", (*USER_TEXTS, "properties"), {"schema": SCHEMA})
+BATCH_USER = ApiMessage("the user", ("id", *USER_TEXTS, "properties"), {"schema": SCHEMA})
 
-WHO = Message("user", ("uid", "id"))
-SESSION = Message("session", ("id", "uid", "use_most_recent"))
+WHO = ApiMessage("user", ("uid", "id"))
+SESSION = ApiMessage("session", ("id", "uid", "use_most_recent"))
 SHAREABLE = {
     "user": WHO,
     "session": SESSION,
     "page_properties_schema": PAGE_SCHEMA,
 }
-SHARED = Message("shared", ("context", "page_properties"), SHAREABLE)
-EVENT = Message(
+SHARED = ApiMessage("shared", ("context", "page_properties"), SHAREABLE)
+EVENT = ApiMessage(
     "the event", ("name", "timestamp", "context", "properties", "page_properties"), {**SHAREABLE, "schema": SCHEMA}
 )
 RFC3339_LENGTH = len("2026-01-01T00:00:00Z")
@@ -38,7 +38,7 @@ class ItemRules:
         self._full_sessions = options.full_sessions
         self._properties = PropertyRules()
 
-    def user(self, given: Any, message: Message) -> tuple[Json, int]:
+    def user(self, given: Any, message: ApiMessage) -> tuple[Json, int]:
         """Return the upsert; raises `ApiError` 400 unless `given` is the body of one."""
         item = message.read(given)
         for name, limit in USER_TEXTS.items():

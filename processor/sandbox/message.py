@@ -12,10 +12,12 @@ from processor.sandbox.wire import Json, invalid, require
 
 
 @final
-class Message:
+class ApiMessage:
     """The fields of an object; `inner` are those that are messages themselves, with none in them."""
 
-    def __init__(self, what: str, fields: Iterable[str], inner: "Mapping[str, Message]" = MappingProxyType({})) -> None:
+    def __init__(
+        self, what: str, fields: Iterable[str], inner: "Mapping[str, ApiMessage]" = MappingProxyType({})
+    ) -> None:
         self.what = what
         self.fields = frozenset((*fields, *inner))
         self._inner = tuple(inner.items())

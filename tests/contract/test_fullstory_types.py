@@ -9,7 +9,7 @@ import pytest
 from processor.sandbox import items
 from processor.sandbox.batch_api import EVENTS_REQUEST, USERS_REQUEST
 from processor.sandbox.context import CONTEXT, FIELDS
-from processor.sandbox.message import Message
+from processor.sandbox.message import ApiMessage
 from tests.contract.fullstory_sdk import installed, missing_node
 from tests.contract.fullstory_types import FILE, extracted, faults
 from tests.needs import need
@@ -121,7 +121,7 @@ async def test_each_refusal_is_of_the_type_of_errors(
         ("CreateBatchEventsImportJobRequest", EVENTS_REQUEST),
     ],
 )
-def test_the_fields_of_a_request_are_those_of_its_type(kind: str, message: Message) -> None:
+def test_the_fields_of_a_request_are_those_of_its_type(kind: str, message: ApiMessage) -> None:
     """Those of the specification and, for events, what only FullStory's newer pages have."""
     assert message.fields - NEWER == {field.rstrip("?") for field in TYPES[kind]}
 

@@ -89,6 +89,19 @@ async def test_failures_may_be_told_without_their_items(api: Api) -> None:
     assert (await api.get(f"{path}/errors", key=STANDARD)).status == 403
 
 
+@pytest.mark.parametrize("echo", list(Echo))
+@on_sandbox()
+async def test_what_has_the_wrong_form_is_echoed_too(api: Api, echo: Echo) -> None:
+    """Null, and what is no object where one is expected, breaks no style."""
+    odd: list[Any] = [None, [], "x", {}]
+    items = [{"name": "", "user": each, "session": each, "context": each, "properties": each} for each in odd]
+    items += [{"name": "", "context": {"device": each}} for each in odd]
+    path = await api.finished_job("events", items)
+    await api.faults(echo=echo.value)
+    reply = await api.get(f"{path}/errors")
+    assert (reply.status, len(reply.body["results"])) == (200, len(items))
+
+
 def test_every_style_is_documented() -> None:
     """The page has a row for each style, in the words of the help."""
     text = DOCUMENT.read_text(encoding="utf-8")
