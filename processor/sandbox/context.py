@@ -104,7 +104,7 @@ CONTEXT = ApiMessage("context", (), {group: ApiMessage(f"context.{group}", field
 
 
 def take(given: Any) -> Json:
-    """Return the context of an event, as `ApiMessage.read` does; raises `ApiError` 400 for values that do not fit, too."""
+    """Return the context of an event, as `ApiMessage.read` does; also raises for values that do not fit."""
     if type(given) is dict and _fault(given) is None:
         return given
     context = CONTEXT.read(given)

@@ -26,6 +26,7 @@ SHARED = ApiMessage("shared", ("context", "page_properties"), SHAREABLE)
 EVENT = ApiMessage(
     "the event", ("name", "timestamp", "context", "properties", "page_properties"), {**SHAREABLE, "schema": SCHEMA}
 )
+OF_PAGE = frozenset({"page_properties", "page_properties_schema"})
 RFC3339_LENGTH = len("2026-01-01T00:00:00Z")
 
 
@@ -61,6 +62,8 @@ class ItemRules:
         if given_context is not None and (taken := context.take(given_context)) is not given_context:
             item = {**item, "context": taken}
         item, dropped = self._properties.take(item, "properties", "schema")
+        if OF_PAGE.isdisjoint(item):
+            return item, dropped
         item, dropped_of_page = self._properties.take(item, "page_properties", "page_properties_schema")
         return item, dropped + dropped_of_page
 
