@@ -8,13 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, partial
 from typing import Any, Protocol
 
-import fastavro
-
-from processor.events.avro_binary import DOUBTS, FAULTS, compile_event, compile_value, name_of
-from processor.events.avro_event import Read
+from processor.events.avro_binary import compile_event, compile_value
+from processor.events.avro_bytes import DOUBTS, FAULTS, Read, name_of, read_long
+from processor.events.avro_schema import Named, SchemaError, parse_schema
 from processor.events.avro_shapes import (
     SEGMENT_FIELDS,
-    Named,
     is_json_record,
     kind_of_type,
     lacks,
@@ -184,33 +182,32 @@ def reader_of(schema_text: str, wanted: Collection[str] | None = MAPPED_FIELDS, 
         return _read_json
     if language not in (AVRO, AVRO_IN_JSON):
         return _rejecting(fault_of_language(language))
-    schema = parse_json(schema_text)
-    named: dict[str, Any] = {}
     try:
         if language == AVRO_IN_JSON:
             return _transcoding(binary_of(schema_text), reader_of(schema_text, wanted))
-        return _reader_of(fastavro.parse_schema(schema, named_schemas=named), named, wanted)
+        return _reader_of(*parse_schema(parse_json(schema_text)), wanted)
     except _UnsuitableError as unsuitable:
         return _rejecting(str(unsuitable))
-    except Exception as fault:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
-        return _rejecting(f"the schema cannot be used: {type(fault).__name__}")
+    except SchemaError as fault:
+        return _rejecting(f"the schema cannot be used: {fault}")
+    except RecursionError:
+        return _rejecting("the schema cannot be used: its types are nested too deeply")
 
 
 class _UnsuitableError(Exception):
     """The schema describes no Segment message; the text says what it lacks."""
 
 
-def _reader_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Reader:
-    """Return the reader of a schema that is a record, a union of records, a map, a JSON record or JSON text."""
-    if isinstance(schema, str):
-        schema = named.get(schema, schema)
+def _reader_of(type_: Any, named: Named, wanted: Collection[str] | None) -> Reader:
+    """Return the reader of a type that is a record, a union of records, a map, a JSON record or JSON text."""
+    schema = named.get(type_, type_) if isinstance(type_, str) else type_
     if isinstance(schema, list):
         return _choosing([_branch_of(branch, named, wanted) for branch in schema])
     kind = "string" if with_text_for_bytes(schema) == "string" else kind_of_type(schema)
     if kind == "string":
-        return _reading(partial(compile_value, "string"), _message)
+        return _reading(partial(compile_value, "string", named), _message)
     if kind == "map" or is_json_record(schema):
-        return _reading(partial(compile_value, schema), _message_of)
+        return _reading(partial(compile_value, type_, named), _message_of)
     if kind != "record":
         raise _UnsuitableError(f"a schema of type {kind} is no Segment message's: that is a record, a map or JSON text")
     names = segment_names(schema["fields"])
@@ -222,7 +219,7 @@ def _reader_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Rea
     ]
     free_form = [name for name in names if name in FREE_FORM_FIELDS]
     suited = {**schema, "fields": fields}
-    compile_wanted = partial(compile_event, suited, names)
+    compile_wanted = partial(compile_event, suited, names, named)
     wanted_with_clocks = None if wanted is None else {*wanted, *CLOCK_FIELDS}
     finish = partial(_parse_free_form, free_form)
     read_thoroughly = _thorough_reader(partial(compile_wanted, wanted_with_clocks), finish)
@@ -309,11 +306,10 @@ def _choosing(branches: list[Reader | _UnsuitableError]) -> Reader:
     if len(faults) == len(branches):
         raise _UnsuitableError("; ".join(map(str, faults)) or "an empty union is no Segment message's")
     readers = [_rejecting(str(each)) if isinstance(each, _UnsuitableError) else each for each in branches]
-    read_branch = compile_value("long")
 
     def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
         try:
-            branch, at = read_branch(value, start)
+            branch, at = read_long(value, start)
         except FAULTS as fault:
             return _contradicted(fault)
         if not 0 <= branch < len(readers):

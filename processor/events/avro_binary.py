@@ -1,10 +1,10 @@
 """Avro binary to JSON values, by the schema that the bytes were written with.
 
-A schema is compiled once into nested functions `(value, at) -> (decoded, end)`. They are written here, not left to
-fastavro, because its compiled reader trusts the bytes: five kilobytes of nested records overflow the C stack and end
-the process, a decimal of a megabyte computes for minutes, an array of nulls takes all memory. Here nesting ends in
-Python's RecursionError, every length is bounded by the bytes that are there, and every count by `MAX_VALUES`. It is no
-slower.
+A schema, as `avro_schema` gives it, is compiled once into nested functions `(value, at) -> (decoded, end)`. They are
+written here, not left to fastavro, because its compiled reader trusts the bytes: five kilobytes of nested records
+overflow the C stack and end the process, a decimal of a megabyte computes for minutes, an array of nulls takes all
+memory. Here nesting ends in Python's RecursionError, every length is bounded by the bytes that are there, and every
+count by `MAX_VALUES`. It is no slower.
 
 Whatever Avro has and JSON has not becomes what FullStory reads: bytes are base64, decimals are numbers, dates, times
 and durations are ISO 8601. A JSON record (`avro_shapes`) becomes its value. The binary encoding: https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
@@ -12,42 +12,24 @@ and durations are ISO 8601. A JSON record (`avro_shapes`) becomes its value. The
 
 from base64 import b64encode
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from struct import Struct
 from typing import Any
 from uuid import UUID
 
-from processor.events.avro_event import EventField, Read, event_reader
+from processor.events.avro_bytes import ContradictionError, Read, doubt, exactly, fail, read_long, sized
+from processor.events.avro_event import EventField, PassedField, event_reader
+from processor.events.avro_logical import big_decimal_of, date_of, decimal_of, duration_of, time_of
+from processor.events.avro_schema import Named
 from processor.events.avro_shapes import is_json_record
+from processor.events.avro_skip import Skips
 from processor.events.json_text import PLACED_WITHIN
 from processor.events.timestamps import MILLISECONDS, as_declared, iso_of, unit_of
 from processor.model.outcomes import Change
 from processor.model.reasons import PropertyRule
 
-FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
-"""What a `Read` raises on bad bytes."""
-
-
-class DoubtError(ValueError):
-    """The bytes agree with the schema, but what they say is not what can be sent."""
-
-
-DOUBTS = (UnicodeError, DoubtError)
-"""What a quick `Read` raises where a thorough one may go on; of `FAULTS`, so to be caught before them."""
-
 MAX_VALUES = 100_000
 """Of the arrays, maps and records inside an event: one byte may stand for each, and a hundred of memory."""
-
-_MAX_DECIMAL_BYTES = 64
-"""150 digits; what takes more is no amount of anything, and converting it costs the square of its size."""
-
-_MAX_SCALE = 300
-"""Decimals with a fraction become reals, which have no smaller ones."""
-
-_CONTINUATION_SHIFTS = tuple(range(7, 70, 7))
-_MORE_BYTES = 128
-_UUID_BYTES = 16
 
 _UNITS_PER_SECOND = {
     f"{prefix}timestamp-{unit}": per_second
@@ -59,26 +41,17 @@ _TimeReaders = Callable[[int, str], Read]
 
 _MICROSECONDS = {"time-millis": 1_000, "time-micros": 1}
 
-
-_COUNTED = frozenset({"array", "map", "record", "error"})
-
-
-class ContradictionError(ValueError):
-    """The bytes contradict the schema; the text says how, and shows nothing of what they hold."""
-
-
-def name_of(fault: Exception) -> str:
-    """Return what is safe to tell of a fault: texts of Python's own may quote a value."""
-    return str(fault) if isinstance(fault, ContradictionError) else type(fault).__name__
+_MORE_BYTES = 128
 
 
 def compile_event(
-    parsed: dict[str, Any],
+    definition: dict[str, Any],
     names: Sequence[str],
+    named: Named,
     wanted: Collection[str] | None = None,
     changes: list[Change] | None = None,
 ) -> Read:
-    """Return the reader of a record schema that fastavro has parsed, so that all names in it are full and known.
+    """Return the reader of a record, given by its definition in a schema whose types are `named`.
 
     `names` are what its fields are to be called. Those that are not `wanted` (None: all are) are passed over: the time
     to decode what nobody reads is a third of the whole. A timestamp among the record's own fields is left a number, of
@@ -88,65 +61,35 @@ def compile_event(
     what it changed, with the place as far as the schema names it. NULs stay in its texts, and lone surrogates stand for
     bytes that are not UTF-8.
     """
-    return _Compiler(changes).event(parsed, names, wanted)
+    return _Compiler({**named, definition["name"]: definition}, changes).event(definition, names, wanted)
 
 
-def compile_value(parsed: Any, changes: list[Change] | None = None) -> Read:
-    """Return the reader of any schema that fastavro has parsed; `changes` as above."""
-    return _Compiler(changes).value(parsed)
-
-
-def _long(value: bytes, at: int) -> tuple[int, int]:
-    number = value[at]
-    at += 1
-    if number >= _MORE_BYTES:
-        number -= _MORE_BYTES
-        for shift in _CONTINUATION_SHIFTS:
-            byte = value[at]
-            at += 1
-            if byte < _MORE_BYTES:
-                number |= byte << shift
-                break
-            number |= (byte - _MORE_BYTES) << shift
-        else:
-            raise ContradictionError("a number is longer than ten bytes")
-    return (number >> 1) ^ -(number & 1), at
-
-
-def _sized(value: bytes, at: int) -> tuple[bytes, int]:
-    """Read a length and so many bytes."""
-    size, at = _long(value, at)
-    return _exactly(size, value, at)
-
-
-def _exactly(size: int, value: bytes, at: int) -> tuple[bytes, int]:
-    end = at + size
-    if not at <= end <= len(value):
-        raise ContradictionError("a length points outside of the value")
-    return value[at:end], end
+def compile_value(type_: Any, named: Named, changes: list[Change] | None = None) -> Read:
+    """Return the reader of any type of a schema whose types are `named`; `changes` as above."""
+    return _Compiler(named, changes).value(type_)
 
 
 def _string(value: bytes, at: int) -> tuple[str, int]:
-    taken, at = _sized(value, at)
+    taken, at = sized(value, at)
     text = taken.decode()
     if "\0" in text:
-        _doubt()
+        doubt()
     return text, at
 
 
 def _key(value: bytes, at: int) -> tuple[str, int]:
     """Read a name of a map; a NUL in it goes with all that is illegal in names."""
-    taken, at = _sized(value, at)
+    taken, at = sized(value, at)
     return taken.decode(), at
 
 
 def _string_as_it_is(value: bytes, at: int) -> tuple[str, int]:
-    taken, at = _sized(value, at)
+    taken, at = sized(value, at)
     return taken.decode(errors="surrogateescape"), at
 
 
 def _bytes(value: bytes, at: int) -> tuple[str, int]:
-    taken, at = _sized(value, at)
+    taken, at = sized(value, at)
     return b64encode(taken).decode(), at
 
 
@@ -164,13 +107,13 @@ _FLOAT_DIGITS = (6, 7, 8, 9)
 
 
 def _double(value: bytes, at: int) -> tuple[float, int]:
-    taken, at = _exactly(_DOUBLE.size, value, at)
+    taken, at = exactly(_DOUBLE.size, value, at)
     return _DOUBLE.unpack(taken)[0], at
 
 
 def _float(value: bytes, at: int) -> tuple[float, int]:
     """Read 32 bits as the number that Java, Go and others print of them: 12.34, not 12.34000015258789."""
-    taken, at = _exactly(_FLOAT.size, value, at)
+    taken, at = exactly(_FLOAT.size, value, at)
     return _shortest(taken), at
 
 
@@ -190,8 +133,8 @@ def _shortest(taken: bytes) -> float:
 _PRIMITIVES: dict[str, Read] = {
     "null": _null,
     "boolean": _boolean,
-    "int": _long,
-    "long": _long,
+    "int": read_long,
+    "long": read_long,
     "float": _float,
     "double": _double,
     "bytes": _bytes,
@@ -209,64 +152,11 @@ def _then(read: Read, convert: Callable[[Any], Any]) -> Read:
     return read_and_convert
 
 
-def _date(days: int) -> str:
-    return date.fromordinal(date(1970, 1, 1).toordinal() + days).isoformat()
-
-
-def _time(unit_microseconds: int) -> Callable[[int], str]:
-    midnight = datetime(1970, 1, 1, tzinfo=UTC)
-    return lambda number: (midnight + timedelta(microseconds=number * unit_microseconds)).time().isoformat()
-
-
-def _decimal(scale: int) -> Callable[[bytes], float]:
-    """Return what makes a number of unscaled bytes: a whole number with all its digits where there is no fraction."""
-    if not 0 <= scale <= _MAX_SCALE:
-        raise ValueError("the scale of a decimal is out of range")
-    return lambda taken: _scaled(taken, scale)
-
-
-def _scaled(taken: bytes, scale: int) -> float:
-    if len(taken) > _MAX_DECIMAL_BYTES or abs(scale) > _MAX_SCALE:
-        raise ContradictionError("a decimal is longer than any amount")
-    unscaled, unit = int.from_bytes(taken, "big", signed=True), int(10 ** abs(scale))
-    return unscaled / unit if scale > 0 else unscaled * unit
-
-
-def _big_decimal(taken: bytes) -> float:
-    """Read Java's decimal, which brings its scale along; Avro's specification names it without its form.
-
-    Avro 1.12.2 for Java (`Conversions.BigDecimalConversion`): the unscaled bytes with their length, then the scale.
-    """
-    unscaled, at = _sized(taken, 0)
-    scale, end = _long(taken, at)
-    if end != len(taken):
-        raise ContradictionError("bytes follow a decimal")
-    return _scaled(unscaled, scale)
-
-
-_DURATION = Struct("<III")
-
-
-def _duration(taken: bytes) -> str:
-    """Return ISO 8601 for months, days and milliseconds, which do not make up for each other."""
-    months, days, milliseconds = _DURATION.unpack(taken)
-    seconds, below = divmod(milliseconds, MILLISECONDS)
-    fraction = f".{below:03d}" if below else ""
-    return f"P{months}M{days}DT{seconds}{fraction}S"
-
-
-def _fail() -> None:
-    raise ContradictionError("a length points outside of the value")
-
-
-def _doubt() -> None:
-    raise DoubtError
-
-
 class _Compiler:
-    """Compiles one schema; knows the types that it has named so far, and the place of what it compiles."""
+    """Compiles one schema; knows the types that it has compiled so far, and the place of what it compiles."""
 
-    def __init__(self, changes: list[Change] | None) -> None:
+    def __init__(self, definitions: Named, changes: list[Change] | None) -> None:
+        self._definitions = definitions
         self._changes = changes
         self._primitives = _PRIMITIVES if changes is None else {**_PRIMITIVES, "string": _string_as_it_is}
         self._read_key = _key if changes is None else _string_as_it_is
@@ -277,9 +167,9 @@ class _Compiler:
         self._is_counting = False
         """Whether an event may hold any that are not its own fields."""
 
-    def value(self, schema: Any) -> Read:
+    def value(self, type_: Any) -> Read:
         """Return the reader of a value that is a whole event."""
-        read, begin = self._type(schema), self._begin
+        read, begin = self._type(type_), self._begin
 
         def read_value(value: bytes, at: int) -> tuple[Any, int]:
             begin()
@@ -287,21 +177,23 @@ class _Compiler:
 
         return read_value
 
-    def event(self, schema: dict[str, Any], names: Sequence[str], wanted: Collection[str] | None) -> Read:
+    def event(self, definition: dict[str, Any], names: Sequence[str], wanted: Collection[str] | None) -> Read:
         """Return the reader of an event: the hot path."""
-        self._named[schema["name"]] = self.record(schema, self._own_time)  # for fields that refer to the event
-        fields = []
-        for name, field in zip(map(_text, names), schema["fields"], strict=True):
+        skips = Skips(self._definitions)
+        fields: list[EventField | PassedField] = []
+        for name, field in zip(names, definition["fields"], strict=True):
             type_ = field["type"]
+            beside_null = type_[-1] if isinstance(type_, list) and type_ else type_
+            if wanted is not None and name not in wanted:
+                fields.append(PassedField(type_, skips.of(type_), skips.of(beside_null)))
+                continue
             self._place = "" if name in PLACED_WITHIN else name
             read = self._type(type_, self._own_time)
-            second = self._type(type_[-1], self._own_time) if isinstance(type_, list) and type_ else read
-            fields.append(EventField(name if wanted is None or name in wanted else None, type_, read, second))
-        doubt = _doubt if self._changes is None else None
-        return event_reader(fields, _long, _fail, doubt, self._begin if self._is_counting else None)
+            fields.append(EventField(name, type_, read, self._type(beside_null, self._own_time)))
+        raise_doubt = doubt if self._changes is None else None
+        return event_reader(fields, read_long, fail, raise_doubt, self._begin if self._is_counting else None)
 
-    def record(self, schema: dict[str, Any], timestamp: _TimeReaders) -> Read:
-        """Return the reader of a record; `timestamp` makes those of its fields that are timestamps, by their unit."""
+    def _record(self, definition: dict[str, Any]) -> Read:
         fields: list[tuple[str, Read]] = []
         spend = self._spend
 
@@ -315,12 +207,12 @@ class _Compiler:
         def read_json(value: bytes, at: int) -> tuple[Any, int]:
             return fields[0][1](value, at)
 
-        self._named[schema["name"]] = read_this = read_json if is_json_record(schema) else read
+        self._named[definition["name"]] = read_this = read_json if is_json_record(definition) else read
         place = self._place
-        for field in schema["fields"]:  # only now are they compiled: they may refer to the record
-            name = _text(field["name"])
+        for field in definition["fields"]:  # only now are they compiled: they may refer to the record
+            name = field["name"]
             self._place = f"{place}.{name}" if place else name
-            fields.append((name, self._type(field["type"], timestamp)))
+            fields.append((name, self._type(field["type"])))
         self._place = place
         return read_this
 
@@ -332,10 +224,14 @@ class _Compiler:
         if self._left < 0:
             raise ContradictionError(f"there are more than {MAX_VALUES} values in it")
 
+    def _change(self, rule: PropertyRule) -> Callable[[], None]:
+        """Return what tells that a value at the present place was changed; the quick reader leaves such a value."""
+        return doubt if self._changes is None else partial(self._changes.append, (rule, self._place))
+
     def _own_time(self, per_second: int, zone: str) -> Read:
         """Return the reader of one of the event's own times; milliseconds are judged where they are used."""
         if per_second == MILLISECONDS:
-            return _long
+            return read_long
 
         def finish(number: int, unit: int) -> int | str | None:
             milliseconds, below = divmod(number * MILLISECONDS, unit)
@@ -348,83 +244,94 @@ class _Compiler:
 
     def _moment(self, per_second: int, finish: Callable[[int, int], Any], *, is_event_time: bool) -> Read:
         first, last = as_declared(per_second)
-        changes, place = self._changes, self._place
+        take_other_unit = self._change(PropertyRule.TIMESTAMP_UNIT)
+        drop = self._change(PropertyRule.TIME_OUT_OF_RANGE)
 
         def read(value: bytes, at: int) -> tuple[Any, int]:
-            number, at = _long(value, at)
+            number, at = read_long(value, at)
             if first <= number <= last:
                 return finish(number, per_second), at
             unit = unit_of(number, per_second, is_event_time=is_event_time)
             if unit != per_second:
-                if changes is None:
-                    _doubt()
-                else:
-                    changes.append((PropertyRule.TIMESTAMP_UNIT, place))
-            return finish(number, unit), at
+                take_other_unit()
+            moment = finish(number, unit)
+            if moment is None:
+                drop()
+            return moment, at
 
         return read
 
-    def _type(self, schema: Any, timestamp: _TimeReaders | None = None) -> Read:
-        timestamp = timestamp or self._property_time
-        self._is_counting |= isinstance(schema, dict) and schema["type"] in _COUNTED
-        match schema:
+    def _calendar(self, convert: Callable[[int], str | None]) -> Read:
+        """Return the reader of a date or a time of day."""
+        drop = self._change(PropertyRule.TIME_OUT_OF_RANGE)
+
+        def read(value: bytes, at: int) -> tuple[str | None, int]:
+            number, at = read_long(value, at)
+            text = convert(number)
+            if text is None:
+                drop()
+            return text, at
+
+        return read
+
+    def _type(self, type_: Any, timestamp: _TimeReaders | None = None) -> Read:
+        match type_:
+            case str() if type_ in self._primitives:
+                return self._primitives[type_]
             case str():
-                return self._primitives.get(schema) or self._named[schema]
+                self._is_counting = True
+                return self._named.get(type_) or self._defined(type_)
             case list():
-                return _union([self._type(branch, timestamp) for branch in schema])
-            case {"type": "record" | "error"}:
-                return self.record(schema, self._property_time)
-            case {"type": "array", "items": items}:
+                return _union([self._type(branch, timestamp) for branch in type_])
+            case {"items": items}:
+                self._is_counting = True
                 return _array(self._type(items), self._spend)
-            case {"type": "map", "values": values}:
+            case {"values": values}:
+                self._is_counting = True
                 return _then(_array(_entry(self._read_key, self._type(values)), self._spend), dict)
-            case {"type": "enum", "name": name, "symbols": symbols}:
-                self._named[name] = _then(_long, dict(enumerate(map(_text, symbols))).__getitem__)
-                return self._named[name]
-            case {"type": "fixed", "name": name}:
-                self._named[name] = _fixed(schema)
-                return self._named[name]
-        return self._annotated(schema, timestamp)
+        return self._annotated(type_, timestamp or self._property_time)
 
-    def _annotated(self, schema: dict[str, Any], timestamp: _TimeReaders) -> Read:
-        """Return the reader of a primitive type that may have a logical type; an unknown one is ignored, as in Avro."""
-        primitive, logical = schema["type"], schema.get("logicalType", "")
-        match primitive, logical:
-            case "long", _ if logical in _UNITS_PER_SECOND:
+    def _defined(self, name: str) -> Read:
+        definition = self._definitions[name]
+        match definition["type"]:
+            case "enum":
+                read = _then(read_long, dict(enumerate(definition["symbols"])).__getitem__)
+            case "fixed":
+                read = _fixed(definition)
+            case _:
+                return self._record(definition)
+        self._named[name] = read
+        return read
+
+    def _annotated(self, type_: dict[str, Any], timestamp: _TimeReaders) -> Read:
+        """Return the reader of a primitive type that has a logical type."""
+        match type_["logicalType"]:
+            case logical if logical in _UNITS_PER_SECOND:
                 return timestamp(_UNITS_PER_SECOND[logical], "" if logical.startswith("local-") else "Z")
-            case "int" | "long", _ if logical in _MICROSECONDS:
-                return _then(_long, _time(_MICROSECONDS[logical]))
-            case "int", "date":
-                return _then(_long, _date)
-            case "bytes", "decimal":
-                return _then(_sized, _decimal(schema.get("scale", 0)))
-            case "bytes", "big-decimal":
-                return _then(_sized, _big_decimal)
-        return self._primitives[primitive]
+            case logical if logical in _MICROSECONDS:
+                return self._calendar(time_of(_MICROSECONDS[logical]))
+            case "date":
+                return self._calendar(date_of)
+            case "decimal":
+                return _then(sized, partial(decimal_of, scale=type_["scale"]))
+            case "big-decimal":
+                return _then(sized, big_decimal_of)
+        return self._primitives[type_["type"]]
 
 
-def _text(name: Any) -> str:
-    """Return the name; fastavro takes any JSON value for one, but an event's names are text."""
-    if not isinstance(name, str):
-        raise TypeError("a name is no text")
-    return name
-
-
-def _fixed(schema: dict[str, Any]) -> Read:
-    size: int = schema["size"]
-    if type(size) is not int:
-        raise TypeError("the size of a fixed is no number")
+def _fixed(definition: dict[str, Any]) -> Read:
+    size: int = definition["size"]
 
     def read(value: bytes, at: int) -> tuple[bytes, int]:
-        return _exactly(size, value, at)
+        return exactly(size, value, at)
 
-    match schema.get("logicalType"):
+    match definition.get("logicalType"):
         case "decimal":
-            return _then(read, _decimal(schema.get("scale", 0)))
-        case "uuid" if size == _UUID_BYTES:
+            return _then(read, partial(decimal_of, scale=definition["scale"]))
+        case "uuid":
             return _then(read, lambda taken: str(UUID(bytes=taken)))
-        case "duration" if size == _DURATION.size:
-            return _then(read, _duration)
+        case "duration":
+            return _then(read, duration_of)
     return _then(read, lambda taken: b64encode(taken).decode())
 
 
@@ -435,7 +342,7 @@ def _union(branches: list[Read]) -> Read:
         branch = by_first_byte.get(value[at])
         if branch is not None:
             return branch(value, at + 1)
-        index, at = _long(value, at)
+        index, at = read_long(value, at)
         if index < 0:
             raise ContradictionError("the branch of a union is negative")
         return branches[index](value, at)
@@ -447,11 +354,11 @@ def _array(read_item: Read, spend: Callable[[int], None]) -> Read:
     def read(value: bytes, at: int) -> tuple[list[Any], int]:
         items: list[Any] = []
         while True:
-            count, at = _long(value, at)
+            count, at = read_long(value, at)
             if count == 0:
                 return items, at
             if count < 0:  # then the size of the block follows, for those who skip it
-                _, at = _long(value, at)
+                _, at = read_long(value, at)
             spend(abs(count))
             for _ in range(abs(count)):
                 item, at = read_item(value, at)

@@ -9,19 +9,26 @@ from collections.abc import Callable, Sequence
 from textwrap import indent
 from typing import Any, NamedTuple
 
-Read = Callable[[bytes, int], tuple[Any, int]]
-"""Decodes what starts at an offset, and returns it with the offset after it."""
+from processor.events.avro_bytes import Read
+from processor.events.avro_skip import Skip
 
 
 class EventField(NamedTuple):
     """One field, in the order of the schema."""
 
-    name: str | None
-    """None where nobody reads it."""
+    name: str
     schema: Any
     read: Read
     second: Read
     """Reads the type beside null, where the field is a union of null and one other."""
+
+
+class PassedField(NamedTuple):
+    """A field that nobody reads, likewise."""
+
+    schema: Any
+    read: Skip
+    second: Skip
 
 
 _HEAD = """\
@@ -72,7 +79,7 @@ else:
 
 
 def event_reader(
-    fields: Sequence[EventField],
+    fields: Sequence[EventField | PassedField],
     read_long: Read,
     fail: Callable[[], None],
     doubt: Callable[[], None] | None,
@@ -94,13 +101,14 @@ def event_reader(
     return read_event
 
 
-def _lines(field: EventField, number: int, taken: str) -> str:
+def _lines(field: EventField | PassedField, number: int, taken: str) -> str:
+    name = field.name if isinstance(field, EventField) else None
     if not _is_nullable(field.schema):
-        return _type_lines(field.schema, field.name, f"read_{number}", taken)
+        return _type_lines(field.schema, name, f"read_{number}", taken)
     return _NULLABLE.format(
-        second=indent(_type_lines(field.schema[1], field.name, f"second_{number}", taken), "    "),
-        null=indent("" if field.name is None else f"decoded[{field.name!r}] = None\n", "    "),
-        other=indent(_call(field.name, f"read_{number}"), "    "),
+        second=indent(_type_lines(field.schema[1], name, f"second_{number}", taken), "    "),
+        null=indent("" if name is None else f"decoded[{name!r}] = None\n", "    "),
+        other=indent(_call(name, f"read_{number}"), "    "),
     )
 
 
@@ -111,11 +119,10 @@ def _is_nullable(schema: Any) -> bool:
 def _type_lines(schema: Any, name: str | None, read: str, taken: str) -> str:
     if schema == "string":
         return _TEXT if name is None else _TEXT + taken.format(name=name)
-    if name is None and (schema == "long" or (isinstance(schema, dict) and schema.get("type") == "long")):
+    if name is None and (schema["type"] if isinstance(schema, dict) else schema) in ("int", "long"):
         return "while value[at] > 127:\n    at += 1\nat += 1\n"
     return _call(name, read)
 
 
 def _call(name: str | None, read: str) -> str:
-    target = "_" if name is None else f"decoded[{name!r}]"
-    return f"{target}, at = {read}(value, at)\n"
+    return f"at = {read}(value, at)\n" if name is None else f"decoded[{name!r}], at = {read}(value, at)\n"

@@ -7,8 +7,7 @@ underscores (`userId`, `user_id`, `UserID`); a field that was renamed is known b
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Named = Mapping[str, Any]
-"""A schema's named types, by full name."""
+from processor.events.avro_schema import Named
 
 SEGMENT_FIELDS = (
     "type",
@@ -97,12 +96,13 @@ def lacks(schema: Mapping[str, Any], names: Sequence[str], named: Named) -> list
     return problems
 
 
-def kinds_of(schema: Any, named: Named) -> frozenset[str]:
+def kinds_of(type_: Any, named: Named) -> frozenset[str]:
     """Return what a value of this type may be: `string`, `map` and so on; a JSON record is what it holds."""
-    if isinstance(schema, list):
-        return frozenset().union(*(kinds_of(each, named) for each in schema))
+    if isinstance(type_, list):
+        return frozenset().union(*(kinds_of(each, named) for each in type_))
+    schema = named.get(type_, type_) if isinstance(type_, str) else type_
     if isinstance(schema, str):
-        return kinds_of(named[schema], named) if schema in named else frozenset({schema})
+        return frozenset({schema})
     if schema.get("logicalType") == "uuid":
         return frozenset({"uuid", "string"})
     if schema.get("logicalType") in ("decimal", "big-decimal"):
@@ -115,7 +115,7 @@ def kinds_of(schema: Any, named: Named) -> frozenset[str]:
 def kind_of_type(schema: Any) -> str:
     """Return the name of a type that is no union: `long`, `record` and so on."""
     kind: str = schema if isinstance(schema, str) else schema["type"]
-    return "record" if kind == "error" else kind
+    return kind
 
 
 def is_json_record(schema: Any) -> bool:
@@ -123,7 +123,7 @@ def is_json_record(schema: Any) -> bool:
 
     Avro's own is `org.apache.avro.data.Json`. Its value stands for it.
     """
-    if not isinstance(schema, dict) or schema.get("type") != "record" or len(schema["fields"]) != 1:
+    if not isinstance(schema, dict) or schema["type"] != "record" or len(schema["fields"]) != 1:
         return False
     name = schema["name"]
     return any(
@@ -140,5 +140,5 @@ def with_text_for_bytes(schema: Any) -> Any:
     """Return the type of a field that holds JSON, with bytes taken for text."""
     if isinstance(schema, list):
         return [with_text_for_bytes(each) for each in schema]
-    is_bytes = schema == "bytes" or (isinstance(schema, dict) and schema.get("type") == "bytes")
+    is_bytes = schema == "bytes" or (isinstance(schema, dict) and schema["type"] == "bytes")
     return "string" if is_bytes else schema

@@ -268,6 +268,8 @@ class PropertyRule(StrEnum):
     """Neither the event nor its record has a time that can be read: 1970 is sent."""
     TIME_REWRITTEN = "time_rewritten"
     """A trait or property is a time in another form than RFC 3339: sent in that."""
+    TIME_OUT_OF_RANGE = "time_out_of_range"
+    """A date or timestamp of Avro is beyond the years 1 to 9999, or a time of day beyond a day: it counts as null."""
     SESSION_INVALID = "session_invalid"
     """The session that the event names is none of FullStory's: it counts as absent."""
     CONTEXT_DROPPED = "context_dropped"

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any, final
 
-import fastavro
-from fastavro.schema import fingerprint, to_parsing_canonical_form
+from fastavro.schema import fingerprint
 
 from processor import shipped_folder
+from processor.events.avro_schema import SchemaError, canonical, parse_schema
 from processor.events.framing import ApicurioId, Fingerprint, SchemaId
+from processor.events.json_text import parse_json
 from processor.model.errors import ConfigurationError
 from processor.runtime.ports import SchemaText
 
@@ -38,8 +39,10 @@ class LocalSchemas:
                 self._texts.update((schema_id, text) for schema_id, file in index.items() if file == name)
             except OSError as error:
                 problems.append(f"{path}: {error.strerror}; restore the file or remove it from {INDEX}")
-            except Exception as error:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
-                problems.append(f"{path}: not an Avro schema ({type(error).__name__}); correct the file")
+            except UnicodeDecodeError:
+                problems.append(f"{path}: not text in UTF-8; correct the file")
+            except SchemaError as fault:
+                problems.append(f"{path}: not an Avro schema ({fault}); correct the file")
         if problems:
             raise ConfigurationError(sorted(problems))
 
@@ -55,9 +58,8 @@ class LocalSchemas:
 
 
 def fingerprint_of(text: str) -> Fingerprint:
-    """Return what the single-object encoding names a schema by; raises many kinds for what is no Avro schema."""
-    schema = fastavro.parse_schema(json.loads(text))
-    return Fingerprint(bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")))
+    """Return what the single-object encoding names a schema by; raises `SchemaError` for what is no Avro schema."""
+    return Fingerprint(bytes.fromhex(fingerprint(canonical(parse_schema(parse_json(text))), "CRC-64-AVRO")))
 
 
 def _index(folder: Path) -> dict[int, str]:

@@ -3,36 +3,17 @@
 A registry keeps a referenced named type under a subject of its own; the referring text alone cannot be parsed.
 """
 
-import json
 from collections.abc import Mapping
-from typing import Any, final
 
-from fastavro.repository import AbstractSchemaRepository
-from fastavro.repository.base import SchemaRepositoryError
-from fastavro.schema import load_schema
-
-_ROOT = ""
-
-
-@final
-class _Texts(AbstractSchemaRepository):
-    """Schema texts by the full name of the type that they define."""
-
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self._texts = texts
-
-    def load(self, name: str) -> Any:
-        try:
-            return json.loads(self._texts[name])
-        except KeyError:
-            raise SchemaRepositoryError(name) from None
+from processor.events.avro_schema import SchemaError, parse_schema, written
+from processor.events.json_text import parse_json
 
 
 def stands_alone(text: str) -> bool:
     """Say whether a schema names no type that it does not define."""
     try:
-        load_schema(_ROOT, repo=_Texts({_ROOT: text}))
-    except Exception:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
+        parse_schema(parse_json(text))
+    except SchemaError:
         return False
     return True
 
@@ -45,9 +26,6 @@ def standing_alone(text: str, referenced: Mapping[str, str]) -> str:
     if not referenced:
         return text
     try:
-        schema = load_schema(_ROOT, repo=_Texts({**referenced, _ROOT: text}))
-    except Exception:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
+        return written(parse_schema(parse_json(text), map(parse_json, referenced.values())))
+    except SchemaError:
         return text
-    if isinstance(schema, dict):
-        schema = {name: value for name, value in schema.items() if not name.startswith("__")}  # fastavro's own marks
-    return json.dumps(schema)
