@@ -65,6 +65,10 @@ sim: $(VENV)/installed ## the simulation: SEEDS=10000 for so many, SEED=42 for t
 fuzz: $(VENV)/installed ## damaged records through decoding and mapping: INPUTS=1000000 for so many, also part of make test
 	@$(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: avro
+avro: $(VENV)/installed ## random schemas and values by Avro for Java, and whether the worker reads them so (Java 17, Maven)
+	@$(BIN)/python -m tests.random_avro $(ARGS)
+
 .PHONY: check
 check: $(VENV)/installed ## format, lint, types, layers, spelling, metadata
 	$(BIN)/ruff format --check .

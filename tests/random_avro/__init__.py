@@ -1,0 +1,1 @@
+"""Random schemas and values that Avro for Java writes, and whether the worker reads them as Java does."""
