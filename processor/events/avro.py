@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, partial
 from typing import Any, Protocol
 
-from processor.events.avro_binary import compile_event, compile_value
-from processor.events.avro_bytes import DOUBTS, FAULTS, Read, name_of, read_long
+from processor.events.avro_binary import DOUBTS, FAULTS, compile_event, compile_value, name_of
 from processor.events.avro_schema import Named, SchemaError, parse_schema
 from processor.events.avro_shapes import (
     SEGMENT_FIELDS,
@@ -64,6 +63,9 @@ FREE_FORM_FIELDS = ("traits", "properties", "integrations")
 
 _PLACES = {"traits": "", "properties": "", "integrations": "integrations"}
 """How places within them begin."""
+
+Read = Callable[[bytes, int], tuple[Any, int]]
+"""Decodes what starts at an offset, as `avro_binary` compiles it, and returns it with the offset after it."""
 
 Finish = Callable[[Any, Note], Event | Rejected]
 """Makes an event of what was decoded."""
@@ -306,10 +308,11 @@ def _choosing(branches: list[Reader | _UnsuitableError]) -> Reader:
     if len(faults) == len(branches):
         raise _UnsuitableError("; ".join(map(str, faults)) or "an empty union is no Segment message's")
     readers = [_rejecting(str(each)) if isinstance(each, _UnsuitableError) else each for each in branches]
+    read_branch = compile_value("long", {})
 
     def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
         try:
-            branch, at = read_long(value, start)
+            branch, at = read_branch(value, start)
         except FAULTS as fault:
             return _contradicted(fault)
         if not 0 <= branch < len(readers):

@@ -17,7 +17,7 @@ from struct import Struct
 from typing import Any
 from uuid import UUID
 
-from processor.events.avro_bytes import ContradictionError, Read, doubt, exactly, fail, read_long, sized
+from processor.events.avro_bytes import ContradictionError, DoubtError, Read, doubt, exactly, fail, read_long, sized
 from processor.events.avro_event import EventField, PassedField, event_reader
 from processor.events.avro_logical import big_decimal_of, date_of, decimal_of, duration_of, time_of
 from processor.events.avro_schema import Named
@@ -27,6 +27,12 @@ from processor.events.json_text import PLACED_WITHIN
 from processor.events.timestamps import MILLISECONDS, as_declared, iso_of, unit_of
 from processor.model.outcomes import Change
 from processor.model.reasons import PropertyRule
+
+FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
+"""What a `Read`, or a `Skip`, raises on bad bytes."""
+
+DOUBTS = (UnicodeError, DoubtError)
+"""What a quick `Read` raises where a thorough one may go on; of `FAULTS`, so to be caught before them."""
 
 MAX_VALUES = 100_000
 """Of the arrays, maps and records inside an event: one byte may stand for each, and a hundred of memory."""
@@ -42,6 +48,11 @@ _TimeReaders = Callable[[int, str], Read]
 _MICROSECONDS = {"time-millis": 1_000, "time-micros": 1}
 
 _MORE_BYTES = 128
+
+
+def name_of(fault: Exception) -> str:
+    """Return what is safe to tell of a fault: texts of Python's own may quote a value."""
+    return str(fault) if isinstance(fault, ContradictionError) else type(fault).__name__
 
 
 def compile_event(

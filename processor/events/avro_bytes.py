@@ -9,9 +9,6 @@ from typing import Any
 Read = Callable[[bytes, int], tuple[Any, int]]
 """Decodes what starts at an offset, and returns it with the offset after it."""
 
-FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
-"""What a `Read` raises on bad bytes."""
-
 
 class ContradictionError(ValueError):
     """The bytes contradict the schema; the text says how, and shows nothing of what they hold."""
@@ -21,16 +18,8 @@ class DoubtError(ValueError):
     """The bytes agree with the schema, but what they say is not what can be sent."""
 
 
-DOUBTS = (UnicodeError, DoubtError)
-"""What a quick `Read` raises where a thorough one may go on; of `FAULTS`, so to be caught before them."""
-
 _CONTINUATION_SHIFTS = tuple(range(7, 70, 7))
 _MORE_BYTES = 128
-
-
-def name_of(fault: Exception) -> str:
-    """Return what is safe to tell of a fault: texts of Python's own may quote a value."""
-    return str(fault) if isinstance(fault, ContradictionError) else type(fault).__name__
 
 
 def doubt() -> None:

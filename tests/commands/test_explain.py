@@ -303,6 +303,23 @@ def test_an_avro_file_of_something_else_says_what_its_schema_lacks() -> None:
     assert (told["outcome"], told["reason"]) == ("dead-lettered", "unsuitable_schema")
 
 
+def test_the_schema_of_an_avro_file_is_read_as_leniently_as_one_of_a_registry() -> None:
+    """A default that does not fit is no fault of a file's records."""
+    fields = [{"name": name, "type": "string"} for name in ("type", "userId", "event")]
+    price = {"name": "price", "type": "double", "default": 0.0}
+    content = avro_file(
+        [{"type": "track", "userId": "u", "event": "E", "price": 5.0}],
+        {"type": "record", "name": "Track", "fields": [*fields, price]},
+    )
+    assert b'"default": 0.0' in content
+    (told,) = explain(content.replace(b'"default": 0.0', b'"default": "0"')).objects()
+
+    assert told["requests"][0]["body"]["name"] == "E"
+    done = explain(content.replace(b'"name": "price"', b'"nome": "price"'))
+    assert done.code == 2
+    assert "the schema of the file cannot be used: field 4 has no name (at Track)" in done.err
+
+
 def test_an_avro_file_may_hold_several_types() -> None:
     """An Avro file whose schema is a union is read by its branches."""
     identify = dict.fromkeys(field["name"] for field in shipped("identify")["fields"])

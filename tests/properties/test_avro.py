@@ -13,11 +13,12 @@ import orjson
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from processor.events.avro import decode
+from processor.events.avro import decode, reader_of
+from processor.events.avro_schema import SchemaError, parse_schema, written
 from processor.events.json_text import NoJson, parse_json
 from processor.events.mapping import Mapping, MappingRules
 from processor.events.timestamps import unit_of
-from processor.model.outcomes import Mapped
+from processor.model.outcomes import Mapped, Rejected
 from processor.model.reasons import Kind
 from tests.properties.limits import event_violations, user_violations
 from tests.properties.messages import messages
@@ -133,6 +134,56 @@ def test_decoding_agrees_with_fastavro(drawn: Typed) -> None:
 
     assert isinstance(ours, dict), ours
     assert ours["extra"] == plain(theirs["extra"])
+
+
+WORDS = st.sampled_from(
+    [
+        *(
+            "null",
+            "int",
+            "long",
+            "string",
+            "bytes",
+            "record",
+            "error",
+            "enum",
+            "fixed",
+            "array",
+            "map",
+            "A",
+            "a.B",
+            ".A",
+        ),
+        *("", "type", "userId", "date", "decimal", "duration", "uuid", "timestamp-micros", "properties"),
+    ]
+)
+MEMBERS = st.sampled_from(
+    [
+        *("type", "name", "namespace", "fields", "items", "values", "symbols", "size", "logicalType", "precision"),
+        *("scale", "aliases", "default"),
+    ]
+)
+
+
+@given(
+    st.recursive(
+        WORDS | st.none() | st.booleans() | st.integers(-2, 20) | st.floats(),
+        lambda within: st.lists(within, max_size=4) | st.dictionaries(MEMBERS, within, max_size=5),
+    ),
+    st.binary(max_size=20),
+)
+@example(
+    {"type": "record", "name": "A", "fields": [{"name": "type", "type": "A"}, {"name": "userId", "type": "A"}]}, b""
+)
+def test_anything_for_a_schema_gives_a_reader(schema: Any, body: bytes) -> None:
+    """Whatever a registry gives, its records are read or rejected; a schema that is read says the same when written."""
+    for read in (every_field(json.dumps(schema)), reader_of(json.dumps(schema))):
+        assert isinstance(read(b"\0\0\0\0\1" + body), dict | Rejected)
+    try:
+        parsed = parse_schema(schema)
+    except SchemaError:
+        return
+    assert parse_schema(json.loads(written(parsed))) == parsed
 
 
 def check(value: bytes) -> None:

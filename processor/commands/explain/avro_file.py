@@ -9,7 +9,8 @@ from typing import Any, final
 
 import fastavro
 
-from processor.events.avro_bytes import FAULTS, name_of, read_long, sized
+from processor.events.avro_binary import FAULTS, name_of
+from processor.events.avro_bytes import read_long, sized
 from processor.events.avro_schema import SchemaError, parse_schema
 from processor.events.avro_skip import Skips
 from processor.events.framing import SchemaId
