@@ -15,6 +15,7 @@ from typing import Any
 
 import fastavro
 
+from processor.events.avro_schema import SchemaError
 from processor.events.json_text import NoJson, parse_json
 
 AVRO = "AVRO"
@@ -38,9 +39,12 @@ def fault_of_language(language: str) -> str:
 def binary_of(schema_text: str) -> Callable[[bytes], bytes]:
     """Return what makes Avro's binary encoding from its JSON encoding; that raises `ValueError` in words.
 
-    Raises many kinds for a schema that cannot be used. Logical types do not matter to either encoding.
+    Raises `SchemaError` for a schema that cannot be used. Logical types do not matter to either encoding.
     """
-    schema = fastavro.parse_schema(_without_logical_types(json.loads(schema_text)))
+    try:
+        schema = fastavro.parse_schema(_without_logical_types(json.loads(schema_text)))
+    except Exception as fault:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
+        raise SchemaError(f"fastavro, which reads Avro's JSON encoding, refuses it ({type(fault).__name__})") from None
 
     def encode(text: bytes) -> bytes:
         parsed = parse_json(text)
