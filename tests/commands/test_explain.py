@@ -315,7 +315,7 @@ def test_the_schema_of_an_avro_file_is_read_as_leniently_as_one_of_a_registry() 
     (told,) = explain(content.replace(b'"default": 0.0', b'"default": "0"')).objects()
 
     assert told["requests"][0]["body"]["name"] == "E"
-    done = explain(content.replace(b'"name": "price"', b'"nombre": "price"'))
+    done = explain(content.replace(b'"name": "price"', b'"Name": "price"'))
     assert done.code == 2
     assert "the schema of the file cannot be used: field 4 has no name (at Track)" in done.err
 
