@@ -1,9 +1,7 @@
 """Toxiproxy, which spoils connections on demand: built once from its Go module, driven by its HTTP API."""
 
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import final
 
 import orjson
 
+from tests.cached import cached
 from tests.kafka.cluster import free_port
 from tests.kafka.programs import ROOT, ask, wait_until
 
@@ -75,17 +74,16 @@ def missing() -> str | None:
 
 def binary() -> Path:
     """Return the program; it is built once for each version."""
-    program = CACHE / VERSION / "server"
-    if not program.exists():
-        program.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as partial:
-            command = ["go", "install", f"{MODULE}/cmd/server@{VERSION}"]
-            environment = os.environ | {"GOBIN": partial, "CGO_ENABLED": "0"}
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(f"go ended with {done.returncode}: {done.stderr[-1_000:].strip()}")
-            shutil.move(Path(partial) / program.name, program)
-    return program
+    return cached(CACHE, f"{MODULE}@{VERSION}".encode(), _build) / "server"
+
+
+def _build(folder: Path) -> None:
+    folder.mkdir()
+    command = ["go", "install", f"{MODULE}/cmd/server@{VERSION}"]
+    environment = os.environ | {"GOBIN": str(folder), "CGO_ENABLED": "0"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"go ended with {done.returncode}: {done.stderr[-1_000:].strip()}")
 
 
 def _answers(url: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from tests.cached import cached
 from tests.operation.prometheus import ROOT
 
 CHART = ROOT / "deploy" / "helm" / "segment-fullstory"
@@ -48,17 +49,17 @@ def missing() -> str | None:
     return None if shutil.which("go") else "Go is needed to build Helm"
 
 
-@cache
 def binary() -> Path:
-    """Return Helm's program; it is built on first use."""
-    helm = CACHE / VERSION / "helm"
-    if not helm.exists():
-        helm.parent.mkdir(parents=True, exist_ok=True)
-        command = ["go", "install", f"{MODULE}@{VERSION}"]
-        _succeed(
-            subprocess.run(command, env={**os.environ, "GOBIN": str(helm.parent)}, capture_output=True, check=False)
-        )
-    return helm
+    """Return Helm's program; it is built once for each version, which takes minutes of two processors."""
+    return cached(CACHE, f"{MODULE}@{VERSION}".encode(), _build) / "helm"
+
+
+def _build(folder: Path) -> None:
+    folder.mkdir()
+    environment = {**os.environ, "GOBIN": str(folder)}
+    _succeed(
+        subprocess.run(["go", "install", f"{MODULE}@{VERSION}"], env=environment, capture_output=True, check=False)
+    )
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
