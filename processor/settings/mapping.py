@@ -61,7 +61,7 @@ class MappingSection(Section):
         Field(min_length=1),
         About(
             "Segment message types to forward: `identify`, `track`, `page`, `screen`, `delete`. A page or screen "
-            "becomes an event. A `delete` [deletes the user](privacy.md#deletion), if the key is of level Architect.",
+            "becomes an event. A `delete` deletes the user, if the key is of level Architect.",
             "FullStory's browser and mobile clients record pages and screens themselves, and every event counts.",
             "identify,track,screen",
         ),

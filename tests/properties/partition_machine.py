@@ -158,6 +158,8 @@ class Job:
 class PlainMapping(Mapping):
     """Maps the records of this file and no others, for speed."""
 
+    deletes_users = False
+
     def __init__(self) -> None:
         pass
 

@@ -159,7 +159,7 @@ def test_the_number_of_series_is_bounded() -> None:
     """The number of series of a process is bounded, apart from those of its partitions."""
     series = sum(len(each) for each in World().scrape().values())
 
-    assert series < 800
+    assert series < 900
 
 
 EVERY_NOTICE: list[tuple[Notice, dict[tuple[str, ...], float]]] = [

@@ -23,6 +23,8 @@ def _values(closed: type[StrEnum]) -> tuple[str, ...]:
 
 
 _KIND = Label("kind", _values(Kind))
+_BATCHED = Label("kind", (Kind.USER.value, Kind.EVENT.value))
+"""Deletions travel one by one."""
 _PARTITION = (Label("topic"), Label("partition"))
 _BATCH_ENDPOINTS = ("", "/batch", "/batch/job", "/batch/errors")
 _ENDPOINTS = (*(f"{kind}s{suffix}" for kind in (Kind.USER, Kind.EVENT) for suffix in _BATCH_ENDPOINTS), "deletions")
@@ -138,7 +140,7 @@ BATCH_RECORDS = Definition(
     "items",
     "Items in a part of a batch; empty parts are not counted. The bounds reach up to what FullStory accepts in a "
     "request.",
-    (_KIND,),
+    (_BATCHED,),
     (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000),
 )
 REQUEST_DURATION = Definition(
@@ -155,7 +157,7 @@ JOB_DURATION = Definition(
     Type.HISTOGRAM,
     "seconds",
     "Time from the acceptance of a job to its end. The bounds reach to an hour, because FullStory promises no time.",
-    (_KIND,),
+    (_BATCHED,),
     (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600),
 )
 RETRIES = Definition(
