@@ -2,9 +2,9 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
+from tests import npm
 from tests.cached import cached
 
 HERE = Path(__file__).parent
@@ -27,5 +27,4 @@ def installed() -> Path:
 def _install(folder: Path) -> None:
     folder.mkdir()
     shutil.copy(PACKAGE, folder)
-    install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"]
-    subprocess.run(install, cwd=folder, check=True, capture_output=True)
+    npm.install(folder)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import npm
 from tests.differential.inputs import messages
 
 HERE = Path(__file__).parent
@@ -19,8 +20,7 @@ def record(folder: Path) -> str:
     """Install the package and return the messages with the requests that it makes of them, a line for each."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(HERE / "package.json", folder)
-    install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"]
-    subprocess.run(install, cwd=folder, check=True, stdout=sys.stderr)
+    npm.install(folder)
     given = "".join(json.dumps(message, ensure_ascii=False) + "\n" for message in messages())
     recorder = ["node", str(HERE / "record.cjs"), str(folder)]
     return subprocess.run(recorder, input=given, check=True, capture_output=True, text=True).stdout

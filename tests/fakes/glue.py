@@ -1,10 +1,10 @@
 """AWS Glue on a loopback port, as far as its schema registry is asked: its JSON protocol, version 1.1."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self, final
+from http.server import BaseHTTPRequestHandler
+from typing import Any, final
+
+from tests.fakes.loopback import Loopback, send
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -13,7 +13,7 @@ VERSION = "b7b4a7f0-9c96-4e4a-a687-fb5de9ef0c63"
 
 
 @final
-class FakeGlue:
+class FakeGlue(Loopback):
     """Answers what version a definition has (always `VERSION`), and which definition a version of `versions` has.
 
     `fault`, where set, is answered instead: a status and the name of AWS's error. `asked` holds what was asked.
@@ -30,34 +30,12 @@ class FakeGlue:
                 call = self.headers["X-Amz-Target"].partition(".")[2]
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 status, answer = fake._answer(call, asked)
-                body = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/x-amz-json-1.1")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                send(self, status, json.dumps(answer).encode(), "application/x-amz-json-1.1")
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
+            def log_message(self, *_values: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(Handler)
 
     def _answer(self, call: str, asked: Any) -> Answer:
         self.asked.append((call, asked))

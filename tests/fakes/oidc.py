@@ -3,22 +3,22 @@
 import json
 import time
 from base64 import b64encode, urlsafe_b64encode
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
-from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, final
 from urllib.parse import parse_qs
 
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
+
+from tests.fakes.loopback import Loopback, send
 
 CLIENT, SECRET = "worker", "the-secret-of-the-client"
 ISSUER, AUDIENCE, KEY = "https://issuer.example", "kafka", "key-1"
 
 
 @final
-class IdentityProvider:
+class IdentityProvider(Loopback):
     """OAuth 2's grant by a client's credentials; inside the `with` it answers. Tokens live for `lifetime_s`.
 
     `keys` is a file with what their signatures are verified by, a JSON Web Key Set.
@@ -40,22 +40,12 @@ class IdentityProvider:
             "e": _number(numbers.e),
         }
         self.keys.write_text(json.dumps({"keys": [public]}))
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        super().__init__(self._handler())
 
     @property
     def url(self) -> str:
         """Where tokens are asked for."""
-        return f"http://127.0.0.1:{self._server.server_port}/token"
-
-    def __enter__(self) -> Self:
-        Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        return f"{super().url}/token"
 
     def _token(self) -> str:
         now = int(time.time())
@@ -73,18 +63,10 @@ class IdentityProvider:
                 is_known = self.headers["Authorization"] == credentials
                 if is_known and body.get("grant_type") == ["client_credentials"]:
                     answer: dict[str, Any] = {"access_token": provider._token(), "token_type": "Bearer"}
-                    self._answer(200, answer | {"expires_in": provider._lifetime_s})
+                    send(self, 200, json.dumps(answer | {"expires_in": provider._lifetime_s}).encode())
                 else:
                     provider.refused += 1
-                    self._answer(401, {"error": "invalid_client"})
-
-            def _answer(self, status: int, answer: dict[str, Any]) -> None:
-                body = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                    send(self, 401, json.dumps({"error": "invalid_client"}).encode())
 
             def log_message(self, *_values: object) -> None:
                 """Say nothing."""

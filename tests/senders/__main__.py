@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.senders.receiver import receiving
+from tests import npm
+from tests.senders.receiver import Receiver
 from tests.senders.senders import PROGRAMS, RECORDING, SCHEMA, SENDERS, SERIALIZED, messages_in
 from tests.senders.tables import PAGE, with_tables
 
@@ -30,7 +31,7 @@ def install(folder: Path) -> None:
     """Install all libraries below the folder."""
     shutil.copytree(PROGRAMS, folder, dirs_exist_ok=True)
     venv = folder / "python/venv"
-    _run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], folder / "node")
+    npm.install(folder / "node")
     _run([sys.executable, "-m", "venv", str(venv)], folder)
     _run([str(venv / "bin/pip"), "install", "-q", "-r", "requirements.txt"], folder / "python")
     calls = (folder / "java/segment/Calls.java").read_text(encoding="utf-8")
@@ -61,7 +62,7 @@ def record(folder: Path) -> str:
     lines = []
     for sender in SENDERS:
         call, here = command(folder, sender.program)
-        with receiving() as receiver:
+        with Receiver() as receiver:
             _run([*call, receiver.url], here)
         for body in receiver.bodies:
             lines += [
