@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,6 +159,18 @@ class FakeFullStory:
     async def post(self, kind: Kind, body: bytes, key: str, *, batch: bool) -> Answer | NoAnswer:
         """POST one item, or a batch."""
         self.posts += 1
+        return await self._change(body, lambda fault: self._once((kind, batch, body), key, fault))
+
+    async def delete(self, uid: str) -> Answer | NoAnswer:
+        """Delete a user."""
+
+        async def carry_out(fault: Fault | None) -> Answer:
+            return _refusal(fault) if isinstance(fault, Refused) else self._deleted(uid)
+
+        return await self._change(b"", carry_out)
+
+    async def _change(self, body: bytes, carry_out: Callable[[Fault | None], Awaitable[Answer]]) -> Answer | NoAnswer:
+        """Let a request pass whatever it meets; one that arrived is carried out, whether or not its caller learns."""
         fault = self.script.popleft() if self.script else self._by_chance()
         gateway = self._between(body)
         await self._travel()
@@ -166,22 +178,7 @@ class FakeFullStory:
             return gateway.answer
         if isinstance(fault, Lost) and not fault.took_effect:
             return await self._lose(fault)
-        answer = self._stopped(fault, len(body)) or await self._once((kind, batch, body), key, fault)
-        await self._travel()
-        if gateway:
-            return gateway.answer
-        return await self._lose(fault) if isinstance(fault, Lost) else answer
-
-    async def delete(self, uid: str) -> Answer | NoAnswer:
-        """Delete a user; what arrived is carried out, whether or not the caller learns of it."""
-        fault = self.script.popleft() if self.script else self._by_chance()
-        gateway = self._between(b"")
-        await self._travel()
-        if gateway and not gateway.is_after:
-            return gateway.answer
-        if isinstance(fault, Lost) and not fault.took_effect:
-            return await self._lose(fault)
-        answer = self._stopped(fault, 0) or (_refusal(fault) if isinstance(fault, Refused) else self._deleted(uid))
+        answer = self._stopped(fault, len(body)) or await carry_out(fault)
         await self._travel()
         if gateway:
             return gateway.answer
@@ -189,7 +186,7 @@ class FakeFullStory:
 
     def _deleted(self, uid: str) -> Answer:
         self._settle()
-        if self.role not in ("ADMIN", "ARCHITECT"):
+        if not self._is_architects:
             return _error(403, "forbidden")
         self._effects.append(Effect(self._now(), Kind.DELETION, {"uid": uid}, "", None))
         return Answer(200, {})
@@ -206,6 +203,10 @@ class FakeFullStory:
         """Ask whose key this is."""
         body = {"email": "fake@example.com", "orgId": self.org_id, "role": self.role}
         return await self._get(lambda: Answer(200, body))
+
+    @property
+    def _is_architects(self) -> bool:
+        return self.role in ("ARCHITECT", "ADMIN")
 
     def _now(self) -> float:
         return self._clock() if self._clock else asyncio.get_running_loop().time()
@@ -348,7 +349,7 @@ class FakeFullStory:
         return Answer(200, job.status()) if job else _error(404, "resource_not_found")
 
     def _errors_answer(self, kind: Kind, job_id: str, page_token: str) -> Answer:
-        if self.role not in ("ARCHITECT", "ADMIN"):
+        if not self._is_architects:
             return _error(403, "forbidden")
         job = self._find(kind, job_id)
         if job is None:
