@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from processor.commands.common.explanation import Explanation, Verdict
-from processor.commands.common.post import ShownPost
+from processor.commands.common.shown_request import ShownRequest
 from processor.commands.explain.difference import Comparison, differences
 
 OTHER = "/v2/events"
@@ -19,7 +19,7 @@ def explained(
     path: str = "/v2/users",
 ) -> Explanation:
     """Return an explanation with one request, or with none."""
-    requests = [] if body is None else [ShownPost("POST", path, {}, json.dumps(body).encode())]
+    requests = [] if body is None else [ShownRequest("POST", path, {}, json.dumps(body).encode())]
     return Explanation("line 1", "JSON", None, None, outcome, reason, requests, [], None)
 
 

@@ -10,7 +10,7 @@ import orjson
 from processor.commands.common.framing_words import framing_of, name_of
 from processor.commands.common.letter import LetterHeaders, letter_of
 from processor.commands.common.next_steps import BY_FULLSTORY, NEXT_STEPS, REDRIVE
-from processor.commands.common.post import ShownPost, posts_of
+from processor.commands.common.shown_request import ShownRequest, requests_of
 from processor.events.avro import Reader, decode, reader_of
 from processor.events.framing import SchemaId, kind_of, may_be_registered, schema_ids
 from processor.events.mapping import Mapping
@@ -58,7 +58,7 @@ class Explanation:
     """Decoded as a whole, as far as that is possible."""
     outcome: Verdict
     reason: str | None
-    requests: Sequence[ShownPost]
+    requests: Sequence[ShownRequest]
     notes: Sequence[Remark]
     letter: LetterHeaders | None
 
@@ -127,7 +127,7 @@ class Explainer:
         if isinstance(decoded, dict):
             self._mapping.map(decoded, record.timestamp_ms, note)
         payload = PayloadBuilder(record.offset, self._mapping, self._readers, _ALONE).build([record])
-        posts = posts_of(payload)
+        posts = requests_of(payload)
         outcome, reason = _verdict(payload)
         notes += [Remark(rejected.reason.value, "", rejected.detail) for _, rejected in payload.rejected]
         if named is not None and self._schemas_found[named] is None and self._waits_s > 0 and may_be_registered(named):

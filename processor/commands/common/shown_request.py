@@ -16,7 +16,7 @@ KEY_TO_COME = "(made of the request and a random number when it is planned)"
 _EPOCH = "1970-01-01T00:00:00.000Z"
 
 
-class ShownPost(NamedTuple):
+class ShownRequest(NamedTuple):
     """One request, of one item."""
 
     method: str
@@ -30,13 +30,13 @@ class ShownPost(NamedTuple):
         return bool(self.body and orjson.loads(self.body).get("timestamp") == _EPOCH)
 
 
-def posts_of(payload: Payload) -> Sequence[ShownPost]:
+def requests_of(payload: Payload) -> Sequence[ShownRequest]:
     """Return a request for each item. An item alone uses the endpoint of one item, in every mode."""
     headers = {**HEADERS, **post_headers(KEY_TO_COME), "Authorization": MASKED_KEY}
     posts = [
-        ShownPost("POST", post_path(kind, batch=False), headers, item.body)
+        ShownRequest("POST", post_path(kind, batch=False), headers, item.body)
         for kind in (Kind.USER, Kind.EVENT)
         for item in payload.items(kind)
     ]
     own = {**HEADERS, "Authorization": MASKED_KEY}
-    return [*posts, *(ShownPost("DELETE", deletion_path(item.uid), own, b"") for item in payload.deletions)]
+    return [*posts, *(ShownRequest("DELETE", deletion_path(item.uid), own, b"") for item in payload.deletions)]
