@@ -187,7 +187,7 @@ async def open_process(
             clock,
             chance.random,
             observe,
-            deletes_users="delete" in settings.mapping.message_types,
+            deletes_users=settings.mapping.rules().deletes_users,
         )
         identity = Identity(destination, worker, settings.delivery.mode, fullstory.org_id, observe)
 

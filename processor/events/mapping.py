@@ -69,8 +69,8 @@ class Mapping:
 
     @property
     def deletes_users(self) -> bool:
-        """Whether there may be deletions of users among the outcomes."""
-        return "delete" in self._message_types
+        """As the rules say."""
+        return self._rules.deletes_users
 
     def map(self, event: Event, record_timestamp_ms: int, note: Note) -> Outcome:
         """Return what becomes of the event; `record_timestamp_ms` is Kafka's, for an event without a time."""

@@ -169,19 +169,19 @@ class PayloadBuilder:
         self._users: dict[str, _User] = {}  # by uid, the last one where there are several
         self._merged: list[_User] = []
         self._event_uids: dict[str, None] = {}  # in order, so that nothing depends on the process's hashes
-        self._deleted: dict[str, None] = {}
+        self._deleted: set[str] = set()
         self._user_bytes = self._event_bytes = ENVELOPE_BYTES
         self._changes: list[PropertyRule] = []
 
-    def uids(self, kind: Kind) -> AbstractSet[str]:
-        """Return whom the items of one part are about."""
-        match kind:
-            case Kind.USER:
-                return self._users.keys()
-            case Kind.EVENT:
-                return self._event_uids.keys()
-            case Kind.DELETION:
-                return self._deleted.keys()
+    @property
+    def user_uids(self) -> AbstractSet[str]:
+        """Whom identifies are about."""
+        return self._users.keys()
+
+    @property
+    def event_uids(self) -> AbstractSet[str]:
+        """Whom events are about."""
+        return self._event_uids.keys()
 
     def build(self, records: Iterable[Record]) -> Payload:
         """Take records while they fit; `payload.range.end` tells how far. At least one is taken.
@@ -253,7 +253,7 @@ class PayloadBuilder:
         if mapped.uid in self._users or mapped.uid in self._event_uids:
             return False
         self._payload.deletions.append(Item(body, (offset,), mapped.uid))
-        self._deleted[mapped.uid] = None
+        self._deleted.add(mapped.uid)
         return True
 
     def _has_room(self, taken: int, size: int) -> bool:

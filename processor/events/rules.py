@@ -59,3 +59,8 @@ class MappingRules:
     properties: PropertyLists = field(default_factory=PropertyLists)
     hash_salt: str = field(default="", repr=False)
     """A secret."""
+
+    @property
+    def deletes_users(self) -> bool:
+        """Whether there may be deletions of users among the outcomes."""
+        return "delete" in self.message_types

@@ -73,7 +73,7 @@ def _of_role(settings: Settings, account: KeyAccount) -> Iterator[Found]:
     sends = "requests of many items" if account.uses_batches(mode) else "one request for each record"
     seen = f"organisation {account.org_id}, role {account.role}; PROCESSOR_DELIVERY__MODE={mode}: {sends}"
     yield Found(findings.FULLSTORY_ACCOUNT, seen)
-    if "delete" in settings.mapping.message_types and not account.deletes_users:
+    if settings.mapping.rules().deletes_users and not account.deletes_users:
         yield Found(findings.FULLSTORY_NO_DELETION, f"role {account.role}")
     if not account.reads_errors and mode == "auto":
         yield Found(findings.FULLSTORY_SINGLE, f"role {account.role}")

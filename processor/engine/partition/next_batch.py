@@ -129,7 +129,7 @@ class NextBatch:
 
     def _apart(self, growing: PayloadBuilder) -> tuple[Sequence[str], bool]:
         """Say who of the batch goes apart, and whether the others would have to wait nevertheless."""
-        users, events = growing.uids(Kind.USER), growing.uids(Kind.EVENT)
+        users, events = growing.user_uids, growing.event_uids
         of_users, of_events = self._order.held(users), self._order.unaccepted(events)
         held = of_users | of_events
         if not held or not self._common.is_batch:  # sent one by one, each waits for itself in any case
