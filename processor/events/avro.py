@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, partial
 from typing import Any, Protocol
 
-from processor.events.avro_binary import DOUBTS, FAULTS, compile_event, compile_value, name_of
+from processor.events.avro_binary import DOUBTS, FAULTS, Read, compile_event, compile_value, name_of
 from processor.events.avro_schema import Named, SchemaError, parse_schema
 from processor.events.avro_shapes import (
     SEGMENT_FIELDS,
@@ -63,9 +63,6 @@ FREE_FORM_FIELDS = ("traits", "properties", "integrations")
 
 _PLACES = {"traits": "", "properties": "", "integrations": "integrations"}
 """How places within them begin."""
-
-_Read = Callable[[bytes, int], tuple[Any, int]]
-"""Decodes what starts at an offset, as `avro_binary` compiles it, and returns it with the offset after it."""
 
 Finish = Callable[[Any, Note], Event | Rejected]
 """Makes an event of what was decoded."""
@@ -237,7 +234,7 @@ def _branch_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Rea
         return unsuitable
 
 
-def _event_reader(read_event: _Read, read_clocks: _Read | None, finish: Finish, read_thoroughly: Reader) -> Reader:
+def _event_reader(read_event: Read, read_clocks: Read | None, finish: Finish, read_thoroughly: Reader) -> Reader:
     """Return the reader of a record: the hot path, so it is `_reading` written out.
 
     An event without a usable `timestamp` is read once more, with the fields that take its place.
@@ -260,7 +257,7 @@ def _event_reader(read_event: _Read, read_clocks: _Read | None, finish: Finish, 
     return read
 
 
-def _reading(compile_read: Callable[[list[Change] | None], _Read], finish: Finish) -> Reader:
+def _reading(compile_read: Callable[[list[Change] | None], Read], finish: Finish) -> Reader:
     """Return the reader of a value that nothing may follow."""
     read_body, read_thoroughly = compile_read(None), _thorough_reader(compile_read, finish)
 
@@ -278,7 +275,7 @@ def _reading(compile_read: Callable[[list[Change] | None], _Read], finish: Finis
     return read
 
 
-def _thorough_reader(compile_read: Callable[[list[Change]], _Read], finish: Finish) -> Reader:
+def _thorough_reader(compile_read: Callable[[list[Change]], Read], finish: Finish) -> Reader:
     """Return the reader of what the quick one doubts: it takes whatever it can, and notes what it changes.
 
     It is compiled when it is needed first.

@@ -28,6 +28,8 @@ from processor.events.timestamps import MILLISECONDS, as_declared, iso_of, unit_
 from processor.model.outcomes import Change
 from processor.model.reasons import PropertyRule
 
+__all__ = ["DOUBTS", "FAULTS", "Read", "compile_event", "compile_value", "name_of"]
+
 FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
 """What a `Read`, or a `Skip`, raises on bad bytes."""
 

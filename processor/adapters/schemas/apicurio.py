@@ -7,6 +7,7 @@ import json
 from typing import Any, Literal
 
 from processor.adapters.schemas.local import fingerprint_of
+from processor.events.avro_schema import SchemaError
 from processor.events.languages import AVRO, PROTOBUF
 from processor.runtime.ports import SchemaIncompleteError, SchemaText
 
@@ -44,5 +45,5 @@ def are_alike(one: SchemaText, other: SchemaText) -> bool:
         return one == other
     try:
         return one.language != AVRO or fingerprint_of(one.text) == fingerprint_of(other.text)
-    except Exception:  # noqa: BLE001 - fastavro raises many kinds for a schema it cannot use
+    except SchemaError:
         return False
