@@ -13,6 +13,7 @@ from processor.adapters.kafka.messages import record_of
 from processor.model.reasons import Kind
 from processor.workload.account import letter_of
 from tests.chaos.oracle import Commit, Evidence
+from tests.kafka.altering import varint
 from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 from tests.kafka.programs import ANSWER_S, SandboxProgram, ask
@@ -21,6 +22,8 @@ from tests.kafka.topics import read_all
 OFFSETS_TOPIC = "__consumer_offsets"
 IS_COMMIT = (0, 1)
 """Versions of the keys there that mean a commit; others mean members and groups."""
+COMPACT = 4
+"""The version of a commit's record that first has compact strings."""
 
 
 def gather(kafka: Cluster, names: Names, server: SandboxProgram) -> Evidence:
@@ -70,9 +73,18 @@ def commits(kafka: Cluster, names: Names) -> Iterator[Commit]:
             group, at = _text(key, 2)
             topic, at = _text(key, at)
             (partition,) = struct.unpack_from(">i", key, at)
-            (offset,) = struct.unpack_from(">q", value, 2)
             if (group, topic) == (names.group, names.topic):
-                yield Commit(partition, offset, message.timestamp()[1] / 1_000)
+                version, offset = struct.unpack_from(">hq", value)
+                yield Commit(partition, offset, message.timestamp()[1] / 1_000, _metadata(version, value))
+
+
+def _metadata(version: int, value: bytes) -> str:
+    """Return a commit's metadata: its length is 2 bytes up to version 3 of the record, and compact since (Kafka 4)."""
+    at = 14  # behind the version, the offset and the leader's epoch
+    if version < COMPACT:
+        return _text(value, at)[0]
+    length, at = varint(value, at)
+    return value[at : at + length - 1].decode()
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:

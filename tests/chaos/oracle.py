@@ -50,10 +50,16 @@ class Commit(NamedTuple):
     partition: int
     offset: int
     at_s: float
+    journal: str = ""
 
     def __str__(self) -> str:
-        """Return the offset and when it was committed, as the workers' logs write it."""
-        return f"{self.offset} at {datetime.fromtimestamp(self.at_s, UTC):%H:%M:%S.%f}"
+        """Return the offset and when it was committed."""
+        return f"{self.offset} at {self.time}"
+
+    @property
+    def time(self) -> str:
+        """When it was committed, as the workers' logs write it."""
+        return f"{datetime.fromtimestamp(self.at_s, UTC):%H:%M:%S.%f}"
 
 
 @final
@@ -255,14 +261,17 @@ class _Trial:
             ended[partition].setdefault(offset, at_s)
         all_ended = {partition: _running_maximum(offsets) for partition, offsets in ended.items()}
         newest: dict[int, Commit] = {}
+        first: dict[tuple[int, int, str], Commit] = {}
         for commit in self._evidence.commits:
             judgement.commits += 1
             below = all_ended.get(commit.partition, [])[: commit.offset]
             if below and below[-1] > commit.at_s + CLOCK_S:
                 judgement.early_commits.add(f"partition {commit.partition} to {commit.offset}")
             before = newest.setdefault(commit.partition, commit)
+            same = first.setdefault((commit.partition, commit.offset, commit.journal), commit)
             if commit.offset < before.offset:
-                judgement.commits_back.add(f"partition {commit.partition} from {before} back to {commit}")
+                again = "" if same is commit else f", again what was committed at {same.time}"
+                judgement.commits_back.add(f"partition {commit.partition} from {before} back to {commit}{again}")
             else:
                 newest[commit.partition] = commit
 

@@ -95,7 +95,10 @@ def play(script: Script, folder: Path, tell: Tell) -> Result:
         _settle(players)
         stats = players.server.stats()
         players.terminate(*players.workers)
-        judgement = players.oracle.judge(gather(players.kafka, players.names, players.server))
+        evidence = gather(players.kafka, players.names, players.server)
+        with (folder / "commits.log").open("w", encoding="utf-8") as log:
+            log.writelines(f"{each.partition} {each} {each.journal}\n" for each in evidence.commits)
+        judgement = players.oracle.judge(evidence)
         counts = {
             "redelivered": players.total("records_redelivered_total"),
             "released": players.total("records_released_total"),

@@ -75,7 +75,7 @@ class AlteringProxy:
 
     def _versions(self, frame: bytearray) -> bytes:
         """Change the list of interfaces: key, first and last version of each, and an empty list of tags."""
-        count, at = _varint(frame, 6)
+        count, at = varint(frame, 6)
         for start in range(at, at + 7 * (count - 1), 7):
             key, _, last = struct.unpack_from(">hhh", frame, start)
             if key in self.hidden:
@@ -85,7 +85,7 @@ class AlteringProxy:
         return bytes(frame)
 
 
-def _varint(frame: bytes | bytearray, at: int) -> tuple[int, int]:
+def varint(frame: bytes | bytearray, at: int) -> tuple[int, int]:
     """Return the number, and where the next field begins."""
     value = shift = 0
     while True:
