@@ -30,8 +30,8 @@ class FakeSchemas:
     `asked` counts its questions, `awaiting` those that have no answer yet, `most_awaiting` the most there ever were.
     """
 
-    def __init__(self, texts: Mapping[SchemaId, str]) -> None:
-        self.texts = dict(texts)
+    def __init__(self, texts: Mapping[SchemaId, str | SchemaText]) -> None:
+        self.texts: dict[SchemaId, str | SchemaText] = dict(texts)
         self.is_out = False
         self.faults: dict[SchemaId, Exception] = {}
         self.most_awaiting = 0
@@ -40,7 +40,7 @@ class FakeSchemas:
         self.awaiting = 0
 
     async def fetch(self, schema_id: SchemaId) -> SchemaText | None:
-        """Return the schema, in Avro, None when there is none."""
+        """Return the schema, in Avro unless its language is given, None when there is none."""
         self.asked += 1
         self.awaiting += 1
         self.most_awaiting = max(self.most_awaiting, self.awaiting)
@@ -52,8 +52,8 @@ class FakeSchemas:
             raise RegistryUnavailableError("the fake registry is out")
         if schema_id in self.faults:
             raise self.faults[schema_id]
-        text = self.texts.get(schema_id)
-        return None if text is None else SchemaText(text)
+        found = self.texts.get(schema_id)
+        return SchemaText(found) if isinstance(found, str) else found
 
 
 class FakeRegistry:

@@ -1,23 +1,18 @@
 """Other people's serializers, real ones, with real registries: what they write is read."""
 
-import asyncio
 import json
 
 import pytest
 
-from processor.adapters.schemas.registry import RegistrySchemas
 from processor.events.avro import decode, reader_of
-from processor.events.framing import ApicurioId, GlueId, SchemaId, schema_ids
+from processor.events.framing import ApicurioId, GlueId, schema_ids
 from processor.model.errors import RegistryUnavailableError
 from processor.model.records import Record
-from processor.runtime.ports import SchemaText
 from tests.fakes.glue import FakeGlue
 from tests.needs import need
 from tests.registry.apicurio import TWO, Apicurio
 from tests.registry.serdes import APICURIO_2, APICURIO_3, GLUE, Serde
 from tests.registry.serdes.event import EVENT, READ, SCHEMA
-
-PATIENT = {"timeout": 60.0}
 
 
 @pytest.fixture(params=["registry", "registry_3"])
@@ -34,17 +29,6 @@ def written(serde: Serde, *properties: str) -> Record:
     except (OSError, RuntimeError) as fault:
         need(f"Maven could not fetch {serde.artifact}: {fault}")
     return serde.write(SCHEMA, EVENT, *properties)
-
-
-def fetched(registry: Apicurio, schema_id: SchemaId, long_ids: str | None = None) -> SchemaText | None:
-    """Ask a registry for a schema."""
-
-    async def run() -> SchemaText | None:
-        kinds = {"long_ids": long_ids} if long_ids else {}
-        async with RegistrySchemas(registry.url, PATIENT, deadline_s=90.0, **kinds) as schemas:  # type: ignore[arg-type]
-            return await schemas.fetch(schema_id)
-
-    return asyncio.run(run())
 
 
 @pytest.mark.parametrize(
@@ -68,7 +52,7 @@ def test_what_apicurios_serializer_writes_is_read(either: Apicurio, subject: str
     record = written(serde, *(f"apicurio.registry.{each}" for each in (f"url={url}", "auto-register=true", *settings)))
 
     [named] = schema_ids([record])
-    found = fetched(either, named, "global" if either.release is TWO else None)
+    found = either.schema(named, "global" if either.release is TWO else None)
 
     assert registered
     assert found is not None
@@ -87,13 +71,13 @@ def test_the_languages_of_schemas_are_the_registrys(either: Apicurio, subject: s
 
     for language in texts:
         by_content, by_global = (
-            fetched(either, each) for each in (contents[language], ApicurioId("globalId", globals_[language]))
+            either.schema(each) for each in (contents[language], ApicurioId("globalId", globals_[language]))
         )
         assert by_content is not None
         assert by_global is not None
         assert (by_content.language, by_global.language) == (language, language)
-    assert fetched(either, ApicurioId("globalId", 2**40)) is None
-    assert fetched(either, ApicurioId("contentId", 2**30)) is None
+    assert either.schema(ApicurioId("globalId", 2**40)) is None
+    assert either.schema(ApicurioId("contentId", 2**30)) is None
 
 
 def test_a_number_of_two_schemas_halts_until_it_is_said_which_is_meant(either: Apicurio, subject: str) -> None:
@@ -117,11 +101,11 @@ def test_a_number_of_two_schemas_halts_until_it_is_said_which_is_meant(either: A
     long = ApicurioId("eight-byte-id", number)
 
     with pytest.raises(RegistryUnavailableError, match="set PROCESSOR_SCHEMA_REGISTRY__LONG_IDS"):
-        fetched(either, long)
-    by_global, by_content = (fetched(either, long, each) for each in ("global", "content"))
+        either.schema(long)
+    by_global, by_content = (either.schema(long, each) for each in ("global", "content"))
 
-    assert by_global == fetched(either, ApicurioId("globalId", number))
-    assert by_content == fetched(either, ApicurioId("contentId", number))
+    assert by_global == either.schema(ApicurioId("globalId", number))
+    assert by_content == either.schema(ApicurioId("contentId", number))
     assert by_global is not None
     assert by_content is not None
     assert by_global != by_content

@@ -20,7 +20,7 @@ import org.apache.kafka.connect.data.Struct;
 import org.apache.kafka.connect.data.Timestamp;
 import org.apache.kafka.connect.json.JsonConverter;
 
-/** One message by serializers of Java: their names and the values they write in base64, a line each. */
+/** One message by serializers of Java, a line each: their names, and values, headers (none) and schemas in base64. */
 public final class Serializers {
   private static final Date MOMENT = Date.from(Instant.parse("2026-03-04T04:06:07.890Z"));
 
@@ -73,7 +73,7 @@ public final class Serializers {
     message.put("event", "Serialized");
     message.put("timestamp", MOMENT.getTime());
     message.put("properties", Map.of("whole", 42L));
-    show("Avro, BinaryMessageEncoder", bytes(new BinaryMessageEncoder<>(GenericData.get(), schema).encode(message)));
+    show("Avro, BinaryMessageEncoder", bytes(new BinaryMessageEncoder<>(GenericData.get(), schema).encode(message)), text);
     show("Avro, RawMessageEncoder", bytes(new RawMessageEncoder<>(GenericData.get(), schema).encode(message)));
   }
 
@@ -84,6 +84,12 @@ public final class Serializers {
   }
 
   private static void show(String name, byte[] value) {
-    System.out.println(name + "\t" + Base64.getEncoder().encodeToString(value));
+    show(name, value, "");
+  }
+
+  private static void show(String name, byte[] value, String schema) {
+    Base64.Encoder base64 = Base64.getEncoder();
+    String registered = base64.encodeToString(schema.getBytes(StandardCharsets.UTF_8));
+    System.out.println(String.join("\t", name, base64.encodeToString(value), "", registered));
   }
 }
