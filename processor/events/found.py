@@ -125,7 +125,7 @@ def _likely_after_zero(value: bytes) -> str | None:
             )
     text = value[2 : 2 + value[1] // 2] if len(value) > PREFIX_BYTES else b""
     if len(text) > 2 and value[1] == 2 * len(text) and text.isascii() and text.decode().isprintable():
-        return f"a null and a text, as Avro writes them. That is {_BARE_AVRO}"
+        return f"a union's first branch, or a null, and a text, as Avro writes them. That is {_BARE_AVRO}"
     return None
 
 

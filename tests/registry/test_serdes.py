@@ -40,6 +40,7 @@ def written(serde: Serde, *properties: str) -> Record:
         ["headers.enabled=true", "use-id=contentId"],
         ["headers.enabled=true", "avro.encoding=JSON"],
         ["headers.enabled=false"],
+        ["headers.enabled=false", "avro.encoding=JSON"],
     ],
     ids=lambda settings: "+".join(settings) or "default",
 )
