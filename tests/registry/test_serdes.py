@@ -81,6 +81,31 @@ def test_the_languages_of_schemas_are_the_registrys(either: Apicurio, subject: s
     assert either.schema(ApicurioId("contentId", 2**30)) is None
 
 
+@pytest.mark.parametrize("language", ["AVRO", "JSON", "PROTOBUF"])
+def test_a_global_id_outlives_the_next_version(either: Apicurio, subject: str, language: str) -> None:
+    """Records of before a schema was changed are read by the version that they name.
+
+    Apicurio 2.6.13 finds artifacts by the global ids of their latest versions only; 3.3.3 by all (2026-11).
+    """
+    name = f"T{subject.split('-')[1]}"
+    fields = [{"name": "a", "type": "string", "default": ""}, {"name": "b", "type": "string", "default": ""}]
+    draft = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}
+    first, second = {
+        "AVRO": [json.dumps({"type": "record", "name": name, "fields": fields[:end]}) for end in (1, 2)],
+        "JSON": [json.dumps({**draft, "title": title}) for title in (name, f"{name}2")],
+        "PROTOBUF": [f'syntax = "proto3"; message {name} {{ string a = 1;{b} }}' for b in ("", " string b = 2;")],
+    }[language]
+    either.register_text(subject, first, language)
+    older = ApicurioId("globalId", either.global_id(subject))
+    before = either.schema(older)
+    either.register_text(subject, second, language)
+
+    assert before is not None
+    assert before.language == language
+    assert either.schema(older) == before
+    assert either.global_id(subject) != older.number
+
+
 def test_a_number_of_two_schemas_halts_until_it_is_said_which_is_meant(either: Apicurio, subject: str) -> None:
     """Eight bytes may be a global id or a content id: where both exist and differ, nobody guesses.
 
