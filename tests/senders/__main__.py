@@ -46,7 +46,7 @@ def install(folder: Path) -> None:
         calls = calls.replace(theirs, own)
     (folder / "java/rudderstack").mkdir(exist_ok=True)
     (folder / "java/rudderstack/Calls.java").write_text(calls, encoding="utf-8")
-    for place in ("java", "spark", "flink"):
+    for place in ("java", "spark", "flink", "converters"):
         _run(["mvn", "-q", "-B", "dependency:build-classpath", "-Dmdep.outputFile=classpath.txt"], folder / place)
     _run(["cargo", "build", "-q", "--release"], folder / "rust")
 
@@ -95,7 +95,7 @@ def serialize(folder: Path) -> str:
         subprocess.run(call, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout for call in calls
     )
     written = [parsed(line) for program in programs for line in program.splitlines()]
-    written += by_registries(java(folder / "flink", "Flink.java"))
+    written += by_registries(java(folder / "flink", "Flink.java"), java(folder / "converters", "Converters.java"))
     return "".join(each.line() for each in written)
 
 

@@ -26,8 +26,8 @@ TRACK = {
 """In Avro's JSON encoding."""
 
 
-def by_registries(flink: Sequence[str]) -> Iterator[Serialized]:
-    """Yield what each of them writes; `flink` calls the program that uses Flink, less the registry's address."""
+def by_registries(flink: Sequence[str], converters: Sequence[str]) -> Iterator[Serialized]:
+    """Yield what each of them writes; the arguments call programs of ours, less the registry's address."""
     with (
         TemporaryDirectory() as two,
         TemporaryDirectory() as three,
@@ -36,13 +36,13 @@ def by_registries(flink: Sequence[str]) -> Iterator[Serialized]:
     ):
         yield from _by_apicurio(APICURIO_2, older, "v2", "global")
         yield from _by_apicurio(APICURIO_3, newer, "v3", "content")
-        done = subprocess.run([*flink, newer.url], check=True, stdout=subprocess.PIPE, text=True)
-        yield _registered(parsed(done.stdout), newer)
+        yield from _by_program([*flink, newer.url], newer, "content")
+        yield from _by_program([*converters, _own_api(older, "v2")], older, "global")
     yield from _by_glue()
 
 
 def _by_apicurio(serde: Serde, registry: Apicurio, api: str, long_ids: LongIds) -> Iterator[Serialized]:
-    url = registry.url.replace(CONFLUENT_API, f"/apis/registry/{api}")
+    url = _own_api(registry, api)
     for name, each, settings in BY_APICURIO:
         if each is serde:
             properties = (f"apicurio.registry.{one}" for one in (f"url={url}", "auto-register=true", *settings))
@@ -57,11 +57,23 @@ def _by_glue() -> Iterator[Serialized]:
             yield written._replace(schema=SchemaText(glue.asked[-1][1]["SchemaDefinition"]))
 
 
+def _by_program(call: Sequence[str], registry: Apicurio, long_ids: LongIds) -> Iterator[Serialized]:
+    done = subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True)
+    for line in done.stdout.splitlines():
+        yield _registered(parsed(line), registry, long_ids)
+
+
+def _own_api(registry: Apicurio, version: str) -> str:
+    """Return where a registry speaks its own protocol, as its serializers do."""
+    return registry.url.replace(CONFLUENT_API, f"/apis/registry/{version}")
+
+
 def _of_record(name: str, record: Record) -> Serialized:
     return Serialized(name, record.value or b"", record.headers or [], None)
 
 
-def _registered(written: Serialized, registry: Apicurio, long_ids: LongIds = "content") -> Serialized:
-    """Return it with the schema that the registry has for it."""
-    [named] = schema_ids([written.record])
-    return written._replace(schema=registry.schema(named, long_ids))
+def _registered(written: Serialized, registry: Apicurio, long_ids: LongIds) -> Serialized:
+    """Return it with the schema that the registry has for it, if it names one."""
+    for named in schema_ids([written.record]):
+        return written._replace(schema=registry.schema(named, long_ids))
+    return written

@@ -22,6 +22,7 @@ Json = dict[str, Any]
 Cells = Callable[["Sent"], Sequence[str]]
 
 ABSENT = "-"
+COLUMNS = ("decimal", "single", "day", "clock", "moment", "local", "bytes")
 VALUES = ("whole", "real", "huge", "beyond", "decimal", "nan", "nothing", "moment", "day")
 
 
@@ -72,8 +73,8 @@ def with_tables(page: str) -> str:
     sent = all_sent()
 
     def table(found: re.Match[str]) -> str:
-        if found[2] == "serializers":
-            return found[1] + _lines(_serializers()) + found[3]
+        if found[2] in OF_SERIALIZERS:
+            return found[1] + _lines(OF_SERIALIZERS[found[2]]()) + found[3]
         columns, cells = KINDS[found[2]]
         rows = [["library", *columns], ["---"] * (len(columns) + 1)]
         rows += [[each.sender.name, *cells(each)] for each in sent]
@@ -107,6 +108,27 @@ def _serializers() -> Iterator[Sequence[str]]:
         sent = f"`{one.body['user']['uid']}`, `{one.body['timestamp']}`" if one.body else ABSENT
         counted = _counted(one) if one.body else ABSENT
         yield name, f"`{package}`", version, begins, writes, one.outcome, sent, counted
+
+
+def _columns() -> Iterator[Sequence[str]]:
+    yield "serializer", "decimal 12.30", "float 12.34", "a day", "a time of day", "a moment", "a local time", "bytes"
+    yield ["---"] * (1 + len(COLUMNS))
+    found = serialized()
+    for name, _, _ in SERIALIZERS:
+        body = One({}, {}, _explained(found[name])).body
+        if COLUMNS[0] in body.get("properties", {}):
+            yield name, *(_sent(body, column) for column in COLUMNS)
+
+
+def _sent(body: Json, name: str) -> str:
+    """Return a property as it is sent, with the type that is declared."""
+    if name not in body["properties"]:
+        return ABSENT
+    kind = body["schema"]["properties"].get(name)
+    return f"`{_shown(body['properties'][name])}`" + (f" ({kind})" if kind else "")
+
+
+OF_SERIALIZERS = {"serializers": _serializers, "columns": _columns}
 
 
 def _explained(given: Serialized) -> Explanation:

@@ -50,6 +50,7 @@ def cloud_event(data: Any) -> Any:
         (connects(MESSAGE, {"type": "struct"}), ["payload"]),
         (connects(MESSAGE), ["payload"]),
         (connects(TEXT, {"type": "string", "optional": False}), ["payload"]),
+        ({"schemaId": 2, "payload": MESSAGE}, ["payload"]),  # Apicurio's ExtJsonConverter 2.6.13.Final, its default
         (cloud_event(MESSAGE), ["data"]),
         (cloud_event(TEXT), ["data"]),
         (connects(cloud_event(MESSAGE)), ["payload", "data"]),

@@ -2,6 +2,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.datatype.jsr310.JavaTimeModule;
 import com.google.gson.Gson;
+import java.math.BigDecimal;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -15,8 +16,10 @@ import org.apache.avro.Schema;
 import org.apache.avro.generic.GenericData;
 import org.apache.avro.message.BinaryMessageEncoder;
 import org.apache.avro.message.RawMessageEncoder;
+import org.apache.kafka.connect.data.Decimal;
 import org.apache.kafka.connect.data.SchemaBuilder;
 import org.apache.kafka.connect.data.Struct;
+import org.apache.kafka.connect.data.Time;
 import org.apache.kafka.connect.data.Timestamp;
 import org.apache.kafka.connect.json.JsonConverter;
 
@@ -47,7 +50,19 @@ public final class Serializers {
   }
 
   private static void connect() throws Exception {
-    org.apache.kafka.connect.data.Schema properties = SchemaBuilder.struct().field("whole", SchemaBuilder.INT32_SCHEMA).build();
+    org.apache.kafka.connect.data.Schema properties = SchemaBuilder.struct()
+        .field("whole", SchemaBuilder.INT32_SCHEMA)
+        .field("decimal", Decimal.schema(2))
+        .field("single", SchemaBuilder.FLOAT32_SCHEMA)
+        .field("day", org.apache.kafka.connect.data.Date.SCHEMA)
+        .field("clock", Time.SCHEMA)
+        .field("moment", Timestamp.SCHEMA)
+        .field("bytes", SchemaBuilder.BYTES_SCHEMA)
+        .field("nothing", SchemaBuilder.OPTIONAL_STRING_SCHEMA)
+        .build();
+    Struct typed = new Struct(properties).put("whole", 42).put("decimal", new BigDecimal("12.30")).put("single", 12.34f)
+        .put("day", Date.from(Instant.parse("2026-03-04T00:00:00Z"))).put("clock", Date.from(Instant.parse("1970-01-01T05:06:07Z")))
+        .put("moment", MOMENT).put("bytes", new byte[] {1, 2});
     org.apache.kafka.connect.data.Schema schema = SchemaBuilder.struct()
         .field("type", SchemaBuilder.STRING_SCHEMA)
         .field("userId", SchemaBuilder.STRING_SCHEMA)
@@ -56,7 +71,7 @@ public final class Serializers {
         .field("properties", properties)
         .build();
     Struct message = new Struct(schema).put("type", "track").put("userId", "42").put("event", "Serialized")
-        .put("timestamp", MOMENT).put("properties", new Struct(properties).put("whole", 42));
+        .put("timestamp", MOMENT).put("properties", typed);
     for (boolean withSchemas : new boolean[] {false, true}) {
       try (JsonConverter converter = new JsonConverter()) {
         converter.configure(Map.of("schemas.enable", withSchemas), false);

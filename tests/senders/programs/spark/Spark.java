@@ -1,11 +1,13 @@
 import java.io.PrintStream;
+import java.math.BigDecimal;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.sql.Date;
 import java.sql.Timestamp;
 import java.time.Instant;
+import java.time.LocalDateTime;
 import java.util.Base64;
 import java.util.List;
-import java.util.Map;
 import org.apache.avro.Schema;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
@@ -30,13 +32,26 @@ public final class Spark {
   public static void main(String[] arguments) throws Exception {
     PrintStream found = System.out;
     System.setOut(System.err);
+    StructType properties = new StructType()
+        .add("whole", DataTypes.LongType)
+        .add("decimal", DataTypes.createDecimalType(4, 2))
+        .add("single", DataTypes.FloatType)
+        .add("day", DataTypes.DateType)
+        .add("moment", DataTypes.TimestampType)
+        .add("local", DataTypes.TimestampNTZType)
+        .add("bytes", DataTypes.BinaryType)
+        .add("nothing", DataTypes.StringType);
     StructType type = new StructType()
         .add("type", DataTypes.StringType)
         .add("userId", DataTypes.StringType)
         .add("event", DataTypes.StringType)
         .add("timestamp", DataTypes.TimestampType)
-        .add("properties", DataTypes.createMapType(DataTypes.StringType, DataTypes.LongType));
-    Row row = RowFactory.create("track", "42", "Serialized", Timestamp.from(Instant.parse("2026-03-04T04:06:07.890Z")), Map.of("whole", 42L));
+        .add("properties", properties);
+    Timestamp moment = Timestamp.from(Instant.parse("2026-03-04T04:06:07.890Z"));
+    LocalDateTime local = LocalDateTime.parse("2026-03-04T05:06:07.890");
+    Date day = Date.valueOf("2026-03-04");
+    Row typed = RowFactory.create(42L, new BigDecimal("12.30"), 12.34f, day, moment, local, new byte[] {1, 2}, null);
+    Row row = RowFactory.create("track", "42", "Serialized", moment, typed);
     Column whole = struct(col("*"));
     ByteBuffer prefix = ByteBuffer.allocate(5).put((byte) 0).putInt(REGISTERED);
     try (SparkSession spark = SparkSession.builder().master("local[1]").config("spark.ui.enabled", false).getOrCreate()) {
