@@ -67,6 +67,9 @@ _PLACES = {"traits": "", "properties": "", "integrations": "integrations"}
 Finish = Callable[[Any, Note], Event | Rejected]
 """Makes an event of what was decoded."""
 
+Contradicted = Callable[[bytes, int, Note, str], Event | Rejected]
+"""Makes what can be made of a value, from an offset on, whose bytes contradict the schema; in words by what."""
+
 
 class Reader(Protocol):
     """Decodes a value from an offset on, by the one schema that it names."""
@@ -184,7 +187,7 @@ def reader_of(schema_text: str, wanted: Collection[str] | None = MAPPED_FIELDS, 
     try:
         if language == AVRO_IN_JSON:
             return _transcoding(binary_of(schema_text), reader_of(schema_text, wanted))
-        return _reader_of(*parse_schema(parse_json(schema_text)), wanted)
+        return _reader_of(*parse_schema(parse_json(schema_text)), wanted, _in_json_or_not_at_all(schema_text, wanted))
     except _UnsuitableError as unsuitable:
         return _rejecting(str(unsuitable))
     except SchemaError as fault:
@@ -197,16 +200,16 @@ class _UnsuitableError(Exception):
     """The schema describes no Segment message; the text says what it lacks."""
 
 
-def _reader_of(type_: Any, named: Named, wanted: Collection[str] | None) -> Reader:
+def _reader_of(type_: Any, named: Named, wanted: Collection[str] | None, contradicted: Contradicted) -> Reader:
     """Return the reader of a type that is a record, a union of records, a map, a JSON record or JSON text."""
     schema = named.get(type_, type_) if isinstance(type_, str) else type_
     if isinstance(schema, list):
-        return _choosing([_branch_of(branch, named, wanted) for branch in schema])
+        return _choosing([_branch_of(branch, named, wanted, contradicted) for branch in schema], contradicted)
     kind = "string" if with_text_for_bytes(schema) == "string" else kind_of_type(schema)
     if kind == "string":
-        return _reading(partial(compile_value, "string", named), _message)
+        return _reading(partial(compile_value, "string", named), _message, contradicted)
     if kind == "map" or is_json_record(schema):
-        return _reading(partial(compile_value, type_, named), _message_of)
+        return _reading(partial(compile_value, type_, named), _message_of, contradicted)
     if kind != "record":
         raise _UnsuitableError(f"a schema of type {kind} is no Segment message's: that is a record, a map or JSON text")
     names = segment_names(schema["fields"])
@@ -221,20 +224,25 @@ def _reader_of(type_: Any, named: Named, wanted: Collection[str] | None) -> Read
     compile_wanted = partial(compile_event, suited, names, named)
     wanted_with_clocks = None if wanted is None else {*wanted, *CLOCK_FIELDS}
     finish = partial(_parse_free_form, free_form)
-    read_thoroughly = _thorough_reader(partial(compile_wanted, wanted_with_clocks), finish)
+    read_thoroughly = _thorough_reader(partial(compile_wanted, wanted_with_clocks), finish, contradicted)
     if wanted is None:
-        return _event_reader(compile_wanted(None), None, finish, read_thoroughly)
-    return _event_reader(compile_wanted(wanted), compile_wanted(wanted_with_clocks), finish, read_thoroughly)
+        return _event_reader(compile_wanted(None), None, finish, read_thoroughly, contradicted)
+    read_clocks = compile_wanted(wanted_with_clocks)
+    return _event_reader(compile_wanted(wanted), read_clocks, finish, read_thoroughly, contradicted)
 
 
-def _branch_of(schema: Any, named: Named, wanted: Collection[str] | None) -> Reader | _UnsuitableError:
+def _branch_of(
+    schema: Any, named: Named, wanted: Collection[str] | None, contradicted: Contradicted
+) -> Reader | _UnsuitableError:
     try:
-        return _reader_of(schema, named, wanted)
+        return _reader_of(schema, named, wanted, contradicted)
     except _UnsuitableError as unsuitable:
         return unsuitable
 
 
-def _event_reader(read_event: Read, read_clocks: Read | None, finish: Finish, read_thoroughly: Reader) -> Reader:
+def _event_reader(
+    read_event: Read, read_clocks: Read | None, finish: Finish, read_thoroughly: Reader, contradicted: Contradicted
+) -> Reader:
     """Return the reader of a record: the hot path, so it is `_reading` written out.
 
     An event without a usable `timestamp` is read once more, with the fields that take its place.
@@ -249,7 +257,7 @@ def _event_reader(read_event: Read, read_clocks: Read | None, finish: Finish, re
         except DOUBTS:
             return read_thoroughly(value, start, note)
         except FAULTS as fault:
-            return _contradicted(fault)
+            return contradicted(value, start, note, name_of(fault))
         if end != len(value):
             return _followed(len(value) - end)
         return finish(event, note)
@@ -257,9 +265,9 @@ def _event_reader(read_event: Read, read_clocks: Read | None, finish: Finish, re
     return read
 
 
-def _reading(compile_read: Callable[[list[Change] | None], Read], finish: Finish) -> Reader:
+def _reading(compile_read: Callable[[list[Change] | None], Read], finish: Finish, contradicted: Contradicted) -> Reader:
     """Return the reader of a value that nothing may follow."""
-    read_body, read_thoroughly = compile_read(None), _thorough_reader(compile_read, finish)
+    read_body, read_thoroughly = compile_read(None), _thorough_reader(compile_read, finish, contradicted)
 
     def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
         try:
@@ -267,7 +275,7 @@ def _reading(compile_read: Callable[[list[Change] | None], Read], finish: Finish
         except DOUBTS:
             return read_thoroughly(value, start, note)
         except FAULTS as fault:
-            return _contradicted(fault)
+            return contradicted(value, start, note, name_of(fault))
         if end != len(value):
             return _followed(len(value) - end)
         return finish(event, note)
@@ -275,7 +283,9 @@ def _reading(compile_read: Callable[[list[Change] | None], Read], finish: Finish
     return read
 
 
-def _thorough_reader(compile_read: Callable[[list[Change]], Read], finish: Finish) -> Reader:
+def _thorough_reader(
+    compile_read: Callable[[list[Change]], Read], finish: Finish, contradicted: Contradicted
+) -> Reader:
     """Return the reader of what the quick one doubts: it takes whatever it can, and notes what it changes.
 
     It is compiled when it is needed first.
@@ -288,7 +298,7 @@ def _thorough_reader(compile_read: Callable[[list[Change]], Read], finish: Finis
         try:
             event, end = read_body()(value, start)
         except FAULTS as fault:
-            return _contradicted(fault)
+            return contradicted(value, start, note, name_of(fault))
         if end != len(value):
             return _followed(len(value) - end)
         for change in changes:
@@ -299,7 +309,7 @@ def _thorough_reader(compile_read: Callable[[list[Change]], Read], finish: Finis
     return read
 
 
-def _choosing(branches: list[Reader | _UnsuitableError]) -> Reader:
+def _choosing(branches: list[Reader | _UnsuitableError], contradicted: Contradicted) -> Reader:
     """Return the reader of a union: several types of event on one topic. One of them must be suitable."""
     faults = [each for each in branches if isinstance(each, _UnsuitableError)]
     if len(faults) == len(branches):
@@ -311,9 +321,9 @@ def _choosing(branches: list[Reader | _UnsuitableError]) -> Reader:
         try:
             branch, at = read_branch(value, start)
         except FAULTS as fault:
-            return _contradicted(fault)
+            return contradicted(value, start, note, name_of(fault))
         if not 0 <= branch < len(readers):
-            return _malformed("the bytes contradict the schema: the union has no such branch")
+            return contradicted(value, start, note, "the union has no such branch")
         return readers[branch](value, at, note)
 
     return read
@@ -382,8 +392,21 @@ def _rejecting(detail: str) -> Reader:
     return reject
 
 
-def _contradicted(fault: Exception) -> Rejected:
-    return _malformed(f"the bytes contradict the schema: {name_of(fault)}")
+def _in_json_or_not_at_all(schema_text: str, wanted: Collection[str] | None) -> Contradicted:
+    """Return what reads Avro's JSON encoding where bytes that contradict the schema are that, or else says the fault.
+
+    Nothing in such a record says so (Apicurio without headers).
+    """
+    reader_in_json = cache(partial(reader_of, schema_text, wanted, AVRO_IN_JSON))
+
+    def contradicted(value: bytes, start: int, note: Note, fault: str) -> Event | Rejected:
+        detail = f"the bytes contradict the schema: {fault}"
+        if not value.startswith(b"{", start) or type(parse_json(value[start:])) is not dict:
+            return _malformed(detail)
+        found = reader_in_json()(value, start, note)
+        return _malformed(f"{detail}; read as JSON, {found.detail}") if isinstance(found, Rejected) else found
+
+    return contradicted
 
 
 def _followed(size: int) -> Rejected:

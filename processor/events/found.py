@@ -3,6 +3,7 @@
 | envelope | recognised by | the message |
 |---|---|---|
 | Kafka Connect's JsonConverter, with schemas | the members `schema` and `payload`, and no others | `payload` |
+| Apicurio's ExtJsonConverter | the members `schemaId` and `payload`, and no others | `payload` |
 | CloudEvents, structured | the members `specversion` and `data` | `data` |
 
 A message in JSON text within one of them is read, too. Of what is no message only signatures, lengths, fields and names
@@ -18,7 +19,7 @@ from processor.events.json_text import NoJson, parse_json
 from processor.model.outcomes import Event, Note
 from processor.model.reasons import PropertyRule
 
-_CONNECTS = {"schema", "payload"}
+_CONNECTS = ({"schema", "payload"}, {"schemaId", "payload"})
 _MOST_WRAPPINGS = 2
 """CloudEvents within Connect's; more is nobody's."""
 
@@ -110,7 +111,7 @@ def likely_of(value: bytes) -> str | None:
 
 def _place_of(parsed: Event) -> str | None:
     """Return where an envelope holds what it is about; None where the object is no envelope."""
-    if parsed.keys() == _CONNECTS:
+    if parsed.keys() in _CONNECTS:
         return "payload"
     return "data" if "data" in parsed and isinstance(parsed.get("specversion"), str) else None
 
@@ -125,7 +126,7 @@ def _likely_after_zero(value: bytes) -> str | None:
             )
     text = value[2 : 2 + value[1] // 2] if len(value) > PREFIX_BYTES else b""
     if len(text) > 2 and value[1] == 2 * len(text) and text.isascii() and text.decode().isprintable():
-        return f"a null and a text, as Avro writes them. That is {_BARE_AVRO}"
+        return f"a union's first branch, or a null, and a text, as Avro writes them. That is {_BARE_AVRO}"
     return None
 
 

@@ -152,8 +152,8 @@ def id_in_header(header: SchemaHeader) -> SchemaId | None:
     """Return what the header names the schema by; None where it names none that can be read."""
     name, value, is_in_json = header
     if name == SCHEMA_HEADER:
-        if len(value) == _GUID_HEADER_BYTES and value[0] == _GUID_MAGIC:
-            return Guid(value[1:])
+        if len(value) >= _GUID_HEADER_BYTES and value[0] == _GUID_MAGIC:
+            return Guid(value[1:_GUID_HEADER_BYTES])  # of Protobuf, it also says which message of the file it is
         return id_in_prefix(value) if len(value) == PREFIX_BYTES else None
     if name == TYPE_HEADER or len(value) != LONG_PREFIX_BYTES - 1:
         return None

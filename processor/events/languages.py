@@ -3,7 +3,7 @@
 | language | its values |
 |---|---|
 | `AVRO` | Avro's binary encoding |
-| `AVRO` in JSON | Avro's JSON encoding, where a record's header says so (Apicurio) |
+| `AVRO` in JSON | Avro's JSON encoding, where a header says so or the bytes are nothing else (Apicurio) |
 | `JSON` | JSON Schema: JSON |
 | `PROTOBUF` and others | are not read |
 """

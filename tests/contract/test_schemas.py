@@ -799,6 +799,31 @@ def test_a_global_id_is_asked_of_apicurios_own_api() -> None:
     assert of_apicurio(ApicurioId("contentId", 7)) is None
 
 
+@pytest.mark.parametrize(
+    ("language", "schema"),
+    [
+        ("AVRO", {"type": "record", "name": "a.Track", "fields": []}),
+        ("AVRO", [{"type": "record", "name": "a.Track", "fields": []}]),
+        ("AVRO", "string"),
+        ("JSON", {"$schema": "http://json-schema.org/draft-07/schema#", "type": "string"}),
+        ("JSON", {"type": "object"}),
+        ("JSON", {"properties": {"userId": {"type": "string"}}}),
+        ("JSON", {"type": ["object", "null"]}),
+    ],
+)
+def test_a_global_id_of_an_older_version_is_found_without_the_search(language: str, schema: Any) -> None:
+    """Apicurio 2.6.13 finds artifacts by their latest versions only: the schema tells the language of others."""
+
+    async def run() -> list[SchemaText | None]:
+        async with FakeRegistry() as server:
+            server.globals = {7: (language, schema), 8: ("PROTOBUF", 'syntax = "proto3";')}
+            server.superseded = {7, 8}
+            async with RegistrySchemas(server.url + APICURIOS_PATH, {}) as schemas:
+                return [await schemas.fetch(ApicurioId("globalId", number)) for number in (7, 8, 9)]
+
+    assert asyncio.run(run()) == [SchemaText(json.dumps(schema), language), SchemaText("", "PROTOBUF"), None]
+
+
 @pytest.mark.parametrize("path", ["", "/ccompat"])
 def test_a_registry_that_is_not_apicurios_is_asked_for_no_global_id(path: str) -> None:
     """What is missing is the address, and that is what records wait for."""

@@ -30,8 +30,8 @@ class FakeSchemas:
     `asked` counts its questions, `awaiting` those that have no answer yet, `most_awaiting` the most there ever were.
     """
 
-    def __init__(self, texts: Mapping[SchemaId, str]) -> None:
-        self.texts = dict(texts)
+    def __init__(self, texts: Mapping[SchemaId, str | SchemaText]) -> None:
+        self.texts: dict[SchemaId, str | SchemaText] = dict(texts)
         self.is_out = False
         self.faults: dict[SchemaId, Exception] = {}
         self.most_awaiting = 0
@@ -40,7 +40,7 @@ class FakeSchemas:
         self.awaiting = 0
 
     async def fetch(self, schema_id: SchemaId) -> SchemaText | None:
-        """Return the schema, in Avro, None when there is none."""
+        """Return the schema, in Avro unless its language is given, None when there is none."""
         self.asked += 1
         self.awaiting += 1
         self.most_awaiting = max(self.most_awaiting, self.awaiting)
@@ -52,23 +52,25 @@ class FakeSchemas:
             raise RegistryUnavailableError("the fake registry is out")
         if schema_id in self.faults:
             raise self.faults[schema_id]
-        text = self.texts.get(schema_id)
-        return None if text is None else SchemaText(text)
+        found = self.texts.get(schema_id)
+        return SchemaText(found) if isinstance(found, str) else found
 
 
 class FakeRegistry:
     """A schema registry as far as the worker asks: for a schema's id or guid, a subject's version, subjects, its mode.
 
     `schemas`, `guids` and `subjects` hold its answers, `resolved` those for a schema with all it refers to, `globals`
-    those for Apicurio's global ids, each with its language, at an address that ends in `APICURIOS_PATH`; with `tls`
-    it wants a client's certificate. `fault`, where set, is answered instead: a status, a body and perhaps headers;
-    `faults` are those of single paths. While `hangs`, nothing is answered. `arrived` is set by the first request; the
-    header of each is in `authorizations`, and its path in `asked`.
+    those for Apicurio's global ids, each with its language, at an address that ends in `APICURIOS_PATH`; `superseded`
+    are those of them that are not of a latest version. With `tls` it wants a client's certificate. `fault`, where set,
+    is answered instead: a status, a body and perhaps headers; `faults` are those of single paths. While `hangs`,
+    nothing is answered. `arrived` is set by the first request; the header of each is in `authorizations`, and its path
+    in `asked`.
     """
 
     def __init__(self, tls: SSLContext | None = None) -> None:
         self.schemas: dict[int, dict[str, Any]] = {}
         self.globals: dict[int, tuple[str, Any]] = {}
+        self.superseded: set[int] = set()
         self.guids: dict[str, dict[str, Any]] = {}
         self.subjects: dict[tuple[str, int], dict[str, Any]] = {}
         self.resolved: dict[int, str] = {}
@@ -116,11 +118,16 @@ class FakeRegistry:
         return await self._answer(request, found, NOT_FOUND)
 
     async def _search(self, request: web.Request) -> web.Response:
-        found = self.globals.get(int(request.query["globalId"]))
+        """Answer what has a global id as its latest version: no other is found (Apicurio 2.6.13)."""
+        number = int(request.query["globalId"])
+        found = None if number in self.superseded else self.globals.get(number)
         return await self._answer(request, {"artifacts": [] if found is None else [{"type": found[0]}]}, 0)
 
     async def _by_global_id(self, request: web.Request) -> web.Response:
-        return await self._answer(request, self.globals[int(request.match_info["id"])][1], 0)
+        language, found = self.globals.get(int(request.match_info["id"]), ("", None))
+        if language == "PROTOBUF":
+            return web.Response(text=found, content_type="application/x-protobuf")
+        return await self._answer(request, found, 404)
 
     async def _by_guid(self, request: web.Request) -> web.Response:
         return await self._answer(request, self.guids.get(request.match_info["guid"]), NOT_FOUND)

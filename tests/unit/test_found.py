@@ -50,6 +50,7 @@ def cloud_event(data: Any) -> Any:
         (connects(MESSAGE, {"type": "struct"}), ["payload"]),
         (connects(MESSAGE), ["payload"]),
         (connects(TEXT, {"type": "string", "optional": False}), ["payload"]),
+        ({"schemaId": 2, "payload": MESSAGE}, ["payload"]),  # Apicurio's ExtJsonConverter 2.6.13.Final, its default
         (cloud_event(MESSAGE), ["data"]),
         (cloud_event(TEXT), ["data"]),
         (connects(cloud_event(MESSAGE)), ["payload", "data"]),
@@ -141,7 +142,11 @@ def test_bytes_are_told_by_what_they_begin_as(value: bytes, told: str) -> None:
 @pytest.mark.parametrize(
     ("value", "hint"),
     [
-        (bytes.fromhex("00143031323334353637383910"), "a null and a text, as Avro writes them. That is Avro without"),
+        (bytes.fromhex("00143031323334353637383910"), "a union's first branch, or a null, and a text, as Avro writes"),
+        (
+            b"\0\x0atrack\0\x0442",
+            "a union's first branch, or a null, and a text, as Avro writes them. That is Avro without",
+        ),
         (len(TEXT).to_bytes(2, "big") + TEXT.encode(), "JSON after a length of 2 bytes, as Java's DataOutputStream"),
         (len(TEXT).to_bytes(4, "big") + TEXT.encode(), "JSON after a length of 4 bytes"),
         (

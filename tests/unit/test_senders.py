@@ -1,8 +1,11 @@
 """What real libraries wrote becomes what docs/senders.md says."""
 
+from pathlib import Path
+
 import pytest
 
 from processor.model.reasons import FilterReason
+from tests.registry import serdes
 from tests.senders.senders import PROGRAMS, SENDERS, SERIALIZERS, messages_in, serialized
 from tests.senders.tables import PAGE, Sent, all_sent, with_tables
 
@@ -34,7 +37,8 @@ def test_nothing_that_a_library_writes_is_refused(sent: Sent) -> None:
 @pytest.mark.parametrize(("package", "version"), sorted({each[1:3] for each in (*SENDERS, *SERIALIZERS)}))
 def test_the_versions_are_those_that_are_pinned(package: str, version: str) -> None:
     """So that what is recorded anew is what the page names."""
-    pins = [file.read_text(encoding="utf-8") for file in PROGRAMS.glob("*/*") if file.suffix in PINS]
+    files = [*(file for file in PROGRAMS.glob("*/*") if file.suffix in PINS), Path(serdes.__file__)]
+    pins = [file.read_text(encoding="utf-8") for file in files]
 
     assert any(package.rpartition(":")[2] in text and version in text for text in pins)
 

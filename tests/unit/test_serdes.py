@@ -1,7 +1,8 @@
 """What other people's serializers write, as they wrote it.
 
 The values were recorded by `tests/registry/serdes` from Apicurio's serializers 2.6.13.Final and 3.1.7 with registries
-2.6.13.Final and 3.3.3, and from AWS Glue's 1.1.27; `tests/registry/test_serdes.py` has them write again.
+2.6.13.Final and 3.3.3, and from AWS Glue's 1.1.27; `tests/registry/test_serdes.py` has them write again. That of
+Confluent's for Protobuf was recorded by `tests/senders` (confluent-kafka 2.15.0 for Python).
 """
 
 import json
@@ -10,7 +11,10 @@ from uuid import UUID
 import pytest
 
 from processor.events.avro import decode, reader_of
-from processor.events.framing import ApicurioId, GlueId, SchemaId, schema_ids
+from processor.events.framing import ApicurioId, GlueId, Guid, SchemaId, schema_ids
+from processor.events.languages import PROTOBUF
+from processor.model.outcomes import Rejected
+from processor.model.reasons import DeadLetterReason
 from processor.model.records import Headers, Record
 from processor.runtime.ports import SchemaText
 from tests.properties.segment import record
@@ -36,8 +40,10 @@ RECORDED: dict[str, Recorded] = {
     "Apicurio 2.6.13, JSON": ([GLOBAL, JSON], IN_JSON, ApicurioId("globalId", 2, is_json=True)),
     "Apicurio 2.6.13, content id": ([CONTENT, BINARY], BODY, ApicurioId("contentId", 2)),
     "Apicurio 2.6.13, without headers": ([], "00" + TWO + BODY, ApicurioId("eight-byte-id", 2)),
+    "Apicurio 2.6.13, without headers, JSON": ([], "00" + TWO + IN_JSON, ApicurioId("eight-byte-id", 2)),
     "Apicurio 2.6.13, Legacy4ByteIdHandler": ([], "0000000002" + BODY, 2),
     "Apicurio 3.1.7, its default": ([], "0000000002" + BODY, 2),
+    "Apicurio 3.1.7, JSON": ([], "0000000002" + IN_JSON, 2),
     "Apicurio 3.1.7, headers": ([CONTENT, BINARY], BODY, ApicurioId("contentId", 2)),
     "Apicurio 3.1.7, headers, JSON": ([CONTENT, JSON], IN_JSON, ApicurioId("contentId", 2, is_json=True)),
     "Apicurio 3.1.7, headers, global id": ([GLOBAL, BINARY], BODY, ApicurioId("globalId", 2)),
@@ -76,3 +82,45 @@ def test_a_value_whose_first_field_is_null_is_read_by_its_header() -> None:
     event = decode(written, {ApicurioId("globalId", 2): reader_of(json.dumps(schema))})
 
     assert event == {"anonymousId": None, "type": "track", "userId": "u1", "event": "Bought"}
+
+
+def test_protobuf_named_by_a_guid_is_called_so() -> None:
+    """After the guid, Confluent's header says which message of the file it is: that is no part of the guid."""
+    guid = bytes.fromhex("065a71cd0969478695d09c603cc7b2b8")
+    headers: Headers = [("__value_schema_id", b"\1" + guid + b"\0")]
+    value = bytes.fromhex("0a05747261636b120234321a0a53657269616c697a656420928e99b8cb33")
+    written = Record(0, 0, None, value, headers)
+
+    outcome = decode(written, {Guid(guid): reader_of("", None, PROTOBUF)})
+
+    assert schema_ids([written]) == {Guid(guid)}
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is DeadLetterReason.UNSUITABLE_SCHEMA
+    assert "Protobuf" in outcome.detail
+
+
+@pytest.mark.parametrize("text", ['{"type":"track","userId":null}', '{"type": 1}', "{}"])
+def test_json_that_contradicts_its_avro_schema_is_named_as_both(text: str) -> None:
+    """Nothing says in which of Avro's encodings it was meant, so the reason has the fault of each."""
+    outcome = decode(record(b"\0\0\0\0\2" + text.encode()), {2: reader_of(json.dumps(SCHEMA))})
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is DeadLetterReason.MALFORMED
+    assert "the bytes contradict the schema: " in outcome.detail
+    assert "; read as JSON, " in outcome.detail
+
+
+def test_a_number_that_looks_like_a_brace_is_no_json() -> None:
+    """Avro's -62 is the byte of an opening brace: what the schema reads is never taken for JSON."""
+    schema = {
+        "type": "record",
+        "name": "Track",
+        "fields": [{"name": "count", "type": "long"}, *({"name": n, "type": "string"} for n in ("type", "userId"))],
+    }
+    value = b"\0\0\0\0\2" + b"{\x0atrack\x04u1"
+
+    assert decode(record(value), {2: reader_of(json.dumps(schema), None)}) == {
+        "count": -62,
+        "type": "track",
+        "userId": "u1",
+    }

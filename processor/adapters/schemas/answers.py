@@ -8,6 +8,7 @@ unknown path, such as that of guids, with 404 and no body: that counts as of som
 import json
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 _GIVES: tuple[tuple[str, re.Pattern[str], str, type], ...] = (
@@ -23,15 +24,19 @@ _GIVES: tuple[tuple[str, re.Pattern[str], str, type], ...] = (
 
 _LIST = re.compile(r"/subjects\Z")
 _CONTENT = re.compile(r"/ids/globalIds/[0-9]+\Z")
-"""Apicurio's own: the answer is the schema."""
+"""Apicurio's own: the answer is the schema, in JSON or of this media type."""
+
+_PROTOBUF = "application/x-protobuf"
 
 _UNPRINTABLE = re.compile(r"[^ -~]")
 _SHOWN = 60
 """Characters of a header that are shown."""
 
 
-def is_registrys(method: str, path: str, status: int, body: bytes) -> bool:
+def is_registrys(method: str, path: str, status: int, body: bytes, media_type: str = "") -> bool:
     """Say whether a registry speaks. `path` is that of the request, as it was sent: with what is escaped in it."""
+    if status == HTTPStatus.OK and _CONTENT.search(path) and media_type.startswith(_PROTOBUF):
+        return True
     try:
         said: Any = json.loads(body)
     except (ValueError, RecursionError):

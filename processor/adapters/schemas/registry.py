@@ -305,7 +305,8 @@ async def _judge(response: Any) -> None:
     body = await response.aread()
     request = response.request
     path = request.url.raw_path.decode("ascii").partition("?")[0]
-    is_ours = is_registrys(request.method, path, response.status_code, body)
+    media_type = response.headers.get("Content-Type", "")
+    is_ours = is_registrys(request.method, path, response.status_code, body, media_type)
     wait_s = retry_after_s(response.headers.get("Retry-After"), time.time()) or 0.0
     status = response.status_code
     if is_ours and not wait_s:
