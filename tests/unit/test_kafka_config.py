@@ -44,6 +44,26 @@ def test_an_operators_property_overrides_a_default() -> None:
     assert (producer["client.id"], producer["linger.ms"]) == ("mine", 7)
 
 
+@pytest.mark.parametrize(
+    ("properties", "rejoin_ms"),
+    [
+        ({}, 60_000),
+        ({"session.timeout.ms": 6_000}, 60_000),
+        ({"session.timeout.ms": 90_000}, 90_000),
+        ({"max.poll.interval.ms": 300_000}, 300_000),
+        ({"group.protocol": "consumer"}, 60_000),
+    ],
+)
+def test_a_group_waits_a_minute_for_a_member_that_does_not_join_anew(
+    properties: dict[str, Any], rejoin_ms: int
+) -> None:
+    """Unless a session, which librdkafka wants to be shorter, or the operator says more."""
+    config = consumer_config(settings(properties=properties))
+
+    assert config["max.poll.interval.ms"] == rejoin_ms
+    Consumer(config).close()
+
+
 @pytest.mark.parametrize("name", list(RESTS_ON))
 def test_no_property_changes_what_the_consumer_rests_on(name: str) -> None:
     """No property overrides how the consumer commits, starts, or finds its cluster and group."""

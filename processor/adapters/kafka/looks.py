@@ -39,9 +39,9 @@ LOOK_SOON_S = 1.0
 JOINED_WITHIN_S = 15.0
 """A group by KIP-848 has a member from its first heartbeat on: one that it does not have by then cannot join."""
 
-SETTLED_WITHIN_S = 60.0
-"""A classic group waits for each member to join anew, for as long as that member's `max.poll.interval.ms` (by default,
-five minutes), and librdkafka (2.16) says nothing of the wait. A deployment takes less for one member."""
+SETTLED_WITHIN_S = 50.0
+"""A classic group waits for each member to join anew: for a dead one until its session ends (45 s), for a living one
+as long as its `max.poll.interval.ms`. librdkafka (2.16) says nothing of it. A deployment takes less for one member."""
 
 UNSETTLED = SourceFault(
     "Kafka answers, and the worker's group does not settle: it waits for a member that does not join anew, or its "

@@ -17,8 +17,9 @@ LOOK_S = 1.0
 
 ASK_AGAIN_S = 1.0
 
-PATIENCE_S = 60.0
-"""How long a rebalance waits for a broker that just handed out partitions; then the process starts anew."""
+PATIENCE_S = 45.0
+"""How long a rebalance waits for a broker that just handed out partitions; then the process starts anew. Less than
+`REJOIN_MS`, after which the group goes on without this member."""
 
 _T = TypeVar("_T")
 
