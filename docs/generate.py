@@ -21,7 +21,7 @@ from processor.commands.check.findings import FINDINGS, Finding, Level
 from processor.engine.partition import journal, owner
 from processor.engine.partition.request import TRANSITIONS, Happening, Stage
 from processor.settings.client_properties import KAFKA_RESERVED
-from processor.settings.memory import MAX_QUEUE_BYTES, MIB, PARTITION_FETCH_BYTES, MemorySplit
+from processor.settings.memory import DEFAULT_BUDGET, MAX_QUEUE_BYTES, MIB, MemorySplit
 from processor.settings.operation import MemorySection
 from processor.settings.variables import Variable, sections, variables
 
@@ -284,8 +284,7 @@ def _as_variable(value: Any) -> str:
 
 
 def _memory() -> str:
-    budget = MemorySection().budget_bytes
-    split = MemorySplit.of(budget)
+    split = MemorySplit.of(DEFAULT_BUDGET)
     rows = [
         (
             "librdkafka's queue",
@@ -293,32 +292,36 @@ def _memory() -> str:
             f"a quarter of the budget, at most {MAX_QUEUE_BYTES // MIB} MiB",
             split.queue_bytes,
         ),
-        ("one fetch, as compressed", "`fetch.max.bytes`", "a quarter of the queue", split.fetch_bytes),
+        ("one fetch, as compressed", "`fetch.max.bytes`", "always the same", split.fetch_bytes),
         (
             "a partition's part of a fetch",
             "`max.partition.fetch.bytes`",
-            f"{PARTITION_FETCH_BYTES // MIB} MiB",
+            "a quarter of that",
             split.partition_fetch_bytes,
         ),
         ("records buffered and on their way", "", "the budget without the queue", split.held_bytes),
         ("of these, when partitions pause", "", "a half: what is on its way still comes", split.pause_bytes),
     ]
-    table = "\n".join(f"| {what} | {name} | {formula} | {size // MIB} MiB |" for what, name, formula, size in rows)
+    table = "\n".join(f"| {what} | {name} | {formula} | {_size(size)} |" for what, name, formula, size in rows)
     return f"""\
 ### How the budget is split
 
-| part | property of librdkafka | formula | with {budget // MIB} MiB |
+| part | property of librdkafka | formula | with {DEFAULT_BUDGET // MIB} MiB |
 |---|---|---|---|
 {table}
 
 Records held count with their keys, values, headers and what Python keeps beside them. Owned partitions share that half
 evenly: one that holds its share is paused until it holds half of it. A record larger than all of this is still
 delivered, alone. What a fetch holds beyond its compressed size while librdkafka unpacks it comes on top, once for each
-broker.
+broker: a batch of a producer is unpacked as a whole.
 
 The part for records must hold four batches of `PROCESSOR_BATCH__MAX_BYTES`: one on its way and one that is collected,
 each as records and as request bodies. A smaller budget is refused, and the message names the numbers that fit.
 """
+
+
+def _size(size: int) -> str:
+    return f"{size // MIB} MiB" if size >= MIB else f"{size // 1024} KiB"
 
 
 def _reserved() -> str:

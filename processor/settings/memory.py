@@ -2,13 +2,25 @@
 
 from dataclasses import dataclass
 
+from processor.settings.container import memory_limit
+
 MIB = 1024 * 1024
 
-MAX_QUEUE_BYTES = 64 * MIB
-"""A queue of 16 MiB already feeds more than one process can deliver; beyond this, memory is better held by batches."""
+MAX_QUEUE_BYTES = 8 * MIB
+"""A queue of 4 MiB already feeds more than one process can deliver; beyond this, memory is better held by batches."""
 
-PARTITION_FETCH_BYTES = MIB
-"""librdkafka's own default: a fetch serves several partitions."""
+FETCH_BYTES = 256 * 1024
+"""As compressed. librdkafka unpacks an answer as a whole, so topics of 48:1 take 12 MiB for it; `bench.memory` shows
+what larger ones cost. An answer in 10 ms from each broker is still more than one process can deliver."""
+
+PARTITION_FETCH_BYTES = FETCH_BYTES // 4
+"""An answer serves several partitions. Brokers give one batch of a producer in any case, however large it is."""
+
+DEFAULT_BUDGET = 256 * MIB
+LEAST_BUDGET = 16 * MIB
+
+PROCESS_BYTES = 96 * MIB
+"""What the process needs beside its records: Python, its libraries, and connections."""
 
 HELD_PER_BATCH_BYTE = 4
 """One batch is on its way while the next is collected, and each is held twice: as records and as request bodies."""
@@ -21,7 +33,7 @@ class MemorySplit:
     queue_bytes: int
     """librdkafka's queue of records that nobody has consumed yet (`queued.max.messages.kbytes`)."""
     fetch_bytes: int
-    """The answer to one fetch (`fetch.max.bytes`), as compressed."""
+    """The answer to one fetch (`fetch.max.bytes`), as compressed: the same for every budget."""
     partition_fetch_bytes: int
     """A partition's part of such an answer (`max.partition.fetch.bytes`)."""
     held_bytes: int
@@ -36,7 +48,18 @@ class MemorySplit:
     def of(cls, budget_bytes: int) -> "MemorySplit":
         """Give a quarter to librdkafka's queue, as far as that helps, and the rest to records held."""
         queue = min(budget_bytes // 4, MAX_QUEUE_BYTES)
-        return cls(queue, queue // 4, PARTITION_FETCH_BYTES, budget_bytes - queue)
+        return cls(queue, FETCH_BYTES, PARTITION_FETCH_BYTES, budget_bytes - queue)
+
+
+def default_budget() -> int:
+    """Return the budget where none is set: half of what the container's limit leaves, where that is less than usual.
+
+    The other half is for what librdkafka unpacks, for bodies, and for what the allocator does not give back.
+    """
+    limit = memory_limit()
+    if limit is None:
+        return DEFAULT_BUDGET
+    return min(max((limit - PROCESS_BYTES) // 2, LEAST_BUDGET), DEFAULT_BUDGET)
 
 
 def budget_for(batch_bytes: int) -> int:

@@ -12,7 +12,7 @@ from processor.engine.suspicion import POISON_AFTER_S
 from processor.runtime.account import Mode
 from processor.settings import validators
 from processor.settings.definitions import About, OneLine, Section, Word
-from processor.settings.memory import MIB, MemorySplit
+from processor.settings.memory import DEFAULT_BUDGET, LEAST_BUDGET, MIB, PROCESS_BYTES, MemorySplit, default_budget
 
 _BATCH = BatchLimits()
 
@@ -120,13 +120,15 @@ class MemorySection(Section):
 
     budget_bytes: Annotated[
         int,
-        Field(ge=16 * MIB, le=1024 * 1024 * MIB),
+        Field(ge=LEAST_BUDGET, le=1024 * 1024 * MIB),
         About(
             "Bytes for records: queued in librdkafka, buffered and in flight. The process itself needs more.",
-            "Half of a container with 512 MiB. The minimum is 16 MiB, so that a fetch fits its part.",
+            f"Half of what the container's memory limit leaves beside {PROCESS_BYTES // MIB} MiB for the process. "
+            f"One process has no use for more than {DEFAULT_BUDGET // MIB}, and needs {LEAST_BUDGET // MIB}.",
             "536870912",
+            default=f"{DEFAULT_BUDGET // MIB} MiB, or less where the container has a limit",
         ),
-    ] = 256 * MIB
+    ] = Field(default_factory=default_budget)
 
     def split(self) -> MemorySplit:
         """Return the parts of the budget."""

@@ -285,7 +285,7 @@ async def test_the_thread_waits_for_a_busy_loop(kafka: Cluster, names: Names) ->
     append(kafka, *partition, records)
     chunk = module.CONSUME_RECORDS * held_bytes(records[0])
     one = Listener()
-    source = KafkaSource(settings_of(kafka, names, {}, fetch_bytes=limit), DRAIN_S)
+    source = KafkaSource(settings_of(kafka, names, {}, queue_bytes=limit), DRAIN_S)
 
     source.start(one)
     await until(lambda: partition in one.owned, "the partition is owned")

@@ -61,7 +61,7 @@ def test_what_is_required_is_enough() -> None:
     assert settings.fullstory.base_url == "https://api.fullstory.com"
     assert settings.delivery.mode == "auto"
     assert settings.http.port == 8080
-    assert settings.memory.split() == MemorySplit(64 * MIB, 16 * MIB, MIB, 192 * MIB)
+    assert settings.memory.split() == MemorySplit(8 * MIB, 256 * 1024, 64 * 1024, 248 * MIB)
 
 
 def test_everything_that_is_missing_is_one_list_of_variables_with_examples() -> None:
@@ -765,8 +765,19 @@ def test_the_split_is_whole_and_within_what_librdkafka_takes(budget: int) -> Non
     split = MemorySplit.of(budget)
 
     assert split.queue_bytes + split.held_bytes == budget
-    assert 1_000_000 <= split.partition_fetch_bytes <= split.fetch_bytes <= split.queue_bytes <= 2_097_151 * 1024
+    assert 1_000 <= split.partition_fetch_bytes <= split.fetch_bytes <= split.queue_bytes <= 2_097_151 * 1024
     assert split.held_bytes >= budget * 3 // 4
+
+
+@pytest.mark.parametrize(("limit_mib", "budget_mib"), [(None, 256), (64, 16), (256, 80), (512, 208), (4_096, 256)])
+def test_without_a_budget_the_containers_limit_makes_it(
+    monkeypatch: pytest.MonkeyPatch, limit_mib: int | None, budget_mib: int
+) -> None:
+    """Half of what the limit leaves beside the process, and never more than is of use."""
+    monkeypatch.setattr("processor.settings.memory.memory_limit", lambda: limit_mib and limit_mib * MIB)
+
+    assert load(REQUIRED).memory.budget_bytes == budget_mib * MIB
+    assert load({**REQUIRED, "PROCESSOR_MEMORY__BUDGET_BYTES": str(33 * MIB)}).memory.budget_bytes == 33 * MIB
 
 
 @given(batch=st.integers(1_024, 1024 * MIB))

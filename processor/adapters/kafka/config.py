@@ -42,11 +42,13 @@ class KafkaSettings:
     dead_letter_topic: str
     start: GroupStart = "earliest"
     """Where a group begins that never committed."""
-    queue_bytes: int = 64 * 1024 * 1024
-    """For records that librdkafka has fetched and nobody has consumed yet."""
-    fetch_bytes: int = 16 * 1024 * 1024
-    """The answer to one fetch, and how far the consumer's thread may run ahead of a busy event loop."""
-    partition_fetch_bytes: int = 1024 * 1024
+    queue_bytes: int = 8 * 1024 * 1024
+    """For records that librdkafka has fetched and nobody has consumed yet, and how far the consumer's thread may run
+    ahead of a busy event loop."""
+    fetch_bytes: int = 256 * 1024
+    """The answer to one fetch, as compressed."""
+    partition_fetch_bytes: int = 64 * 1024
+    """A partition's part of it."""
     properties: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def with_login(self, login: "Login") -> "KafkaSettings":

@@ -201,7 +201,7 @@ class KafkaSource:
                 self._look()
             if not self._subscribed and self._may_join():
                 self._subscribe(consumer)
-            if self._handed_over - self._taken_over > self._settings.fetch_bytes:
+            if self._handed_over - self._taken_over > self._settings.queue_bytes:
                 self._caught_up.wait(CONSUME_WAIT_S)
                 self._caught_up.clear()
             else:
