@@ -197,7 +197,10 @@ class Chaos:
         else:
             self._living.add(uid)
             send = world.identify if chance.random() < 0.5 else world.track
-            send(uid, at, skip=skip)
+            if chance.random() < 0.05:
+                send(uid, at, fate="dead_lettered", skip=skip, poison=True)
+            else:
+                send(uid, at, skip=skip)
 
     # Faults
 

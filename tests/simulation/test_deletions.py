@@ -155,6 +155,23 @@ def test_a_deletion_that_fullstory_refuses_is_a_dead_letter() -> None:
     simulate(story, PLAN)
 
 
+def test_a_deletion_waits_for_the_dead_letters_of_what_came_before() -> None:
+    """Until they are written, another owner may send the records again, and FullStory may take them this time."""
+
+    async def story(world: World) -> None:
+        world.fullstory.refuse = lambda kind, _item: "invalid_argument" if kind is Kind.EVENT else None
+        world.letters.delay_s = lambda: 20.0
+        world.track("u", fate="dead_lettered")
+        world.delete("u")
+        world.delete("other")
+        await asyncio.sleep(10.0)
+        assert [post.items[0]["uid"] for post in world.member.wire.deletions] == ["other"]
+        await world.settled()
+        assert effects_of(world, "u") == [(Kind.DELETION, None)]
+
+    simulate(story, Plan(rules=PLAN.rules, max_records=1))
+
+
 def test_a_key_that_may_not_delete_is_a_halt() -> None:
     """Nothing is dead-lettered; with a better key the deletion goes."""
 
