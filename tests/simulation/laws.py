@@ -495,6 +495,7 @@ class Laws:
         tried_at = wire.heard_at + (TRIED_EVERY_S if fails and wire.failed[-1] else TRIED_FIRST_S)
         reasons = {
             "it ends": state.is_draining,
+            "it is not known what the key may do": not member.gate.is_open,
             "a halt": {
                 reason
                 for reason in state.halts.keys() - OF_ONE_PARTITION - OF_SCHEMAS

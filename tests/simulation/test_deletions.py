@@ -1,13 +1,17 @@
 """Users who are deleted: after all that came before of them, before all that came after, whatever happens."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
-from processor.engine.notices import Settled
+from processor.adapters.fullstory import ApiKey
+from processor.app.identity import Identity
+from processor.engine.notices import Halted, Settled
 from processor.engine.verdict import RetryReason
 from processor.events.mapping import MappingRules
 from processor.model.reasons import HaltReason, Kind
+from processor.runtime.account import KeyAccount, identify_account
 from tests.fakes.fullstory import Lost, Refused
 from tests.mutations import kafka_is_not_told_of_a_deletion
 from tests.simulation.world import Plan, World, simulate
@@ -170,6 +174,63 @@ def test_a_deletion_waits_for_the_dead_letters_of_what_came_before() -> None:
         assert effects_of(world, "u") == [(Kind.DELETION, None)]
 
     simulate(story, Plan(rules=PLAN.rules, max_records=1))
+
+
+def keep_known(world: World) -> tuple[Identity, asyncio.Task[None]]:
+    """Have the worker learn whose its key is, and ask again where it has to."""
+    observe, gate = world.member.observer, world.member.gate
+    identify = partial(
+        identify_account, world.fullstory, None, gate, world.clock, lambda: 0.5, observe, deletes_users=True
+    )
+    identity = Identity(lambda _key: None, world.member.worker, "auto", None, True, observe)  # noqa: FBT003
+    return identity, asyncio.get_running_loop().create_task(identity.establish(identify))
+
+
+def test_a_key_that_is_renewed_to_a_lower_role_is_a_halt_as_at_the_start() -> None:
+    """Nothing is sent, of others neither, and what was sent with the key before ends no halt."""
+
+    async def story(world: World) -> None:
+        identity, asking = keep_known(world)
+        world.fullstory.weather.latency_s = (5.0, 5.0)
+        world.track("u", number=1)
+        await world.until(lambda: world.posts)
+        world.fullstory.role = "STANDARD"
+        identity.renew(ApiKey("na1.lower"), KeyAccount("FAKE-na1", "STANDARD"))
+        world.delete("u")
+        world.track("other", number=2)
+        await asyncio.sleep(100.0)
+        assert world.member.gate.halts.keys() == {HaltReason.FORBIDDEN}
+        assert len(world.posts) == 1
+        assert not world.member.wire.deletions
+        assert len(world.member.observer.of(Halted)) == 1
+        world.fullstory.role = "ADMIN"
+        identity.renew(ApiKey("na1.higher"), KeyAccount("FAKE-na1", "ADMIN"))
+        await world.settled()
+        assert not world.member.gate.halts
+        assert effects_of(world, "u") == [(Kind.EVENT, 1), (Kind.DELETION, None)]
+        asking.cancel()
+
+    simulate(story, PLAN, is_open=False)
+
+
+def test_a_key_that_is_renewed_while_the_one_before_is_asked_for_is_asked_for_itself() -> None:
+    """What FullStory says of the old one says nothing of the new one."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (5.0, 5.0)
+        identity, asking = keep_known(world)
+        await asyncio.sleep(2.0)  # the answer is on its way
+        world.fullstory.role = "STANDARD"
+        identity.renew(ApiKey("na1.lower"), KeyAccount("FAKE-na1", "STANDARD"))
+        world.track("u")
+        await asyncio.sleep(60.0)
+        assert world.member.gate.halts.keys() == {HaltReason.FORBIDDEN}
+        assert not world.posts
+        world.fullstory.role = "ARCHITECT"
+        await world.settled()
+        asking.cancel()
+
+    simulate(story, PLAN, is_open=False)
 
 
 def test_a_key_that_may_not_delete_is_a_halt() -> None:
