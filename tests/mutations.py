@@ -10,6 +10,7 @@ from processor.engine.partition.journal import Journal
 from processor.engine.partition.journal_format import JournalId, Range
 from processor.engine.partition.next_batch import NextBatch
 from processor.engine.partition.order import Turn, UserOrder
+from processor.engine.partition.owner import Partition
 from processor.engine.partition.range_queue import BatchLimits, RangeQueue
 from processor.events.payload import WHOLE_RANGE
 
@@ -63,6 +64,29 @@ def no_turns_of_users(patch: pytest.MonkeyPatch) -> None:
         return turn
 
     patch.setattr(UserOrder, "enter_users", enter_users)
+
+
+def a_deletion_waits_for_nothing(patch: pytest.MonkeyPatch) -> None:
+    """A user is deleted while events or identifies from before are on their way, which bring the user back."""
+    enter = UserOrder.enter_deletion
+
+    def enter_deletion(order: UserOrder, uid: str) -> Turn:
+        turn = enter(order, uid)
+        turn.waits = 0
+        return turn
+
+    patch.setattr(UserOrder, "enter_deletion", enter_deletion)
+
+
+def kafka_is_not_told_of_a_deletion(patch: pytest.MonkeyPatch) -> None:
+    """What comes after a deletion is sent when that is over, and whoever takes over deletes once more."""
+    free = Partition.free
+
+    def at_once(partition: Partition, turns: Sequence[Turn], *, is_untold: bool = False) -> None:
+        del is_untold
+        free(partition, turns)
+
+    patch.setattr(Partition, "free", at_once)
 
 
 def a_commit_beyond_what_is_open(patch: pytest.MonkeyPatch) -> None:

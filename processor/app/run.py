@@ -179,6 +179,7 @@ async def open_process(
         process = Process(worker, telemetry.port)
 
         # What goes on beside it.
+        deletes_users = settings.mapping.rules().deletes_users
         identify = partial(
             identify_account,
             destination,
@@ -187,9 +188,11 @@ async def open_process(
             clock,
             chance.random,
             observe,
-            deletes_users=settings.mapping.rules().deletes_users,
+            deletes_users=deletes_users,
         )
-        identity = Identity(destination, worker, settings.delivery.mode, fullstory.org_id, observe)
+        identity = Identity(
+            destination.rotate, worker, settings.delivery.mode, fullstory.org_id, deletes_users, observe
+        )
 
         async def ask_whose(key: ApiKey) -> Answer | NoAnswer:
             async with client(key) as other:

@@ -137,7 +137,7 @@ def of_post(answer: Answer | NoAnswer, kind: Kind, *, batch: bool) -> PostVerdic
     """Judge the answer to a POST; `kind` and `batch` say which endpoint, and so which answers are possible."""
     call = post_of(kind, batch=batch)
     if isinstance(answer, Answer):
-        if kind is Kind.DELETION and answer.status == 404 and not is_foreign(answer, call):
+        if kind is Kind.DELETION and answer.status == 404 and _says_not_found(answer):
             return Delivered()  # there is nobody to delete
         if batch and answer.status == 413:
             return Split(413, is_foreign(answer, call))
@@ -179,6 +179,11 @@ def of_trouble(answer: Answer | NoAnswer, call: ApiCall) -> Retry | Halt | None:
     if 200 <= status < 300:
         return None
     return Halt(HaltReason.UNEXPECTED_ANSWER, f"{status} answers a request, which FullStory's API never does")
+
+
+def _says_not_found(answer: Answer) -> bool:
+    """Say whether FullStory's own code denies what was named: any other 404 speaks of the address."""
+    return (error_code(answer.body) or "").endswith("not_found")
 
 
 def _rejected(answer: Answer) -> Rejected:

@@ -42,7 +42,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
 _ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 
-_TYPES = rb"track|identify|page|screen|group|alias"
+_TYPES = rb"track|identify|page|screen|group|alias|delete"
 _COUNTED_TYPE = re.compile(rb"\x02?(.)(" + _TYPES + rb")", re.DOTALL)
 _TAGGED_TYPE = re.compile(rb"[\x0a\x12\x1a\x22\x2a](.)(" + _TYPES + rb")", re.DOTALL)
 _PROTOBUF = re.compile(rb"\x0a(.)[\x20-\x7e]+[\x10\x12\x18\x1a]", re.DOTALL)

@@ -183,6 +183,11 @@ class PayloadBuilder:
         """Whom events are about."""
         return self._event_uids.keys()
 
+    @property
+    def deleted_uids(self) -> AbstractSet[str]:
+        """Who is to be deleted."""
+        return self._deleted
+
     def build(self, records: Iterable[Record]) -> Payload:
         """Take records while they fit; `payload.range.end` tells how far. At least one is taken.
 

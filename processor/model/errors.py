@@ -41,3 +41,11 @@ class RegistryUnavailableError(Exception):
         super().__init__(message)
         self.retry_after_s = retry_after_s
         self.is_of_one_schema = is_of_one_schema
+
+
+class GlueUnavailableError(RegistryUnavailableError):
+    """AWS Glue could not be asked. `is_of_login`: it refuses the credentials, or there are none."""
+
+    def __init__(self, message: str, *, is_of_login: bool, is_of_one_schema: bool = False) -> None:
+        super().__init__(message, is_of_one_schema=is_of_one_schema)
+        self.is_of_login = is_of_login

@@ -16,6 +16,11 @@ from processor.runtime.ports import Clock, Destination
 
 Mode = Literal["auto", "batch", "single"]
 
+_OF_KEYS = PROBED | {HaltReason.WRONG_ORG}
+"""What the answer to the question for the account can be a halt for."""
+
+_DELETES_ACTION = "Use a key of level Architect or Admin, or take delete out of PROCESSOR_MAPPING__MESSAGE_TYPES."
+
 _FULL_ROLES = frozenset({"ADMIN", "ARCHITECT"})
 """Roles whose keys may read which items of a job failed, and delete users (docs/fullstory-api.md#authentication)."""
 
@@ -62,24 +67,30 @@ async def identify_account(
         match account:
             case KeyAccount() if org_id not in (None, account.org_id):
                 cause = f"the key belongs to organisation {account.org_id}, and PROCESSOR_FULLSTORY__ORG_ID is {org_id}"
-                gate.halt(HaltReason.WRONG_ORG, cause)
+                _halt(gate, HaltReason.WRONG_ORG, cause)
                 await asyncio.sleep(gate.limits.probe_interval_s)
             case KeyAccount() if deletes_users and not account.deletes_users:
-                cause = f"the key's role is {account.role}, and deleting users (MAPPING__MESSAGE_TYPES) needs Architect"
-                gate.halt(HaltReason.FORBIDDEN, cause)
+                cause = f"the key's role is {account.role}, which may not delete users"
+                _halt(gate, HaltReason.FORBIDDEN, cause, _DELETES_ACTION)
                 await asyncio.sleep(gate.limits.probe_interval_s)
             case KeyAccount():
-                gate.resume(HaltReason.WRONG_ORG, *PROBED)
+                gate.resume(*_OF_KEYS)
                 return account
             case Retry():
                 failures += 1
                 observe(Retried(account.reason, account.detail, account.status, "key"))
                 await asyncio.sleep(account.after_s or Backoff().delay_s(failures, chance))
             case Halt():
-                gate.halt(account.reason, account.detail)
+                _halt(gate, account.reason, account.detail)
                 await asyncio.sleep(gate.limits.probe_interval_s)
             case _:
                 assert_never(account)
+
+
+def _halt(gate: Gate, reason: HaltReason, cause: str, action: str = "") -> None:
+    """Stand still for this; what was said of the key before holds no more."""
+    gate.halt(reason, cause, action)
+    gate.resume(*(_OF_KEYS - {reason}))
 
 
 def judge(answer: Answer | NoAnswer) -> KeyAccount | Retry | Halt:

@@ -57,6 +57,8 @@ class Calls:
 
     def halt_or_resume(self, verdict: PostVerdict | None) -> None:
         """Stand still for what the set-up is at fault for; an answer as it should be ends that."""
+        if not self.gate.is_open:
+            return  # it answers what was sent with the key before
         if isinstance(verdict, Halt):
             self.gate.halt(verdict.reason, verdict.detail)
         elif verdict is not None and not isinstance(verdict, Retry) and load_of(verdict) is Load.FINE:

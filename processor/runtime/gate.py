@@ -53,7 +53,7 @@ class Gate:
         self.wake: Callable[[], None] = lambda: None
         self._clock = clock
         self._observe = observe
-        self._is_open = False
+        self.is_open = False
         self._is_leaving = False
         self._held: defaultdict[tuple[HaltReason, str], list[tuple[str, str]]] = defaultdict(list)
         self._queue: deque[Sender] = deque()
@@ -61,8 +61,12 @@ class Gate:
 
     def open(self) -> None:
         """Let requests through: it is known whose key this is."""
-        self._is_open = True
+        self.is_open = True
         self.wake()
+
+    def close(self) -> None:
+        """Let no request through until it is opened again; questions for jobs go on."""
+        self.is_open = False
 
     # Admission
 
@@ -158,7 +162,7 @@ class Gate:
 
     @property
     def _is_closed(self) -> bool:
-        return not self._is_open or bool(CLOSING & self.halts.keys())
+        return not self.is_open or bool(CLOSING & self.halts.keys())
 
     # Halts
 

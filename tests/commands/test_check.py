@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import socket
@@ -20,6 +21,7 @@ from processor.commands.generate import CLEAN, MIXED
 from processor.sandbox import Effect, Role, Sandbox, SandboxOptions
 from processor.workload import Mix, generate
 from tests.commands.program import Done, interrupt, run, started
+from tests.fakes.glue import FakeGlue
 from tests.fakes.schemas import FakeRegistry
 
 KEY = "na1.c2VjcmV0LWtleQ"
@@ -341,6 +343,59 @@ def test_what_a_registry_does_not_give_is_said(
     assert done.code == code
     assert finding in ids(done)
     assert "bad gateway" not in done.out
+
+
+AWS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "s3cret-of-aws", "AWS_EC2_METADATA_DISABLED": "true"}
+NO_LOGIN = dict.fromkeys(AWS, "") | {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_CONFIG_FILE": os.devnull,
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "login", "finding", "seen"),
+    [
+        (None, AWS, "glue.reached", "AWS Glue in eu-central-1"),
+        ((400, "AccessDeniedException"), AWS, "glue.forbidden", "glue:GetSchemaVersion"),
+        ((500, "InternalServiceException"), AWS, "glue.unreachable", "answers InternalServiceException"),
+        (None, NO_LOGIN, "glue.forbidden", "finds no credentials"),
+    ],
+)
+def test_of_glue_it_is_said_whether_versions_may_be_read(
+    fault: tuple[int, str] | None, login: dict[str, str], finding: str, seen: str
+) -> None:
+    """AWS's own client asks; Glue alone is no absence of a registry, and no secret is shown."""
+
+    async def check(server: FakeGlue) -> Done:
+        async with world() as here:
+            environment = here.environment(SCHEMA_REGISTRY__GLUE_REGION="eu-central-1") | login
+            environment["AWS_ENDPOINT_URL_GLUE"] = server.url
+            return await asyncio.to_thread(run, "check", "--format", "json", environment=environment)
+
+    with FakeGlue() as server:
+        server.fault = fault
+        done = asyncio.run(check(server))
+    found = ids(done)
+    assert seen in found[finding]
+    assert "registry.none" not in found
+    assert "s3cret" not in done.out + done.err
+
+
+def test_a_glue_that_is_not_there_is_said() -> None:
+    """By the region, and what to look at."""
+
+    async def check(url: str) -> Done:
+        async with world() as here:
+            settings = here.environment(SCHEMA_REGISTRY__GLUE_REGION="eu-central-1")
+            environment = settings | AWS | {"AWS_ENDPOINT_URL_GLUE": url}
+            return await asyncio.to_thread(run, "check", "--format", "json", environment=environment)
+
+    with FakeGlue() as gone:
+        url = gone.url
+    done = asyncio.run(check(url))
+    assert "eu-central-1" in ids(done)["glue.unreachable"]
+    assert done.code == 2
 
 
 def test_a_broker_that_is_not_reached_is_said_once_and_hides_nothing_else() -> None:

@@ -188,6 +188,8 @@ class FakeFullStory:
         self._settle()
         if not self._is_architects:
             return _error(403, "forbidden")
+        if (code := self.refuse(Kind.DELETION, {"uid": uid})) is not None:
+            return _error(400, code)
         self._effects.append(Effect(self._now(), Kind.DELETION, {"uid": uid}, "", None))
         return Answer(200, {})
 

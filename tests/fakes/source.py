@@ -420,6 +420,7 @@ class FakeSource:
         holding = self.holdings.get(partition)
         if holding is not None and holding.epoch == epoch:
             holding.position = offset
+            holding.start = min(holding.start, offset)  # of a topic that was created anew
             holding.has_gap = False
             self._fetch_soon()
 

@@ -6,7 +6,8 @@ There is no loop and no wait in it, so a million events take less than a minute;
 tests.properties.partition_machine` prints how many a second.
 
 - Kafka keeps the last commit that took effect; its answer may say so, or not.
-- FullStory keeps the first answer under each key for 24 hours. A job's items take effect when it has run.
+- FullStory keeps the first answer under each key for 24 hours. A job's items take effect when it has run. A deletion
+  has no key: sent twice, it takes effect twice.
 - An epoch ends by a revoke, by a loss, or by a suspension: then the process goes on for a while without knowing that
   another one owns the partition. What was in flight arrives or does not, and answers come to epochs that have ended.
 """
@@ -39,7 +40,18 @@ from processor.engine.partition.owner import Assignment, Partition
 from processor.engine.partition.range_queue import BatchLimits
 from processor.engine.partition.request import Request
 from processor.engine.retry import Retries
-from processor.engine.verdict import Answer, Completed, Failed, JobEnd, NoAnswer, Retry, RetryReason, Unknown, of_post
+from processor.engine.verdict import (
+    Answer,
+    Completed,
+    Delivered,
+    Failed,
+    JobEnd,
+    NoAnswer,
+    Retry,
+    RetryReason,
+    Unknown,
+    of_post,
+)
 from processor.events.mapping import Mapping, MappingRules
 from processor.model.outcomes import Event, Filtered, Mapped, Note, Outcome, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind
@@ -76,6 +88,8 @@ class Setting:
     nested: float = 0.0
     """The part of the identifies that cannot be merged with most others of their user."""
     maps_for_real: bool = False
+    deletes: bool = False
+    """Whether users are deleted."""
     poison_after_s: float = 3_600.0
     max_body_bytes: int = 8_000_000
 
@@ -160,8 +174,8 @@ class PlainMapping(Mapping):
 
     deletes_users = False
 
-    def __init__(self) -> None:
-        pass
+    def __init__(self, *, deletes_users: bool) -> None:
+        self.deletes_users = deletes_users
 
     def map(self, event: Event, record_timestamp_ms: int, note: Note) -> Outcome:
         """Return what becomes of the event."""
@@ -172,14 +186,19 @@ class PlainMapping(Mapping):
             case "track":
                 body = {"user": {"uid": event["userId"]}, "name": "e", "timestamp": "2026-01-01T00:00:00.000Z"}
                 return Mapped(Kind.EVENT, event["userId"], {**body, "properties": event["properties"]})
+            case "delete":
+                return Mapped(Kind.DELETION, event["userId"], {"uid": event["userId"]})
             case "group":
                 return Filtered(FilterReason.MESSAGE_TYPE)
             case _:
                 return Rejected(DeadLetterReason.UNKNOWN_TYPE, "no type")
 
 
-PLAIN_MAPPING = PlainMapping()
-REAL_MAPPING = Mapping(MappingRules(schema="infer"))
+PLAIN_MAPPINGS = {deletes: PlainMapping(deletes_users=deletes) for deletes in (False, True)}
+REAL_MAPPINGS = {
+    False: Mapping(MappingRules(schema="infer")),
+    True: Mapping(MappingRules(schema="infer", message_types=("identify", "track", "delete"))),
+}
 
 
 class Told(NamedTuple):
@@ -233,7 +252,7 @@ class Epoch:
         setting, self.world = world.setting, world
         limits = BatchLimits(setting.max_records, 100_000, setting.linger_s)
         settings = PartitionSettings(limits, setting.depth, setting.lease_s, unattributed=setting.unattributed)
-        mapping = REAL_MAPPING if setting.maps_for_real else PLAIN_MAPPING
+        mapping = (REAL_MAPPINGS if setting.maps_for_real else PLAIN_MAPPINGS)[setting.deletes]
         forming = Forming(
             mapping,
             {},
@@ -269,6 +288,8 @@ class Epoch:
         """The offsets of those formed, until they are behind the lowest unsettled one."""
         self.taken = self.settled = 0
         self.lettered: set[int] = set()
+        self.deleted: set[int] = set()
+        """Deletions that FullStory said it has carried out."""
         self.about: Sequence[Sent] | None = None
         """The items of which an answer is being told."""
 
@@ -312,6 +333,15 @@ class World:
         self.unaccepted: defaultdict[str, list[int]] = defaultdict(list)
         """Identifies of each user that FullStory has not taken yet."""
         self.last_effect: dict[str, int] = {}
+        """The last identify of each user."""
+        self.open_of: defaultdict[str, deque[int]] = defaultdict(deque)
+        """Records of each user, in order; those at the front that have ended are taken out when somebody looks."""
+        self.open_deletions: defaultdict[str, deque[int]] = defaultdict(deque)
+        """Likewise, deletions alone."""
+        self.lived_to: dict[str, int] = {}
+        """The last record of each user that took effect, but for deletions."""
+        self.deleted_to: dict[str, int] = {}
+        """The last deletion of each user that took effect."""
         # FullStory
         self.first_answers: dict[str, tuple[float, bytes, Answer]] = {}
         self.fullstory_jobs: dict[str, Job] = {}
@@ -357,6 +387,8 @@ class World:
             kind = Kind.USER
             nested = b',"n":{"k%d":1}' % (offset % 3) if self.chance.random() < self.setting.nested else b""
             value = b'{"type":"identify","userId":"%b","traits":{"r%d":"x"%b}}' % (uid.encode(), offset, nested)
+        elif self.setting.deletes and draw < 0.38:
+            kind, value = Kind.DELETION, b'{"type":"delete","userId":"%b"}' % uid.encode()
         elif draw < 0.9:
             value = b'{"type":"track","userId":"%b","event":"e","properties":{"r%d":"x"}}' % (uid.encode(), offset)
             kind = Kind.EVENT
@@ -375,6 +407,10 @@ class World:
         self.effects.append(0)
         if kind is Kind.USER:
             self.unaccepted[uid].append(offset)
+        if kind is not None:
+            self.open_of[uid].append(offset)
+        if kind is Kind.DELETION:
+            self.open_deletions[uid].append(offset)
         self.end = offset + 1
 
     def fetch(self, epoch: Epoch, *, is_new: bool = True) -> None:
@@ -562,7 +598,7 @@ class World:
         if len(epoch.batches) + settled >= self.setting.depth:
             return True
         users = Counter(
-            uid for batch in epoch.batches for uid in {self.by_offset[each].uid for each in batch if self.is_user(each)}
+            uid for batch in epoch.batches for uid in {self.by_offset[each].uid for each in batch if self.is_turn(each)}
         )
         if any(count > 1 for count in users.values()):
             return True
@@ -572,9 +608,9 @@ class World:
         busy = others.intersection(users)
         return len(busy) > 1 or busy == others  # one alone goes apart, for the others' sake
 
-    def is_user(self, offset: int) -> bool:
-        """Say whether the record at this offset is an identify."""
-        return self.by_offset[offset].kind is Kind.USER
+    def is_turn(self, offset: int) -> bool:
+        """Say whether others of its user may have to wait for the record at this offset."""
+        return self.by_offset[offset].kind in (Kind.USER, Kind.DELETION)
 
     # FullStory
 
@@ -593,6 +629,8 @@ class World:
 
     def items_of(self, request: Request) -> list[Sent]:
         """Read a body; law 11: a request never holds two items of one user's identifies."""
+        if request.deletes is not None:
+            return [Sent({}, tuple(request.items[0].records), request.deletes)]
         body = orjson.loads(request.body)
         items = []
         for item in body["requests"] if request.is_batch else [body]:
@@ -623,11 +661,31 @@ class World:
         nonce = told.nonce if told else b""
         if all(_key(nonce, request.kind, (first, last, each), body_hash) != key for each in attempts):
             self.broken(f"law 10: {first} is POSTed under a key that Kafka does not know: {request.entry}, {told}")
-        if request.kind is Kind.EVENT:
-            for item in items:
-                waiting = self.unaccepted.get(item.uid)
-                if waiting and waiting[0] < item.offsets[0] and self.failed_500[waiting[0]] < SUSPECT_AFTER:
-                    self.broken(f"law 11: the event {item.offsets[0]} is POSTed before the identify {waiting[0]}")
+        for item in items:
+            self.check_turn(epoch, request.kind, item)
+
+    def check_turn(self, epoch: Epoch, kind: Kind, item: Sent) -> None:
+        """Law 11: a deletion follows all that came before of the user, an event the identifies, each the deletions."""
+        offset = item.offsets[0]
+        deletion = self.first_open(self.open_deletions[item.uid]) if self.setting.deletes else None
+        if deletion is not None and deletion < offset:
+            self.broken(f"law 11: {offset} is POSTed before the deletion {deletion} is over")
+        if kind is Kind.EVENT:
+            waiting = self.unaccepted.get(item.uid)
+            if waiting and waiting[0] < offset and self.failed_500[waiting[0]] < SUSPECT_AFTER:
+                self.broken(f"law 11: the event {offset} is POSTed before the identify {waiting[0]}")
+        if kind is Kind.DELETION:
+            before = self.first_open(self.open_of[item.uid])
+            if before is not None and before < offset:
+                self.broken(f"law 11: {item.uid} is deleted for {offset} before {before} has ended")
+            if offset in epoch.deleted:
+                self.broken(f"law 10: {item.uid} is deleted once more for {offset}")
+
+    def first_open(self, offsets: deque[int]) -> int | None:
+        """Return the first of these that has not ended."""
+        while offsets and self.ended[offsets[0]]:
+            offsets.popleft()
+        return offsets[0] if offsets else None
 
     def answer(self, epoch: Epoch) -> None:
         """A POST is answered, in any order."""
@@ -642,6 +700,8 @@ class World:
             self.fails_again.update(offsets)
         elif isinstance(verdict, Retry) and (verdict.speaks_of_body or verdict.reason is RetryReason.SERVER_ERROR):
             self.failed_500.update(offsets)
+        elif request.deletes is not None and isinstance(verdict, Delivered):
+            epoch.deleted.update(offsets)
         epoch.about = flight.items
         answers.answered(request, verdict, self.now)
         epoch.about = None
@@ -656,7 +716,7 @@ class World:
             return NoAnswer(RetryReason.CONNECTION)
         if word == "between":
             return self.chance.choice(BETWEEN)
-        if self.now - at < KEY_LIFE_S:
+        if request.deletes is None and self.now - at < KEY_LIFE_S:
             if body != request.body:
                 self.broken(f"law 10: a key stands for two bodies, {body!r} and {request.body!r}")
             return first
@@ -684,8 +744,18 @@ class World:
             self.accept(request.kind, items)
         if is_bad:
             return Answer(400, {"code": "invalid"})
+        if request.deletes is not None:
+            return self.delete(request.deletes, item.offsets[0])
         self.take_effect(request.kind, item)
         return Answer(200, {} if request.kind is Kind.EVENT else {"id": item.uid})
+
+    def delete(self, uid: str, offset: int) -> Answer:
+        """Law 11: what a deletion takes is what came before it, however often it is sent."""
+        self.ended[offset] = True
+        self.deleted_to[uid] = offset
+        if self.lived_to.get(uid, -1) > offset:
+            self.broken(f"law 11: the deletion {offset} of {uid} takes {self.lived_to[uid]}, too")
+        return Answer(200, {}) if self.chance.random() < 0.8 else Answer(404, {"code": "user_not_found"})
 
     def accept(self, kind: Kind, items: Sequence[Sent]) -> None:
         """Remember that FullStory took these, or said that it never will."""
@@ -710,11 +780,27 @@ class World:
                     self.repeats -= 1
                 else:
                     self.broken(f"law 10: {offset} takes effect {self.effects[offset]} times")
-        if kind is Kind.USER and is_first:  # what is sent once more, and counted, may come late
+        self.lived_to[item.uid] = max(item.offsets[-1], self.lived_to.get(item.uid, -1))
+        if not is_first:  # what is sent once more, and counted, may come late
+            return
+        if item.offsets[0] < self.deleted_to.get(item.uid, -1):
+            self.come_back(item)
+        if kind is Kind.USER:
             last = self.last_effect.get(item.uid, -1)
             if item.offsets[0] < last:
                 self.broken(f"law 11: the identify {item.offsets} takes effect after {last}")
             self.last_effect[item.uid] = item.offsets[-1]
+
+    def come_back(self, item: Sent) -> None:
+        """Law 11: a user comes back only while Kafka does not know that the deletion is over: it is sent again."""
+        deletion = self.deleted_to[item.uid]
+        committed, text = self.committed or (0, "")
+        is_told = any(told.is_settled and at <= deletion < at + told.length for at, told in told_in(text))
+        if deletion in self.owner.deleted or deletion < committed or is_told:
+            self.broken(f"law 11: {item.offsets} takes effect after the deletion {deletion}")
+        self.ended[deletion] = False
+        if deletion not in self.open_deletions[item.uid]:
+            self.open_deletions[item.uid].appendleft(deletion)
 
     def allow_repeats(self, items: Sequence[Sent] | None, records: int) -> None:
         """So many records are sent once more, and counted; `items` are those concerned, where that is known."""
@@ -957,7 +1043,7 @@ def main(seconds: float = 10.0) -> None:
     by_name: Counter[str] = Counter()
     while time.perf_counter() - began < seconds:
         chance = random.Random(seed)
-        world = World(Setting(maps_for_real=seed % 5 == 0), seed)
+        world = World(Setting(maps_for_real=seed % 5 == 0, deletes=seed % 3 == 0), seed)
         for _ in range(20):
             world.run(300, chance.choice(list(WEATHERS)))
             chance.choice((world.revoke, world.lose, world.suspend, world.settle_all))()

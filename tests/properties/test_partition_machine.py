@@ -25,8 +25,10 @@ from processor.engine.partition.request import Halves, Request
 from processor.engine.verdict import Completed, Retry
 from tests.mutations import (
     a_commit_beyond_what_is_open,
+    a_deletion_waits_for_nothing,
     a_linger_twice_as_long,
     any_user_holds_up,
+    kafka_is_not_told_of_a_deletion,
     no_end_of_the_lease,
     no_forced_boundaries,
     no_recovery,
@@ -52,6 +54,7 @@ SETTINGS = st.builds(
     users=st.sampled_from((1, 3, 8, 50)),
     nested=st.sampled_from((0.0, 0.3, 1.0)),
     maps_for_real=st.sampled_from((False, False, False, True)),
+    deletes=st.booleans(),
     poison_after_s=st.sampled_from((3_600.0, 20.0)),
     max_body_bytes=st.sampled_from((8_000_000, 8_000_000, 400)),
 )
@@ -208,6 +211,8 @@ MUTATIONS: Sequence[Callable[[pytest.MonkeyPatch], None]] = (
     no_wait_for_dead_letters,
     no_wait_for_identifies,
     no_turns_of_users,
+    a_deletion_waits_for_nothing,
+    kafka_is_not_told_of_a_deletion,
     a_partition_that_goes_on,
     what_settles_after_the_end,
     a_linger_twice_as_long,

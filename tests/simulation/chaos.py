@@ -14,6 +14,7 @@ import orjson
 from processor.engine.limits import LimitSettings
 from processor.engine.partition.journal_format import METADATA_BYTES
 from processor.engine.verdict import Answer, NoAnswer, RetryReason
+from processor.events.mapping import MappingRules
 from processor.model.errors import WriteFault
 from processor.model.reasons import HaltReason, Kind
 from tests.fakes.fullstory import Gateway, Item, Weather
@@ -52,6 +53,8 @@ STANDS_S = 90.0
 END_BY_HAND = {HaltReason.UNATTRIBUTED, HaltReason.RECREATED}
 """By design these end with the epoch, and the second one with another setting."""
 
+DELETES = MappingRules(message_types=("identify", "track", "delete"))
+
 Action = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -72,12 +75,14 @@ def plan_of(seed: int) -> Plan:
         schemas={SCHEMA_ID: orjson.dumps(SCHEMA).decode()},
         start=chance.choice(("earliest", "latest")),
         on_recreated=chance.choice(("halt", "restart", "restart")),
+        rules=DELETES if random.Random(f"deletes {seed}").random() < 0.5 else MappingRules(),
     )
 
 
-def refuse(_kind: Kind, item: Item) -> str | None:
+def refuse(kind: Kind, item: Item) -> str | None:
     """Refuse what says that it is to be refused."""
-    return "invalid_argument" if "poison" in item["properties"] else None
+    is_refused = "kept" in item["uid"] if kind is Kind.DELETION else "poison" in item["properties"]
+    return "invalid_argument" if is_refused else None
 
 
 class Chaos:
@@ -116,6 +121,8 @@ class Chaos:
             self._forgetful_brokers,
             self._reset_offsets,
         ]
+        self._lives = random.Random(f"lives {world.plan.seed}")
+        self._living: set[str] = set()
         self._markers = random.Random(f"markers {world.plan.seed}")
         self._is_transactional = self._markers.random() < 0.5
 
@@ -155,6 +162,9 @@ class Chaos:
         world, chance = self._world, self._chance
         at = chance.randrange(len(world.partitions)) if at is None else at
         skip = chance.choice((0, 0, 0, 0, 3))
+        if self._deletes and self._lives.random() < 0.3:
+            self._send_of_a_life(at, skip)
+            return
         kind = chance.random()
         if kind < 0.04:
             world.send(None, "filtered", at, skip)
@@ -170,6 +180,27 @@ class Chaos:
                 send(uid, at, fate="dead_lettered", skip=skip, poison=True)
             else:
                 send(uid, at, skip=skip, text=text)
+
+    @property
+    def _deletes(self) -> bool:
+        return self._world.plan.rules.deletes_users
+
+    def _send_of_a_life(self, at: int, skip: int) -> None:
+        """Let users come, go and come again, each in a partition of its own; of some FullStory refuses the deletion."""
+        world, chance = self._world, self._lives
+        partition = world.partitions[at]
+        name = chance.choice(("a", "b", "kept"))
+        uid = f"{name} of {partition.partition}, {world.broker.topic_ids[partition]}"
+        if uid in self._living and chance.random() < 0.4:
+            self._living.remove(uid)
+            world.delete(uid, at, fate="dead_lettered" if name == "kept" else "delivered", skip=skip)
+        else:
+            self._living.add(uid)
+            send = world.identify if chance.random() < 0.5 else world.track
+            if chance.random() < 0.05:
+                send(uid, at, fate="dead_lettered", skip=skip, poison=True)
+            else:
+                send(uid, at, skip=skip)
 
     # Faults
 
@@ -367,8 +398,9 @@ class Chaos:
 
     async def _crash_soon(self) -> None:
         """Let the process end in the middle of something."""
-        moment = self._chance.choice(("post", "answer", "poll", "commit", "committed", "letter", "lettered"))
-        self._world.crash_at = (moment, self._chance.choice((1, 2, 5)))
+        moments = ["post", "answer", "poll", "commit", "committed", "letter", "lettered"]
+        moments += ["delete", "deleted"] * self._deletes
+        self._world.crash_at = (self._chance.choice(moments), self._chance.choice((1, 2, 5)))
 
     async def _start_after_a_crash(self) -> None:
         if self._world.member.was_killed:
@@ -379,6 +411,8 @@ class Chaos:
         cut_off = self._world.member
         cut_off.cut_off_at = self._world.now
         cut_off.source.is_cut_off = True
+        if self._deletes:  # they have no key that would hold them back: the group goes on after a session, as it does
+            await asyncio.sleep(2 * cut_off.settings.partition.lease_s)
         await self._start()
         loop, chance = asyncio.get_running_loop(), self._chance
         if chance.random() < 0.5:

@@ -33,6 +33,10 @@ class Course:
     """Records of which no POST has to be seen: filtered, malformed, or perhaps sent by an earlier owner."""
     identifies: dict[int, Sent] = field(default_factory=dict)
     """Those that are not settled."""
+    deletions: dict[int, str] = field(default_factory=dict)
+    """Likewise, with whom they delete."""
+    deleted: set[int] = field(default_factory=set)
+    """Deletions that FullStory has carried out, or refused for good."""
     crowded: set[int] = field(default_factory=set)
     """Records that were among several busy users at some moment, before they were sent."""
     accepted: set[int] = field(default_factory=set)
@@ -49,6 +53,8 @@ class Course:
             each = sent.get(id(record))
             if each is not None and each.is_identify and each.uid is not None:
                 self.identifies[record.offset] = each
+            if each is not None and each.deletes is not None:
+                self.deletions[record.offset] = each.deletes
             is_new = record.offset >= self.known_to
             if is_new:
                 self.handed_at[record.offset] = now
@@ -71,7 +77,7 @@ class Course:
         if position == self.position:
             return
         self.position = position
-        for each in (self.quiet, self.identifies, self.handed_at, self.unsent):
+        for each in (self.quiet, self.identifies, self.deletions, self.handed_at, self.unsent):
             while each and (first := next(iter(each))) < position:
                 del each[first]
         self.crowded = {offset for offset in self.crowded if offset >= position}
@@ -136,10 +142,11 @@ class Course:
 
     @property
     def busy_users(self) -> set[str | None]:
-        """The users that may have an identify under way."""
+        """The users that may have an identify under way, or a deletion that others wait for."""
+        busy: set[str | None] = set(self.deletions.values())
         if self.identifies.keys() - self.complete - self.unsent.keys():
-            return {sent.uid for offset, sent in self.identifies.items() if offset not in self.unsent}
-        return set()
+            busy |= {sent.uid for offset, sent in self.identifies.items() if offset not in self.unsent}
+        return busy
 
     @property
     def is_held_up(self) -> bool:
@@ -173,6 +180,8 @@ class Course:
             self.accepted.update(post.offsets)
         if post.kind is Kind.USER and not post.is_batch and is_final:
             self.complete.update(post.offsets)
+        if post.kind is Kind.DELETION and is_final:
+            self.deleted.update(post.offsets)
 
 
 def _must_be_sent(sent: Sent) -> bool:

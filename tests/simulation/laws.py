@@ -6,9 +6,10 @@ condition of the worker's cannot be wrong here, too.
 
 At every commit: nothing before the offset is without its end (laws 1 and 2). At every POST: Kafka knows of it and has
 lately called the partition the worker's, it keeps the limits, and the identifies before it had their turn (laws 4, 6
-and 11). Whenever the loop is idle: no record waits without need, every record consumed is accounted for, what is held
-and in progress is bounded and counted (laws 5, 6, 7 and 12). In the end: what took effect did so in order and no more
-often than it may, nothing else was dead-lettered (laws 9, 10 and 11).
+and 11). When a user is deleted: all that came before of the user has ended, nothing that comes after was sent, and the
+worker has not heard yet that it is over (law 11). Whenever the loop is idle: no record waits without need, every record
+consumed is accounted for, what is held and in progress is bounded and counted (laws 5, 6, 7 and 12). In the end: what
+took effect did so in order and no more often than it may, nothing else was dead-lettered (laws 9, 10 and 11).
 
 Law 7 is one-sided: it lists what may be a reason to wait, as an outsider can know it, and rather too much than too
 little. A record for which there was no such reason at any moment since it was due has to be on its way.
@@ -16,9 +17,9 @@ little. A record for which there was no such reason at any moment since it was d
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from processor.engine.notices import Consumed, Notice, Redelivered, Released, Settled
 from processor.engine.partition.range_queue import BatchLimits
@@ -27,6 +28,7 @@ from processor.model.records import TopicPartition
 from processor.runtime.ports import DeadLetter, Fetched
 from processor.runtime.state import WorkerState
 from tests.fakes.dead_letters import coordinates
+from tests.fakes.fullstory import Effect
 from tests.fakes.source import AHEAD_CHUNKS
 from tests.simulation.course import Course
 from tests.simulation.records import TOPICS_APART, Sent, marks_of
@@ -69,6 +71,9 @@ ROUNDED_S = 0.02
 COPIES = 3
 """A record on its way is held as itself, as its item's body, and as that body's copy within a request."""
 
+Turn = tuple[int, int]
+"""How many rewinds came before a request, and how often its partition had begun anew."""
+
 OF_ONE_PARTITION = frozenset(
     {
         HaltReason.GAP,
@@ -109,7 +114,6 @@ class Laws:
         self.repeats_allowed = 0
         """Effects beyond the first of a record that the test provokes on purpose."""
         self._world = world
-        self._identifies: dict[tuple[int, str], list[Sent]] = defaultdict(list)
         self._accepted: set[str] = set()
         self._rewinds: Counter[TopicPartition] = Counter()
         self._begins_anew: set[TopicPartition] = set()
@@ -117,8 +121,18 @@ class Laws:
         """How often a worker found that the topic was another one, and began with its first record."""
         self._mistaken_from: dict[tuple[int, int], int] = {}
         """By number and member: from which offset on it takes records of that topic for those of the one before."""
-        self._turn_of: dict[str, tuple[int, int]] = {}
-        """By key: how many rewinds came before the request, and how often its partition had begun anew."""
+        self._turn_of: dict[str, Turn] = {}
+        """By key: the request's."""
+        self._of_user: dict[tuple[int, str], list[Sent]] = defaultdict(list)
+        """By number and uid: all that is to be sent of a user."""
+        self._deletions: dict[str, list[Sent]] = defaultdict(list)
+        """By uid, in order; with some record of the user between any two, and all of one partition."""
+        self._deleting: dict[str, tuple[Sent, Turn]] = {}
+        """By uid: for which record the user was last sent to be deleted."""
+        self._last_sent: dict[tuple[str, Turn], int] = {}
+        self._last_effective: dict[tuple[str, Turn], int] = {}
+        self._last_deleted: dict[tuple[str, Turn], int] = {}
+        """Offsets, of users that are deleted."""
         self._effective: set[str] = set()
         """What took effect at FullStory."""
         self._buried: set[str] = set()
@@ -138,8 +152,12 @@ class Laws:
         """A record was put into the topic."""
         self._sent[id(sent.record)] = sent
         self._origins[(*sent.partition, sent.record.offset)].append(sent)
-        if sent.is_identify and sent.uid is not None:
-            self._identifies[sent.number, sent.uid].append(sent)
+        if sent.uid is not None:
+            self._of_user[sent.number, sent.uid].append(sent)
+
+    def to_delete(self, sent: Sent, uid: str) -> None:
+        """A record was put into the topic that deletes this user."""
+        self._deletions[uid].append(sent)
 
     def rewound(self, partition: TopicPartition) -> None:
         """The group's offset was set back from outside: what follows it is to meet its end once more."""
@@ -178,9 +196,7 @@ class Laws:
             if sent.record.offset >= offset:
                 return
             self._checked[partition] += 1
-            if sent.fate in ("delivered", "dead_lettered") and not (
-                sent.mark in self._effective or sent.mark in self._buried
-            ):
+            if sent.fate in ("delivered", "dead_lettered") and not self._has_ended(sent):
                 self._break(f"{partition} is committed to {offset}, but {sent.record.offset} was never {sent.fate}")
 
     def at_handover(self, member: "Member", fetched: Fetched) -> None:
@@ -199,11 +215,13 @@ class Laws:
 
     def at_post(self, member: "Member", post: Post) -> None:
         """Laws 4, 6 and 11, as far as a POST can break them."""
+        if post.kind is Kind.DELETION and not self._is_attributed(member, post):
+            return
         numbers = {number % TOPICS_APART for number, _ in post.marks}
         if len(numbers) != 1:
             self._break(f"a request carries records of the partitions {numbers}")
         partition = self._world.partitions[numbers.pop()]
-        self._turn_of.setdefault(post.key, (self._rewinds[partition], self._noticed[partition]))
+        self._turn_of.setdefault(post.key, self._turn(partition))
         course = self._course(member, partition)
         if course is None:
             self._break(f"{post.marks} are sent of a partition that is not owned")
@@ -213,10 +231,16 @@ class Laws:
         self._check_lease(member, course, post)
         self._check_repeat(member, course, post)
         self._check_limits(member, post)
-        if post.kind is Kind.EVENT:
-            self._check_identifies_before(member, post)
-        else:
-            self._check_no_overtaking(course, post)
+        match post.kind:
+            case Kind.EVENT:
+                self._check_identifies_before(member, post)
+            case Kind.USER:
+                self._check_no_overtaking(course, post)
+            case Kind.DELETION if not course.deleted.isdisjoint(post.offsets):
+                self._break(f"{post.items} is deleted once more in one epoch")
+            case _:
+                pass
+        self._check_deletions_before(member, post)
         self._course_of[post] = course
         for offset in post.offsets:
             course.post(post, offset)
@@ -290,6 +314,8 @@ class Laws:
         effects = self._world.fullstory.effects
         for effect in effects[self._seen :]:
             self._effective |= {_mark(found) for found in marks_of(effect.item)}
+            if (uid := _uid_of(effect.item)) in self._deletions:
+                self._note_life(uid, effect)
         self._seen = len(effects)
         letters = self._world.letters.acknowledged
         for letter in letters[self._letters_seen :]:
@@ -332,14 +358,80 @@ class Laws:
         """Law 11: an event is POSTed after the identifies before it were accepted, or refused for good."""
         for item in post.items:
             number, offset = marks_of(item)[0]
-            topic_id, at = divmod(number, TOPICS_APART)
-            holding = member.source.holdings[self._world.partitions[at]]
-            start = holding.start if topic_id == holding.topic_id else self._mistaken_from[number, member.number]
-            for before in self._identifies[number, item["user"]["uid"]]:
-                if not start <= before.record.offset < offset or before.fate == "filtered":
-                    continue
-                if before.mark not in self._accepted:
+            for before in self._before(member, number, item["user"]["uid"], offset):
+                if before.is_identify and before.mark not in self._accepted:
                     self._break(f"the event {offset} is sent before the identify {before.record.offset} is accepted")
+
+    def _before(self, member: "Member", number: int, uid: str, offset: int) -> Iterator[Sent]:
+        """Give what is to be sent of a user before this offset, as far as the worker was handed it."""
+        start = self._start(member, number)
+        between = (each for each in self._of_user[number, uid] if start <= each.record.offset < offset)
+        return (each for each in between if each.fate != "filtered")
+
+    def _start(self, member: "Member", number: int) -> int:
+        """Return from which offset on the worker has its records."""
+        topic_id, at = divmod(number, TOPICS_APART)
+        holding = member.source.holdings[self._world.partitions[at]]
+        return holding.start if topic_id == holding.topic_id else self._mistaken_from[number, member.number]
+
+    def _turn(self, partition: TopicPartition) -> Turn:
+        return self._rewinds[partition], self._noticed[partition]
+
+    def _is_attributed(self, member: "Member", post: Post) -> bool:
+        """Find of which record a deletion is: the first one behind all that was sent of the user.
+
+        Law 11: everything of the user before that has ended.
+        """
+        self._note_ends()
+        uid = post.items[0]["uid"]
+        partition, number = self._deletions[uid][0].partition, self._deletions[uid][0].number
+        if partition not in member.source.holdings:
+            self._break(f"{uid} is deleted for a partition that is not owned")
+            return False
+        turn = self._turn(partition)
+        behind = max(self._start(member, number), self._last_sent.get((uid, turn), -1))
+        sent = next((each for each in self._deletions[uid] if each.record.offset >= behind), None)
+        if sent is None:
+            self._break(f"{uid} is deleted after {behind} was sent")
+            return False
+        post.items[0]["properties"] = {sent.mark: True}
+        self._deleting[uid] = sent, turn
+        for before in self._before(member, number, uid, sent.record.offset):
+            if not self._has_ended(before):
+                self._break(f"{uid} is deleted for {sent.mark} before {before.mark} has ended")
+        return True
+
+    def _check_deletions_before(self, member: "Member", post: Post) -> None:
+        """Law 11: what comes after a deletion is sent when that is over."""
+        for item in post.items:
+            uid = _uid_of(item)
+            if post.kind is Kind.DELETION or uid not in self._deletions:
+                continue
+            number, offset = marks_of(item)[-1]
+            partition = self._world.partitions[number % TOPICS_APART]
+            self._last_sent[uid, self._turn(partition)] = offset
+            self._note_ends()
+            start = self._start(member, number)
+            for before in self._deletions[uid]:
+                if start <= before.record.offset < offset and not self._has_ended(before):
+                    self._break(f"{offset} of {uid} is sent before the deletion {before.mark} is over")
+
+    def _note_life(self, uid: str, effect: Effect) -> None:
+        """Law 11: what a deletion takes is what came before it, and that for good."""
+        if effect.kind is Kind.DELETION:
+            sent, turn = self._deleting[uid]
+            self._effective.add(sent.mark)
+            self._last_deleted[uid, turn] = sent.record.offset
+            if self._last_effective.get((uid, turn), -1) > sent.record.offset:
+                self._break(f"the deletion {sent.mark} of {uid} takes {self._last_effective[uid, turn]}, too")
+            return
+        turn, (_, offset) = self._turn_of[effect.key], marks_of(effect.item)[-1]
+        self._last_effective[uid, turn] = max(offset, self._last_effective.get((uid, turn), -1))
+        if offset < self._last_deleted.get((uid, turn), -1):
+            self._break(f"{offset} of {uid} takes effect after the deletion {self._last_deleted[uid, turn]}")
+
+    def _has_ended(self, sent: Sent) -> bool:
+        return sent.mark in self._effective or sent.mark in self._buried
 
     def _check_no_overtaking(self, course: Course, post: Post) -> None:
         """Law 11: FullStory promises no order among jobs, so no two of them hold one user at a time."""
@@ -403,6 +495,7 @@ class Laws:
         tried_at = wire.heard_at + (TRIED_EVERY_S if fails and wire.failed[-1] else TRIED_FIRST_S)
         reasons = {
             "it ends": state.is_draining,
+            "it is not known what the key may do": not member.gate.is_open,
             "a halt": {
                 reason
                 for reason in state.halts.keys() - OF_ONE_PARTITION - OF_SCHEMAS
@@ -449,7 +542,7 @@ class Laws:
         last: dict[tuple[int, str, tuple[int, int]], list[tuple[int, int]]] = {}
         times: Counter[tuple[tuple[int, int], int]] = Counter()
         for effect in self._world.fullstory.effects:
-            if effect.kind is Kind.DELETION:  # test_deletions.py says when they may
+            if effect.kind is Kind.DELETION:  # `_note_life` has looked at it
                 continue
             found, turn = marks_of(effect.item), self._turn_of[effect.key]
             times.update((each, turn[0]) for each in found)
@@ -477,6 +570,11 @@ class Laws:
 
 def _is_of(letter: DeadLetter, sent: Sent) -> bool:
     return (letter.key, letter.value) == (sent.record.key, sent.record.value)
+
+
+def _uid_of(item: dict[str, Any]) -> str:
+    uid: str = (item.get("user") or item)["uid"]
+    return uid
 
 
 def _mark(found: tuple[int, int]) -> str:

@@ -44,6 +44,7 @@ from processor.runtime.schemas import SchemaCache
 from tests.fakes.source import FakeSource
 from tests.mutations import (
     a_commit_beyond_what_is_open,
+    a_deletion_waits_for_nothing,
     a_linger_twice_as_long,
     any_user_holds_up,
     no_commit_past_markers,
@@ -280,6 +281,7 @@ MUTATIONS = (
     any_user_holds_up,
     a_schema_holds_up_all,
     a_plan_waits_for_the_next_round,
+    a_deletion_waits_for_nothing,
 )
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -22,11 +23,12 @@ FIRST_BACK_OFF_S, MAX_BACK_OFF_S = 0.5, 30.0
 
 @dataclass(slots=True, eq=False)
 class Post:
-    """One POST and its answer."""
+    """One POST, or one deletion of a user, and its answer."""
 
     at: float
     kind: Kind
     items: list[dict[str, Any]]
+    """A deletion's names its user alone, and the laws add of which record it is."""
     size: int
     key: str
     is_batch: bool
@@ -65,6 +67,7 @@ class Post:
 
 
 Watcher = Callable[[Post], None]
+Answering = Awaitable[Answer | NoAnswer]
 
 
 class Wire:
@@ -84,8 +87,7 @@ class Wire:
         lives: Callable[[], bool],
     ) -> None:
         self.posts: list[Post] = []
-        self.is_deleting = False
-        """Whether a user was to be deleted at all."""
+        self.deletions: list[Post] = []
         self.polls: list[float] = []
         """When jobs were asked for."""
         self.called_at = float("-inf")
@@ -124,31 +126,31 @@ class Wire:
         await asyncio.sleep(0)  # a process that has ended gets no further
         post = Post(_now(), kind, content["requests"] if batch else [content], len(body), key, batch)
         self.posts.append(post)
-        self._on_post(post)
-        self.awaiting.add(post)
-        try:
-            self.called_at = post.at
-            post.answer = await self._fullstory.post(kind, body, key, batch=batch)
-            post.answered_at = _now()
-            self._moment("answer")
-            await asyncio.sleep(0)
-        finally:
-            self.awaiting.remove(post)
-        self._heard_of_post(post)
-        self._on_answer(post)
-        return post.answer
+        return await self._pass_on(post, partial(self._fullstory.post, kind, body, key, batch=batch), "answer")
 
     async def delete(self, uid: str) -> Answer | NoAnswer:
         """Pass on."""
         self._live()
         self._moment("delete")
         await asyncio.sleep(0)
-        self.called_at = _now()
-        self.is_deleting = True
-        answer = await self._fullstory.delete(uid)
-        self._moment("deleted")
-        await asyncio.sleep(0)
-        return answer
+        post = Post(_now(), Kind.DELETION, [{"uid": uid}], 0, "", is_batch=False)
+        self.deletions.append(post)
+        return await self._pass_on(post, partial(self._fullstory.delete, uid), "deleted")
+
+    async def _pass_on(self, post: Post, call: Callable[[], Answering], moment: str) -> Answer | NoAnswer:
+        self._on_post(post)
+        self.awaiting.add(post)
+        try:
+            self.called_at = post.at
+            post.answer = await call()
+            post.answered_at = _now()
+            self._moment(moment)
+            await asyncio.sleep(0)
+        finally:
+            self.awaiting.remove(post)
+        self._heard_of_post(post)
+        self._on_answer(post)
+        return post.answer
 
     async def job(self, kind: Kind, job_id: str) -> Answer | NoAnswer:
         """Pass on."""
@@ -227,7 +229,7 @@ def speaks_fullstory(answer: Answer, kind: Kind, *, is_batch: bool) -> bool:
         return has_code(answer)
     if is_batch:
         return isinstance(answer.body, dict) and "job" in answer.body
-    return answer.body == {} if kind is Kind.EVENT else isinstance(answer.body, dict) and "id" in answer.body
+    return isinstance(answer.body, dict) and "id" in answer.body if kind is Kind.USER else answer.body == {}
 
 
 def _is_end(answer: Answer) -> bool:

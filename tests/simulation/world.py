@@ -245,10 +245,11 @@ class World:
         value = self.encode(track(uid, self._next_mark(at, skip), **properties))
         return self._append(value, at, skip, uid, fate, is_identify=False)
 
-    def delete(self, uid: str, at: int = 0, *, fate: Fate = "filtered") -> Sent:
-        """Put the deletion of a user into a partition; what it has to do with others, no law knows."""
-        sent = self.send(self.encode({"type": "delete", "userId": uid}), fate, at)
+    def delete(self, uid: str, at: int = 0, *, fate: Fate = "delivered", skip: int = 0) -> Sent:
+        """Put the deletion of a user into a partition, where all records of the user are."""
+        sent = self.send(self.encode({"type": "delete", "userId": uid}), fate, at, skip)
         sent.deletes = uid
+        self.laws.to_delete(sent, uid)
         return sent
 
     def _next_mark(self, at: int, skip: int) -> str:

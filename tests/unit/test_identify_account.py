@@ -144,6 +144,30 @@ def test_the_halt_is_seen_while_it_lasts() -> None:
     assert run_virtually(story()).keys() == {HaltReason.UNAUTHORIZED}
 
 
+def test_what_is_shown_of_a_key_is_what_holds_now() -> None:
+    """A halt whose cause has made way for another one is not shown beside it."""
+
+    async def ask() -> None:
+        observer = RecordingObserver()
+        lower = Answer(200, {"orgId": "ORG", "role": "STANDARD"})
+        fullstory = Scripted(Answer(200, {"orgId": "OTHER", "role": "ADMIN"}), lower, REFUSED, lower, ME)
+        gate = Gate(Limits(LimitSettings(), lambda: 0.5), FakeClock(), observer)
+        asking = asyncio.ensure_future(
+            identify_account(fullstory, "ORG", gate, FakeClock(), lambda: 1.0, observer, deletes_users=True)
+        )
+        reasons = (HaltReason.WRONG_ORG, HaltReason.FORBIDDEN, HaltReason.UNAUTHORIZED, HaltReason.FORBIDDEN)
+        await asyncio.sleep(1.0)
+        for reason in reasons:
+            assert gate.halts.keys() == {reason}
+            await asyncio.sleep(gate.limits.probe_interval_s)
+        assert (await asking).role == "ARCHITECT"
+        assert not gate.halts
+        assert [each.reason for each in observer.of(Halted)] == list(reasons)
+        assert [each.reason for each in observer.of(Resumed)] == list(reasons)
+
+    run_virtually(ask())
+
+
 def test_a_key_that_may_not_delete_users_is_a_halt_where_users_are_deleted() -> None:
     """It is asked again until the key is another; where nobody is deleted, any role will do."""
 
@@ -155,7 +179,10 @@ def test_a_key_that_may_not_delete_users_is_a_halt_where_users_are_deleted() -> 
         gate = Gate(Limits(LimitSettings(), lambda: 0.5), FakeClock(), observer)
         account = await identify_account(fullstory, None, gate, FakeClock(), lambda: 1.0, observer, deletes_users=True)
         assert account.role == "ADMIN"
-        assert [each.reason for each in observer.of(Halted)] == [HaltReason.FORBIDDEN]
+        (halted,) = observer.of(Halted)
+        assert halted.reason is HaltReason.FORBIDDEN
+        assert "STANDARD" in halted.cause
+        assert "Architect" in halted.action
         assert not gate.halts
 
     run_virtually(ask())

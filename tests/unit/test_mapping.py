@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from processor.events.avro import decode
 from processor.events.mapping import Mapping, MappingRules
 from processor.events.privacy import PropertyLists
 from processor.model.outcomes import Filtered, Mapped, Outcome, Rejected
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind, PropertyRule
 from tests.properties.limits import event_violations, user_violations
-from tests.properties.segment import KAFKA_TIMESTAMP, KAFKA_TIMESTAMP_MS
+from tests.properties.segment import KAFKA_TIMESTAMP, KAFKA_TIMESTAMP_MS, as_avro, record, shipped_readers
 
 Json = dict[str, Any]
 
@@ -692,6 +693,13 @@ def test_a_delete_deletes_the_user_of_its_uid() -> None:
     message = {"type": "Delete", "userId": 42.0, "anonymousId": "a", "traits": {"x": 1}}
     assert mapped(message, DELETES) == (Mapped(Kind.DELETION, "42", {"uid": "42"}), Counter())
     assert mapped(message)[0] == Filtered(FilterReason.MESSAGE_TYPE)
+
+
+def test_a_delete_by_the_shipped_schema_is_one_too() -> None:
+    """Its record has what every message has, and nothing else."""
+    event = decode(record(as_avro({"type": "delete", "userId": "u"})), shipped_readers())
+    assert isinstance(event, dict)
+    assert mapped(event, DELETES)[0] == Mapped(Kind.DELETION, "u", {"uid": "u"})
 
 
 @pytest.mark.parametrize("anonymous", ["property", "filter"])

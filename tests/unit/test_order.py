@@ -89,3 +89,19 @@ def test_only_a_request_of_several_users_that_waits_holds_the_partition_up() -> 
     order.leave(second, "a")
     found.append((order.is_held_up, order.is_slow("a")))
     assert found == [(False, True), (True, True), (False, False)]
+
+
+def test_a_deletion_waits_for_the_batches_that_hold_something_of_its_user() -> None:
+    """They have to settle; of others it waits for nothing."""
+    order = UserOrder(deletes_users=True)
+    first, second, other = order.enter_batch("ab"), order.enter_batch("a"), order.enter_batch("c")
+    deletion = order.enter_deletion("a")
+    assert deletion.waits == 2
+    assert order.settle(other) == order.settle(second) == []
+    assert order.settle(first) == [deletion]
+    assert order.enter_deletion("b").waits == 0
+
+
+def test_where_nobody_is_deleted_batches_hold_nobody() -> None:
+    """Nothing is kept of them."""
+    assert UserOrder().enter_batch("ab").uids == ()

@@ -10,7 +10,7 @@ import pytest
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 FILES = sorted(SCHEMAS.glob("*.avsc"))
-MESSAGE_TYPES = {"identify", "track", "page", "screen", "group", "alias"}
+MESSAGE_TYPES = {"identify", "track", "page", "screen", "group", "alias", "delete"}
 TYPE_SPECIFIC = {"traits", "event", "properties", "name", "category", "groupId", "previousId"}
 
 Json = dict[str, Any]

@@ -139,6 +139,16 @@ def test_what_fullstory_does_not_say_blames_no_key_and_denies_no_job(judge: Any,
     assert is_foreign(judge(Answer(status, body)), status)
 
 
+def test_a_deletion_is_over_where_fullstory_says_that_there_is_no_such_user() -> None:
+    """Any other 404 of FullStory's speaks of the address: believed, it would end a request under the GDPR unheard."""
+    for code in ("user_not_found", "resource_not_found"):
+        assert of_post(Answer(404, {"code": code}), Kind.DELETION, batch=False) == Delivered()
+    other = of_post(Answer(404, {"code": "server_error"}), Kind.DELETION, batch=False)
+    assert isinstance(other, Halt)
+    assert other.reason is HaltReason.UNEXPECTED_ANSWER
+    assert is_foreign(of_post(Answer(404, {"message": "no route"}), Kind.DELETION, batch=False), 404)
+
+
 def test_what_stands_in_between_is_named_and_not_quoted() -> None:
     """By its status, its server and what it sends; never by what its page says."""
     verdict = of_post(Answer(403, "bob@example.com", server="Apache", media_type="text/html"), Kind.EVENT, batch=True)

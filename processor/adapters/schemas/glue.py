@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, final
 
 from processor.events.framing import GlueId, SchemaId
-from processor.model.errors import ConfigurationError, RegistryUnavailableError
+from processor.model.errors import ConfigurationError, GlueUnavailableError
 from processor.runtime.ports import SchemaIncompleteError, SchemaText
 
 REQUEST_TIMEOUT_S = 10.0
@@ -14,6 +14,8 @@ _VARIABLE = "PROCESSOR_SCHEMA_REGISTRY__GLUE_REGION"
 _ABSENT = "EntityNotFoundException"
 _AVAILABLE = "AVAILABLE"
 _OF_LOGIN = frozenset({"AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException"})
+_WITHOUT_LOGIN = frozenset({"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"})
+"""Errors of AWS's client, which asks nothing then."""
 
 
 @final
@@ -41,7 +43,7 @@ class GlueSchemas:
     async def fetch(self, schema_id: SchemaId) -> SchemaText | None:
         """Return the schema of a version, None when Glue knows no such version.
 
-        Raises `SchemaIncompleteError` for a version that is not available, and `RegistryUnavailableError` otherwise.
+        Raises `SchemaIncompleteError` for a version that is not available, and `GlueUnavailableError` otherwise.
         """
         if not isinstance(schema_id, GlueId):
             return None
@@ -51,9 +53,16 @@ class GlueSchemas:
             code = _code_of(error)
             if code == _ABSENT:
                 return None
-            hint = "; check the credentials, which need glue:GetSchemaVersion" if code in _OF_LOGIN else ""
-            what = f"answers {code}{hint}" if code else f"does not answer ({type(error).__name__})"
-            raise RegistryUnavailableError(f"{self.address} {what}", is_of_one_schema=code in _OF_LOGIN) from None
+            is_refused, kind = code in _OF_LOGIN, type(error).__name__
+            hint = "; check the credentials, which need glue:GetSchemaVersion" if is_refused else ""
+            what = f"answers {code}{hint}" if code else f"does not answer ({kind})"
+            if kind in _WITHOUT_LOGIN:
+                what = f"is not asked: AWS's client finds no credentials ({kind})"
+            raise GlueUnavailableError(
+                f"{self.address} {what}",
+                is_of_login=is_refused or kind in _WITHOUT_LOGIN,
+                is_of_one_schema=is_refused,
+            ) from None
         if found.get("Status", _AVAILABLE) != _AVAILABLE:
             raise SchemaIncompleteError(f"its status is {str(found['Status'])[:20]!a}")
         return SchemaText(found["SchemaDefinition"], found["DataFormat"])

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, final
 
+from processor.model.errors import GlueUnavailableError, RegistryUnavailableError
+
 
 class Level(StrEnum):
     """How much a finding matters."""
@@ -270,6 +272,20 @@ REGISTRY_UNREACHABLE = _error(
     "The schema registry does not answer. Partitions with records in unknown schemas would wait until it does.",
     "Check PROCESSOR_SCHEMA_REGISTRY__URL and the credentials in PROCESSOR_SCHEMA_REGISTRY__PROPERTIES.",
 )
+GLUE_REACHED = _ok("glue.reached", "AWS Glue answers, and versions of schemas may be read.")
+GLUE_FORBIDDEN = _error(
+    "glue.forbidden",
+    "AWS Glue does not let the worker read versions of schemas, or there are no credentials for AWS. Partitions with "
+    "records in Glue's framing would wait.",
+    "Give the worker credentials of the account that has the schemas, in the environment, a profile or a role, with "
+    "the permission glue:GetSchemaVersion.",
+)
+GLUE_UNREACHABLE = _error(
+    "glue.unreachable",
+    "AWS Glue does not answer. Partitions with records in unknown schemas would wait until it does.",
+    "Check PROCESSOR_SCHEMA_REGISTRY__GLUE_REGION, and the way to Glue's endpoint in that region: a proxy, a VPC "
+    "endpoint, AWS_ENDPOINT_URL_GLUE.",
+)
 
 FULLSTORY_PROXY = _ok(
     "fullstory.proxy",
@@ -400,6 +416,14 @@ CHECKS_SKIPPED = _warning(
     "These checks depend on something that did not answer in time.",
     "Run the check again when the errors are gone. On a slow network, allow more time: --timeout 30.",
 )
+
+
+def of_schemas(error: RegistryUnavailableError) -> Finding:
+    """Return which finding it is that a schema cannot be had."""
+    if isinstance(error, GlueUnavailableError):
+        return GLUE_FORBIDDEN if error.is_of_login else GLUE_UNREACHABLE
+    return REGISTRY_FORBIDDEN if error.is_of_one_schema else REGISTRY_UNREACHABLE
+
 
 FINDINGS = [each for each in globals().values() if isinstance(each, Finding)]
 """All of them, in the order of the checks."""

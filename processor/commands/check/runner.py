@@ -4,20 +4,15 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from processor.adapters.schemas.registry import RegistrySchemas
 from processor.app.parts import registry_of, schemas_of
-from processor.commands.check import findings
 from processor.commands.check.checklist import Checklist
 from processor.commands.check.cluster import check_kafka
 from processor.commands.check.destination import check_fullstory
 from processor.commands.check.findings import Found
 from processor.commands.check.group_probe import probe_group
+from processor.commands.check.schemas import check_glue, check_registry
 from processor.commands.check.survey import check_records
-from processor.model.errors import RegistryUnavailableError
 from processor.settings import Settings
-
-MODES = {"READONLY": findings.REGISTRY_READONLY, "IMPORT": findings.REGISTRY_IMPORT}
-"""How the modes begin in which a registry does not take every schema."""
 
 WITHIN_S = 3.5
 """With the start of the program and its end: five."""
@@ -36,37 +31,14 @@ async def check_all(
     with checklist.reporting():
         async with registry_of(registry, settings.proxies) as client:
             schemas = schemas_of(registry, client)
-            sample, has_schemas, _ = await asyncio.gather(
-                check_kafka(checklist), _check_registry(checklist, client), check_fullstory(checklist, probes=probes)
+            sample, has_registry, has_glue, _ = await asyncio.gather(
+                check_kafka(checklist),
+                check_registry(checklist, client),
+                check_glue(checklist, schemas),
+                check_fullstory(checklist, probes=probes),
             )
-            if sample is not None and has_schemas:
+            if sample is not None and has_registry and has_glue:
                 await check_records(checklist, sample, schemas)
             if probes_group and sample is not None:
                 checklist.add(await asyncio.to_thread(list, probe_group(settings)))
     return checklist.end()
-
-
-async def _check_registry(checklist: Checklist, registry: RegistrySchemas | None) -> bool:
-    """Check that schemas can be had; return whether they can."""
-    if registry is None:
-        checklist.add([Found(findings.REGISTRY_NONE, "")])
-        return True
-    within_s = checklist.left_s()
-    try:
-        async with asyncio.timeout(within_s):
-            sight = await registry.look()
-    except RegistryUnavailableError as error:
-        checklist.add([Found(findings.REGISTRY_UNREACHABLE, str(error))])
-        return False
-    except TimeoutError:
-        seen = f"the schema registry at {registry.address} did not answer within {within_s:.1f} s"
-        checklist.add([Found(findings.REGISTRY_UNREACHABLE, seen)])
-        return False
-    found = [Found(findings.REGISTRY_REACHED, registry.address)]
-    if sight.has_subjects is False:
-        found = [Found(findings.REGISTRY_EMPTY, registry.address)]
-    finding = next((each for mode, each in MODES.items() if (sight.mode or "").startswith(mode)), None)
-    if finding is not None:
-        found.append(Found(finding, f"{registry.address} is in mode {(sight.mode or '')[:40]!a}"))
-    checklist.add(found)
-    return True

@@ -40,8 +40,7 @@ async def check_records(checklist: Checklist, sample: Mapping[TopicPartition, li
                     survey.add(partition, await explainer.explain(Input(str(partition), record)))
                     await asyncio.sleep(0)
     except RegistryUnavailableError as error:
-        is_login = error.is_of_one_schema
-        checklist.add([Found(findings.REGISTRY_FORBIDDEN if is_login else findings.REGISTRY_UNREACHABLE, str(error))])
+        checklist.add([Found(findings.of_schemas(error), str(error))])
         return
     except TimeoutError:
         if not survey.records:

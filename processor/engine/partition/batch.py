@@ -16,11 +16,12 @@ The table of what may happen to a request is `request.TRANSITIONS`.
 from collections import deque
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from processor.engine.partition.actions import AskJob, StandStill, WriteLetters
 from processor.engine.partition.journal_format import Entry, EntryState, Plan
-from processor.engine.partition.order import Turn
+from processor.engine.partition.order import Stay, Turn
 from processor.engine.partition.planning import KEY_TRUST_S, cut, lanes, new_half
 from processor.engine.partition.request import Halves, Happening, Line, Opening, Request, Singles, Stage
 from processor.engine.partition.settlement import Settlement
@@ -55,6 +56,8 @@ class Batch:
         """Requests that have not ended."""
         self.deletions: list[tuple[Turn, str]] = []
         """Places of deletions, each with its user's id: left when the batch settles."""
+        self.stay = Stay()
+        """What deletions of later batches wait for."""
 
     def set_out(self, now: float, wall_s: float) -> None:
         """Begin: follow the jobs that the plan tells of, and POST the rest in its turn."""
@@ -71,6 +74,7 @@ class Batch:
                     self.owner.do(AskJob(request))
                 elif entry.state is not EntryState.DONE:
                     self.begin(entry, items, Opening(is_first=True))
+        self.stay = self.owner.order.enter_batch(item.uid for item in chain(self.payload.users, self.payload.events))
         self._end_if_all_ended()
 
     def _enter(self, kind: Kind, items: Sequence[Item], *, is_apart: bool) -> Turn:
@@ -144,7 +148,6 @@ class Batch:
     def open(self, request: Request) -> Request:
         """Take a request in; it is POSTed as soon as its stage allows."""
         self.unended += 1
-        request.turn.requests += 1
         request.turn.unaccepted += request.is_first
         self.requests[request] = None
         if request.stage is Stage.READY:
@@ -159,14 +162,11 @@ class Batch:
         request.on(happening)
         self.unended -= 1
         del self.requests[request]
-        request.turn.requests -= 1
         if request.kind is not Kind.DELETION:
             self.note_accepted(request)
         if request.kind is Kind.USER and happening is not Happening.SPLIT:
             complete = [item.uid for item in request.items if item.uid not in still_open]
             self.owner.free(self.owner.order.leave(request.turn, complete))
-        if request.kind is Kind.EVENT and not request.turn.requests:
-            self.owner.free(self.owner.order.complete(request.turn))
         self._end_if_all_ended()
 
     def note_accepted(self, request: Request) -> None:

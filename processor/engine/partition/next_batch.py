@@ -134,7 +134,7 @@ class NextBatch:
         held = of_users | of_events
         if not held or not self._common.is_batch:  # sent one by one, each waits for itself in any case
             return (), False
-        others = len(users) + len(events) - len(users & held) - len(events & held)
+        others = len(users) + len(events) + len(growing.deleted_uids) - len(users & held) - len(events & held)
         most = max(1, min(FEW, others // OTHERS_PER_USER)) if others else 0
         apart: list[str] = []
         for waiting in ((uid for uid in users if uid in of_users), (uid for uid in events if uid in of_events)):

@@ -1,9 +1,9 @@
 """Order among the requests of one partition (law 11): each user waits for nobody but itself.
 
 FullStory promises no order between jobs, so an identify waits until every earlier one of its user is complete; an event
-waits until every identify of its user before it is accepted. The deletion of a user waits until all that came before
-of the user is complete, and what comes after waits until Kafka knows that it is over: a deletion has no key, and sent
-once more it would take what came after (docs/adr/0023). Everything else overlaps freely.
+waits until every identify of its user before it is accepted. The deletion of a user waits until every batch with
+something of the user before it has settled, and what comes after waits until Kafka knows that it is over: a deletion
+has no key, and sent once more it would take what came after (docs/adr/0023). Everything else overlaps freely.
 
 A request takes its turn when it is formed, in the order of offsets: for each of its users it stands behind those that
 came before. What is sent as one body waits for the slowest of its users, so who would hold others up travels apart
@@ -29,7 +29,7 @@ class Turn:
     users: int = 0
     """How many users' identifies of it are not complete."""
     waits: int = 0
-    """How many have to come before: users for identifies, other turns for events."""
+    """How many have to come before: users for identifies, other turns for events, batches for deletions."""
     unaccepted: int = 0
     """Requests that FullStory has not taken yet, into a job at least."""
     is_accepted: bool = False
@@ -37,12 +37,16 @@ class Turn:
     """What is to be sent when nothing is waited for any more."""
     followers: list["Turn"] = field(default_factory=list)
     """Events that wait until it is accepted."""
+
+
+@dataclass(slots=True, eq=False)
+class Stay:
+    """What a batch holds, until it settles."""
+
     uids: Collection[str] = ()
-    """Whose events these are, where deletions may have to wait for them."""
-    requests: int = 0
-    """How many requests of it have not ended."""
-    deletions: list["Turn"] = field(default_factory=list)
-    """What waits until none of its events is on its way."""
+    """Whose users and events."""
+    deletions: list[Turn] = field(default_factory=list)
+    """What waits for its end."""
 
 
 class UserOrder:
@@ -50,8 +54,8 @@ class UserOrder:
 
     def __init__(self, *, deletes_users: bool = False) -> None:
         self._deletes_users = deletes_users
-        self._events: dict[str, dict[Turn, None]] = {}
-        """Events on their way, by user, where users may be deleted."""
+        self._stays: dict[str, dict[Stay, None]] = {}
+        """Batches on their way, by user, where users may be deleted."""
         self._queues: dict[str, deque[Turn]] = {}
         self._together: dict[Turn, None] = {}
         """The turns, not complete, of which several users share one request."""
@@ -74,32 +78,37 @@ class UserOrder:
         for each in before:
             each.followers.append(turn)
         turn.waits = len(before)
-        if self._deletes_users:
-            turn.uids = tuple(uids)
-            for uid in uids:
-                self._events.setdefault(uid, {})[turn] = None
         return turn
+
+    def enter_batch(self, uids: Iterable[str]) -> Stay:
+        """Note whose users and events a batch holds: deletions that come after it wait until it settles.
+
+        Until then another epoch may send some of it once more, after a deletion that is over.
+        """
+        stay = Stay(set(uids) if self._deletes_users else ())
+        for uid in stay.uids:
+            self._stays.setdefault(uid, {})[stay] = None
+        return stay
 
     def enter_deletion(self, uid: str) -> Turn:
         """Take a place for the deletion of a user, behind all that is of the user."""
         turn = Turn(is_apart=True, users=1)
-        queue, events = self._queues.setdefault(uid, deque()), self._events.get(uid, {})
-        turn.waits = bool(queue) + len(events)
+        queue, stays = self._queues.setdefault(uid, deque()), self._stays.get(uid, {})
+        turn.waits = bool(queue) + len(stays)
         queue.append(turn)
-        for each in events:
+        for each in stays:
             each.deletions.append(turn)
         return turn
 
-    def complete(self, turn: Turn) -> list[Turn]:
-        """None of the turn's events is on its way any more; return the deletions that wait for nothing more."""
-        for uid in turn.uids:
-            del self._events[uid][turn]
-            if not self._events[uid]:
-                del self._events[uid]
-        deletions, turn.deletions, turn.uids = turn.deletions, [], ()
-        for each in deletions:
+    def settle(self, stay: Stay) -> list[Turn]:
+        """The batch has settled; return the deletions that wait for nothing more."""
+        for uid in stay.uids:
+            del self._stays[uid][stay]
+            if not self._stays[uid]:
+                del self._stays[uid]
+        for each in stay.deletions:
             each.waits -= 1
-        return [each for each in deletions if not each.waits]
+        return [each for each in stay.deletions if not each.waits]
 
     def accept(self, turn: Turn) -> list[Turn]:
         """FullStory has taken all of it; return the events that wait for nothing more."""

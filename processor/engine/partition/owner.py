@@ -383,6 +383,7 @@ class Partition:
         del self.batches[batch]
         self.queue.settle(batch.opened)
         self.journal.is_behind = True
+        self.free(self.order.settle(batch.stay))
         for turn, uid in batch.deletions:
             self.free([*self.order.accept(turn), *self.order.leave(turn, [uid])], is_untold=True)
         self.common.observe(settled)
