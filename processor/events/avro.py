@@ -6,19 +6,21 @@ raises for what a record holds: a fault is returned as `Rejected`.
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, partial
-from typing import Any, Protocol
+from typing import Any
 
-from processor.events.avro_binary import DOUBTS, FAULTS, Read, compile_event, compile_value, name_of
+from processor.events.avro_readers import Contradicted, Reader, event_reader, malformed, union_reader, value_reader
 from processor.events.avro_schema import Named, SchemaError, parse_schema
 from processor.events.avro_shapes import (
     SEGMENT_FIELDS,
     is_json_record,
     kind_of_type,
     lacks,
+    narrowed,
     segment_name,
     segment_names,
     with_text_for_bytes,
 )
+from processor.events.context import READ
 from processor.events.found import likely_of, message_within, no_message
 from processor.events.framing import (
     GLUE,
@@ -40,12 +42,13 @@ from processor.events.framing import (
     kind_of,
     long_id_in,
 )
-from processor.events.json_text import NoJson, mended, parse_json
+from processor.events.json_text import NoJson, parse_json
 from processor.events.languages import AVRO, AVRO_IN_JSON, JSON_SCHEMA, binary_of, fault_of_language
-from processor.events.timestamps import is_event_time
-from processor.model.outcomes import Change, Event, Filtered, Note, Rejected, unnoted
+from processor.model.outcomes import Event, Filtered, Note, Rejected, unnoted
 from processor.model.reasons import DeadLetterReason, FilterReason, PropertyRule
 from processor.model.records import UNREADABLE, Headers, Record, unreadable_parts
+
+__all__ = ["MAPPED_FIELDS", "Reader", "decode", "reader_of"]
 
 MAPPED_FIELDS = frozenset(
     {
@@ -55,28 +58,11 @@ MAPPED_FIELDS = frozenset(
 )
 """Fields that mapping reads; the others are not decoded."""
 
-CLOCK_FIELDS = frozenset({"originalTimestamp", "sentAt", "receivedAt"})
-"""Fields that mapping reads of an event without a `timestamp`; only such a value is decoded again for them."""
-
 FREE_FORM_FIELDS = ("traits", "properties", "integrations")
 """Fields that the shipped schemas hold as JSON text and that mapping reads; other free-form text is left unparsed."""
 
 _PLACES = {"traits": "", "properties": "", "integrations": "integrations"}
 """How places within them begin."""
-
-Finish = Callable[[Any, Note], Event | Rejected]
-"""Makes an event of what was decoded."""
-
-Contradicted = Callable[[bytes, int, Note, str], Event | Rejected]
-"""Makes what can be made of a value, from an offset on, whose bytes contradict the schema; in words by what."""
-
-
-class Reader(Protocol):
-    """Decodes a value from an offset on, by the one schema that it names."""
-
-    def __call__(self, value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
-        """Return the event, or why there is none; note what of it was changed."""
-        ...
 
 
 def decode(record: Record, readers: Mapping[SchemaId, Reader], note: Note = unnoted) -> Event | Filtered | Rejected:
@@ -87,13 +73,13 @@ def decode(record: Record, readers: Mapping[SchemaId, Reader], note: Note = unno
     if value is None:
         return Filtered(FilterReason.TOMBSTONE)
     if not value:
-        return _malformed("the value is empty")
+        return malformed("the value is empty")
     if headers and (header := header_of(headers)) is not None:
         return _decode_by_header(value, header, readers, note)
     first = value[0]
     if first == MAGIC:
         if len(value) < PREFIX_BYTES:
-            return _malformed("the value ends within Confluent's prefix")
+            return malformed("the value ends within Confluent's prefix")
         found = int.from_bytes(value[1:PREFIX_BYTES], "big")
         reader = readers.get(found)
         return _decode_long(value, found, readers, note) if reader is None else reader(value, PREFIX_BYTES, note)
@@ -115,7 +101,7 @@ def _decode_other(value: bytes, readers: Mapping[SchemaId, Reader], note: Note) 
     if value.startswith(SINGLE_OBJECT):
         named = id_in_prefix(value)
         if named is None:
-            return _malformed("the value ends within the prefix of Avro's single-object encoding")
+            return malformed("the value ends within the prefix of Avro's single-object encoding")
         return _read(value, named, SINGLE_OBJECT_BYTES, readers, note)
     if value.startswith((GLUE, GLUE_ZLIB)):
         return _decode_glue(value, readers, note)
@@ -123,20 +109,20 @@ def _decode_other(value: bytes, readers: Mapping[SchemaId, Reader], note: Note) 
     if not isinstance(parsed, NoJson):
         return _message_of(parsed, note)
     if (likely := likely_of(value)) is not None:
-        return _malformed(f"the value begins as {likely}")
+        return malformed(f"the value begins as {likely}")
     if is_json(value):
-        return _malformed(no_message(parsed))
-    return _malformed(f"the first byte is {value[0]:#04x}: neither a framing that names a schema nor JSON")
+        return malformed(no_message(parsed))
+    return malformed(f"the first byte is {value[0]:#04x}: neither a framing that names a schema nor JSON")
 
 
 def _decode_glue(value: bytes, readers: Mapping[SchemaId, Reader], note: Note) -> Event | Rejected:
     named = id_in_prefix(value)
     if named is None:
-        return _malformed("the value ends within the prefix of AWS Glue's framing")
+        return malformed("the value ends within the prefix of AWS Glue's framing")
     if named not in readers:
         return _unknown(named)
     content = inflated(value)
-    return _malformed(content) if isinstance(content, str) else readers[named](content, 0, note)
+    return malformed(content) if isinstance(content, str) else readers[named](content, 0, note)
 
 
 def _decode_readable(
@@ -147,7 +133,7 @@ def _decode_readable(
     for part in parts:
         note(PropertyRule.UNREADABLE, part)
     if "value" in parts:
-        return _malformed("Kafka's client cannot read the value")
+        return malformed("Kafka's client cannot read the value")
     decoded = decode(record._replace(headers=headers[1:]), readers, note)
     if isinstance(decoded, Rejected) and "headers" in parts:
         return decoded._replace(detail=f"{decoded.detail}; its headers cannot be read, which may name a schema")
@@ -158,7 +144,7 @@ def _decode_by_header(
     value: bytes, header: SchemaHeader, readers: Mapping[SchemaId, Reader], note: Note
 ) -> Event | Rejected:
     named = id_in_header(header)
-    return _malformed(fault_of_header(header)) if named is None else _read(value, named, 0, readers, note)
+    return malformed(fault_of_header(header)) if named is None else _read(value, named, 0, readers, note)
 
 
 def _read(
@@ -207,28 +193,24 @@ def _reader_of(type_: Any, named: Named, wanted: Collection[str] | None, contrad
         return _choosing([_branch_of(branch, named, wanted, contradicted) for branch in schema], contradicted)
     kind = "string" if with_text_for_bytes(schema) == "string" else kind_of_type(schema)
     if kind == "string":
-        return _reading(partial(compile_value, "string", named), _message, contradicted)
+        return value_reader("string", named, _message, contradicted)
     if kind == "map" or is_json_record(schema):
-        return _reading(partial(compile_value, type_, named), _message_of, contradicted)
+        return value_reader(type_, named, _message_of, contradicted)
     if kind != "record":
         raise _UnsuitableError(f"a schema of type {kind} is no Segment message's: that is a record, a map or JSON text")
     names = segment_names(schema["fields"])
     if lacking := lacks(schema, names, named):
         raise _UnsuitableError(f"the schema {schema['name']} is no Segment message's: {'; '.join(lacking)}")
-    fields = [
-        {**field, "type": with_text_for_bytes(field["type"])} if name in FREE_FORM_FIELDS else field
-        for name, field in zip(names, schema["fields"], strict=True)
-    ]
+    types, known = [field["type"] for field in schema["fields"]], dict(named)
+    for at, name in enumerate(names):
+        if name in FREE_FORM_FIELDS:
+            types[at] = with_text_for_bytes(types[at])
+        elif name == "context" and wanted is not None:
+            types[at] = narrowed(types[at], READ, known)
+    fields = [{**field, "type": suited} for field, suited in zip(schema["fields"], types, strict=True)]
     free_form = [name for name in names if name in FREE_FORM_FIELDS]
-    suited = {**schema, "fields": fields}
-    compile_wanted = partial(compile_event, suited, names, named)
-    wanted_with_clocks = None if wanted is None else {*wanted, *CLOCK_FIELDS}
     finish = partial(_parse_free_form, free_form)
-    read_thoroughly = _thorough_reader(partial(compile_wanted, wanted_with_clocks), finish, contradicted)
-    if wanted is None:
-        return _event_reader(compile_wanted(None), None, finish, read_thoroughly, contradicted)
-    read_clocks = compile_wanted(wanted_with_clocks)
-    return _event_reader(compile_wanted(wanted), read_clocks, finish, read_thoroughly, contradicted)
+    return event_reader({**schema, "fields": fields}, names, known, wanted, free_form, finish, contradicted)
 
 
 def _branch_of(
@@ -240,93 +222,13 @@ def _branch_of(
         return unsuitable
 
 
-def _event_reader(
-    read_event: Read, read_clocks: Read | None, finish: Finish, read_thoroughly: Reader, contradicted: Contradicted
-) -> Reader:
-    """Return the reader of a record: the hot path, so it is `_reading` written out.
-
-    An event without a usable `timestamp` is read once more, with the fields that take its place.
-    """
-
-    def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
-        try:
-            event, end = read_event(value, start)
-            timestamp = event.get("timestamp")
-            if type(timestamp) is not int and read_clocks is not None and not is_event_time(timestamp):
-                event, end = read_clocks(value, start)
-        except DOUBTS:
-            return read_thoroughly(value, start, note)
-        except FAULTS as fault:
-            return contradicted(value, start, note, name_of(fault))
-        if end != len(value):
-            return _followed(len(value) - end)
-        return finish(event, note)
-
-    return read
-
-
-def _reading(compile_read: Callable[[list[Change] | None], Read], finish: Finish, contradicted: Contradicted) -> Reader:
-    """Return the reader of a value that nothing may follow."""
-    read_body, read_thoroughly = compile_read(None), _thorough_reader(compile_read, finish, contradicted)
-
-    def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
-        try:
-            event, end = read_body(value, start)
-        except DOUBTS:
-            return read_thoroughly(value, start, note)
-        except FAULTS as fault:
-            return contradicted(value, start, note, name_of(fault))
-        if end != len(value):
-            return _followed(len(value) - end)
-        return finish(event, note)
-
-    return read
-
-
-def _thorough_reader(
-    compile_read: Callable[[list[Change]], Read], finish: Finish, contradicted: Contradicted
-) -> Reader:
-    """Return the reader of what the quick one doubts: it takes whatever it can, and notes what it changes.
-
-    It is compiled when it is needed first.
-    """
-    changes: list[Change] = []
-    read_body = cache(lambda: compile_read(changes))
-
-    def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
-        changes.clear()
-        try:
-            event, end = read_body()(value, start)
-        except FAULTS as fault:
-            return contradicted(value, start, note, name_of(fault))
-        if end != len(value):
-            return _followed(len(value) - end)
-        for change in changes:
-            note(*change)
-        finished = finish(event, note)
-        return finished if isinstance(finished, Rejected) else mended(finished, note)
-
-    return read
-
-
 def _choosing(branches: list[Reader | _UnsuitableError], contradicted: Contradicted) -> Reader:
     """Return the reader of a union: several types of event on one topic. One of them must be suitable."""
     faults = [each for each in branches if isinstance(each, _UnsuitableError)]
     if len(faults) == len(branches):
         raise _UnsuitableError("; ".join(map(str, faults)) or "an empty union is no Segment message's")
     readers = [_rejecting(str(each)) if isinstance(each, _UnsuitableError) else each for each in branches]
-    read_branch = compile_value("long", {})
-
-    def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
-        try:
-            branch, at = read_branch(value, start)
-        except FAULTS as fault:
-            return contradicted(value, start, note, name_of(fault))
-        if not 0 <= branch < len(readers):
-            return contradicted(value, start, note, "the union has no such branch")
-        return readers[branch](value, at, note)
-
-    return read
+    return union_reader(readers, contradicted)
 
 
 def _transcoding(binary_of_json: Callable[[bytes], bytes], read_binary: Reader) -> Reader:
@@ -336,7 +238,7 @@ def _transcoding(binary_of_json: Callable[[bytes], bytes], read_binary: Reader) 
         try:
             binary = binary_of_json(value[start:])
         except ValueError as fault:
-            return _malformed(str(fault))
+            return malformed(str(fault))
         return read_binary(binary, 0, note)
 
     return read
@@ -354,11 +256,11 @@ def _message(text: bytes | str, note: Note) -> Event | Rejected:
 def _message_of(parsed: Any, note: Note) -> Event | Rejected:
     """Return the event that a JSON value is."""
     if type(parsed) is not dict:
-        return _malformed(no_message(parsed))
+        return malformed(no_message(parsed))
     if "userId" not in parsed and "anonymousId" not in parsed:
         message = message_within(parsed, note)
         if isinstance(message, str):
-            return _malformed(message)
+            return malformed(message)
         parsed = _by_segment_names(message)
     return _parse_free_form(FREE_FORM_FIELDS, parsed, note)
 
@@ -379,7 +281,7 @@ def _parse_free_form(names: Iterable[str], event: Event, note: Note) -> Event | 
         if type(text) is str:
             event[name] = parsed = parse_json(text, note, _PLACES[name]) if text else None
             if type(parsed) is NoJson:
-                return _malformed(f"the field `{name}` holds no JSON: {parsed}")
+                return malformed(f"the field `{name}` holds no JSON: {parsed}")
     return event
 
 
@@ -402,16 +304,8 @@ def _in_json_or_not_at_all(schema_text: str, wanted: Collection[str] | None) -> 
     def contradicted(value: bytes, start: int, note: Note, fault: str) -> Event | Rejected:
         detail = f"the bytes contradict the schema: {fault}"
         if not value.startswith(b"{", start) or type(parse_json(value[start:])) is not dict:
-            return _malformed(detail)
+            return malformed(detail)
         found = reader_in_json()(value, start, note)
-        return _malformed(f"{detail}; read as JSON, {found.detail}") if isinstance(found, Rejected) else found
+        return malformed(f"{detail}; read as JSON, {found.detail}") if isinstance(found, Rejected) else found
 
     return contradicted
-
-
-def _followed(size: int) -> Rejected:
-    return _malformed(f"{size} bytes follow the record")
-
-
-def _malformed(detail: str) -> Rejected:
-    return Rejected(DeadLetterReason.MALFORMED, detail)

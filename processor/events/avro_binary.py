@@ -1,10 +1,13 @@
 """Avro binary to JSON values, by the schema that the bytes were written with.
 
-A schema, as `avro_schema` gives it, is compiled once into nested functions `(value, at) -> (decoded, end)`. They are
+A schema, as `avro_schema` gives it, is compiled into nested functions `(value, at) -> (decoded, end)`. They are
 written here, not left to fastavro, because its compiled reader trusts the bytes: five kilobytes of nested records
 overflow the C stack and end the process, a decimal of a megabyte computes for minutes, an array of nulls takes all
 memory. Here nesting ends in Python's RecursionError, every length is bounded by the bytes that are there, and every
-count by `MAX_VALUES`. It is no slower.
+count by `MAX_VALUES`.
+
+This is the thorough reader: it says what bytes mean, and takes whatever can be read. Nearly every record is read by the
+quick one (`avro_quick`), which leaves to this one whatever is not as usual.
 
 Whatever Avro has and JSON has not becomes what FullStory reads: bytes are base64, decimals are numbers, dates, times
 and durations are ISO 8601. A JSON record (`avro_shapes`) becomes its value. The binary encoding: https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
@@ -14,27 +17,23 @@ from base64 import b64encode
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache, partial
 from struct import Struct
-from typing import Any
+from typing import Any, final
 from uuid import UUID
 
-from processor.events.avro_bytes import ContradictionError, DoubtError, Read, doubt, exactly, fail, read_long, sized
-from processor.events.avro_event import EventField, PassedField, event_reader
+from processor.events.avro_bytes import ContradictionError, Read, exactly, read_long, sized
 from processor.events.avro_logical import big_decimal_of, date_of, decimal_of, duration_of, time_of
 from processor.events.avro_schema import Named
 from processor.events.avro_shapes import is_json_record
-from processor.events.avro_skip import Skips
+from processor.events.avro_skip import Skip, Skips
 from processor.events.json_text import PLACED_WITHIN
 from processor.events.timestamps import MILLISECONDS, as_declared, iso_of, unit_of
 from processor.model.outcomes import Change
 from processor.model.reasons import PropertyRule
 
-__all__ = ["DOUBTS", "FAULTS", "Read", "compile_event", "compile_value", "name_of"]
+__all__ = ["FAULTS", "Leaves", "Read", "compile_event", "compile_value", "name_of"]
 
 FAULTS = (ValueError, LookupError, ArithmeticError, RecursionError)
 """What a `Read`, or a `Skip`, raises on bad bytes."""
-
-DOUBTS = (UnicodeError, DoubtError)
-"""What a quick `Read` raises where a thorough one may go on; of `FAULTS`, so to be caught before them."""
 
 MAX_VALUES = 100_000
 """Of the arrays, maps and records inside an event: one byte may stand for each, and a hundred of memory."""
@@ -61,8 +60,8 @@ def compile_event(
     definition: dict[str, Any],
     names: Sequence[str],
     named: Named,
-    wanted: Collection[str] | None = None,
-    changes: list[Change] | None = None,
+    wanted: Collection[str] | None,
+    changes: list[Change],
 ) -> Read:
     """Return the reader of a record, given by its definition in a schema whose types are `named`.
 
@@ -70,33 +69,18 @@ def compile_event(
     to decode what nobody reads is a third of the whole. A timestamp among the record's own fields is left a number, of
     milliseconds, unless it has digits below them.
 
-    With `changes` the reader is thorough: it also reads what the quick one raises one of `DOUBTS` for. It appends there
-    what it changed, with the place as far as the schema names it. NULs stay in its texts, and lone surrogates stand for
-    bytes that are not UTF-8.
+    It appends to `changes` what it changed, with the place as far as the schema names it. NULs stay in its texts, and
+    lone surrogates stand for bytes that are not UTF-8.
     """
     return _Compiler({**named, definition["name"]: definition}, changes).event(definition, names, wanted)
 
 
-def compile_value(type_: Any, named: Named, changes: list[Change] | None = None) -> Read:
+def compile_value(type_: Any, named: Named, changes: list[Change]) -> Read:
     """Return the reader of any type of a schema whose types are `named`; `changes` as above."""
     return _Compiler(named, changes).value(type_)
 
 
-def _string(value: bytes, at: int) -> tuple[str, int]:
-    taken, at = sized(value, at)
-    text = taken.decode()
-    if "\0" in text:
-        doubt()
-    return text, at
-
-
-def _key(value: bytes, at: int) -> tuple[str, int]:
-    """Read a name of a map; a NUL in it goes with all that is illegal in names."""
-    taken, at = sized(value, at)
-    return taken.decode(), at
-
-
-def _string_as_it_is(value: bytes, at: int) -> tuple[str, int]:
+def _text(value: bytes, at: int) -> tuple[str, int]:
     taken, at = sized(value, at)
     return taken.decode(errors="surrogateescape"), at
 
@@ -151,7 +135,7 @@ _PRIMITIVES: dict[str, Read] = {
     "float": _float,
     "double": _double,
     "bytes": _bytes,
-    "string": _string,
+    "string": _text,
 }
 
 
@@ -165,72 +149,76 @@ def _then(read: Read, convert: Callable[[Any], Any]) -> Read:
     return read_and_convert
 
 
+_Field = tuple[str, Read, Skip | None]
+"""A field's name, what reads it, and what passes over it where nobody reads it."""
+
+
+def _read_fields(fields: Sequence[_Field], value: bytes, at: int) -> tuple[dict[str, Any], int]:
+    decoded = {}
+    for name, read, passed in fields:
+        if passed is None:
+            decoded[name], at = read(value, at)
+        else:
+            at = passed(value, at)
+    return decoded, at
+
+
 class _Compiler:
     """Compiles one schema; knows the types that it has compiled so far, and the place of what it compiles."""
 
-    def __init__(self, definitions: Named, changes: list[Change] | None) -> None:
+    def __init__(self, definitions: Named, changes: list[Change]) -> None:
         self._definitions = definitions
         self._changes = changes
-        self._primitives = _PRIMITIVES if changes is None else {**_PRIMITIVES, "string": _string_as_it_is}
-        self._read_key = _key if changes is None else _string_as_it_is
+        self._skips = Skips(definitions)
         self._place = ""
         self._named: dict[str, Read] = {}
         self._left = MAX_VALUES
         """How many more values the event at hand may hold."""
-        self._is_counting = False
-        """Whether an event may hold any that are not its own fields."""
 
     def value(self, type_: Any) -> Read:
         """Return the reader of a value that is a whole event."""
-        read, begin = self._type(type_), self._begin
+        read = self.type(type_)
 
         def read_value(value: bytes, at: int) -> tuple[Any, int]:
-            begin()
+            self._left = MAX_VALUES
             return read(value, at)
 
         return read_value
 
     def event(self, definition: dict[str, Any], names: Sequence[str], wanted: Collection[str] | None) -> Read:
-        """Return the reader of an event: the hot path."""
-        skips = Skips(self._definitions)
-        fields: list[EventField | PassedField] = []
+        """Return the reader of an event."""
+        fields: list[_Field] = []
         for name, field in zip(names, definition["fields"], strict=True):
-            type_ = field["type"]
-            beside_null = type_[-1] if isinstance(type_, list) and type_ else type_
-            if wanted is not None and name not in wanted:
-                fields.append(PassedField(type_, skips.of(type_), skips.of(beside_null)))
-                continue
             self._place = "" if name in PLACED_WITHIN else name
-            read = self._type(type_, self._own_time)
-            fields.append(EventField(name, type_, read, self._type(beside_null, self._own_time)))
-        raise_doubt = doubt if self._changes is None else None
-        return event_reader(fields, read_long, fail, raise_doubt, self._begin if self._is_counting else None)
+            passed = None if wanted is None or name in wanted else self._skips.of(field["type"])
+            fields.append((name, self.type(field["type"], self.own_time), passed))
+
+        def read_event(value: bytes, at: int) -> tuple[dict[str, Any], int]:
+            self._left = MAX_VALUES
+            return _read_fields(fields, value, at)
+
+        return read_event
 
     def _record(self, definition: dict[str, Any]) -> Read:
-        fields: list[tuple[str, Read]] = []
-        spend = self._spend
+        fields: list[_Field] = []
 
         def read(value: bytes, at: int) -> tuple[dict[str, Any], int]:
-            spend(1 + len(fields))
-            decoded = {}
-            for name, read_field in fields:
-                decoded[name], at = read_field(value, at)
-            return decoded, at
+            self._spend(1 + len(fields))
+            return _read_fields(fields, value, at)
 
         def read_json(value: bytes, at: int) -> tuple[Any, int]:
-            return fields[0][1](value, at)
+            _, read_content, _ = fields[0]
+            return read_content(value, at)
 
         self._named[definition["name"]] = read_this = read_json if is_json_record(definition) else read
         place = self._place
         for field in definition["fields"]:  # only now are they compiled: they may refer to the record
             name = field["name"]
             self._place = f"{place}.{name}" if place else name
-            fields.append((name, self._type(field["type"])))
+            passed = self._skips.of(field["type"]) if field.get("passed") else None
+            fields.append((name, self.type(field["type"]), passed))
         self._place = place
         return read_this
-
-    def _begin(self) -> None:
-        self._left = MAX_VALUES
 
     def _spend(self, values: int) -> None:
         self._left -= values
@@ -238,10 +226,10 @@ class _Compiler:
             raise ContradictionError(f"there are more than {MAX_VALUES} values in it")
 
     def _change(self, rule: PropertyRule) -> Callable[[], None]:
-        """Return what tells that a value at the present place was changed; the quick reader leaves such a value."""
-        return doubt if self._changes is None else partial(self._changes.append, (rule, self._place))
+        """Return what tells that a value at the present place was changed."""
+        return partial(self._changes.append, (rule, self._place))
 
-    def _own_time(self, per_second: int, zone: str) -> Read:
+    def own_time(self, per_second: int, zone: str) -> Read:
         """Return the reader of one of the event's own times; milliseconds are judged where they are used."""
         if per_second == MILLISECONDS:
             return read_long
@@ -287,21 +275,19 @@ class _Compiler:
 
         return read
 
-    def _type(self, type_: Any, timestamp: _TimeReaders | None = None) -> Read:
+    def type(self, type_: Any, timestamp: _TimeReaders | None = None) -> Read:
+        """Return the reader of a type; `timestamp` makes those of timestamps."""
         match type_:
-            case str() if type_ in self._primitives:
-                return self._primitives[type_]
+            case str() if type_ in _PRIMITIVES:
+                return _PRIMITIVES[type_]
             case str():
-                self._is_counting = True
                 return self._named.get(type_) or self._defined(type_)
             case list():
-                return _union([self._type(branch, timestamp) for branch in type_])
+                return _union([self.type(branch, timestamp) for branch in type_])
             case {"items": items}:
-                self._is_counting = True
-                return _array(self._type(items), self._spend)
+                return _array(self.type(items), self._spend)
             case {"values": values}:
-                self._is_counting = True
-                return _then(_array(_entry(self._read_key, self._type(values)), self._spend), dict)
+                return _then(_array(_entry(self.type(values)), self._spend), dict)
         return self._annotated(type_, timestamp or self._property_time)
 
     def _defined(self, name: str) -> Read:
@@ -329,7 +315,7 @@ class _Compiler:
                 return _then(sized, partial(decimal_of, scale=type_["scale"]))
             case "big-decimal":
                 return _then(sized, big_decimal_of)
-        return self._primitives[type_["type"]]
+        return _PRIMITIVES[type_["type"]]
 
 
 def _fixed(definition: dict[str, Any]) -> Read:
@@ -380,10 +366,24 @@ def _array(read_item: Read, spend: Callable[[int], None]) -> Read:
     return read
 
 
-def _entry(read_key: Read, read_value: Read) -> Read:
+def _entry(read_value: Read) -> Read:
     def read(value: bytes, at: int) -> tuple[tuple[str, Any], int]:
-        key, at = read_key(value, at)
+        key, at = _text(value, at)
         decoded, at = read_value(value, at)
         return (key, decoded), at
 
     return read
+
+
+@final
+class Leaves:
+    """Readers of types that have no text and no types within them, for the quick reader."""
+
+    def __init__(self, named: Named) -> None:
+        self.changes: list[Change] = []
+        """What the readers changed; to be emptied by whoever calls them."""
+        self._compiler = _Compiler(named, self.changes)
+
+    def of(self, type_: Any, *, is_own: bool) -> Read:
+        """Return the reader of a type; `is_own`: of one of the event's own fields."""
+        return self._compiler.type(type_, self._compiler.own_time if is_own else None)

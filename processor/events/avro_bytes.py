@@ -15,46 +15,43 @@ class ContradictionError(ValueError):
 
 
 class DoubtError(ValueError):
-    """The bytes agree with the schema, but what they say is not what can be sent."""
+    """The value is not as most are: it is left to the thorough reader."""
 
 
-_CONTINUATION_SHIFTS = tuple(range(7, 70, 7))
 _MORE_BYTES = 128
-
-
-def doubt() -> None:
-    """Leave a value to the thorough reader."""
-    raise DoubtError
-
-
-def fail() -> None:
-    """Tell of a length that contradicts the value."""
-    raise ContradictionError("a length points outside of the value")
+_TWO_MORE = 128 + (128 << 7)
+_MAX_BYTES = 10
 
 
 def read_long(value: bytes, at: int) -> tuple[int, int]:
     """Read a whole number, of any width."""
     number = value[at]
-    at += 1
-    if number >= _MORE_BYTES:
-        number -= _MORE_BYTES
-        for shift in _CONTINUATION_SHIFTS:
-            byte = value[at]
-            at += 1
-            if byte < _MORE_BYTES:
-                number |= byte << shift
-                break
-            number |= (byte - _MORE_BYTES) << shift
-        else:
-            raise ContradictionError("a number is longer than ten bytes")
-    return (number >> 1) ^ -(number & 1), at
+    if number < _MORE_BYTES:
+        return (number >> 1) ^ -(number & 1), at + 1
+    byte = value[at + 1]
+    if byte < _MORE_BYTES:
+        number += (byte << 7) - 128
+        return (number >> 1) ^ -(number & 1), at + 2
+    number += (byte << 7) - _TWO_MORE
+    at += 2
+    shift = 14
+    for byte in value[at : at + _MAX_BYTES - 2]:
+        at += 1
+        if byte < _MORE_BYTES:
+            number += byte << shift
+            return (number >> 1) ^ -(number & 1), at
+        number += (byte - _MORE_BYTES) << shift
+        shift += 7
+    if shift < 7 * _MAX_BYTES:
+        raise IndexError
+    raise ContradictionError("a number is longer than ten bytes")
 
 
 def end_of(size: int, value: bytes, at: int) -> int:
     """Return the offset behind so many bytes, which are there."""
     end = at + size
     if not at <= end <= len(value):
-        fail()
+        raise ContradictionError("a length points outside of the value")
     return end
 
 

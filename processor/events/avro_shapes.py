@@ -142,3 +142,28 @@ def with_text_for_bytes(schema: Any) -> Any:
         return [with_text_for_bytes(each) for each in schema]
     is_bytes = schema == "bytes" or (isinstance(schema, dict) and schema["type"] == "bytes")
     return "string" if is_bytes else schema
+
+
+WantedMembers = Mapping[str, "WantedMembers | None"]
+"""The members that are read of an object, and what is read of each; None: all of it."""
+
+
+def narrowed(type_: Any, wanted: WantedMembers, named: dict[str, Any]) -> Any:
+    """Return a type whose records have their fields that are not `wanted` marked as `passed`.
+
+    Such a record is another type, under a name of its own in `named`. A map has whatever it has.
+    """
+    if isinstance(type_, list):
+        return [narrowed(each, wanted, named) for each in type_]
+    definition = named.get(type_) if isinstance(type_, str) else None
+    if definition is None or definition["type"] != "record" or is_json_record(definition):
+        return type_
+    name = f"{type_} "
+    while name in named:
+        name += " "
+    named[name] = narrow = {**definition, "name": name, "fields": []}
+    for field in definition["fields"]:
+        within = wanted.get(field["name"], ())
+        kept = {"type": narrowed(field["type"], within, named)} if within else {"passed": within is not None}
+        narrow["fields"].append({**field, **kept})
+    return name

@@ -10,6 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
+from processor.events.avro_shapes import WantedMembers
 from processor.events.json_text import parse_json
 from processor.events.properties import MAX_VALUE_BYTES, SURELY_SHORT_CHARACTERS
 from processor.model.outcomes import Change, Event, Note
@@ -235,3 +236,11 @@ FIELDS = tuple(_path(source, name) for source, fields in _SOURCES for name, *_ i
 
 PARTS = tuple(dict.fromkeys(source for source, _ in _SOURCES if source))
 """Of which several fields are taken over."""
+
+READ: WantedMembers = {
+    **{part: {path.partition(".")[2]: None for path in FIELDS if path.startswith(f"{part}.")} for part in PARTS},
+    **{path: None for path in FIELDS if "." not in path},
+    **dict.fromkeys(("consent", "sessionId", "traits")),
+    "library": {"name": None},
+}
+"""All that anything reads of a context."""

@@ -7,6 +7,7 @@ FullStory takes every number for a real and has a type for times that JSON lacks
 declared. The other types it infers rightly.
 """
 
+from collections.abc import Iterable
 from math import isfinite
 from typing import Any
 
@@ -14,7 +15,7 @@ import orjson
 
 from processor.events.names import MAX_CACHED_CHARACTERS, NameCache
 from processor.events.timestamps import SHORTEST_TIME, TIME_STARTS, property_time
-from processor.model.outcomes import Note
+from processor.model.outcomes import Change, Note
 from processor.model.reasons import PropertyRule
 
 MAX_PATH_CHARACTERS = 512
@@ -39,14 +40,34 @@ class _Dropped:
 
 _DROPPED = _Dropped()
 
+_NULL_OMITTED = PropertyRule.NULL_OMITTED  # an enum's members take ten times as long to look up
+
+
+_Shape = tuple[list[str], list[Change]]
+"""The names to send of an object's members, in their order, and which of them were changed."""
+
+_TOO_LONG = ""
+"""In the place of a name that is not sent: no name is empty."""
+
+_MAX_SHAPES = 1_024
+_MAX_SHAPE_CHARACTERS = 2_048
+
 
 class PropertyCleaner:
-    """Cleans property objects; keeps a bounded cache of cleaned names, so one cleaner serves a whole process."""
+    """Cleans property objects; keeps bounded caches of cleaned names, so one cleaner serves a whole process.
+
+    Objects whose names are not legal repeat from event to event, so all their names are looked up at once. A full cache
+    starts anew, and the names of a large object are not kept.
+    """
 
     def __init__(self, *, replacement: str = "", sends_nulls: bool = False, rewrites_times: bool = True) -> None:
         self._names = NameCache(replacement)
+        self._shapes: dict[tuple[str, ...], _Shape] = {}
+        """By the place of an object and the names of its members."""
         self._sends_nulls = sends_nulls
         self._rewrites_times = rewrites_times
+        self._count = 0
+        """How many names the properties at hand have, on all levels."""
 
     def clean(self, properties: dict[str, Any], note: Note, declared: dict[str, str] | None = None) -> dict[str, Any]:
         """Return the properties to send, none of them an empty object. Total: no JSON value raises.
@@ -55,18 +76,20 @@ class PropertyCleaner:
         """
         if declared is None:
             declared = {}
+        self._count = 0
         cleaned = self._object(properties, "", note, declared)
-        # Without nesting there are no more names than keys; `map` asks for the types faster than a comprehension.
-        if len(cleaned) > MAX_NAMES or dict in map(type, cleaned.values()):
-            room = _keep_names(cleaned, MAX_NAMES, "", note)
-            for path in [path for path in declared if room == 0 and not _holds(cleaned, path)]:
+        if self._count > MAX_NAMES:
+            _keep_names(cleaned, MAX_NAMES, "", note)
+            for path in [path for path in declared if not _holds(cleaned, path)]:
                 del declared[path]
         return cleaned
 
     def _object(self, properties: dict[str, Any], path: str, note: Note, declared: dict[str, str]) -> dict[str, Any]:
-        named = properties if self._keeps_its_names(properties, path) else self._rename(properties, path, note)
+        members = (
+            properties.items() if self._keeps_its_names(properties, path) else self._rename(properties, path, note)
+        )
         cleaned: dict[str, Any] = {}
-        for name, value in named.items():
+        for name, value in members:
             kind = type(value)
             if kind is str and (
                 len(value) < SHORTEST_TIME or (value[0] not in TIME_STARTS and len(value) <= SURELY_SHORT_CHARACTERS)
@@ -77,27 +100,46 @@ class PropertyCleaner:
                 declared[path + name] = "int"
             elif (kind is float and _BELOW_EXACT < value < _ABOVE_EXACT) or kind is bool:
                 cleaned[name] = value
+            elif value is None and not self._sends_nulls:
+                note(_NULL_OMITTED, path + name)
             else:
                 sent = self._value(value, path + name, note, declared)
                 if sent is not _DROPPED:
                     cleaned[name] = sent
+        self._count += len(cleaned)
         return cleaned
 
     def _keeps_its_names(self, properties: dict[str, Any], path: str) -> bool:
         """Say quickly whether all names are known to be legal and short, as those of almost every event are."""
         return properties.keys() <= self._names.unchanged and len(path) <= MAX_PATH_CHARACTERS - MAX_CACHED_CHARACTERS
 
-    def _rename(self, properties: dict[str, Any], path: str, note: Note) -> dict[str, Any]:
-        named: dict[str, Any] = {}
+    def _rename(self, properties: dict[str, Any], path: str, note: Note) -> Iterable[tuple[str, Any]]:
+        """Return the members under the names to send."""
+        shape = self._shapes.get((path, *properties))
+        if shape is None:
+            shape = self._shape_of(properties, path)
+        names, changes = shape
+        for change in changes:
+            note(*change)
+        members = zip(names, properties.values())  # noqa: B905 - to be strict takes twice as long; both have one length
+        return [member for member in members if member[0]] if _TOO_LONG in names else members
+
+    def _shape_of(self, properties: dict[str, Any], path: str) -> _Shape:
+        names: list[str] = []
+        changes: list[Change] = []
         for original, name in zip(properties, self._names.of_siblings(properties), strict=True):
             if len(path) + len(name) > MAX_PATH_CHARACTERS:
-                note(PropertyRule.TOO_LONG_NAME, (path + name)[:MAX_PATH_CHARACTERS])
-                continue
-            if name != original:
+                changes.append((PropertyRule.TOO_LONG_NAME, (path + name)[:MAX_PATH_CHARACTERS]))
+                name = _TOO_LONG  # noqa: PLW2901
+            elif name != original:
                 by_cleaning = name == self._names[original]
-                note(PropertyRule.RENAMED if by_cleaning else PropertyRule.COLLIDED, path + name)
-            named[name] = properties[original]
-        return named
+                changes.append((PropertyRule.RENAMED if by_cleaning else PropertyRule.COLLIDED, path + name))
+            names.append(name)
+        if changes and len(path) + sum(map(len, properties)) <= _MAX_SHAPE_CHARACTERS:
+            if len(self._shapes) >= _MAX_SHAPES:
+                self._shapes.clear()
+            self._shapes[path, *properties] = names, changes
+        return names, changes
 
     def _value(self, value: Any, path: str, note: Note, declared: dict[str, str]) -> Any:
         kind = type(value)
@@ -116,7 +158,7 @@ class PropertyCleaner:
         if kind is int or kind is float:
             return _rounded(value, path, note)
         if value is None:
-            return None if self._sends_nulls else _drop(PropertyRule.NULL_OMITTED, path, note)
+            return None
         if path.count(".") >= MAX_DEPTH:
             return _drop(PropertyRule.TOO_DEEP, path, note)
         # An empty object holds nothing to send, and what it would do to an object that FullStory has is not documented.
@@ -177,7 +219,7 @@ _FAMILIES: dict[type, type] = {str: str, bool: bool, int: float, float: float}
 
 def _array(values: list[Any], path: str, note: Note) -> Any:
     """Keep an array of strings, of numbers or of booleans, without nulls; send any other as JSON text."""
-    if set(map(type, values)) == {str} and _ESCAPED * sum(map(len, values)) + 3 * len(values) < MAX_VALUE_BYTES:
+    if values and type(values[0]) is str and _is_short_text(values):
         return values
     given = [value for value in values if value is not None]
     families = {_FAMILIES.get(type(value)) for value in given}
@@ -194,6 +236,15 @@ def _array(values: list[Any], path: str, note: Note) -> Any:
         given = numbers
     too_long = len(orjson.dumps(given)) > MAX_VALUE_BYTES
     return _drop(PropertyRule.TOO_LONG_VALUE, path, note) if too_long else given
+
+
+def _is_short_text(values: list[Any]) -> bool:
+    """Say whether all are texts, and surely short enough: joining them tells both fastest."""
+    try:
+        characters = len("".join(values))
+    except TypeError:
+        return False
+    return _ESCAPED * characters + 3 * len(values) < MAX_VALUE_BYTES
 
 
 def _array_as_text(values: list[Any], path: str, note: Note) -> Any:

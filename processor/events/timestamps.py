@@ -16,6 +16,7 @@ from processor.model.reasons import PropertyRule
 
 MILLISECONDS = 1_000
 """In a second."""
+_FRACTIONS = tuple(f".{milliseconds:03d}Z" for milliseconds in range(MILLISECONDS))
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_TEXT = "1970-01-01T00:00:00.000Z"
@@ -314,7 +315,7 @@ def iso_of(number: int, per_second: int, zone: str = "Z") -> str | None:
 def iso_of_ms(milliseconds: int) -> str | None:
     """Return ISO 8601 for milliseconds since the epoch, or None outside of the years 1 to 9999."""
     second = _iso_of_second(milliseconds // MILLISECONDS)
-    return f"{second}.{milliseconds % MILLISECONDS:03d}Z" if second else None
+    return second + _FRACTIONS[milliseconds % MILLISECONDS] if second else None
 
 
 def seconds_of(written: str) -> float:

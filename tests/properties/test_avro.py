@@ -14,18 +14,36 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from processor.events.avro import decode, reader_of
+from processor.events.avro_binary import compile_event
+from processor.events.avro_quick import UNTAKEN, quick_event
 from processor.events.avro_schema import SchemaError, parse_schema, written
+from processor.events.framing import PREFIX_BYTES
 from processor.events.json_text import NoJson, parse_json
 from processor.events.mapping import Mapping, MappingRules
 from processor.events.timestamps import unit_of
-from processor.model.outcomes import Mapped, Rejected
+from processor.model.outcomes import Change, Mapped, Rejected, unnoted
 from processor.model.reasons import Kind
 from tests.properties.limits import event_violations, user_violations
 from tests.properties.messages import messages
-from tests.properties.segment import KAFKA_TIMESTAMP_MS, as_avro, as_json, every_field, record, shipped_readers
+from tests.properties.segment import (
+    KAFKA_TIMESTAMP_MS,
+    as_avro,
+    as_json,
+    every_field,
+    framed,
+    record,
+    shipped,
+    shipped_readers,
+)
+from tests.properties.shapes import JSON_RECORD, SHAPES, as_json_record, nested_records, typed_maps
 
 READERS = shipped_readers()
 MAPPING = Mapping(MappingRules())
+
+RECORDS = {
+    **{name: shape for name, shape in SHAPES.items() if isinstance(shape[0], dict) and shape[0]["type"] == "record"},
+    "deep": (JSON_RECORD, as_json_record({"a": [[[{"b": {"c": [1, None, "x" * 70]}}]]] * 3})),
+}
 
 INTS = st.integers(-(2**31), 2**31 - 1)
 LONGS = st.integers(-(2**63), 2**63 - 1)
@@ -70,28 +88,46 @@ DEEPEST_NAME = 4
 
 
 @st.composite
-def typed(draw: st.DrawFn, name: str = "T") -> Typed:
-    """Draw a type and a value that can be written with it; a type inside of another has a longer name."""
-    choices = ["leaf", "logical", "array", "map", "union", "record"]
+def types(draw: st.DrawFn, name: str = "T") -> tuple[Any, st.SearchStrategy[Any]]:
+    """Draw a type, and what draws its values; a type inside of another has a longer name."""
+    choices = ["leaf", "logical", "array", "map", "union", "record", "twice"]
     match draw(st.sampled_from(choices if len(name) < DEEPEST_NAME else choices[:2])):
         case "leaf":
             kind = draw(st.sampled_from(sorted(LEAVES)))
-            return kind, draw(LEAVES[kind])
+            return kind, LEAVES[kind]
         case "logical":
             schema, values = draw(st.sampled_from(LOGICAL))
-            return ({**schema, "name": name} if schema["type"] in ("enum", "fixed") else schema), draw(values)
+            return ({**schema, "name": name} if schema["type"] in ("enum", "fixed") else schema), values
         case "array":
-            kind = draw(st.sampled_from(sorted(LEAVES.keys() - {"null"})))
-            return {"type": "array", "items": kind}, draw(st.lists(LEAVES[kind], max_size=4))
+            items, values = draw(types(f"{name}0"))
+            return {"type": "array", "items": items}, st.lists(values, max_size=4)
         case "map":
-            kind = draw(st.sampled_from(sorted(LEAVES)))
-            return {"type": "map", "values": kind}, draw(st.dictionaries(NAMES, LEAVES[kind], max_size=4))
+            items, values = draw(types(f"{name}0"))
+            return {"type": "map", "values": items}, st.dictionaries(NAMES, values, max_size=4)
         case "union":
             kind = draw(st.sampled_from(sorted(LEAVES.keys() - {"null"})))
-            return ["null", kind], draw(st.none() | LEAVES[kind])
-    members = [draw(typed(f"{name}{index}")) for index in range(draw(st.integers(0, 3)))]
+            return draw(st.permutations(["null", kind])), st.none() | LEAVES[kind]
+        case "twice":
+            inner, values = draw(types(f"{name}0"))
+            once = {"type": "record", "name": f"{name}x", "fields": [{"name": "f", "type": inner}]}
+            fields, of_once = (
+                [{"name": "f0", "type": once}, {"name": "f1", "type": f"{name}x"}],
+                st.fixed_dictionaries({"f": values}),
+            )
+            return {"type": "record", "name": name, "fields": fields}, st.fixed_dictionaries(
+                {"f0": of_once, "f1": of_once}
+            )
+    members = [draw(types(f"{name}{index}")) for index in range(draw(st.integers(0, 3)))]
     fields = [{"name": f"f{index}", "type": kind} for index, (kind, _) in enumerate(members)]
-    return {"type": "record", "name": name, "fields": fields}, {f"f{i}": value for i, (_, value) in enumerate(members)}
+    schema = {"type": "record", "name": name, "fields": fields}
+    return schema, st.fixed_dictionaries({f"f{index}": values for index, (_, values) in enumerate(members)})
+
+
+@st.composite
+def typed(draw: st.DrawFn) -> Typed:
+    """Draw a type and a value that can be written with it."""
+    kind, values = draw(types())
+    return kind, draw(values)
 
 
 def plain(value: Any) -> Any:
@@ -114,16 +150,21 @@ def plain(value: Any) -> Any:
     return value
 
 
-@given(typed())
-def test_decoding_agrees_with_fastavro(drawn: Typed) -> None:
-    """Whatever the type, the value that was written is the value that is read."""
-    kind, value = drawn
+def event_schema(kind: Any) -> Any:
+    """Return the schema of an event that holds a value of any type."""
     fields = [
         {"name": "type", "type": "string"},
         {"name": "userId", "type": "string"},
         {"name": "extra", "type": {"type": "record", "name": "Extra", "fields": [{"name": "value", "type": kind}]}},
     ]
-    schema = {"type": "record", "name": "Event", "fields": fields}
+    return {"type": "record", "name": "Event", "fields": fields}
+
+
+@given(typed())
+def test_decoding_agrees_with_fastavro(drawn: Typed) -> None:
+    """Whatever the type, the value that was written is the value that is read."""
+    kind, value = drawn
+    schema = event_schema(kind)
     buffer = io.BytesIO()
     parsed = fastavro.parse_schema(json.loads(json.dumps(schema)))
     fastavro.schemaless_writer(buffer, parsed, {"type": "t", "userId": "u", "extra": {"value": value}})
@@ -134,6 +175,81 @@ def test_decoding_agrees_with_fastavro(drawn: Typed) -> None:
 
     assert isinstance(ours, dict), ours
     assert ours["extra"] == plain(theirs["extra"])
+
+
+def agree(schema: Any, body: bytes) -> bool:
+    """Say whether the quick reader takes a value; if it does, the thorough one reads the same, and changes nothing."""
+    parsed = parse_schema(schema)
+    definition, changes = parsed.named[parsed.type], list[Change]()
+    names = [field["name"] for field in definition["fields"]]
+    read_quickly = quick_event(definition, names, parsed.named, None, [])
+    assert read_quickly is not None
+    try:
+        quickly = read_quickly(body, 0)
+    except UNTAKEN:
+        return False
+    thoroughly, end = compile_event(definition, names, parsed.named, None, changes)(body, 0)
+    assert repr(quickly) == repr(thoroughly)  # NaN is not equal to itself, and 1 is not 1.0 here
+    assert (end, changes) == (len(body), [])
+    return True
+
+
+@given(typed())
+def test_the_quick_reader_takes_whatever_is_as_usual(drawn: Typed) -> None:
+    """Only a text with a NUL is left to the thorough reader; of all else, both read the same."""
+    kind, value = drawn
+    event = {"type": "t", "userId": "u", "extra": {"value": value}}
+    body = framed(json.dumps(event_schema(kind)), event)[PREFIX_BYTES:]
+
+    assert agree(event_schema(kind), body) or "\\x00" in repr(value)
+
+
+@given(typed(), st.data())
+def test_the_quick_reader_agrees_on_damaged_values(drawn: Typed, data: st.DataObject) -> None:
+    """Whatever bytes the quick reader takes, the thorough one reads the same."""
+    kind, value = drawn
+    event = {"type": "t", "userId": "u", "extra": {"value": value}}
+
+    agree(event_schema(kind), damaged(data, framed(json.dumps(event_schema(kind)), event)[PREFIX_BYTES:]))
+
+
+@given(st.sampled_from(sorted(RECORDS)), st.data())
+def test_both_readers_agree_on_all_shapes(shape: str, data: st.DataObject) -> None:
+    """JSON records, typed maps, nested records: what is within itself is a function of its own."""
+    schema, message = RECORDS[shape]
+    body = framed(json.dumps(schema), message)[PREFIX_BYTES:]
+
+    assert agree(schema, body)
+    agree(schema, damaged(data, body))
+
+
+@given(messages(), st.sampled_from(["nested records", "typed maps", "JSON text in Avro"]), st.data())
+def test_what_nobody_reads_changes_no_item(message: Any, shape: str, data: st.DataObject) -> None:
+    """A reader that passes over what mapping does not read gives the same item as one that reads all."""
+    if shape == "JSON text in Avro":
+        schema = shipped(message["type"].lower())
+        value = as_avro(message)
+    else:
+        schema = json.dumps({"nested records": nested_records, "typed maps": typed_maps}[shape](message))
+        value = framed(schema, message)
+    value = value if data.draw(st.booleans()) else damaged(data, value, PREFIX_BYTES)
+
+    whole, read = every_field(schema)(value), reader_of(schema)(value)
+
+    if isinstance(whole, dict):
+        assert isinstance(read, dict)
+        expected, item = (MAPPING.map(each, KAFKA_TIMESTAMP_MS, unnoted) for each in (whole, read))
+        assert repr(item) == repr(expected)
+
+
+def damaged(data: st.DataObject, good: bytes, start: int = 0) -> bytes:
+    """Return bytes that are changed, removed or added from an offset on."""
+    value = bytearray(good)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(start, len(value)))
+        end = data.draw(st.integers(at, min(at + 9, len(value))))
+        value[at:end] = data.draw(st.binary(max_size=9))
+    return bytes(value)
 
 
 WORDS = st.sampled_from(
@@ -206,13 +322,7 @@ def test_any_bytes_have_an_outcome(value: bytes) -> None:
 @given(messages(), st.sampled_from([as_avro, as_json]), st.data())
 def test_any_damage_to_a_good_value_has_an_outcome(message: Any, write: Any, data: st.DataObject) -> None:
     """A value with bytes changed, removed or added anywhere decodes or is rejected."""
-    value = bytearray(write(message))
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, len(value)))
-        end = data.draw(st.integers(at, min(at + 9, len(value))))
-        value[at:end] = data.draw(st.binary(max_size=9))
-
-    check(bytes(value))
+    check(damaged(data, write(message)))
 
 
 @given(st.text(st.characters(codec=None), max_size=20), st.text(st.characters(codec=None), max_size=20))

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from processor.events import properties
 from processor.events.properties import MAX_DEPTH, PropertyCleaner, count_names
 from processor.model.reasons import PropertyRule
 from tests.properties.limits import property_violations
@@ -181,6 +182,29 @@ def test_long_parents_leave_no_room_for_their_children() -> None:
         assert property_violations(cleaned) == []
 
     assert [rule for rule, _ in notes] == [PropertyRule.TOO_LONG_NAME] * 3 + [PropertyRule.NULL_OMITTED]
+
+
+def test_the_same_members_get_the_same_names_and_notes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of an object's names depends on where it stands, and is bounded."""
+    monkeypatch.setattr(properties, "_MAX_SHAPES", 3)
+    cleaner = PropertyCleaner()
+    given = {
+        "a b": 1,
+        "c": {"a b": 2, "ab": 3},
+        "n" * 600 + "-": 4,
+        "x": {f"{number} d": number for number in range(9)},
+    }
+    seen: list[tuple[dict[str, Any], Notes]] = []
+
+    for _ in range(3):
+        notes: Notes = []
+        cleaned = cleaner.clean(given, lambda *note, notes=notes: notes.append(note))
+        cleaner.clean({f"e {number} {len(seen)}": 1 for number in range(9)}, lambda *_: None)
+        seen.append((cleaned, notes))
+
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0][0]["c"] == {"ab_806c5cd3": 2, "ab": 3}
+    assert len(cleaner._shapes) <= 3
 
 
 def test_500_names_are_sent_and_the_rest_is_dropped_in_order() -> None:

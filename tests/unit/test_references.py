@@ -29,7 +29,7 @@ def test_what_is_referred_to_is_found_by_what_it_defines() -> None:
     whole = standing_alone(MESSAGE, {"place.avsc": PLACE, "context.avsc": CONTEXT})
 
     assert stands_alone(whole)
-    assert reader_of(whole)(b"\0\0\0\0\1" + text("track") + text("u1") + text("10.0.0.1") + text("Ulm")) == {
+    assert reader_of(whole, None)(b"\0\0\0\0\1" + text("track") + text("u1") + text("10.0.0.1") + text("Ulm")) == {
         "type": "track",
         "userId": "u1",
         "context": {"ip": "10.0.0.1", "place": {"city": "Ulm"}},
