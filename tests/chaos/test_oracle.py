@@ -174,10 +174,21 @@ def test_a_commit_before_the_effect_is_found() -> None:
 
 def test_a_commit_that_goes_back_is_found() -> None:
     """Law 4: one that has lost the partition commits what it knew."""
-    judgement = judge(replace(GOOD, commits=[*GOOD.commits, Commit(0, 2, 104.3, "j"), Commit(0, 2, 104.4)]))
+    old = [Commit(0, 1, 102.0), *GOOD.commits]
+    judgement = judge(replace(GOOD, commits=[*old, Commit(0, 2, 104.3, "j"), Commit(0, 1, 104.4)]))
 
-    back = "partition 0 from 5 at 00:01:44.200000 back to 2 at"
+    back = "partition 0 from 5 at 00:01:44.200000 back to"
     assert judgement.commits_back.named == [
-        f"{back} 00:01:44.300000",
-        f"{back} 00:01:44.400000, again what was committed at 00:01:42.600000",
+        f"{back} 2 at 00:01:44.300000",
+        f"{back} 1 at 00:01:44.400000, again what was committed at 00:01:42.000000",
     ]
+
+
+def test_two_commits_that_their_client_makes_again_are_none_that_go_back() -> None:
+    """Their answers were lost. The next owner may go on from the first of them, if the second is refused by then."""
+    first, last = GOOD.commits
+    both = judge(replace(GOOD, commits=[first, last, first, last]))
+    one = judge(replace(GOOD, commits=[first, last, first, Commit(0, 3, 104.5), Commit(0, 5, 104.6)]))
+
+    assert both.commits_back.named == []
+    assert one.commits_back.named == []

@@ -1,7 +1,8 @@
 """A broker as others are: a proxy in front of a real one that changes a few fields of Kafka's protocol.
 
-It changes what clients may know of: an interface that it hides, and metadata of commits that it forgets. Requests and
-answers are passed on whole, one connection to the broker for each of a client.
+It changes what clients may know of: an interface that it hides, metadata of commits that it forgets, and answers to
+commits that are lost with their connection. Requests and answers are passed on whole, one connection to the broker for
+each of a client.
 """
 
 import socket
@@ -31,6 +32,9 @@ class AlteringProxy:
         """Keys of interfaces that the broker is not to have."""
         self.forgets_metadata = False
         """Whether commits reach the broker without their metadata."""
+        self.loses_answers = False
+        """Whether answers to commits wait for `cut`, which ends their connections in the answers' place."""
+        self._cut = threading.Event()
         self.behind = 0
         """The broker's port."""
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -47,6 +51,11 @@ class AlteringProxy:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
+
+    def cut(self) -> None:
+        """End the connections on which answers to commits wait, and pass on all that come from now on."""
+        self.loses_answers = False
+        self._cut.set()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -69,6 +78,9 @@ class AlteringProxy:
     def _answer(self, asked: dict[int, tuple[int, int]]) -> Frame:
         def change(frame: bytes) -> bytes:
             key, version = asked.pop(struct.unpack_from(">i", frame)[0])
+            if key == OFFSET_COMMIT and self.loses_answers:
+                self._cut.wait()
+                raise ConnectionAbortedError
             return self._versions(bytearray(frame)) if key == API_VERSIONS and version >= 3 else frame
 
         return change
@@ -126,7 +138,11 @@ def _without_metadata(frame: bytes) -> bytes:
 
 
 def _pass_on(source: socket.socket, target: socket.socket, change: Frame) -> None:
-    with suppress(OSError), source, target, source.makefile("rb") as stream:
-        while header := stream.read(4):
-            frame = change(stream.read(struct.unpack(">i", header)[0]))
-            target.sendall(struct.pack(">i", len(frame)) + frame)
+    with source, target, source.makefile("rb") as stream:
+        with suppress(OSError):
+            while header := stream.read(4):
+                frame = change(stream.read(struct.unpack(">i", header)[0]))
+                target.sendall(struct.pack(">i", len(frame)) + frame)
+        for each in (source, target):  # which wakes the thread that reads the other way
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Groups that refuse a member, and brokers that lack or forget something: what the source tells of them."""
+"""Groups that refuse a member, and brokers that lack, forget or lose something: what the source tells of them."""
 
 import asyncio
 import os
@@ -10,12 +10,14 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka import looks, probing
+from processor.adapters.kafka.commits import CommitCalls
 from processor.adapters.kafka.config import consumer_config
 from processor.adapters.kafka.dead_letters import KafkaDeadLetters
 from processor.model.errors import DeadLetterError
 from processor.model.reasons import HaltReason
-from processor.model.records import TopicPartition
+from processor.model.records import Commit, TopicPartition
 from processor.runtime.ports import DeadLetter
+from tests.chaos.evidence import commits
 from tests.kafka.altering import CONSUMER_GROUP_HEARTBEAT, AlteringProxy
 from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, free_port
 from tests.kafka.conftest import Names
@@ -169,6 +171,35 @@ async def test_the_session_that_the_brokers_choose_is_told(kafka: Cluster, names
         async with member(kafka, names, protocol) as alone:
             await alone.until_assigned(whole)
             assert alone.owned[whole].session_s == told
+
+
+@on_a_loop
+async def test_commits_whose_answers_are_lost_are_made_again_in_order(
+    altered: tuple[Cluster, AlteringProxy], small: KafkaCluster, names: Names
+) -> None:
+    """The last commit of a partition may follow one that awaits its answer: what the group has at the end is the last.
+
+    When the connection breaks, librdkafka (2.16) makes both again, one after the other: for a moment the group has the
+    first again. Nothing is POSTed meanwhile, for neither is acknowledged.
+    """
+    cluster, proxy = altered
+    cluster.create_topic(names.topic)
+    first, last = ({TopicPartition(names.topic, 0): Commit(1, offset, "")} for offset in (1, 2))
+
+    def offsets() -> list[int]:
+        return [each.offset for each in commits(small, names)]
+
+    async with hanging_member(cluster, names) as consumer:
+        calls = CommitCalls(consumer, lambda *_: None)
+        proxy.loses_answers = True
+        calls.send(first)
+        await until(lambda: offsets() == [1], "the broker has taken the first")
+        waiting = asyncio.create_task(asyncio.to_thread(calls.last, last))
+        await until(lambda: offsets() == [1, 2], "the broker has taken the last")
+        proxy.cut()
+        await waiting
+
+    assert offsets() == [1, 2, 1, 2]
 
 
 @on_a_loop

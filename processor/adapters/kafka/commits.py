@@ -92,7 +92,10 @@ class CommitCalls:
     def last(self, commits: Mapping[TopicPartition, Commit]) -> None:
         """Commit, and wait until the group says what it has, which it is asked in the same line; raise if that differs.
 
-        A synchronous commit has no deadline: while the coordinator is away it waits for minutes.
+        A synchronous commit has no deadline: while the coordinator is away it waits for minutes. Where a commit is on
+        its way already, and the connection breaks, librdkafka makes both again in order (tests/kafka/test_refusals.py).
+        Between them the group has the first again, and keeps it where it refuses the second by then: whoever goes on
+        from it knows all that was POSTed, for nothing is before its commit is acknowledged.
         """
         self._consumer.commit(offsets=_offsets(commits), asynchronous=True)
         if committed(self._consumer, commits, LAST_COMMIT_S) != _wanted(commits):
