@@ -14,9 +14,9 @@ from bench.kafka import kafka
 @click.option("--stages-only", is_flag=True, help="Without Kafka.")
 def bench(*, events: int, repeat: int, stages_only: bool) -> None:
     """Measure. Compare figures of one machine and one sitting only: machines differ, and are noisy."""
-    click.echo("stage                      µs/event")
-    for name, cost_us in stages.measure():
-        click.echo(f"{name:<25} {cost_us:9.2f}")
+    click.echo(f"{'stage':<25} {'  '.join(f'{each:>10}' for each in stages.FAMILIES)}   (µs/event)")
+    for rows in zip(*map(stages.measure, stages.FAMILIES), strict=True):
+        click.echo(f"{rows[0][0]:<25} {'  '.join(f'{cost_us:10.2f}' for _, cost_us in rows)}")
     if stages_only:
         return
     click.echo(f"\n{events} events, {end_to_end.PARTITIONS} partitions, real Kafka, local sink; steady state")
