@@ -11,6 +11,7 @@ from processor.engine.partition.range_queue import BatchLimits
 from processor.events.dead_letters import Stamp
 from processor.events.mapping import Mapping, MappingRules
 from processor.runtime.worker import WorkerSettings
+from processor.settings.memory import MemorySplit
 from processor.settings.operation import MemorySection
 
 CPU_US = 36.0
@@ -25,8 +26,9 @@ SIMULATED_RECORDS = 120_000
 """Beyond, one record stands for several."""
 MOST_TO_SCALE = 2_500
 """Jobs of more records meet the limit of operations, which the worker has no setting for, before that of jobs."""
+MOST_SCALE = 10
+"""With more records in one, too few users would wait for each other."""
 LEAST_IN_A_BATCH = 100
-"""A full batch has so many records at least: with fewer, too few users would wait for each other."""
 
 STAMP = Stamp("simulated", "0.0.0", "")
 
@@ -64,6 +66,8 @@ class Numbers:
     backlog: int = 0
     """Records that are there at the start, as old as the start."""
     minutes: float = 10.0
+    budget_bytes: int = MemorySection().budget_bytes
+    """Of memory, for each worker."""
     batch: BatchLimits = field(default_factory=BatchLimits)
     is_batch: bool = True
     cpu_us: float = CPU_US
@@ -100,7 +104,7 @@ class Numbers:
             return self
         records = self.rate * self.seconds + self.backlog
         most = min(self.batch.max_records, self.batch.max_bytes // self.event_bytes) // LEAST_IN_A_BATCH
-        wanted = math.ceil(records / SIMULATED_RECORDS)
+        wanted = min(math.ceil(records / SIMULATED_RECORDS), MOST_SCALE)
         can_be = self.is_batch and self.batch.max_records <= MOST_TO_SCALE
         return replace(self, scale=max(min(wanted, most), 1) if can_be else 1)
 
@@ -109,7 +113,7 @@ class Numbers:
         batch = self.batch
         to_scale = BatchLimits(batch.max_records // self.scale, batch.max_bytes // self.scale, batch.linger_s)
         return RuntimeSettings(
-            WorkerSettings(MemorySection().split().pause_bytes // self.scale, DRAIN_S, DRAIN_S),
+            WorkerSettings(MemorySplit.of(self.budget_bytes).pause_bytes // self.scale, DRAIN_S, DRAIN_S),
             PartitionSettings(to_scale),
             LimitSettings(),
             Mapping(MappingRules()),

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from random import Random
+from statistics import mode
 from typing import Any, NamedTuple, final
 
 from processor.app.assemble import Ports, assemble
@@ -55,6 +56,8 @@ class RunStep:
     refused: float | None
     bottleneck: Bottleneck
     """What most of the workers say at the end of it."""
+    held_bytes: int
+    """What the worker holds that holds most, at the end of it."""
 
 
 @final
@@ -191,7 +194,7 @@ class _Stage:
         self._fullstory.settle()
         now, limit = self._clock.monotonic(), self._fullstory.limit
         since = now - self._step_s
-        said = Counter(each.state().bottleneck for each in watches)
+        states = [each.state() for each in watches]
         return RunStep(
             at_s=(number + 1) * self._step_s,
             arrived_per_s=(self._topic.written() - written) / self._step_s,
@@ -200,7 +203,8 @@ class _Stage:
             behind=self._topic.written() - self._settled,
             limit_used=None if limit is None else limit.used(since, now),
             refused=None if limit is None else limit.refusals(since, now),
-            bottleneck=said.most_common(1)[0][0],
+            bottleneck=mode(each.bottleneck for each in states),
+            held_bytes=max(each.bytes_held for each in states) * self._numbers.scale,
         )
 
     def _observe(self, notice: Notice) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from processor.engine.partition.range_queue import BatchLimits
 from processor.model.reasons import Bottleneck
+from processor.settings.memory import MIB
 from processor.simulation.numbers import CPU_US, Numbers, Outage
 from processor.simulation.picture import picture
 from processor.simulation.play import play
@@ -68,6 +69,17 @@ def test_users_that_are_identified_again_and_again_are_the_bottleneck() -> None:
     run = play(replace(QUICK, users=8, identify_share=0.9, job_s=(5.0, 5.0), rate=2_000.0))
 
     assert next(iter(run.bottlenecks())) is Bottleneck.ORDER
+
+
+def test_memory_that_is_too_small_is_named() -> None:
+    """Jobs of ten seconds hold more than 16 MiB at 4,000 events a second, and the limits of FullStory are not met."""
+    found = compare(
+        replace(QUICK, rate=4_000.0, budget_bytes=16 * MIB, job_s=(10.0, 10.0), scale=10), lambda _part: None
+    )
+
+    assert found.keeps_up is False
+    assert max(each.held_bytes for each in found.run.steps) < 16 * MIB
+    assert found.run.jobs_at_most < 80
 
 
 def test_too_early_is_no_verdict() -> None:

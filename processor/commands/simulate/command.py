@@ -15,6 +15,7 @@ from processor.commands.common.options import shortest_first
 from processor.commands.common.terminal import Terminal
 from processor.commands.simulate.text import show
 from processor.engine.partition.range_queue import BatchLimits
+from processor.settings.memory import MIB
 from processor.simulation.numbers import MIN_EVENT_BYTES, Numbers, Outage
 from processor.simulation.picture import picture
 from processor.simulation.play import OnProgress
@@ -123,6 +124,13 @@ def _outage(_context: click.Context, _parameter: click.Parameter, value: str | N
     default=BATCH.max_bytes,
     show_default=True,
     help="BATCH__MAX_BYTES.",
+)
+@click.option(
+    "--budget-bytes",
+    type=click.IntRange(16 * MIB),
+    default=DEFAULTS.budget_bytes,
+    show_default=True,
+    help="MEMORY__BUDGET_BYTES.",
 )
 @click.option("--linger", "linger_s", type=SECONDS, default=BATCH.linger_s, show_default=True, help="BATCH__LINGER_S.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything random.")

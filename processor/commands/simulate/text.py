@@ -5,6 +5,7 @@ from itertools import pairwise
 from statistics import mean, mode
 
 from processor.commands.common.terminal import BAD, DIM, DOUBTFUL, GOOD, NAME, TITLE, Terminal
+from processor.settings.memory import MIB
 from processor.simulation.numbers import Numbers
 from processor.simulation.play import Ages, Run, RunStep
 from processor.simulation.verdict import WithOneMore
@@ -67,6 +68,7 @@ def _rows(runs: Sequence[Run]) -> Iterator[tuple[str, list[str]]]:
         yield "requests refused", [_share(each.average(lambda step: step.refused), 1) for each in runs]
     if runs[0].numbers.is_batch:
         yield "jobs at once, at most", [str(each.jobs_at_most) for each in runs]
+    yield "memory held, at most", [f"{max(step.held_bytes for step in each.steps) / MIB:,.0f} MiB" for each in runs]
     for place in range(3):
         kinds = [list(each.bottlenecks().items()) for each in runs]
         if any(len(each) > place for each in kinds):
