@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, final
+from typing import final
 
 from processor.app.assemble import DRAIN_S, RuntimeSettings
 from processor.engine.limits import LimitSettings
@@ -33,7 +33,9 @@ LEAST_IN_A_BATCH = 100
 STAMP = Stamp("simulated", "0.0.0", "")
 
 
-class Outage(NamedTuple):
+@final
+@dataclass(frozen=True, slots=True)
+class Outage:
     """When FullStory answers everything with 503, in seconds from the start."""
 
     start_s: float

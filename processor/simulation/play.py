@@ -22,6 +22,9 @@ from processor.simulation.numbers import Numbers, Outage
 STEPS = 200
 """So many moments are looked at, but none more often than each second."""
 
+GROWING = 0.05
+"""Of what arrives, the part that is not delivered in time where workers do not keep up."""
+
 OnProgress = Callable[[float], None]
 """Told which part of the time has passed."""
 
@@ -82,9 +85,16 @@ class Run:
         return self.steps[-1].behind
 
     @property
+    def growth_per_s(self) -> float:
+        """By how much more is behind each second, in the last third of the time."""
+        last = self.steps[-max(len(self.steps) // 3, 2) :]
+        return (last[-1].behind - last[0].behind) / max(last[-1].at_s - last[0].at_s, 1.0)
+
+    @property
     def is_behind(self) -> bool:
-        """Whether more is under way at the end than what arrives while a record may still be fresh."""
-        return self.behind > self.numbers.rate * self.numbers.fresh_s
+        """Whether more is under way at the end than arrives while a record may be fresh, or is soon going to be."""
+        rate, fresh = self.numbers.rate, self.numbers.rate * self.numbers.fresh_s
+        return self.behind > fresh or (self.behind > fresh / 2 and self.growth_per_s > rate * GROWING)
 
     @property
     def disturbed_until_s(self) -> float | None:

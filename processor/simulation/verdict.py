@@ -6,11 +6,11 @@ from typing import final
 
 from processor.model.reasons import Bottleneck
 from processor.simulation.numbers import Numbers
-from processor.simulation.play import OnProgress, Run, RunStep, play
+from processor.simulation.play import OnProgress, Run, play
 
 TELLING = 0.25
 """A time that is shorter by such a part counts: which requests meet the limit is chance."""
-TELLING_RATE = 0.05
+TELLING_RATE = 0.1
 """So does so much more that is delivered."""
 TOO_EARLY_S = 60.0
 """So soon after an outage, workers have hardly begun again."""
@@ -63,7 +63,7 @@ class WithOneMore:
         if self.keeps_up is None:
             rest = f"{run.undisturbed_s:,.0f} s are too short to deliver what has piled up; add --minutes"
             return f"Too early to say whether {they} {'keeps' if is_one else 'keep'} up: {rest}."
-        change = _growth_per_s(run)
+        change = run.growth_per_s
         if change >= 0:
             hour = f"{change * 3_600:,.0f} more each hour"
             return f"{they} {does} not keep up: {run.behind:,} events are behind at the end, and {hour}."
@@ -110,9 +110,3 @@ def _felt(run: Run) -> Bottleneck:
 def _cause(run: Run) -> str:
     kind = _felt(run)
     return NOT_FETCHED if run.is_behind and kind in (Bottleneck.KAFKA, Bottleneck.NONE) else CAUSES[kind]
-
-
-def _growth_per_s(run: Run) -> float:
-    """Return by how much more is behind each second, in the last third of the time."""
-    last: list[RunStep] = list(run.steps[-max(len(run.steps) // 3, 2) :])
-    return (last[-1].behind - last[0].behind) / max(last[-1].at_s - last[0].at_s, 1.0)

@@ -82,6 +82,14 @@ def test_memory_that_is_too_small_is_named() -> None:
     assert found.run.jobs_at_most < 80
 
 
+def test_a_backlog_that_grows_slowly_is_seen() -> None:
+    """A few events too many are not behind by much after a minute, and yet never caught up with."""
+    run = play(replace(QUICK, cpu_us=2_700.0, job_s=(0.2, 3.0)))
+
+    assert run.behind < run.numbers.rate * run.numbers.fresh_s
+    assert run.is_behind
+
+
 def test_too_early_is_no_verdict() -> None:
     """What an outage left behind cannot be gone the moment it ends."""
     found = compare(replace(QUICK, rate=200.0, outage=Outage(5.0, 12.0), minutes=0.3), lambda _part: None)
