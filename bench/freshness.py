@@ -40,13 +40,14 @@ def freshness(*, rate: int, seconds: int, file: Path | None) -> None:
         with worker(environment, Path(folder) / "log") as program, ThreadPoolExecutor(1) as thread:
             program.wait_until_joined()
             stop = threading.Event()
-            records = _noted(paced(generate(1, None, CLEAN), rate, stop), produced)
+            records = noted(paced(generate(1, None, CLEAN), rate, stop), produced)
             traffic = thread.submit(produce_all, cluster, names.topic, records)
             stop.wait(WARM_UP_S + seconds)
             stop.set()
             count = traffic.result()
             wait_until(lambda: program.metrics()["records_delivered_total"] >= count, "all takes effect")
-        ages = sorted(_ages(effects(server), produced))
+        begin = min(produced.values()) + WARM_UP_S
+        ages = sorted(at - since for since, at in aged(effects(server), produced) if since >= begin)
     p99 = ages[int(len(ages) * 0.99)]
     result: dict[str, object] = {
         "command": f"python -m bench.freshness --rate {rate} --seconds {seconds}",
@@ -62,9 +63,7 @@ def freshness(*, rate: int, seconds: int, file: Path | None) -> None:
         raise click.ClickException(f"the 99th percentile is above {LINGER_S + ALLOWED_S:g} s")
 
 
-def _noted(
-    records: Iterator[GeneratedRecord], produced: dict[tuple[str, str, str], float]
-) -> Iterator[GeneratedRecord]:
+def noted(records: Iterator[GeneratedRecord], produced: dict[tuple[str, str, str], float]) -> Iterator[GeneratedRecord]:
     """Remember when each record was produced."""
     for record in records:
         assert isinstance(record.expectation, ExpectDelivered)
@@ -73,14 +72,14 @@ def _noted(
         yield record
 
 
-def _ages(found: Iterator[dict[str, object]], produced: dict[tuple[str, str, str], float]) -> Iterator[float]:
-    """Yield how old each event was when it took effect, without those of the warm-up."""
-    begin = min(produced.values()) + WARM_UP_S
+def aged(
+    found: Iterator[dict[str, object]], produced: dict[tuple[str, str, str], float]
+) -> Iterator[tuple[float, float]]:
+    """Yield when each event was produced, and when it took effect."""
     for effect in found:
         at, arrival = effect["at"], Arrival(effect["kind"], effect["item"])  # type: ignore[arg-type]
         for unique in uniques(arrival):
-            if produced[unique] >= begin:
-                yield float(at) - produced[unique]  # type: ignore[arg-type]
+            yield produced[unique], float(at)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -34,6 +34,9 @@ COMMANDS = {
     "explain": Place("processor.commands.explain", "explain", "Show what a record becomes, step by step."),
     "schemas": Place("processor.commands.schemas", "schemas", "List, compare and register the Avro schemas."),
     "sandbox": Place("processor.commands.sandbox", "sandbox", "Run an emulator of the FullStory API."),
+    "simulate": Place(
+        "processor.commands.simulate", "simulate", "Show how workers would fare with your numbers; connects to nothing."
+    ),
     "generate": Place("processor.commands.generate", "generate_", "Write generated Segment events to a topic."),
 }
 """Every command; its module is imported when it is used."""

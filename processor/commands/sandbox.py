@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from processor.commands.common.options import shortest_first
 from processor.commands.common.signals import stop_on_signal
 from processor.sandbox import Echo, Faults, Gateway, Role, Sandbox, SandboxOptions
 from processor.sandbox.echo import STYLES
@@ -46,13 +47,6 @@ def _keys(_context: click.Context, _parameter: click.Parameter, values: tuple[st
     return keys or dict(DEFAULT_KEYS)
 
 
-def _range(_context: click.Context, _parameter: click.Parameter, value: tuple[float, float]) -> tuple[float, float]:
-    """Refuse a shortest duration above the longest."""
-    if value[0] > value[1]:
-        raise click.BadParameter(f"the shortest, {value[0]:g}, exceeds the longest, {value[1]:g}")
-    return value
-
-
 def _listed(title: str, meanings: dict[str, str]) -> str:
     """Return a paragraph of help, a line for each value of an option; click leaves it as it is."""
     width = max(map(len, meanings))
@@ -83,7 +77,7 @@ EPILOG = "\n\n".join(
     type=SECONDS,
     default=(0.05, 0.5),
     show_default=True,
-    callback=_range,
+    callback=shortest_first,
     help="Shortest and longest duration of a job, in seconds.",
 )
 @click.option("--job-retention", "job_retention_s", type=SECONDS, help="Forget a finished job after this many seconds.")

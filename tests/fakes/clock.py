@@ -1,21 +1,14 @@
-"""The `Clock` port on the running loop's time, which may be virtual."""
+"""The `Clock` port on the running loop's time, with a wall clock that may be wrong."""
 
-import asyncio
-
-WALL_AT_ZERO_S = 1_700_000_000.0
-"""The wall clock's reading at the loop's zero."""
+from processor.simulation.clock import LoopClock
 
 
-class FakeClock:
+class FakeClock(LoopClock):
     """Both readings follow the running loop; the wall clock may be put forward or back."""
 
     def __init__(self) -> None:
         self.shift_s = 0.0
 
-    def monotonic(self) -> float:
-        """Return the loop's time."""
-        return asyncio.get_running_loop().time()
-
     def wall(self) -> float:
-        """Return the loop's time, moved to a plausible date."""
-        return WALL_AT_ZERO_S + self.monotonic() + self.shift_s
+        """Return the loop's time, moved to a plausible date, and by the shift."""
+        return super().wall() + self.shift_s

@@ -48,6 +48,7 @@ ELSEWHERE = {
     "docs/kubernetes.md": "a cluster carries them out; tests/operation/test_chart.py renders with its values",
     "docs/proxies.md": "a proxy carries them out: tests/operation/test_proxies.py starts one with the same variables",
     "docs/runbook.md": "they are for one incident: tests/kafka/test_recreated.py sets the offset of such a topic",
+    "docs/sizing.md": "they need no Kafka: tests/commands/test_simulate.py",
     "docs/reliability.md": "they take minutes to hours; each has a short form among the tests",
     "schemas/README.md": "they need a registry: tests/registry/test_commands.py",
 }

@@ -9,8 +9,9 @@ from typing import Any
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import Kind
 from processor.runtime.ports import Fetched
+from processor.simulation.limit import HiddenLimit
+from processor.simulation.loop import run_virtually
 from tests.fakes.fullstory import FakeFullStory
-from tests.fakes.loop import run_virtually
 from tests.simulation.laws import Laws
 from tests.simulation.wire import Post
 from tests.simulation.world import DESTINATION, Member, Plan, World
@@ -21,42 +22,10 @@ _IDENTIFY = b'{"type":"identify","userId":"%s"}'
 _TRACK = b'{"type":"track","event":"E","userId":"%s"}'
 
 
-class Limit:
-    """A rate of requests with a burst, as a bucket of tokens: what comes while it is empty is refused."""
-
-    def __init__(self, per_s: float, burst_s: float = 2.0) -> None:
-        self.per_s = per_s
-        self.burst_s = burst_s
-        self.taken: list[float] = []
-        self.refused: list[float] = []
-        self._tokens = per_s * burst_s
-        self._at = 0.0
-
-    def take(self, now: float) -> float | None:
-        """Take a token; without one, return after how many seconds to come back: whole ones, as FullStory tells."""
-        self._tokens = min(self._tokens + (now - self._at) * self.per_s, self.per_s * self.burst_s)
-        self._at = now
-        if self._tokens < 1:
-            self.refused.append(now)
-            return 1.0
-        self._tokens -= 1
-        self.taken.append(now)
-        return None
-
-    def used(self, since: float, until: float) -> float:
-        """Return the part of the present allowance that was taken in this time."""
-        return sum(since <= at < until for at in self.taken) / (until - since) / self.per_s
-
-    def refusals(self, since: float, until: float) -> float:
-        """Return the part of the requests of this time that was refused."""
-        refused = sum(since <= at < until for at in self.refused)
-        return refused / max(refused + sum(since <= at < until for at in self.taken), 1)
-
-
 class LimitedFullStory(FakeFullStory):
     """FullStory with such a limit: every request counts, questions too."""
 
-    def __init__(self, seed: int, limit: Limit) -> None:
+    def __init__(self, seed: int, limit: HiddenLimit) -> None:
         super().__init__(seed)
         self.limit = limit
 
@@ -93,7 +62,7 @@ class Fleet(World):
     """Workers that share the partitions evenly, and a load that may sit in one of them."""
 
     workers: int
-    limit: Limit
+    limit: HiddenLimit
     plan: Plan
     load_per_s: float
     hot_share: float | None = None
@@ -163,7 +132,7 @@ def play(story: Story, fleet: Callable[[], Fleet]) -> Fleet:
     return run_virtually(live())
 
 
-def windows(limit: Limit, since: float, until: float, length_s: float) -> Sequence[tuple[float, float]]:
+def windows(limit: HiddenLimit, since: float, until: float, length_s: float) -> Sequence[tuple[float, float]]:
     """Return for each second at which a window begins the part of the allowance that was taken in it."""
     starts = range(int(since), int(until - length_s) + 1)
     return [(start - since, limit.used(start, start + length_s)) for start in starts]

@@ -13,7 +13,8 @@ import pytest
 from processor.engine.limits import LimitSettings
 from processor.engine.verdict import Answer
 from processor.model.reasons import Bottleneck
-from tests.simulation.fleet import Fleet, Limit, play, windows
+from processor.simulation.limit import HiddenLimit
+from tests.simulation.fleet import Fleet, play, windows
 from tests.simulation.records import marks_of
 from tests.simulation.world import Plan, World, simulate
 
@@ -25,7 +26,9 @@ BATCH = replace(SINGLE, is_batch=True, max_records=5)
 """Few records a batch, so that the rate of requests is what limits."""
 
 
-def fleet_of(workers: int, limit: Limit, *, is_batch: bool, hot_share: float | None = None, seed: int = SEED) -> Fleet:
+def fleet_of(
+    workers: int, limit: HiddenLimit, *, is_batch: bool, hot_share: float | None = None, seed: int = SEED
+) -> Fleet:
     """Return workers with more to send than the limit lets through, also after it has doubled."""
     plan = replace(BATCH if is_batch else SINGLE, seed=seed)
     fleet = Fleet(workers, limit, plan, limit.per_s * 3, hot_share)
@@ -50,7 +53,7 @@ def test_a_hidden_limit_is_used_and_seldom_met(workers: int, *, is_batch: bool, 
     A worker with less than about five requests a second looks for more so slowly, lest refusals become many, that eight
     behind a limit of 35 may take ten seconds longer.
     """
-    limit = Limit(drawn_limit(workers, is_batch=is_batch, is_hot=is_hot))
+    limit = HiddenLimit(drawn_limit(workers, is_batch=is_batch, is_hot=is_hot))
 
     async def story(fleet: Fleet) -> None:
         begun = fleet.now
@@ -84,13 +87,13 @@ def test_the_jobs_in_progress_stay_within_the_documented_limit_while_partitions_
         assert 50 <= fleet.fullstory.peak_jobs <= 100
         print(f"seed {SEED}: {fleet.fullstory.peak_jobs} jobs at most")  # noqa: T201 - shown when it fails
 
-    play(story, partial(fleet_of, 4, Limit(80.0), is_batch=True))
+    play(story, partial(fleet_of, 4, HiddenLimit(80.0), is_batch=True))
 
 
 @pytest.mark.parametrize("is_batch", [True, False], ids=["batch", "single"])
 def test_after_an_outage_the_limit_is_used_again_within_half_a_minute(*, is_batch: bool) -> None:
     """Ten minutes of 503: few requests while it lasts, and nothing about the rate is forgotten."""
-    limit = Limit(60.0)
+    limit = HiddenLimit(60.0)
 
     async def story(fleet: Fleet) -> None:
         await asyncio.sleep(60.0)
@@ -110,7 +113,7 @@ def test_after_an_outage_the_limit_is_used_again_within_half_a_minute(*, is_batc
 
 def test_a_limit_that_halves_costs_few_refusals() -> None:
     """And what is left of it is used."""
-    limit = Limit(80.0)
+    limit = HiddenLimit(80.0)
 
     async def story(fleet: Fleet) -> None:
         await asyncio.sleep(60.0)
@@ -126,7 +129,7 @@ def test_a_limit_that_halves_costs_few_refusals() -> None:
 
 def test_a_limit_that_drifts_is_followed() -> None:
     """Up and down by half within five minutes."""
-    limit = Limit(40.0)
+    limit = HiddenLimit(40.0)
 
     async def story(fleet: Fleet) -> None:
         await asyncio.sleep(WARM_UP_S)
@@ -144,7 +147,7 @@ def test_a_limit_that_drifts_is_followed() -> None:
 
 def test_bursts_below_the_limit_meet_no_refusal_and_no_wait() -> None:
     """A load that a burst of FullStory's holds is sent at once, and changes no rate."""
-    limit = Limit(50.0)
+    limit = HiddenLimit(50.0)
 
     async def story(fleet: Fleet) -> None:
         for _ in range(10):
@@ -164,7 +167,7 @@ def test_bursts_below_the_limit_meet_no_refusal_and_no_wait() -> None:
 
 def test_constant_latency_costs_no_throughput() -> None:
     """A second of it, and still as many requests are on their way as it takes."""
-    limit = Limit(40.0)
+    limit = HiddenLimit(40.0)
 
     async def story(fleet: Fleet) -> None:
         fleet.fullstory.weather.latency_s = (1.0, 1.0)

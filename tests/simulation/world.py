@@ -24,10 +24,10 @@ from processor.model.outcomes import Event
 from processor.model.records import TopicPartition
 from processor.runtime.ports import DeadLetter
 from processor.runtime.worker import WorkerSettings
+from processor.simulation.loop import VirtualLoop, run_virtually
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetters, coordinates, header
 from tests.fakes.fullstory import FakeFullStory
-from tests.fakes.loop import VirtualLoop, run_virtually
 from tests.fakes.observer import RecordingObserver
 from tests.fakes.schemas import FakeSchemas
 from tests.fakes.source import FakeBroker, FakeSource

@@ -21,10 +21,10 @@ from processor.runtime.gate import Gate
 from processor.runtime.jobs import Jobs
 from processor.runtime.letters import Letters
 from processor.runtime.schemas import SchemaCache
+from processor.simulation.loop import run_virtually
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetters
 from tests.fakes.fullstory import FakeFullStory, Lost, Refused
-from tests.fakes.loop import run_virtually
 from tests.fakes.observer import RecordingObserver
 from tests.fakes.partitions import a_common, a_partition, form, identify, track
 from tests.fakes.schemas import FakeSchemas

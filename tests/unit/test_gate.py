@@ -16,8 +16,8 @@ from processor.model.reasons import ACTIONS, HaltReason
 from processor.runtime.gate import Gate
 from processor.runtime.ports import SourceFault
 from processor.runtime.worker import LEAST_WAIT_S
+from processor.simulation.loop import run_virtually
 from tests.fakes.clock import FakeClock
-from tests.fakes.loop import run_virtually
 from tests.fakes.observer import RecordingObserver
 
 

@@ -12,9 +12,9 @@ from processor.engine.verdict import Answer, NoAnswer, RetryReason
 from processor.model.reasons import HaltReason
 from processor.runtime.account import KeyAccount, Mode, identify_account
 from processor.runtime.gate import Gate
+from processor.simulation.loop import START_S, run_virtually
 from tests.fakes.clock import FakeClock
 from tests.fakes.fullstory import FakeFullStory
-from tests.fakes.loop import START_S, run_virtually
 from tests.fakes.observer import RecordingObserver
 
 REFUSED = Answer(401, {"code": "unauthorized"})
