@@ -14,7 +14,7 @@ from processor.runtime.worker import WorkerSettings
 from processor.settings.memory import MemorySplit
 from processor.settings.operation import MemorySection
 
-CPU_US = 36.0
+CPU_US = 29.0
 """What an event costs in docs/performance.md, where a test finds it."""
 
 MIN_EVENT_BYTES = 100
