@@ -11,8 +11,7 @@ from processor.engine.partition.range_queue import BatchLimits
 from processor.events.dead_letters import Stamp
 from processor.events.mapping import Mapping, MappingRules
 from processor.runtime.worker import WorkerSettings
-from processor.settings.memory import MemorySplit
-from processor.settings.operation import MemorySection
+from processor.settings.memory import DEFAULT_BUDGET, MemorySplit
 
 CPU_US = 29.0
 """What an event costs in docs/performance.md, where a test finds it."""
@@ -68,8 +67,8 @@ class Numbers:
     backlog: int = 0
     """Records that are there at the start, as old as the start."""
     minutes: float = 10.0
-    budget_bytes: int = MemorySection().budget_bytes
-    """Of memory, for each worker."""
+    budget_bytes: int = DEFAULT_BUDGET
+    """Of memory, for each worker; not that of this machine's container, so that the same numbers give the same run."""
     batch: BatchLimits = field(default_factory=BatchLimits)
     is_batch: bool = True
     cpu_us: float = CPU_US

@@ -15,7 +15,7 @@ from processor.commands.common.options import shortest_first
 from processor.commands.common.terminal import Terminal
 from processor.commands.simulate.text import show
 from processor.engine.partition.range_queue import BatchLimits
-from processor.settings.memory import MIB
+from processor.settings.memory import LEAST_BUDGET
 from processor.simulation.numbers import MIN_EVENT_BYTES, Numbers, Outage
 from processor.simulation.picture import picture
 from processor.simulation.play import OnProgress
@@ -127,7 +127,7 @@ def _outage(_context: click.Context, _parameter: click.Parameter, value: str | N
 )
 @click.option(
     "--budget-bytes",
-    type=click.IntRange(16 * MIB),
+    type=click.IntRange(LEAST_BUDGET),
     default=DEFAULTS.budget_bytes,
     show_default=True,
     help="MEMORY__BUDGET_BYTES.",
