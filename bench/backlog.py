@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from bench.end_to_end import sink
-from bench.kafka import create, kafka
+from bench.kafka import create, kafka, memory_mib
 from bench.stages import CLEAN
 from processor.settings.memory import MIB
 from processor.workload import GeneratedRecord, generate
@@ -40,10 +40,9 @@ def backlog(*, events: int, budget_mib: int, file: Path | None) -> None:
         started = time.monotonic()
         resident: list[tuple[float, float]] = []
         with worker(environment, Path(folder) / "log") as program:
-            status = Path(f"/proc/{program.process.pid}/status")
 
             def is_done() -> bool:
-                resident.append((time.monotonic() - started, _resident_mib(status)))
+                resident.append((time.monotonic() - started, memory_mib(program, "VmRSS")))
                 return bool(program.ready()) and program.metrics()["records_delivered_total"] >= events
 
             wait_until(is_done, "all is delivered", 7_200, 1.0)
@@ -68,11 +67,6 @@ def backlog(*, events: int, budget_mib: int, file: Path | None) -> None:
 def _repeated(events: int) -> Iterator[GeneratedRecord]:
     records = [dataclasses.replace(each, timestamp_ms=0) for each in generate(1, DISTINCT, CLEAN)]
     return itertools.islice(itertools.cycle(records), events)
-
-
-def _resident_mib(status: Path) -> float:
-    lines = status.read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.kafka import create
+from bench.kafka import create, memory_mib
 from bench.stages import CLEAN
 from processor.workload import generate
 from tests.kafka.cluster import Cluster, free_port
@@ -51,7 +51,7 @@ def run(kafka: Cluster, topic: str, events: int, **settings: object) -> Result:
         wait_until(lambda: _delivered(program) >= events, "all is delivered", 600)
         cpu, seconds = _cpu_s(program) - warm_cpu, time.monotonic() - warm_at
         steady = events - warm_events
-        return Result(events, seconds, steady / seconds, cpu / steady * 1e6, _peak_mib(program))
+        return Result(events, seconds, steady / seconds, cpu / steady * 1e6, memory_mib(program, "VmHWM"))
 
 
 def fill(kafka: Cluster, events: int) -> str:
@@ -68,11 +68,6 @@ def _delivered(program: WorkerProgram) -> int:
 def _cpu_s(program: WorkerProgram) -> float:
     fields = Path(f"/proc/{program.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _peak_mib(program: WorkerProgram) -> float:
-    status = Path(f"/proc/{program.process.pid}/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
 @contextmanager

@@ -1,16 +1,17 @@
-"""A real Kafka to measure with: the one that `KAFKA_BOOTSTRAP_SERVERS` names, else one of our own."""
+"""A real Kafka to measure with, the one that `KAFKA_BOOTSTRAP_SERVERS` names or else one of our own; and workers."""
 
 import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 
 from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, available
 from tests.kafka.conftest import Names
+from tests.kafka.programs import WorkerProgram, wait_until, worker
 
 
 @contextmanager
@@ -31,3 +32,21 @@ def create(cluster: Cluster, partitions: int) -> Names:
     cluster.create_topic(name, partitions)
     cluster.create_topic(f"{name}-dlq")
     return Names(name, f"{name}-dlq", name)
+
+
+@contextmanager
+def shared_out(environment: dict[str, str], folder: Path, count: int) -> Iterator[list[WorkerProgram]]:
+    """Run so many workers, each of which has partitions; their logs are in the folder."""
+    with ExitStack() as stack:
+        programs = [stack.enter_context(worker(environment, folder / f"{each}.log")) for each in range(count)]
+        wait_until(
+            lambda: all(program.ready() and program.metrics()["partitions_assigned"] for program in programs),
+            "every worker has partitions",
+        )
+        yield programs
+
+
+def memory_mib(program: WorkerProgram, name: str) -> float:
+    """Return what the kernel says of a worker's memory: `VmRSS` is resident now, `VmHWM` was at most."""
+    lines = Path(f"/proc/{program.process.pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024

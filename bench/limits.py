@@ -14,10 +14,10 @@ from zlib import crc32
 
 import click
 
-from bench.kafka import create, kafka
+from bench.kafka import create, kafka, shared_out
 from bench.stages import CLEAN
 from processor.workload import GeneratedRecord, generate
-from tests.kafka.programs import SandboxProgram, ask, environment_of, sandbox, wait_until, worker
+from tests.kafka.programs import SandboxProgram, ask, environment_of, sandbox
 from tests.kafka.topics import paced, produce_all
 from tests.results import keep
 
@@ -61,11 +61,7 @@ def limits(*, workers: int, mode: str, hot: bool, seed: int, file: Path | None) 
         server = stack.enter_context(sandbox(*SANDBOX, *options))
         names = create(cluster, PARTITIONS)
         environment = environment_of(cluster, names, server.url, **SETTINGS[mode])
-        programs = [stack.enter_context(worker(environment, folder / f"{each}.log")) for each in range(workers)]
-        wait_until(
-            lambda: all(program.ready() and program.metrics()["partitions_assigned"] for program in programs),
-            "every worker has partitions",
-        )
+        stack.enter_context(shared_out(environment, folder, workers))
         stop = threading.Event()
         thread = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(stop.set)

@@ -19,7 +19,7 @@ import orjson
 from confluent_kafka import Producer
 
 from bench.end_to_end import sink
-from bench.kafka import create, kafka
+from bench.kafka import create, kafka, memory_mib
 from processor.settings.memory import MIB
 from tests.kafka.cluster import Cluster
 from tests.kafka.programs import WorkerProgram, environment_of, wait_until, worker
@@ -93,10 +93,9 @@ def _watch(program: WorkerProgram, seconds: int) -> dict[str, object]:
     """Let the worker deliver for a while, or until it has all; return what it reached, and how it ended."""
     program.wait_until_joined()
     peak, held, delivered, started = 0.0, 0.0, 0.0, time.monotonic()
-    status = Path(f"/proc/{program.process.pid}/status")
     while (spent := time.monotonic() - started) < seconds and program.process.poll() is None:
         with suppress(ConnectionError, StopIteration, FileNotFoundError):
-            peak = max(peak, _kib(status, "VmHWM") / 1024)
+            peak = max(peak, memory_mib(program, "VmHWM"))
             metrics = program.metrics()
             held = max(held, metrics["bytes_held"] / MIB)
             if metrics["records_delivered_total"] == delivered > 0:
@@ -110,10 +109,6 @@ def _watch(program: WorkerProgram, seconds: int) -> dict[str, object]:
         "held_mib": round(held),
         "ended": "" if ended is None else signal.Signals(-ended).name if ended < 0 else str(ended),
     }
-
-
-def _kib(status: Path, name: str) -> int:
-    return next(int(line.split()[1]) for line in status.read_text(encoding="ascii").splitlines() if name in line)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from bench.freshness import aged, noted
-from bench.kafka import create, kafka
+from bench.kafka import create, kafka, shared_out
 from bench.limits import count_now
 from bench.stages import CLEAN
 from processor.simulation.limit import BURST_S
@@ -19,7 +19,7 @@ from processor.simulation.numbers import Numbers, Outage
 from processor.simulation.play import Ages, play
 from processor.workload import generate
 from tests.chaos.evidence import effects
-from tests.kafka.programs import environment_of, sandbox, wait_until, worker
+from tests.kafka.programs import environment_of, sandbox, wait_until
 from tests.kafka.topics import paced, produce_all
 from tests.results import keep
 
@@ -71,11 +71,7 @@ def _real(numbers: Numbers) -> dict[str, float | None]:
         server = stack.enter_context(sandbox(*limits, *times))
         names = create(cluster, numbers.partitions)
         environment = environment_of(cluster, names, server.url)
-        programs = [stack.enter_context(worker(environment, folder / f"{each}.log")) for each in range(numbers.workers)]
-        wait_until(
-            lambda: all(program.ready() and program.metrics()["partitions_assigned"] for program in programs),
-            "every worker has partitions",
-        )
+        programs = stack.enter_context(shared_out(environment, folder, numbers.workers))
         stop = threading.Event()
         thread = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(stop.set)

@@ -57,6 +57,11 @@ class Commit(NamedTuple):
         return f"{self.offset} at {self.time}"
 
     @property
+    def content(self) -> tuple[int, int, str]:
+        """What was committed, whenever."""
+        return self.partition, self.offset, self.journal
+
+    @property
     def time(self) -> str:
         """When it was committed, as the workers' logs write it."""
         return f"{datetime.fromtimestamp(self.at_s, UTC):%H:%M:%S.%f}"
@@ -266,16 +271,16 @@ class _Trial:
         all_ended = {partition: _running_maximum(offsets) for partition, offsets in ended.items()}
         newest: dict[int, Commit] = {}
         first: dict[tuple[int, int, str], Commit] = {}
-        last_two: defaultdict[int, deque[Commit]] = defaultdict(lambda: deque(maxlen=2))
+        last_two: defaultdict[int, deque[tuple[int, int, str]]] = defaultdict(lambda: deque(maxlen=2))
         for commit in self._evidence.commits:
             judgement.commits += 1
             below = all_ended.get(commit.partition, [])[: commit.offset]
             if below and below[-1] > commit.at_s + CLOCK_S:
                 judgement.early_commits.add(f"partition {commit.partition} to {commit.offset}")
             before = newest.setdefault(commit.partition, commit)
-            same = first.setdefault((commit.partition, commit.offset, commit.journal), commit)
-            is_made_again = any(each[:2] + each[3:] == commit[:2] + commit[3:] for each in last_two[commit.partition])
-            last_two[commit.partition].append(commit)
+            same = first.setdefault(commit.content, commit)
+            is_made_again = commit.content in last_two[commit.partition]
+            last_two[commit.partition].append(commit.content)
             if commit.offset < before.offset and not is_made_again:
                 again = "" if same is commit else f", again what was committed at {same.time}"
                 judgement.commits_back.add(f"partition {commit.partition} from {before} back to {commit}{again}")
