@@ -13,7 +13,7 @@ Lengths never lead backwards, so one check at the end finds those that lead outs
 short is only shorter. What may take no bytes at all is counted against `MAX_VALUES`, as the thorough reader does.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from struct import Struct
 from struct import error as struct_error
 from typing import Any, Final
@@ -170,8 +170,8 @@ def quick_event(
     Of the fields that are `json_texts`, text is parsed.
     """
     source = _Source({**named, definition["name"]: definition})
-    types = [field["type"] for name, field in zip(names, definition["fields"], strict=True)]
-    return source.function(lambda: source.event(list(zip(names, types, strict=True)), wanted, json_texts), types)
+    types = [field["type"] for field in definition["fields"]]
+    return source.function(lambda: source.event(zip(names, types, strict=True), wanted, json_texts), types)
 
 
 def quick_value(type_: Any, named: Named) -> QuickRead | None:
@@ -215,7 +215,7 @@ class _Source:
         return read
 
     def event(
-        self, fields: Sequence[tuple[str, Any]], wanted: Collection[str] | None, json_texts: Collection[str]
+        self, fields: Iterable[tuple[str, Any]], wanted: Collection[str] | None, json_texts: Collection[str]
     ) -> str:
         """Write the reader of an event's fields."""
         taken = []

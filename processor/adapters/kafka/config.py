@@ -25,7 +25,8 @@ REJOIN_MS = 60_000
 
 librdkafka's default is five minutes, and all that time nobody reads. Such members need not exist: after `kill -9` of a
 worker and of its coordinator together, Kafka 4.4.0 left four living members without an answer to their joins once in 23
-tries (2026-11; not in 31 tries with 4.1). Nothing here keeps the consumer's thread from polling for as long.
+tries (2026-11; not in 31 tries with 4.1). What keeps the consumer's thread from polling is shorter: a question of an
+assignment that nobody answers, `patience.PATIENCE_S`.
 """
 
 ASSIGNOR = "cooperative-sticky"
