@@ -86,6 +86,18 @@ bare: $(VENV)/installed ## make run and make test on a bare Debian 12 and 13, as
 bench: $(VENV)/installed ## measure
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: native
+native: $(VENV)/installed ## the hot path compiled to C, in build/native: PYTHONPATH=build/native .venv/bin/segment-fullstory (a C compiler)
+	@rm -rf build/native
+	@SEGMENT_FULLSTORY_NATIVE=1 $(BIN)/python -m hatchling build --target wheel --directory build/native >/dev/null
+	@$(BIN)/python -m zipfile -e build/native/*.whl build/native
+	@PYTHONPATH=build/native $(BIN)/segment-fullstory --version
+
+.PHONY: test-native
+test-native: native ## the tests of what runs per event, and all that builds on it without servers, on the compiled modules
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --override-ini "pythonpath=build/native ." \
+		tests/unit tests/properties tests/differential tests/fuzz tests/simulation $(ARGS)
+
 .PHONY: docs
 docs: $(VENV)/installed ## write the generated pages of docs/ and their pictures anew (Chromium)
 	$(BIN)/python docs/generate.py $(ARGS)

@@ -1,8 +1,15 @@
 """segment-fullstory: Segment events from Kafka to FullStory."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 __version__ = "0.1.0"
+
+
+def is_compiled() -> bool:
+    """Say whether what runs per event is compiled to C (`make native`); it does the same, faster."""
+    found = find_spec("processor.events.payload")
+    return found is not None and not str(found.origin).endswith(".py")
 
 
 def shipped_folder() -> Path:

@@ -20,7 +20,7 @@ from typing import final
 
 from structlog.typing import FilteringBoundLogger
 
-from processor import __version__
+from processor import __version__, is_compiled
 from processor.adapters.clock import SystemClock
 from processor.adapters.fullstory import ApiKey, FullStory, Transport
 from processor.adapters.kafka.dead_letters import KafkaDeadLetters
@@ -62,6 +62,7 @@ async def run_until(
             log.info(
                 "started",
                 version=__version__,
+                compiled=is_compiled(),
                 topics=settings.kafka.topics,
                 http_port=process.port,
                 open_files=open_files,
@@ -166,6 +167,7 @@ async def open_process(
         worker = assemble(Ports(source, destination, dead_letters, schemas, clock, chance), runtime, observe)
         facts = Facts(
             __version__,
+            is_compiled(),
             runtime.stamp.mapping_fingerprint,
             settings.kafka.topics,
             settings.memory.budget_bytes,
@@ -202,7 +204,7 @@ async def open_process(
             process.give_way(reload())
 
         renewals: list[Renewal] = [
-            kafka_properties(settings.kafka.properties_file, kafka, (source, dead_letters), begin_anew, log)
+            kafka_properties(settings.kafka.properties_file, kafka, (source, dead_letters), begin_anew, log),
         ]
         if fullstory.api_key_file is not None:
             key = fullstory.api_key.get_secret_value()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from processor import __version__
+from processor import __version__, is_compiled
 
 
 class Place(NamedTuple):
@@ -82,7 +82,7 @@ class Commands(click.Group):
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="segment-fullstory")
+@click.version_option(f"{__version__}, compiled" if is_compiled() else __version__, prog_name="segment-fullstory")
 def main() -> None:
     """Deliver Segment events from Kafka to FullStory: nothing lost, nothing silent.
 

@@ -148,8 +148,8 @@ def _pixels(value: Any, _part: ContextGroup) -> int | None:
     return value if type(value) is int and 0 <= value <= _INT32_MAX else None
 
 
-def _degrees(limit: float) -> Callable[[Any, ContextGroup], float | None]:
-    def check(value: Any, _part: ContextGroup) -> float | None:
+def _degrees(limit: float) -> Callable[[Any, ContextGroup], Any]:
+    def check(value: Any, _part: ContextGroup) -> Any:  # a whole number stays one: compiled, a `float` would not be
         is_number = type(value) is float or type(value) is int
         return value if is_number and -limit <= value <= limit else None
 

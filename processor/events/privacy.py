@@ -37,7 +37,7 @@ class Privacy:
         self._hashed, self._cut = frozenset(lists.hash), dict(lists.truncate)
         self._salt = salt.encode()
         self._above = {above for path in _paths(lists) for above in _prefixes(path)}
-        self.altered = self._hashed | self._cut.keys()
+        self.altered = self._hashed.union(self._cut)
         """Paths whose values are no longer what was given."""
 
     def apply(self, properties: dict[str, Any], note: Note) -> dict[str, Any]:

@@ -185,8 +185,11 @@ def count_names(properties: dict[str, Any]) -> int:
     return sum(1 + (count_names(value) if type(value) is dict else 0) for value in properties.values())
 
 
-def _number(value: float) -> float | None:
-    """Return what JSON can hold of a number: beyond 64 bits its real; NaN and the infinities are none."""
+def _number(value: Any) -> Any:
+    """Return what JSON can hold of a number: beyond 64 bits its real; NaN and the infinities are none.
+
+    It is typed as anything because compiled code makes a real of whatever is passed as a `float` (mypyc 2.4).
+    """
     if type(value) is int:
         if _INT64_MIN <= value <= _UINT64_MAX:
             return value
@@ -197,7 +200,7 @@ def _number(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
-def _rounded(value: float, path: str, note: Note) -> Any:
+def _rounded(value: Any, path: str, note: Note) -> Any:
     number = _number(value)
     if number is None:
         return _drop(PropertyRule.NOT_A_NUMBER, path, note)

@@ -6,6 +6,7 @@ from processor.runtime.state import ActiveHalt, HaltFault, WorkerState
 
 FACTS = Facts(
     version="1.2.3",
+    is_compiled=False,
     mapping_fingerprint="f00d",
     topics=("segment.identify", "segment.track"),
     memory_budget_bytes=256 * 2**20,

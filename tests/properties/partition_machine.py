@@ -27,6 +27,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 
 import orjson
 
+from processor import is_compiled
 from processor.engine.commits import CommitFault, Commits
 from processor.engine.dead_letter_ratio import DeadLetterRatio
 from processor.engine.limits import Limits, LimitSettings
@@ -194,11 +195,14 @@ class PlainMapping(Mapping):
                 return Rejected(DeadLetterReason.UNKNOWN_TYPE, "no type")
 
 
-PLAIN_MAPPINGS = {deletes: PlainMapping(deletes_users=deletes) for deletes in (False, True)}
 REAL_MAPPINGS = {
     False: Mapping(MappingRules(schema="infer")),
     True: Mapping(MappingRules(schema="infer", message_types=("identify", "track", "delete"))),
 }
+# A compiled class has no interpreted subclasses.
+PLAIN_MAPPINGS: ReadMapping[bool, Mapping] = (
+    REAL_MAPPINGS if is_compiled() else {deletes: PlainMapping(deletes_users=deletes) for deletes in (False, True)}
+)
 
 
 class Told(NamedTuple):

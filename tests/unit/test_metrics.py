@@ -287,7 +287,7 @@ def test_the_state_is_read_when_scraped() -> None:
     assert samples["concurrency_limit"] == {(): 4}
     assert samples["jobs_in_flight"] == {(): 3}
     assert samples["operations_in_flight"] == {(): 250}
-    assert samples["build_info"] == {("1.2.3",): 1}
+    assert samples["build_info"] == {("false", "1.2.3"): 1}
     assert samples["config_info"] == {("abc123",): 1}
 
 

@@ -219,7 +219,9 @@ LOG_LINES_LOST = Definition(
 )
 BYTES_HELD = Definition("bytes_held", Type.GAUGE, "bytes", "How much of the memory budget the records in flight use.")
 MEMORY_BUDGET = Definition("memory_budget_bytes", Type.GAUGE, "bytes", "`PROCESSOR_MEMORY__BUDGET_BYTES`.")
-BUILD_INFO = Definition("build_info", Type.GAUGE, "", "Always 1.", (Label("version"),))
+BUILD_INFO = Definition(
+    "build_info", Type.GAUGE, "", "Always 1.", (Label("version"), Label("compiled", ("false", "true")))
+)
 CONFIG_INFO = Definition(
     "config_info",
     Type.GAUGE,

@@ -67,6 +67,7 @@ class Facts:
     """What does not change while the process runs."""
 
     version: str
+    is_compiled: bool
     mapping_fingerprint: str
     topics: tuple[str, ...]
     memory_budget_bytes: int
@@ -231,7 +232,7 @@ class Metrics(Collector):
             catalogue.FETCH_QUEUE_BYTES: _one(state.client.fetch_queue_bytes),
             catalogue.BROKER_ROUND_TRIP: _one(math.nan if (trip_s := state.client.round_trip_s) is None else trip_s),
             catalogue.BROKER_SILENCE: _one(self._silence_s(state.client.answered_at)),
-            catalogue.BUILD_INFO: [((self._facts.version,), 1)],
+            catalogue.BUILD_INFO: [((self._facts.version, str(self._facts.is_compiled).lower()), 1)],
             catalogue.CONFIG_INFO: [((self._facts.mapping_fingerprint,), 1)],
         }
 
