@@ -33,6 +33,7 @@ from processor.app.ending import LoopReport, end_in_time
 from processor.app.identity import Identity
 from processor.app.parts import kafka_settings, registry_of, schemas_of, tls_of
 from processor.app.renew import CertificateFiles, KeyFile, Renewal, kafka_properties, keep_renewed, registry_properties
+from processor.app.stranded import StrandedConsumer
 from processor.app.telemetry import serve_telemetry
 from processor.engine.notices import Observer, fan_out
 from processor.engine.verdict import Answer, NoAnswer
@@ -205,6 +206,7 @@ async def open_process(
 
         renewals: list[Renewal] = [
             kafka_properties(settings.kafka.properties_file, kafka, (source, dead_letters), begin_anew, log),
+            StrandedConsumer(source, begin_anew, log),
         ]
         if fullstory.api_key_file is not None:
             key = fullstory.api_key.get_secret_value()

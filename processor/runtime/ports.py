@@ -64,6 +64,13 @@ class ClientFigures(NamedTuple):
     """Until when a quota keeps a broker from answering, in seconds since the epoch; in the past where none does."""
     joining: int | None = None
     """In which of its joins, counted from 0, the client waits for the group; None while the group has taken it."""
+    brokerless: int = 0
+    """How many of its latest reports in a row named no broker at all, not even one of those that it was given."""
+
+    @property
+    def is_stranded(self) -> bool:
+        """Whether the client will never reach a broker again; it drops them all for a moment now and then."""
+        return self.brokerless > 1
 
 
 class SourceFault(NamedTuple):

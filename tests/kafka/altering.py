@@ -1,8 +1,8 @@
 """A broker as others are: a proxy in front of a real one that changes a few fields of Kafka's protocol.
 
-It changes what clients may know of: an interface that it hides, metadata of commits that it forgets, and answers to
-commits that are lost with their connection. Requests and answers are passed on whole, one connection to the broker for
-each of a client.
+It changes what clients may know of: an interface that it hides, metadata of commits that it forgets, answers to commits
+that are lost with their connection, and a list of brokers that is empty. Requests and answers are passed on whole, one
+connection to the broker for each of a client.
 """
 
 import socket
@@ -13,9 +13,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self, final
 
-OFFSET_COMMIT, API_VERSIONS, CONSUMER_GROUP_HEARTBEAT = 8, 18, 68
+METADATA, OFFSET_COMMIT, API_VERSIONS, CONSUMER_GROUP_HEARTBEAT = 3, 8, 18, 68
 NO_API = 30_000
 """A key that no client knows."""
+FIRST_COMPACT_METADATA = 9
+"""The first version in which lengths are of as few bytes as they need; every client of today asks for a later one."""
 LAST_PLAIN_OFFSET_COMMIT = 7
 """The last version in which lengths are plain integers."""
 
@@ -34,6 +36,8 @@ class AlteringProxy:
         """Whether commits reach the broker without their metadata."""
         self.loses_answers = False
         """Whether answers to commits wait for `cut`, which ends their connections in the answers' place."""
+        self.hides_brokers = False
+        """Whether the list of brokers is empty, and the connection ends with it, as a lone broker's (Kafka 4.4.0)."""
         self._cut = threading.Event()
         self.behind = 0
         """The broker's port."""
@@ -61,7 +65,11 @@ class AlteringProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                broker = socket.create_connection(("127.0.0.1", self.behind))
+                try:
+                    broker = socket.create_connection(("127.0.0.1", self.behind))
+                except ConnectionRefusedError:  # it is stopping, or starting
+                    client.close()
+                    continue
                 self._sockets += [client, broker]
                 asked: dict[int, tuple[int, int]] = {}
                 for ends in ((client, broker, self._request(asked)), (broker, client, self._answer(asked))):
@@ -81,6 +89,8 @@ class AlteringProxy:
             if key == OFFSET_COMMIT and self.loses_answers:
                 self._cut.wait()
                 raise ConnectionAbortedError
+            if key == METADATA and version >= FIRST_COMPACT_METADATA and self.hides_brokers:
+                raise _LastFrameError(_without_brokers(frame))
             return self._versions(bytearray(frame)) if key == API_VERSIONS and version >= 3 else frame
 
         return change
@@ -105,6 +115,25 @@ def varint(frame: bytes | bytearray, at: int) -> tuple[int, int]:
         at, shift, goes_on = at + 1, shift + 7, frame[at] & 0x80
         if not goes_on:
             return value, at
+
+
+class _LastFrameError(ConnectionAbortedError):
+    """The connection ends with the frame that it holds."""
+
+    def __init__(self, frame: bytes) -> None:
+        super().__init__()
+        self.frame = frame
+
+
+def _without_brokers(frame: bytes) -> bytes:
+    """Return an answer to `Metadata` of version 9 or later with an empty list of brokers."""
+    start = 4 + 1 + 4  # correlation, no tags, throttle time
+    count, at = varint(frame, start)
+    for _broker in range(count - 1):
+        length, at = varint(frame, at + 4)  # its id, its host
+        length, at = varint(frame, at + length - 1 + 4)  # its port, its rack
+        _, at = varint(frame, at + max(length - 1, 0))  # no tags
+    return frame[:start] + b"\1" + frame[at:]
 
 
 def _without_metadata(frame: bytes) -> bytes:
@@ -141,8 +170,13 @@ def _pass_on(source: socket.socket, target: socket.socket, change: Frame) -> Non
     with source, target, source.makefile("rb") as stream:
         with suppress(OSError):
             while header := stream.read(4):
-                frame = change(stream.read(struct.unpack(">i", header)[0]))
+                try:
+                    frame, is_last = change(stream.read(struct.unpack(">i", header)[0])), False
+                except _LastFrameError as last:
+                    frame, is_last = last.frame, True
                 target.sendall(struct.pack(">i", len(frame)) + frame)
+                if is_last:
+                    break
         for each in (source, target):  # which wakes the thread that reads the other way
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

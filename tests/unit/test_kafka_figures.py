@@ -11,7 +11,11 @@ NONE = ClientFigures()
 def test_what_waits_is_summed_and_the_slowest_broker_counts() -> None:
     """Waiting bytes are summed over partitions, and the round trip is that of the slowest broker, in seconds."""
     report = {
-        "brokers": {"a": {"rtt": {"min": 300}}, "b": {"rtt": {"min": 2_500}}, "bootstrap": {}},
+        "brokers": {
+            "a": {"source": "learned", "rtt": {"min": 300}},
+            "b": {"source": "learned", "rtt": {"min": 2_500}},
+            "bootstrap": {"source": "configured"},
+        },
         "topics": {
             "one": {"partitions": {"0": {"fetchq_size": 100}, "-1": {"fetchq_size": 0}}},
             "two": {"partitions": {"3": {"fetchq_size": 23}}},
@@ -53,3 +57,18 @@ def test_a_report_does_not_end_a_quota() -> None:
 def test_a_report_without_brokers_and_topics_says_nothing() -> None:
     """A report without brokers and topics, as the first ones are, gives no figures."""
     assert figures("{}", NONE) == ClientFigures(0, None)
+
+
+def test_a_client_without_brokers_in_two_reports_is_stranded() -> None:
+    """One report without any may be of the moment between two lists of them; librdkafka's own notions are none."""
+
+    def read(before: ClientFigures, *sources: str) -> ClientFigures:
+        brokers = {str(at): {"source": source} for at, source in enumerate(sources)}
+        return figures(orjson.dumps({"brokers": brokers}).decode(), before)
+
+    once = read(NONE, "internal", "logical")
+    assert not once.is_stranded
+    assert not read(once, "logical", "configured").is_stranded
+    twice = read(once, "internal", "logical")
+    assert twice.is_stranded
+    assert not read(twice, "learned").is_stranded

@@ -100,6 +100,10 @@ letter for a missing topic makes the topic, and so does an `AdminClient` that as
 LOGIN = ("sasl.username", "sasl.password")
 
 
+STATISTICS_MS = 10_000
+"""How often a client tells of itself; what has no broker in two reports is taken for stranded (`figures`)."""
+
+
 def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -> dict[str, Any]:
     """Return the consumer's configuration."""
     config: dict[str, Any] = {
@@ -112,7 +116,7 @@ def consumer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "message.max.bytes": 1_000,  # a producer's limit, below which librdkafka refuses the `fetch.max.bytes`
         "max.partition.fetch.bytes": settings.partition_fetch_bytes,
         "max.poll.interval.ms": max(REJOIN_MS, round(settings.session_s * 1_000)),  # never less than the session's
-        "statistics.interval.ms": 10_000,
+        "statistics.interval.ms": STATISTICS_MS,
         "topic.metadata.refresh.interval.ms": 10_000,  # what was created is read by then; the default is five minutes
         **settings.properties,
         "bootstrap.servers": settings.bootstrap_servers,
@@ -151,6 +155,7 @@ def producer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
         "queue.buffering.max.kbytes": 128 * 1024,  # the largest record that can be consumed fits
         "message.max.bytes": 128 * 1024 * 1024,  # the topic's own limit decides, and its refusal is understood
         "message.timeout.ms": 30_000,  # then the write is tried again by us, and said to be failing
+        "statistics.interval.ms": STATISTICS_MS,
         "topic.metadata.propagation.max.ms": 3_000,  # the default waits for a missing topic until the message times out
         **_not_of_consumers(settings),
         "bootstrap.servers": settings.bootstrap_servers,

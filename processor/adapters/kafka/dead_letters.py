@@ -10,8 +10,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login, producer_config, refusals
 from processor.adapters.kafka.faults import is_fatal
+from processor.adapters.kafka.figures import figures
 from processor.model.errors import ConfigurationError, DeadLetterError, WriteFault
-from processor.runtime.ports import DeadLetter
+from processor.runtime.ports import ClientFigures, DeadLetter
 
 SERVE_S = 0.1
 """How long the thread waits for delivery reports at a time."""
@@ -46,8 +47,9 @@ class KafkaDeadLetters:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+        self._figures = ClientFigures()
         self._producer = self._new_producer()
-        self._broken: Producer | None = None  # by a fatal error: it takes nothing any more
+        self._broken: Producer | None = None  # by a fatal error, or without brokers: it writes nothing any more
         self._bytes = 0  # of letters on their way
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="dead-letters", daemon=True)
@@ -109,7 +111,13 @@ class KafkaDeadLetters:
 
     def _new_producer(self) -> Producer:
         with refusals():
-            return Producer(producer_config(self._settings), logger=LIBRDKAFKA_LOG)
+            return Producer(producer_config(self._settings, stats_cb=self._on_statistics), logger=LIBRDKAFKA_LOG)
+
+    def _on_statistics(self, text: str) -> None:
+        """Replace a producer that has lost all brokers for good (`app.stranded` says how)."""
+        self._figures = figures(text, self._figures)
+        if self._figures.is_stranded:
+            self._figures, self._broken = ClientFigures(), self._producer
 
     def _serve(self) -> None:
         while not self._stopping.is_set():

@@ -8,6 +8,9 @@ from processor.runtime.ports import ClientFigures
 
 _MICROSECONDS = 1e6
 
+_REACHABLE = frozenset({"configured", "learned"})
+"""Sources of brokers that have an address; the others are librdkafka's own notions."""
+
 
 def figures(statistics: str, before: ClientFigures) -> ClientFigures:
     """Read what matters to us out of one report; a broker that is gone no longer tells when it last said something."""
@@ -22,5 +25,8 @@ def figures(statistics: str, before: ClientFigures) -> ClientFigures:
         round_trip_s=max(trips) / _MICROSECONDS if trips else None,
         answered_at=report["time"] - min(silences) / _MICROSECONDS if silences else before.answered_at,
         throttled_until=before.throttled_until,
+        brokerless=0
+        if any(each.get("source") in _REACHABLE for each in brokers)
+        else before.brokerless + ("brokers" in report),
         joining=None if group.get("join_state", "steady") == "steady" else group["rebalance_cnt"],
     )
