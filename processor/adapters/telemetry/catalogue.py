@@ -186,7 +186,8 @@ BOTTLENECK = Definition(
     "bottleneck",
     Type.GAUGE,
     "",
-    "1 for what held throughput back over the last 15 s, otherwise 0. More workers help only if it is `cpu`.",
+    "1 for what held throughput back over the last 15 s, otherwise 0. More workers help only if it is `cpu` "
+    "or `memory`.",
     (Label("kind", _values(Bottleneck)),),
 )
 HEAD_OF_LINE = Definition(
