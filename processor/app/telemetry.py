@@ -1,12 +1,12 @@
 """What shows the worker to the outside: metrics, log lines, the status page and the probes."""
 
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
+from processor.adapters.clock import thread_busy_s
 from processor.adapters.telemetry.history import History
 from processor.adapters.telemetry.logs import LogObserver, line_writer
 from processor.adapters.telemetry.memory import MemoryLook
@@ -58,7 +58,7 @@ async def serve_telemetry(
                 history.note_log(outlet.lost, outlet.fault)
                 metrics.note_log(outlet.ever_lost)
 
-    watch = Watch(worker.state, worker.gate, clock, time.thread_time, observe, remember)
+    watch = Watch(worker.state, worker.gate, clock, thread_busy_s, observe, remember)
     registry = new_registry()
     metrics = Metrics(registry, watch.state, clock, facts)
     observers = (metrics, LogObserver(log, clock), history)
