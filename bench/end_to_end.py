@@ -1,6 +1,5 @@
 """From a real Kafka to a local sink: events a second, CPU an event, memory. The worker is a process of its own."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.kafka import create, memory_mib
+from bench.kafka import cpu_s, create, memory_mib
 from bench.stages import CLEAN
 from processor.workload import generate
 from tests.kafka.cluster import Cluster, free_port
@@ -22,8 +21,6 @@ from tests.kafka.topics import produce_all
 PARTITIONS = 8
 WARM = 1 / 3
 """Start-up is over when so many of the events are delivered; the rest is the steady state."""
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +44,9 @@ def run(kafka: Cluster, topic: str, events: int, **settings: object) -> Result:
     ):
         program.wait_until_joined()
         wait_until(lambda: _delivered(program) > events * WARM, "start-up is over")
-        warm_events, warm_cpu, warm_at = _delivered(program), _cpu_s(program), time.monotonic()
+        warm_events, warm_cpu, warm_at = _delivered(program), cpu_s(program), time.monotonic()
         wait_until(lambda: _delivered(program) >= events, "all is delivered", 600)
-        cpu, seconds = _cpu_s(program) - warm_cpu, time.monotonic() - warm_at
+        cpu, seconds = cpu_s(program) - warm_cpu, time.monotonic() - warm_at
         steady = events - warm_events
         return Result(events, seconds, steady / seconds, cpu / steady * 1e6, memory_mib(program, "VmHWM"))
 
@@ -63,11 +60,6 @@ def fill(kafka: Cluster, events: int) -> str:
 
 def _delivered(program: WorkerProgram) -> int:
     return int(program.metrics()["records_delivered_total"])
-
-
-def _cpu_s(program: WorkerProgram) -> float:
-    fields = Path(f"/proc/{program.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 @contextmanager
