@@ -1,6 +1,5 @@
 """From a real Kafka to a local sink: events a second, CPU an event, memory. The worker is a process of its own."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.kafka import create, memory_mib
+from bench.kafka import cpu_s, create, memory_mib
 from bench.stages import CLEAN
 from processor.workload import generate
 from tests.kafka.cluster import Cluster, free_port
@@ -25,8 +24,6 @@ WARM = 1 / 3
 
 SCRAPE_S = 0.5
 """How often the worker is asked: each answer costs it 10 ms, so twenty a second were an eighth of what was measured."""
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ def _reaches(events: int, program: WorkerProgram, moments: list[_Moment]) -> boo
 
 def _moment(program: WorkerProgram) -> _Moment:
     delivered = int(program.metrics()["records_delivered_total"])
-    return _Moment(delivered, _cpu_s(program), time.monotonic())
+    return _Moment(delivered, cpu_s(program), time.monotonic())
 
 
 def fill(kafka: Cluster, events: int) -> str:
@@ -80,11 +77,6 @@ def fill(kafka: Cluster, events: int) -> str:
     topic = create(kafka, PARTITIONS).topic
     produce_all(kafka, topic, generate(1, events, CLEAN))
     return topic
-
-
-def _cpu_s(program: WorkerProgram) -> float:
-    fields = Path(f"/proc/{program.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 
 from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, available
 from tests.kafka.conftest import Names
-from tests.kafka.programs import WorkerProgram, wait_until, worker
+from tests.kafka.programs import WorkerProgram, memory_bytes, wait_until, worker
 
 
 @contextmanager
@@ -46,7 +46,12 @@ def shared_out(environment: dict[str, str], folder: Path, count: int) -> Iterato
         yield programs
 
 
+def cpu_s(program: WorkerProgram) -> float:
+    """Return the user and system time that all threads of a worker have used."""
+    fields = Path(f"/proc/{program.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def memory_mib(program: WorkerProgram, name: str) -> float:
     """Return what the kernel says of a worker's memory: `VmRSS` is resident now, `VmHWM` was at most."""
-    lines = Path(f"/proc/{program.process.pid}/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
+    return memory_bytes(program, name) / 2**20

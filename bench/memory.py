@@ -9,25 +9,22 @@ import os
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import click
-import orjson
-from confluent_kafka import Producer
 
 from bench.end_to_end import sink
-from bench.kafka import create, kafka, memory_mib
+from bench.kafka import cpu_s, create, kafka, memory_mib
+from processor.model.reasons import Bottleneck
 from processor.settings.memory import MIB
-from tests.kafka.cluster import Cluster
+from tests.kafka.compressed import fill
 from tests.kafka.programs import WorkerProgram, environment_of, wait_until, worker
 from tests.results import keep
 
-DISTINCT = 50_000
-"""Events that are generated; the topic repeats them."""
-TEXT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 "
 CGROUPS = Path("/sys/fs/cgroup/memory")
 LOOK_S = 0.2
 
@@ -48,6 +45,13 @@ LOOK_S = 0.2
 @click.option("--budget-mib", default=[0], multiple=True, help="PROCESSOR_MEMORY__BUDGET_BYTES; 0 is the default.")
 @click.option("--limit-mib", default=0, help="Of a control group for the worker (needs root and cgroup v1); 0 is none.")
 @click.option("--set", "variables", multiple=True, help="A variable for the worker, NAME=VALUE.")
+@click.option(
+    "--environment",
+    "environments",
+    default=[""],
+    multiple=True,
+    help="More variables for the worker, NAME=VALUE, separated by spaces; each value is a row.",
+)
 @click.option("--result", "file", type=click.Path(path_type=Path), help="Write the result to this file, as JSON.")
 def memory(
     *,
@@ -58,33 +62,35 @@ def memory(
     budget_mib: tuple[int, ...],
     limit_mib: int,
     variables: tuple[str, ...],
+    environments: tuple[str, ...],
     file: Path | None,
 ) -> None:
     """Measure the resident memory of a worker, and what it delivers, by how well its topic is compressed."""
     rows: list[dict[str, object]] = []
-    click.echo("compressed   bytes/event   budget MiB   events/s   peak MiB   bytes_held MiB   ended")
+    click.echo(
+        "compressed   bytes/event   budget MiB  events/s   CPU µs   peak MiB   end MiB   held MiB   held back by  ended"
+    )
     with kafka() as cluster:
         for text in text_bytes:
             names = create(cluster, partitions)
-            size, ratio = _fill(cluster, names.topic, text, mib * MIB)
-            for budget in budget_mib:
+            size, ratio = fill(cluster, names.topic, text, mib * MIB)
+            for number, (budget, more) in enumerate(itertools.product(budget_mib, environments)):
                 settings: dict[str, object] = {**dict(each.split("=", 1) for each in variables)}
                 if budget:
                     settings["MEMORY__BUDGET_BYTES"] = budget * MIB
-                own = replace(names, group=f"{names.group}-{budget}")
-                with (
-                    tempfile.TemporaryDirectory() as folder,
-                    sink() as url,
-                    worker(environment_of(cluster, own, url, **settings), Path(folder) / "log") as program,
-                    _limited(program, limit_mib),
-                ):
-                    row = {"compressed": round(ratio, 1), "event_bytes": size, "budget_mib": budget} | _watch(
-                        program, seconds
-                    )
-                rows.append(row)
+                own = replace(names, group=f"{names.group}-{number}")
+                with tempfile.TemporaryDirectory() as folder, sink() as url:
+                    environment = environment_of(cluster, own, url, **settings)
+                    environment |= dict(each.split("=", 1) for each in more.split())
+                    with worker(environment, Path(folder) / "log") as program, _limited(program, limit_mib):
+                        seen = _watch(program, seconds)
+                row = {"compressed": round(ratio, 1), "event_bytes": size, "budget_mib": budget, "environment": more}
+                rows.append(row := row | seen)
                 click.echo(
                     f"{ratio:>8.1f}:1 {size:>13,} {budget or 'default':>12} {row['events_per_s']:>10,} "
-                    f"{row['peak_mib']:>10} {row['held_mib']:>16}   {row['ended'] or 'no'}"
+                    f"{row['cpu_us']:>8} {row['peak_mib']:>10} {row['end_mib']:>9} {row['held_mib']:>10}   "
+                    f"{row['held_back_by']:<12}   {row['ended'] or 'no'}"
+                    f"   {more}"
                 )
     keep(file, {"partitions": partitions, "seconds": seconds, "limit_mib": limit_mib, "rows": rows})
 
@@ -92,21 +98,28 @@ def memory(
 def _watch(program: WorkerProgram, seconds: int) -> dict[str, object]:
     """Let the worker deliver for a while, or until it has all; return what it reached, and how it ended."""
     program.wait_until_joined()
-    peak, held, delivered, started = 0.0, 0.0, 0.0, time.monotonic()
+    peak, end, held, delivered, started = 0.0, 0.0, 0.0, 0.0, time.monotonic()
+    begun_s = spent_s = cpu_s(program)
+    held_back: Counter[str] = Counter()
     while (spent := time.monotonic() - started) < seconds and program.process.poll() is None:
         with suppress(ConnectionError, StopIteration, FileNotFoundError):
-            peak = max(peak, memory_mib(program, "VmHWM"))
+            peak, end = memory_mib(program, "VmHWM"), memory_mib(program, "VmRSS")
+            spent_s = cpu_s(program)
             metrics = program.metrics()
             held = max(held, metrics["bytes_held"] / MIB)
-            if metrics["records_delivered_total"] == delivered > 0:
-                break
+            held_back.update(kind for kind in Bottleneck if metrics[f"bottleneck{{kind={kind}}}"])
             delivered = metrics["records_delivered_total"]
+            if delivered and not metrics.get("consumer_lag_records", 1):
+                break
         time.sleep(LOOK_S)
     ended = program.process.poll()
     return {
         "events_per_s": round(delivered / spent),
+        "cpu_us": round((spent_s - begun_s) / max(delivered, 1) * 1e6),
         "peak_mib": round(peak),
+        "end_mib": round(end),
         "held_mib": round(held),
+        "held_back_by": max(held_back, key=held_back.__getitem__, default=""),
         "ended": "" if ended is None else signal.Signals(-ended).name if ended < 0 else str(ended),
     }
 
@@ -128,65 +141,6 @@ def _limited(program: WorkerProgram, limit_mib: int) -> Iterator[None]:
         program.process.wait()
         wait_until(lambda: not (group / "cgroup.procs").read_text(), "the control group is empty")
         group.rmdir()
-
-
-def _fill(cluster: Cluster, topic: str, text_bytes: int, total: int) -> tuple[int, float]:
-    """Fill a topic; return the bytes of an event, and how many of them are one byte of what is stored."""
-    sent = {"bytes": 0}
-
-    def note(statistics: str) -> None:
-        sent["bytes"] = sum(each["txbytes"] for each in orjson.loads(statistics)["brokers"].values())
-
-    producer = Producer(
-        {
-            "bootstrap.servers": cluster.bootstrap_servers,
-            "compression.type": "zstd",
-            "linger.ms": 200,
-            "batch.size": MIB,
-            "batch.num.messages": 10_000,
-            "queue.buffering.max.kbytes": 256 * 1024,
-            "statistics.interval.ms": 200,
-            "stats_cb": note,
-            "log_level": 0,
-        }
-    )
-    events = [_event(number, text_bytes) for number in range(min(DISTINCT, 200 * MIB // (text_bytes + 300)))]
-    count = 0
-    given = 0
-    for count, event in enumerate(itertools.cycle(events), 1):
-        if given >= total:
-            break
-        given += len(event)
-        while True:
-            try:
-                producer.produce(topic, event, key=str(count))
-                break
-            except BufferError:
-                producer.poll(0.1)
-        if count % 1_000 == 0:
-            producer.poll(0)
-    if producer.flush(60):
-        raise TimeoutError("the broker did not acknowledge all")
-    producer.poll(0.5)  # the last statistics
-    return given // count, given / sent["bytes"]
-
-
-def _event(number: int, text_bytes: int) -> bytes:
-    return orjson.dumps(
-        {
-            "type": "track",
-            "event": "Product Viewed",
-            "userId": f"user-{number % 20_000}",
-            "messageId": f"{number:032x}",
-            "timestamp": f"2026-11-{1 + number % 28:02}T12:{number % 60:02}:00.{number % 1_000:03}Z",
-            "properties": {
-                "product": f"sku-{number * 7919 % 100_003}",
-                "price": number % 997 / 10,
-                "quantity": number % 7,
-            },
-            "context": {"userAgent": (TEXT * (text_bytes // len(TEXT) + 1))[:text_bytes]},
-        }
-    )
 
 
 if __name__ == "__main__":

@@ -276,7 +276,7 @@ KAFKA = [
     ),
     Panel(
         "Memory",
-        "Of each worker: what the process uses, what records in flight hold, and the budget.",
+        "Of each worker: what the process uses, what records in flight hold, the budget, and the container's limit.",
         "bytes",
         [
             Query(
@@ -285,6 +285,7 @@ KAFKA = [
             ),
             Query("segment_fullstory_bytes_held{%}", "{{instance}}: held"),
             Query("max(segment_fullstory_memory_budget_bytes{%})", "budget"),
+            Query("min(segment_fullstory_memory_limit_bytes{%})", "limit"),
         ],
     ),
     Panel(

@@ -28,15 +28,17 @@ def bottleneck(
     awaits_commits: bool,
     is_waiting: bool,
     waits_for_users: bool,
+    lacks_memory: bool,
     is_behind: bool,
     is_throttled: bool,
 ) -> Bottleneck:
     """Judge one moment.
 
-    `is_waiting`: records that are due were not sent; `is_behind`: Kafka holds many more, or withholds some;
-    `is_throttled`: a quota keeps a broker from answering. `waits_for_users`: all of them wait until earlier identifies
-    of their users are complete. The more particular cause goes first: FullStory is what is left when nothing else
-    explains why records wait.
+    `is_waiting`: records that are due were not sent; `lacks_memory`: Kafka holds many more, and what is held leaves no
+    room for them; `is_behind`: it holds many more that there is room for, or withholds some; `is_throttled`: a quota
+    keeps a broker from answering. `waits_for_users`: all that wait do so until earlier identifies of their users are
+    complete. The more particular cause goes first: FullStory is what is left when nothing else explains why records
+    wait, and memory when none that are here do.
     """
     if HaltReason.SCHEMA_REGISTRY in halts or is_fetching_schemas:
         return Bottleneck.REGISTRY
@@ -46,10 +48,12 @@ def bottleneck(
         return Bottleneck.KAFKA
     if halts or is_closed_by_destination:
         return Bottleneck.DESTINATION
-    if is_waiting and waits_for_users:
+    if (is_waiting or lacks_memory) and waits_for_users:
         return Bottleneck.ORDER
     if is_waiting:
         return Bottleneck.KAFKA if awaits_commits else Bottleneck.DESTINATION
+    if lacks_memory:
+        return Bottleneck.MEMORY
     return Bottleneck.KAFKA if is_behind or is_throttled else Bottleneck.NONE
 
 

@@ -105,6 +105,14 @@ class HeldInOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryIsShort:
+    """The process comes near the memory limit of its container; told once, until enough is free again."""
+
+    resident_bytes: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A batch settled: what became of each of its records, and the times of those delivered."""
 
@@ -262,6 +270,7 @@ Notice = (
     | JobIsLate
     | HeldUp
     | HeldInOrder
+    | MemoryIsShort
     | Settled
     | Redelivered
     | JournalResumed

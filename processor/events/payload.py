@@ -53,7 +53,10 @@ class Payload:
 
     @property
     def held_bytes(self) -> int:
-        """What its bodies hold of memory: each stands by itself, and once more in a request."""
+        """What its bodies hold of memory: each stands by itself, and until FullStory takes it once more in a request.
+
+        Once it is taken, the second half stands for what Python keeps beside the records and their items.
+        """
         return 2 * sum(len(item.body) for kind in Kind for item in self.items(kind))
 
     def items(self, kind: Kind) -> list[Item]:

@@ -200,6 +200,8 @@ class Bottleneck(StrEnum):
     """The dead-letter topic does not take what is written."""
     ORDER = "order"
     """A user's identifies take effect one after the other: the next one waits until the one before is complete."""
+    MEMORY = "memory"
+    """All that the budget allows is on its way, and Kafka has more: a larger budget helps, and so do more workers."""
     NONE = "none"
     """Nothing: all that there is is on its way."""
 

@@ -26,7 +26,7 @@ class Watch:
         observe: Observer,
         remember: Callable[[WorkerState], None],
     ) -> None:
-        """`worked_s` returns the seconds of CPU that the event loop's thread has used; called on that thread.
+        """`worked_s` returns the seconds in which the event loop's thread has had work; called on that thread.
 
         `remember` is given the state each second.
         """

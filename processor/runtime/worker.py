@@ -317,19 +317,22 @@ class Worker:
     def _bottleneck(self, now: float) -> Bottleneck:
         """Say what holds throughput back at this moment, as far as that can be seen without a clock of the CPU."""
         gate = self.gate
-        waiting = [each for each in self._owned.values() if each.is_waiting(now)]
-        most = self._common.settings.limits.max_records
+        owned = self._owned.values()
+        waiting = [each for each in owned if each.is_waiting(now)]
+        lacking = [each for each in owned if each.lacks_memory]
+        stopped = waiting + lacking
         # What stands still in some places only holds back nothing while nothing waits.
-        halts = {reason for reason in gate.halts if waiting or "" in gate.faults_of(reason)}
+        halts = {reason for reason in gate.halts if stopped or "" in gate.faults_of(reason)}
         return bottleneck(
             halts,
             is_fetching_schemas=bool(waiting) and self._driver.is_fetching_schemas,
             is_closed_by_destination=gate.is_blocked_for(0) or gate.is_waited_for,
-            writes_dead_letters=bool(waiting) and all(each.is_closing for each in waiting),
+            writes_dead_letters=bool(stopped) and all(each.is_closing for each in stopped),
             awaits_commits=any(each.awaiting_commit for each in waiting),
             is_waiting=bool(waiting),
-            waits_for_users=all(each.waits_for_users(now) for each in waiting),
-            is_behind=any(each.unconsumed > most or each.withheld(now) for each in self._owned.values()),
+            waits_for_users=all(each.waits_for_users(now) for each in stopped),
+            lacks_memory=bool(lacking),
+            is_behind=any((each.is_behind and not each.is_paused) or each.withheld(now) for each in owned),
             is_throttled=self._source.figures.throttled_until > self._clock.wall(),
         )
 

@@ -31,6 +31,7 @@ COLOURS = {
     Bottleneck.CPU: "--one",
     Bottleneck.KAFKA: "--three",
     Bottleneck.ORDER: "--five",
+    Bottleneck.MEMORY: "--four",
     Bottleneck.DEAD_LETTERS: "--six",
     Bottleneck.REGISTRY: "--six",
 }

@@ -22,10 +22,9 @@ CAUSES = {
     Bottleneck.CPU: "the workers' CPU is the bottleneck",
     Bottleneck.KAFKA: "records and commits do not come fast enough from Kafka",
     Bottleneck.ORDER: "users' identifies take effect one after the other",
+    Bottleneck.MEMORY: "partitions are paused, for the workers hold as many records as their memory budget allows",
     Bottleneck.NONE: "nothing holds the workers back",
 }
-NOT_FETCHED = "partitions are paused, for the workers hold as many records as their memory budget allows"
-"""The cause where records are behind and no other is named: the simulated Kafka gives whatever it is asked for."""
 
 
 @final
@@ -75,7 +74,7 @@ class WithOneMore:
             return "One more worker would get no partition: there are as many workers as partitions."
         if gains := self.gains:
             return f"One more worker would help: {', '.join(gains)}."
-        return f"One more worker would not help: {_cause(self.run)}."
+        return f"One more worker would not help: {CAUSES[_felt(self.run)]}."
 
 
 def compare(numbers: Numbers, progress: OnProgress) -> WithOneMore:
@@ -105,8 +104,3 @@ def _felt(run: Run) -> Bottleneck:
     """Return what held it back while anything did."""
     felt = [kind for kind in run.bottlenecks() if kind is not Bottleneck.NONE]
     return felt[0] if felt and (run.is_behind or run.disturbed_until_s is not None) else next(iter(run.bottlenecks()))
-
-
-def _cause(run: Run) -> str:
-    kind = _felt(run)
-    return NOT_FETCHED if run.is_behind and kind in (Bottleneck.KAFKA, Bottleneck.NONE) else CAUSES[kind]

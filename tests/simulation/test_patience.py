@@ -1,8 +1,9 @@
 """What lasts too long: a job without an end, an item that FullStory always fails on, a batch that others overtake."""
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
 
+import orjson
 import pytest
 
 from processor.engine.limits import LimitSettings
@@ -12,6 +13,7 @@ from processor.model.reasons import Bottleneck, HaltReason, Kind
 from processor.runtime.watch import Watch
 from tests.fakes.clock import FakeClock
 from tests.fakes.fullstory import Gateway
+from tests.simulation.records import SCHEMA, SCHEMA_ID, as_avro
 from tests.simulation.world import Plan, World, simulate
 
 HOUR_S = 3_600.0
@@ -232,18 +234,69 @@ def _dead_letters(world: World) -> None:
     world.send(b"{}", "dead_lettered")
 
 
-@pytest.mark.parametrize(
-    ("trouble", "expected"),
-    [
-        (_destination, Bottleneck.DESTINATION),
-        (_halt, Bottleneck.DESTINATION),
-        (_throttled, Bottleneck.DESTINATION),
-        (_slow, Bottleneck.DESTINATION),
-        (_dead_letters, Bottleneck.DEAD_LETTERS),
-    ],
-)
-def test_what_holds_throughput_back_is_told(trouble: Any, expected: Bottleneck) -> None:
-    """And nothing when all is well."""
+def _schemas(world: World) -> None:
+    world.schemas.is_out = True
+    world.encode = as_avro
+
+
+def _commits(world: World) -> None:
+    world.member.source.commit_s = lambda: 15.0
+
+
+def _fetches(world: World) -> None:
+    world.member.source.max_records = 1
+    world.member.source.handover_s = lambda: 2.0
+
+
+def _few_users(world: World) -> None:
+    world.fullstory.weather.job_duration_s = (5.0, 5.0)
+    for number in range(600):
+        world.identify(f"user{number % 4}", at=number % 2)
+
+
+def _long_jobs(world: World) -> None:
+    world.member.source.max_records = 20  # more in one fetch would be held, however little may be
+    world.fullstory.weather.job_duration_s = (20.0, 20.0)
+
+
+def _recover(world: World) -> None:
+    world.fullstory.outage, world.fullstory.is_key_revoked = None, False
+    weather = world.fullstory.weather
+    weather.throttled, weather.latency_s, weather.job_duration_s = 0.0, (0.0, 0.0), (0.0, 0.0)
+    world.letters.refuses = lambda _letter: None
+    world.schemas.is_out = False
+    source = world.member.source
+    source.commit_s, source.max_records, source.handover_s = lambda: 0.0, 500, lambda: 0.0
+
+
+def _nothing(_world: World) -> None:
+    pass
+
+
+SCARCE: list[tuple[Callable[[World], None], Bottleneck]] = [
+    (_destination, Bottleneck.DESTINATION),
+    (_halt, Bottleneck.DESTINATION),
+    (_throttled, Bottleneck.DESTINATION),
+    (_slow, Bottleneck.DESTINATION),
+    (_dead_letters, Bottleneck.DEAD_LETTERS),
+    (_schemas, Bottleneck.REGISTRY),
+    (_commits, Bottleneck.KAFKA),
+    (_fetches, Bottleneck.KAFKA),
+    (_few_users, Bottleneck.ORDER),
+    (_long_jobs, Bottleneck.MEMORY),
+    (_nothing, Bottleneck.NONE),
+]
+"""What is made scarce, and nothing else, and what is told of it. CPU: `test_simulated`."""
+
+
+def test_each_kind_of_bottleneck_is_made_scarce_by_a_test() -> None:
+    """None is a word that no test has ever seen."""
+    assert {expected for _, expected in SCARCE} == set(Bottleneck) - {Bottleneck.CPU}
+
+
+@pytest.mark.parametrize(("trouble", "expected"), SCARCE)
+def test_what_holds_throughput_back_is_told(trouble: Callable[[World], None], expected: Bottleneck) -> None:
+    """Whatever is scarce has its own word, before and after which there is none."""
 
     async def story(world: World) -> None:
         watch = watch_of(world)
@@ -255,14 +308,17 @@ def test_what_holds_throughput_back_is_told(trouble: Any, expected: Bottleneck) 
         trouble(world)
         for number in range(400):
             world.track(f"u{number}", at=number % 2)
+        world.elect()  # tells where the partitions end
         await asyncio.sleep(25.0)
         assert watch.state().bottleneck is expected
-        world.fullstory.outage, world.fullstory.is_key_revoked = None, False
-        world.fullstory.weather.throttled, world.fullstory.weather.latency_s = 0.0, (0.0, 0.0)
-        world.letters.refuses = lambda _letter: None
+        _recover(world)
         await world.settled()
         await asyncio.sleep(20.0)
         assert watch.state().bottleneck is Bottleneck.NONE
         watching.cancel()
 
-    simulate(story, Plan(partitions=2, limits=LimitSettings(initial_concurrency=2, max_concurrency=4)))
+    limits = LimitSettings(initial_concurrency=2, max_concurrency=4)
+    simulate(
+        story,
+        Plan(partitions=2, limits=limits, budget_bytes=100_000, schemas={SCHEMA_ID: orjson.dumps(SCHEMA).decode()}),
+    )

@@ -78,6 +78,8 @@ def test_memory_that_is_too_small_is_named() -> None:
     )
 
     assert found.keeps_up is False
+    assert next(iter(found.run.bottlenecks())) is Bottleneck.MEMORY
+    assert found.words[1].startswith("One more worker would help: it delivers")
     assert max(each.held_bytes for each in found.run.steps) < 16 * MIB
     assert found.run.jobs_at_most < 80
 

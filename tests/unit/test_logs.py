@@ -14,6 +14,7 @@ from typing import Any, get_args
 import pytest
 
 from processor.adapters.telemetry.logs import CAUSES, KINDS, UNTOLD, Format, LogObserver, logging_to
+from processor.adapters.telemetry.memory import ACTION as MEMORY_ACTION
 from processor.adapters.telemetry.repeats import QUIET_S
 from processor.engine.causes import MAX_CHARACTERS
 from processor.engine.halts import SHOWN_FAULTS
@@ -33,6 +34,7 @@ from processor.engine.notices import (
     JournalIgnored,
     JournalResumed,
     KeyKnown,
+    MemoryIsShort,
     Notice,
     Rebalanced,
     Recreated,
@@ -147,6 +149,16 @@ TOLD: list[tuple[Notice, dict[str, Any]]] = [
     (
         HeldInOrder((P, TopicPartition("t", 2))),
         {"level": "warning", "event": "order of users limits throughput", "partitions": "t[1], t[2]"},
+    ),
+    (
+        MemoryIsShort(230_000_000, 268_435_456),
+        {
+            "level": "warning",
+            "event": "memory is short",
+            "resident_bytes": 230_000_000,
+            "limit_bytes": 268_435_456,
+            "action": MEMORY_ACTION,
+        },
     ),
     (
         HeldUp(P, 7, 31.5, "a commit"),

@@ -32,6 +32,7 @@ from processor.engine.notices import (
     JournalIgnored,
     JournalResumed,
     KeyKnown,
+    MemoryIsShort,
     Notice,
     Rebalanced,
     Recreated,
@@ -143,7 +144,9 @@ def settled(
 
 def test_every_series_that_can_be_known_begins_at_zero() -> None:
     """Every series with closed labels starts at zero, so that a rate sees its first increment."""
-    samples = World().scrape()
+    world = World()
+    world.metrics.note_memory(512)  # absent without a limit
+    samples = world.scrape()
 
     for definition in CATALOGUE:
         suffix = "_count" if definition.type is Type.HISTOGRAM else ""
@@ -192,6 +195,7 @@ EVERY_NOTICE: list[tuple[Notice, dict[tuple[str, ...], float]]] = [
     (JobIsLate(Kind.EVENT, "j1", "t[0]", 600.0), {}),
     (HeldUp(TopicPartition(TOPIC, 0), 7, 31.0, "a commit"), {}),
     (HeldInOrder((TopicPartition(TOPIC, 0),)), {}),
+    (MemoryIsShort(9, 10), {}),
     (Gap(TopicPartition(TOPIC, 0), 7), {("records_lost_to_retention_total",): 7}),
     (Recreated(TopicPartition(TOPIC, 0), 7), {("partitions_recreated_total",): 1}),
     (Released(ReleaseReason.LOST, 8), {("records_released_total", "lost"): 8}),
@@ -289,6 +293,17 @@ def test_the_state_is_read_when_scraped() -> None:
     assert samples["operations_in_flight"] == {(): 250}
     assert samples["build_info"] == {("false", "1.2.3"): 1}
     assert samples["config_info"] == {("abc123",): 1}
+
+
+def test_the_limit_of_the_container_is_told_where_there_is_one() -> None:
+    """As long as there is one: the process may be moved, or its limit taken away."""
+    world = World()
+    seen = []
+    for limit in (None, 512, None):
+        world.metrics.note_memory(limit)
+        seen.append(world.scrape().get("memory_limit_bytes", {}))
+
+    assert seen == [{}, {(): 512}, {}]
 
 
 def test_series_of_a_partition_go_with_it() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from processor.adapters.telemetry.headline import LEAST_ERRORS, duration
 from processor.adapters.telemetry.history import OVER_AFTER_S, STEP_S, STEPS, History
+from processor.adapters.telemetry.memory import MemoryLook
 from processor.adapters.telemetry.page import RUNBOOK_PAGE, SHOWN_PARTITIONS, render
 from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import (
@@ -187,6 +188,16 @@ def test_what_is_wrong_and_stops_nothing_is_named_while_all_else_is_well() -> No
     history.note_log(7, "No space left on device")
     assert first_line(shown(IDLE, history)).startswith("The log cannot be written (No space left on device; 7 lines")
     history.note_log(0, "")
+    assert first_line(shown(IDLE, history)).startswith("All is well")
+
+    resident = iter((220 * 2**20, 100 * 2**20))
+    memory = MemoryLook(lambda: 256 * 2**20, lambda: next(resident))
+    memory.look()
+    history.note_memory(memory)
+    assert first_line(shown(IDLE, history)).startswith("Memory is short (220 of 256 MiB in use)")
+    assert "PROCESSOR_MEMORY__BUDGET_BYTES" in first_line(shown(IDLE, history))
+    memory.look()
+    history.note_memory(memory)
     assert first_line(shown(IDLE, history)).startswith("All is well")
 
 

@@ -64,6 +64,20 @@ def test_the_second_half_is_sent_once_though_the_first_is_accepted_again() -> No
     assert partition.queue.first_unsettled == 4
 
 
+def test_a_body_is_let_go_when_it_is_taken_and_the_same_bytes_are_sent_again() -> None:
+    """A request mostly waits for its job; that FullStory forgets it is rare."""
+    partition = a_partition(4)
+    commits = Commits(partition.common.room, 1.0)
+    (request,) = posted(look(partition, commits, 0.0))
+    body, key = request.body, request.idempotency_key
+    assert request.body is body, "a repeat before that costs nothing"
+    answers.answered(request, Accepted("one"), 0.0)
+    answers.job_ended(request, Unknown(), 1.0)
+    assert posted(look(partition, commits, 1.0)) == [request]
+    assert request.body is not body
+    assert (request.body, request.idempotency_key, request.size) == (body, key, len(body))
+
+
 def test_a_key_that_grew_too_old_while_its_request_waited_for_room_is_not_used() -> None:
     """A halt may last for a day in which commits go on; FullStory forgets a key after that time."""
     partition = a_partition(4)

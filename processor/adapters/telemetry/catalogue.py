@@ -186,7 +186,8 @@ BOTTLENECK = Definition(
     "bottleneck",
     Type.GAUGE,
     "",
-    "1 for what held throughput back over the last 15 s, otherwise 0. More workers help only if it is `cpu`.",
+    "1 for what held throughput back over the last 15 s, otherwise 0. More workers help only if it is `cpu` "
+    "or `memory`.",
     (Label("kind", _values(Bottleneck)),),
 )
 HEAD_OF_LINE = Definition(
@@ -219,6 +220,13 @@ LOG_LINES_LOST = Definition(
 )
 BYTES_HELD = Definition("bytes_held", Type.GAUGE, "bytes", "How much of the memory budget the records in flight use.")
 MEMORY_BUDGET = Definition("memory_budget_bytes", Type.GAUGE, "bytes", "`PROCESSOR_MEMORY__BUDGET_BYTES`.")
+MEMORY_LIMIT = Definition(
+    "memory_limit_bytes",
+    Type.GAUGE,
+    "bytes",
+    "The memory limit of the container, as its control groups tell; absent without one. Compare it with "
+    "`process_resident_memory_bytes`: beyond it the kernel kills the process.",
+)
 BUILD_INFO = Definition(
     "build_info", Type.GAUGE, "", "Always 1.", (Label("version"), Label("compiled", ("false", "true")))
 )
@@ -334,6 +342,7 @@ CATALOGUE = (
     LOG_LINES_LOST,
     BYTES_HELD,
     MEMORY_BUDGET,
+    MEMORY_LIMIT,
     PARTITIONS_ASSIGNED,
     PARTITIONS_PAUSED,
     FETCH_QUEUE_BYTES,

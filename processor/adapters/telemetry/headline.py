@@ -32,6 +32,10 @@ _HELD_BACK = {
         "The order of identifies limits throughput: later identifies of a user wait until FullStory has finished the "
         "earlier ones. More workers do not help."
     ),
+    Bottleneck.MEMORY: (
+        "The memory budget limits throughput: what it allows is on its way, and Kafka has more. Raise "
+        "PROCESSOR_MEMORY__BUDGET_BYTES and the container's limit, or run more workers."
+    ),
 }
 
 _ANCHORS = {Bottleneck.ORDER: "order-of-users"}

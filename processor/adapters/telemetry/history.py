@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, final
 
+from processor.adapters.telemetry.memory import ACTION as MEMORY_ACTION
+from processor.adapters.telemetry.memory import MemoryLook
 from processor.engine.causes import Causes
 from processor.engine.notices import (
     Answered,
@@ -120,6 +122,7 @@ class History:
         self._troubles: dict[str, Trouble] = {}
         self._cache: Warned | None = None
         self._log: Warned | None = None
+        self._memory: Warned | None = None
         self.totals = Totals()
         self.key: KeyKnown | None = None
         """Whose key is in use; None while FullStory has not said so."""
@@ -163,7 +166,7 @@ class History:
 
     def warnings(self) -> list[Warned]:
         """Return what an operator should see to."""
-        return [each for each in (self._cache, self._log) if each is not None]
+        return [each for each in (self._cache, self._log, self._memory) if each is not None]
 
     def note_log(self, lost: int, fault: str) -> None:
         """Remember whether lines of the log are being lost: how many in a row, and why."""
@@ -173,6 +176,15 @@ class History:
         since = self._clock.wall() if self._log is None else self._log.since
         cause = f"the log cannot be written ({fault}; {lost:,} lines lost)"
         self._log = Warned(cause, since, LOG_ACTION)
+
+    def note_memory(self, found: MemoryLook) -> None:
+        """Remember whether memory is short."""
+        if not found.is_short or found.limit_bytes is None:
+            self._memory = None
+            return
+        since = self._clock.wall() if self._memory is None else self._memory.since
+        mib = f"{found.resident_bytes / 2**20:.0f} of {found.limit_bytes / 2**20:.0f} MiB"
+        self._memory = Warned(f"memory is short ({mib} in use)", since, MEMORY_ACTION)
 
     def _settled(self, notice: Settled) -> None:
         step, now, totals = self._step(), self._clock.wall(), self.totals

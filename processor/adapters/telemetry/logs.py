@@ -16,6 +16,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from processor.adapters.telemetry.headline import named
+from processor.adapters.telemetry.memory import ACTION as MEMORY_ACTION
 from processor.adapters.telemetry.outlet import Outlet
 from processor.adapters.telemetry.repeats import QUIET_S, Repeats
 from processor.engine.causes import MAX_CHARACTERS
@@ -36,6 +37,7 @@ from processor.engine.notices import (
     JournalIgnored,
     JournalResumed,
     KeyKnown,
+    MemoryIsShort,
     Notice,
     Rebalanced,
     Recreated,
@@ -203,6 +205,7 @@ class LogObserver:
             JobIsLate: self._job_is_late,
             HeldUp: self._held_up,
             HeldInOrder: self._held_in_order,
+            MemoryIsShort: self._memory_is_short,
             Redelivered: self._redelivered,
             Released: self._released,
             SchemaCacheTrouble: self._schema_cache_trouble,
@@ -293,6 +296,15 @@ class LogObserver:
             logging.WARNING,
             "order of users limits throughput",
             partitions=named([str(each) for each in notice.partitions]),
+        )
+
+    def _memory_is_short(self, notice: MemoryIsShort) -> None:
+        self._say(
+            logging.WARNING,
+            "memory is short",
+            resident_bytes=notice.resident_bytes,
+            limit_bytes=notice.limit_bytes,
+            action=MEMORY_ACTION,
         )
 
     def _released(self, notice: Released) -> None:

@@ -27,6 +27,7 @@ from processor.engine.notices import (
     JournalIgnored,
     JournalResumed,
     KeyKnown,
+    MemoryIsShort,
     Notice,
     Rebalanced,
     Recreated,
@@ -44,7 +45,10 @@ from processor.model.reasons import Bottleneck, HaltReason, Kind
 from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf, WorkerState
 
-UNCOUNTED = (Begun, Halted, Resumed, KeyKnown, SourceTrouble, SchemaCacheTrouble, JobIsLate, HeldUp, HeldInOrder)
+UNCOUNTED = (
+    *(Begun, Halted, Resumed, KeyKnown, SourceTrouble, SchemaCacheTrouble),
+    *(JobIsLate, HeldUp, HeldInOrder, MemoryIsShort),
+)
 """Notices for logs only: the state says what is halted or held up."""
 
 
@@ -89,6 +93,7 @@ class Metrics(Collector):
         self._clock = clock
         self._facts = facts
         self._log_lines_lost = 0
+        self._memory_limit: int | None = None
         self._tallies = {each: Tally(each) for each in catalogue.CATALOGUE if each.type is Type.COUNTER}
         self._distributions = {each: Distribution(each) for each in catalogue.CATALOGUE if each.type is Type.HISTOGRAM}
         self._on: Mapping[type[Notice], Callable[[Any], None]] = {
@@ -134,6 +139,10 @@ class Metrics(Collector):
         """Count the lines of the log that could not be written, of which there were so many since the start."""
         self._count(catalogue.LOG_LINES_LOST, ever_lost - self._log_lines_lost)
         self._log_lines_lost = ever_lost
+
+    def note_memory(self, limit_bytes: int | None) -> None:
+        """Remember the container's limit."""
+        self._memory_limit = limit_bytes
 
     # Notices
 
@@ -227,6 +236,7 @@ class Metrics(Collector):
             catalogue.HALTED: [((reason.value,), float(reason in state.halts)) for reason in HaltReason],
             catalogue.BYTES_HELD: _one(state.bytes_held),
             catalogue.MEMORY_BUDGET: _one(self._facts.memory_budget_bytes),
+            catalogue.MEMORY_LIMIT: [] if self._memory_limit is None else _one(self._memory_limit),
             catalogue.PARTITIONS_ASSIGNED: _one(len(owned)),
             catalogue.PARTITIONS_PAUSED: _one(sum(each.is_paused for _, each in owned)),
             catalogue.FETCH_QUEUE_BYTES: _one(state.client.fetch_queue_bytes),

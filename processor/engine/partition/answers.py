@@ -49,7 +49,7 @@ def answered(  # noqa: C901 - one case for each answer
         common.limits.finished(request.cost)
     if isinstance(verdict, Accepted | Delivered):
         common.retries.succeeded(now)
-        common.body_size.taken(len(request.body), now)
+        common.body_size.taken(request.size, now)
     match verdict:
         case None:
             batch.give_up_on(request)
@@ -74,7 +74,7 @@ def _halve(request: Request, verdict: Split) -> None:
     """Send the halves of what was refused as a whole."""
     common = request.batch.owner.common
     if verdict.status == TOO_LARGE:
-        common.body_size.refused(len(request.body))
+        common.body_size.refused(request.size)
     if verdict.is_foreign and request.was_sent_before:  # FullStory may have taken it then, and was not asked now
         common.redelivered(request.records)
     request.batch.split(request)
@@ -89,7 +89,7 @@ def _accepted(request: Request, job_id: str) -> None:
     batch, owner = request.batch, request.batch.owner
     owner.journal.accept(batch.plan, request.entry, job_id)
     request.on(Happening.ACCEPTED)
-    request.forget_failures()
+    request.taken()
     if owner.is_going:
         batch.give_up_on(request)
         return
@@ -105,7 +105,7 @@ def _failed(request: Request, verdict: Retry, now: float) -> None:
     common = owner.common
     request.failures += 1
     request.server_errors += verdict.status == 500 and verdict.reason is RetryReason.SERVER_ERROR
-    size, suspects = len(request.body), common.retries.suspects
+    size, suspects = request.size, common.retries.suspects
     is_large, was_blocked = common.body_size.is_untried(size), common.body_size.is_refused(size)
     blame = suspects.blame(
         request.suspicion, verdict, now, is_alone=not request.is_batch, is_large=is_large, was_blocked=was_blocked

@@ -135,7 +135,7 @@ class Batch:
         (entry, items), *then = halves
         new = Opening(request.turn, request.is_first, request.rounds, then, part_of=request.part_of)
         (first, *_) = opened = self.begin(entry, items, new)
-        if first.is_batch and self.owner.common.body_size.is_refused(len(first.body)):
+        if first.is_batch and self.owner.common.body_size.is_refused(first.size):
             assert len(opened) == 1, "one request for a batch endpoint"
             self.split(first)
 

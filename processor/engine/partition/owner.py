@@ -285,11 +285,11 @@ class Partition:
         return self.is_due(now) and not self.next.had_better_grow
 
     def waits_for_users(self, now: float) -> bool:
-        """Say whether they were not because earlier identifies of their users are not complete."""
-        is_full = self.queue.open_ranges >= self.common.settings.depth
+        """Say whether they were not, or were not even read, because earlier identifies of users are not complete."""
+        is_full = self.lacks_memory or self.queue.open_ranges >= self.common.settings.depth
         oldest = next(iter(self.batches), None)
         is_in_order = self.order.is_held_up or (is_full and oldest is not None and oldest.waits_for_users)
-        return is_in_order and self.is_waiting(now)
+        return is_in_order and (self.lacks_memory or self.is_waiting(now))
 
     # What is to be done
 
@@ -428,6 +428,11 @@ class Partition:
         return found if now - found.since >= WITHHELD_AFTER_S else None
 
     @property
-    def unconsumed(self) -> int:
-        """How many records Kafka still holds for it, as far as that is known."""
-        return 0 if self.end is None or self.is_paused else max(self.end - self.queue.arrived, 0)
+    def is_behind(self) -> bool:
+        """Whether Kafka, as far as is known, holds more for it than a batch takes."""
+        return self.end is not None and self.end - self.queue.arrived > self.common.settings.limits.max_records
+
+    @property
+    def lacks_memory(self) -> bool:
+        """Whether it is read no further because of what it holds, or all partitions hold."""
+        return self.is_behind and self.is_paused and self.is_recovered

@@ -24,7 +24,7 @@ from processor.engine.partition.journal_format import Plan, Range, SettledRange,
 from processor.model.records import OffsetRange, Record, held_bytes
 
 BYTES_PER_RECORD_BYTE = 3
-"""A record on its way is held as itself, as its item's body, and as that body's copy within a request."""
+"""A record on its way is held as itself, as its item's body, and until that is taken as its copy in a request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,20 +159,36 @@ class Request:
     suspicion: Suspicion = field(init=False)
     was_denied: bool = False
     """Whether FullStory denied to know a job that it had named for it."""
-    body: bytes = field(init=False)
+    size: int = field(init=False)
+    """Of its body, in bytes."""
+    _body: bytes | None = field(init=False, default=None)
     _body_hash: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        self.body = request_body(self.items) if self.is_batch else self.items[0].body
-        self._body_hash = blake2b(self.body, digest_size=16).digest()
+        body = self.body
+        self.size = len(body)
+        self._body_hash = blake2b(body, digest_size=16).digest()
+        if self.stage is Stage.IN_JOB:
+            self._body = None
         self.suspicion = self.part_of.of_part() if self.part_of else Suspicion()
+
+    @property
+    def body(self) -> bytes:
+        """What is POSTed: always the same bytes, made again where they were let go."""
+        if self._body is None:
+            self._body = request_body(self.items) if self.is_batch else self.items[0].body
+        return self._body
 
     def on(self, happening: Happening) -> None:
         """Go on to the stage that the table names; whatever it does not name never happens."""
         self.stage = TRANSITIONS[self.stage][happening]
 
-    def forget_failures(self) -> None:
-        """It was taken: what it failed by before says nothing of what comes."""
+    def taken(self) -> None:
+        """FullStory has taken it: what it failed by before says nothing of what comes, and its body is held no more.
+
+        Most of its life it waits for its job, and would hold each item twice.
+        """
+        self._body = None
         self.failures = self.server_errors = 0
         self.suspicion = Suspicion()
 

@@ -37,7 +37,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if $limit }}
 {{- $mib := trimSuffix "Mi" $limit | int }}
 {{- if hasSuffix "Gi" $limit }}{{ $mib = mul 1024 (trimSuffix "Gi" $limit | int) }}{{ end }}
-{{- $needed := add (int .Values.memoryBudgetMiB) 60 64 }}
+{{- $needed := add (int .Values.memoryBudgetMiB) 124 }}
 {{- if lt $mib $needed }}{{ fail (printf "resources.limits.memory is %s: memoryBudgetMiB of %d needs at least %dMi" $limit (int .Values.memoryBudgetMiB) $needed) }}{{ end }}
 {{- end }}
 {{- if and .Values.autoscaling.enabled (not .Values.autoscaling.partitions) }}{{ fail "autoscaling.partitions is not set: the number of partitions of all topics together, beyond which workers have nothing to do" }}{{ end }}
