@@ -7,6 +7,7 @@ import click
 from bench import end_to_end, stages
 from bench.guard import guard
 from bench.kafka import kafka
+from bench.peers.command import peers
 
 
 @click.group(invoke_without_command=True)
@@ -36,6 +37,7 @@ def bench(context: click.Context, *, events: int, repeat: int, stages_only: bool
 
 
 bench.add_command(guard)
+bench.add_command(peers)
 
 if __name__ == "__main__":
     bench()

@@ -47,11 +47,11 @@ def run(kafka: Cluster, topic: str, events: int, **settings: object) -> Result:
     ):
         program.wait_until_joined()
         wait_until(lambda: _delivered(program) > events * WARM, "start-up is over")
-        warm_events, warm_cpu, warm_at = _delivered(program), _cpu_s(program), time.monotonic()
+        warm_events, warm_cpu, warm_at = _delivered(program), cpu_s(program.process.pid), time.monotonic()
         wait_until(lambda: _delivered(program) >= events, "all is delivered", 600)
-        cpu, seconds = _cpu_s(program) - warm_cpu, time.monotonic() - warm_at
+        cpu, seconds = cpu_s(program.process.pid) - warm_cpu, time.monotonic() - warm_at
         steady = events - warm_events
-        return Result(events, seconds, steady / seconds, cpu / steady * 1e6, memory_mib(program, "VmHWM"))
+        return Result(events, seconds, steady / seconds, cpu / steady * 1e6, memory_mib(program.process.pid, "VmHWM"))
 
 
 def fill(kafka: Cluster, events: int) -> str:
@@ -65,16 +65,17 @@ def _delivered(program: WorkerProgram) -> int:
     return int(program.metrics()["records_delivered_total"])
 
 
-def _cpu_s(program: WorkerProgram) -> float:
-    fields = Path(f"/proc/{program.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+def cpu_s(pid: int) -> float:
+    """Return user and system time of a process, and of the children that it has waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / _TICKS
 
 
 @contextmanager
-def sink() -> Iterator[str]:
-    """Run a destination that costs next to nothing; give its URL."""
+def sink(*options: str) -> Iterator[str]:
+    """Run a destination that costs next to nothing (`bench/sink.py`); give its URL."""
     port = free_port()
-    with subprocess.Popen([sys.executable, "-m", "bench.sink", str(port)], cwd=ROOT) as process:
+    with subprocess.Popen([sys.executable, "-m", "bench.sink", str(port), *options], cwd=ROOT) as process:
         url = f"http://127.0.0.1:{port}"
         try:
             wait_until(lambda: _answers(url), "the sink listens")

@@ -46,7 +46,7 @@ def shared_out(environment: dict[str, str], folder: Path, count: int) -> Iterato
         yield programs
 
 
-def memory_mib(program: WorkerProgram, name: str) -> float:
-    """Return what the kernel says of a worker's memory: `VmRSS` is resident now, `VmHWM` was at most."""
-    lines = Path(f"/proc/{program.process.pid}/status").read_text(encoding="ascii").splitlines()
+def memory_mib(pid: int, name: str) -> float:
+    """Return what the kernel says of a process' memory: `VmRSS` is resident now, `VmHWM` was at most."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024

@@ -95,7 +95,7 @@ def _watch(program: WorkerProgram, seconds: int) -> dict[str, object]:
     peak, held, delivered, started = 0.0, 0.0, 0.0, time.monotonic()
     while (spent := time.monotonic() - started) < seconds and program.process.poll() is None:
         with suppress(ConnectionError, StopIteration, FileNotFoundError):
-            peak = max(peak, memory_mib(program, "VmHWM"))
+            peak = max(peak, memory_mib(program.process.pid, "VmHWM"))
             metrics = program.metrics()
             held = max(held, metrics["bytes_held"] / MIB)
             if metrics["records_delivered_total"] == delivered > 0:
