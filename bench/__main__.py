@@ -7,6 +7,7 @@ import click
 from bench import end_to_end, stages
 from bench.guard import guard
 from bench.kafka import kafka
+from bench.life import life
 from bench.peers.command import peers
 
 
@@ -37,6 +38,7 @@ def bench(context: click.Context, *, events: int, repeat: int, stages_only: bool
 
 
 bench.add_command(guard)
+bench.add_command(life)
 bench.add_command(peers)
 
 if __name__ == "__main__":

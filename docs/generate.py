@@ -15,6 +15,7 @@ from typing import Any
 
 from markdown import Markdown
 
+from bench import phases
 from bench.peers import shown as comparison
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import Definition, Label
@@ -388,8 +389,10 @@ def architecture() -> str:
 def performance() -> str:
     """Return docs/performance.md with the tables of the results that are kept."""
     page = (DOCS / "performance.md").read_text(encoding="utf-8")
-    peers = result("peers")
-    tables = {"peers": f"{comparison.caption(peers)}\n\n{comparison.table(peers)}"}
+    tables = {
+        name: f"{of.caption(result(name))}\n\n{of.table(result(name))}"
+        for name, of in (("peers", comparison), ("life", phases))
+    }
     return TABLES.sub(lambda found: f"{found[1]}\n{tables[found[2]]}\n\n{found[3]}", page)
 
 
@@ -433,6 +436,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield DOCS / "configuration.md", configuration()
     yield DOCS / "metrics.md", metrics()
     yield DOCS / "performance.md", performance()
+    yield DOCS / "images" / "life.svg", phases.drawn(result("life"))
     yield DOCS / "images" / "peers.svg", comparison.drawn(result("peers"))
     yield RUNBOOK, runbook()
     yield VALUES_SCHEMA, values_schema()

@@ -1,6 +1,5 @@
 """`python -m bench peers`: the worker and others that do its work, side by side on one topic."""
 
-import os
 import platform
 import re
 import statistics
@@ -12,6 +11,8 @@ from pathlib import Path
 import click
 
 from bench.kafka import kafka
+from bench.machine import load as load_now
+from bench.machine import machine
 from bench.peers.install import HERE, POM
 from bench.peers.runs import BATCH, CONCURRENCY, PARTITIONS, PEERS, Result, filled, run
 from bench.peers.sameness import differences
@@ -48,7 +49,7 @@ def peers(*, events: int, pairs: int, only: tuple[str, ...], users: int, file: P
     ratios are those of the worker to each other within the same round; compare nothing else.
     """
     results: dict[str, list[Result]] = {name: [] for name in only}
-    load = os.getloadavg()[0]
+    load = load_now()
     with kafka() as cluster:
         with filled(cluster, SAMPLE, DISTINCT) as sample:
             for name in (each for each in only if each not in IN_JSON_TEXT):
@@ -83,8 +84,8 @@ def peers(*, events: int, pairs: int, only: tuple[str, ...], users: int, file: P
         "users": users,
         "batch": BATCH,
         "concurrency": CONCURRENCY,
-        "machine": _machine(),
-        "load": round(load, 1),
+        "machine": machine(),
+        "load": load,
         "versions": _versions(),
         "medians": {name: _rounded(each) for name, each in medians.items()},
         "ratios": ratios,
@@ -113,12 +114,6 @@ def _row(name: str, result: Result) -> str:
 
 def _rounded(result: Result) -> dict[str, float]:
     return {name: round(value, 1) for name, value in asdict(result).items()}
-
-
-def _machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-    return f"{os.cpu_count()} CPUs ({model})"
 
 
 def _versions() -> dict[str, str]:
