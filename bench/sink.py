@@ -36,17 +36,17 @@ class Account:
     last = 0.0
 
     @classmethod
-    def take(cls, head: bytes, body: bytes) -> None:
-        """Count a request, if it brings items, and keep its body where that is wished."""
+    def take(cls, head: bytes, received: bytearray, begin: int, end: int) -> None:
+        """Count a request, if it brings items, and keep its body `[begin, end)` where that is wished."""
         for start, mark in MARKS.items():
             if head.startswith(start):
                 cls.last = time.time()
                 cls.first = cls.first or cls.last
                 cls.requests += 1
-                cls.records += body.count(mark)
+                cls.records += received.count(mark, begin, end)
                 if len(sys.argv) > 2:
                     with Path(sys.argv[2]).open("ab") as file:
-                        file.write(body + b"\n")
+                        file.write(received[begin:end] + b"\n")
 
     @classmethod
     def answer(cls) -> bytes:
@@ -76,7 +76,7 @@ class Sink(asyncio.Protocol):
             end = head_end + 4 + _content_length(head)
             if len(self._waiting) < end:
                 return
-            Account.take(head, bytes(self._waiting[head_end + 4 : end]))
+            Account.take(head, self._waiting, head_end + 4, end)
             del self._waiting[:end]
             if head.startswith(b"GET /account"):
                 self._transport.write(Account.answer())

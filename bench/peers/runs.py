@@ -163,6 +163,8 @@ def _watched(process: subprocess.Popen[bytes], url: str, events: int, began_at: 
             raise TimeoutError(f"only {account['records']} of {events} events came in time")
         time.sleep(LOOK_S)
     cpu = cpu_s(process.pid)
+    if account["records"] > events:
+        raise RuntimeError(f"{account['records']} events came of {events}")
     warm_events, warm_cpu = warm or (0, 0.0)
     return Result(
         cpu_us=cpu / events * 1e6,
