@@ -42,7 +42,7 @@ def backlog(*, events: int, budget_mib: int, file: Path | None) -> None:
         with worker(environment, Path(folder) / "log") as program:
 
             def is_done() -> bool:
-                resident.append((time.monotonic() - started, memory_mib(program, "VmRSS")))
+                resident.append((time.monotonic() - started, memory_mib(program.process.pid, "VmRSS")))
                 return bool(program.ready()) and program.metrics()["records_delivered_total"] >= events
 
             wait_until(is_done, "all is delivered", 7_200, 1.0)

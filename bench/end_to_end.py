@@ -52,7 +52,7 @@ def run(kafka: Cluster, topic: str, events: int, **settings: object) -> Result:
         end = next(each for each in moments if each.delivered >= events)
         steady, seconds = end.delivered - begin.delivered, end.at_s - begin.at_s
         cpu_us = (end.cpu_s - begin.cpu_s) / steady * 1e6
-        return Result(events, seconds, steady / seconds, cpu_us, memory_mib(program, "VmHWM"))
+        return Result(events, seconds, steady / seconds, cpu_us, memory_mib(program.process.pid, "VmHWM"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _reaches(events: int, program: WorkerProgram, moments: list[_Moment]) -> boo
 
 def _moment(program: WorkerProgram) -> _Moment:
     delivered = int(program.metrics()["records_delivered_total"])
-    return _Moment(delivered, cpu_s(program), time.monotonic())
+    return _Moment(delivered, cpu_s(program.process.pid), time.monotonic())
 
 
 def fill(kafka: Cluster, events: int) -> str:
@@ -80,10 +80,10 @@ def fill(kafka: Cluster, events: int) -> str:
 
 
 @contextmanager
-def sink() -> Iterator[str]:
-    """Run a destination that costs next to nothing; give its URL."""
+def sink(*options: str) -> Iterator[str]:
+    """Run a destination that costs next to nothing (`bench/sink.py`); give its URL."""
     port = free_port()
-    with subprocess.Popen([sys.executable, "-m", "bench.sink", str(port)], cwd=ROOT) as process:
+    with subprocess.Popen([sys.executable, "-m", "bench.sink", str(port), *options], cwd=ROOT) as process:
         url = f"http://127.0.0.1:{port}"
         try:
             wait_until(lambda: _answers(url), "the sink listens")

@@ -46,12 +46,12 @@ def shared_out(environment: dict[str, str], folder: Path, count: int) -> Iterato
         yield programs
 
 
-def cpu_s(program: WorkerProgram) -> float:
-    """Return the user and system time that all threads of a worker have used."""
-    fields = Path(f"/proc/{program.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def cpu_s(pid: int) -> float:
+    """Return user and system time of a process, and of the children that it has waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def memory_mib(program: WorkerProgram, name: str) -> float:
-    """Return what the kernel says of a worker's memory: `VmRSS` is resident now, `VmHWM` was at most."""
-    return memory_bytes(program, name) / 2**20
+def memory_mib(pid: int, name: str) -> float:
+    """Return what the kernel says of a process' memory: `VmRSS` is resident now, `VmHWM` was at most."""
+    return memory_bytes(pid, name) / 2**20

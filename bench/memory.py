@@ -99,12 +99,13 @@ def _watch(program: WorkerProgram, seconds: int) -> dict[str, object]:
     """Let the worker deliver for a while, or until it has all; return what it reached, and how it ended."""
     program.wait_until_joined()
     peak, end, held, delivered, started = 0.0, 0.0, 0.0, 0.0, time.monotonic()
-    begun_s = spent_s = cpu_s(program)
+    pid = program.process.pid
+    begun_s = spent_s = cpu_s(pid)
     held_back: Counter[str] = Counter()
     while (spent := time.monotonic() - started) < seconds and program.process.poll() is None:
         with suppress(ConnectionError, StopIteration, FileNotFoundError):
-            peak, end = memory_mib(program, "VmHWM"), memory_mib(program, "VmRSS")
-            spent_s = cpu_s(program)
+            peak, end = memory_mib(pid, "VmHWM"), memory_mib(pid, "VmRSS")
+            spent_s = cpu_s(pid)
             metrics = program.metrics()
             held = max(held, metrics["bytes_held"] / MIB)
             held_back.update(kind for kind in Bottleneck if metrics[f"bottleneck{{kind={kind}}}"])

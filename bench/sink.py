@@ -1,10 +1,15 @@
-"""A destination that costs next to nothing: it answers every request as FullStory would, and keeps a count.
+"""A destination that costs next to nothing: it answers every request as FullStory would, and keeps an account.
 
-`python -m bench.sink PORT` listens on loopback. Batches are jobs that are complete at once.
+`python -m bench.sink PORT [FILE]` listens on loopback. Batches are jobs that are complete at once. Bodies are kept in
+the file, one a line, where one is named. `GET /account` tells what came, as JSON: how many requests, how many records
+of the generator's, by what no other record holds, and when the first and the last request came.
 """
 
 import asyncio
+import json
 import sys
+import time
+from pathlib import Path
 from typing import final
 
 JOB = b'{"job":{"id":"bench","status":"COMPLETED"},"imports":0,"errors":0}'
@@ -18,6 +23,36 @@ def _answer(body: bytes) -> bytes:
 
 ANSWERS = {b"GET /me": _answer(ME), b"POST /v2/users ": _answer(b'{"id":"1"}'), b"POST /v2/events ": _answer(b"{}")}
 ANY_JOB = _answer(JOB)
+MARKS = {b"POST /v2/events": b'"unique":', b"POST /v2/users": b'"u1_'}
+"""What each record of the generator's first seed holds once, merged or not."""
+
+
+class Account:
+    """What came so far."""
+
+    requests = 0
+    records = 0
+    first = 0.0
+    last = 0.0
+
+    @classmethod
+    def take(cls, head: bytes, received: bytearray, begin: int, end: int) -> None:
+        """Count a request, if it brings items, and keep its body `[begin, end)` where that is wished."""
+        for start, mark in MARKS.items():
+            if head.startswith(start):
+                cls.last = time.time()
+                cls.first = cls.first or cls.last
+                cls.requests += 1
+                cls.records += received.count(mark, begin, end)
+                if len(sys.argv) > 2:
+                    with Path(sys.argv[2]).open("ab") as file:
+                        file.write(received[begin:end] + b"\n")
+
+    @classmethod
+    def answer(cls) -> bytes:
+        """Return the account as an answer."""
+        told = {"requests": cls.requests, "records": cls.records, "first": cls.first, "last": cls.last}
+        return _answer(json.dumps(told).encode())
 
 
 @final
@@ -41,7 +76,11 @@ class Sink(asyncio.Protocol):
             end = head_end + 4 + _content_length(head)
             if len(self._waiting) < end:
                 return
+            Account.take(head, self._waiting, head_end + 4, end)
             del self._waiting[:end]
+            if head.startswith(b"GET /account"):
+                self._transport.write(Account.answer())
+                continue
             found = [answer for start, answer in ANSWERS.items() if head.startswith(start)]
             self._transport.write(found[0] if found else ANY_JOB)
 

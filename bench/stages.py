@@ -42,7 +42,7 @@ def _best_us(run: Callable[[], object], events: int) -> float:
 
 def measure(family: str = "JSON text") -> Iterator[tuple[str, float]]:
     """Yield each stage with its cost in microseconds an event, in one of the `FAMILIES` of schemas."""
-    given, readers = FAMILIES[family]()
+    given, readers = FAMILIES[family](EVENTS)
     mapping = Mapping(MappingRules())
     events = [event for record in given if isinstance(event := decode(record, readers), dict)]
     mapped = [item for event in events if isinstance(item := mapping.map(event, 0, _unnoted), Mapped)]
@@ -51,26 +51,27 @@ def measure(family: str = "JSON text") -> Iterator[tuple[str, float]]:
     yield "map", _best_us(lambda: [mapping.map(event, 0, _unnoted) for event in events], EVENTS)
     yield "encode", _best_us(lambda: [orjson.dumps(item.body) for item in mapped], EVENTS)
     yield "count bytes held", _best_us(lambda: sum(map(held_bytes, given)), EVENTS)
-    yield "payload (all of these)", _best_us(lambda: _build(given, mapping, readers), EVENTS)
+    yield "payload (all of these)", _best_us(lambda: build(given, mapping, readers), EVENTS)
 
 
-def _in_json_text() -> tuple[list[Record], dict[SchemaId, Reader]]:
-    given = records()
+def _in_json_text(count: int) -> tuple[list[Record], dict[SchemaId, Reader]]:
+    given = records(count=count)
     folder = LocalSchemas(shipped_folder())
     return given, {
         each: reader_of(found.text) for each in schema_ids(given) if (found := asyncio.run(folder.fetch(each)))
     }
 
 
-def _in_typed_maps() -> tuple[list[Record], dict[SchemaId, Reader]]:
-    return typed(records()), {SCHEMA_ID: reader_of(SCHEMA)}
+def _in_typed_maps(count: int) -> tuple[list[Record], dict[SchemaId, Reader]]:
+    return typed(records(count=count)), {SCHEMA_ID: reader_of(SCHEMA)}
 
 
 FAMILIES = {"JSON text": _in_json_text, "typed maps": _in_typed_maps}
-"""The shipped schemas, and one as people write their own."""
+"""The shipped schemas, and one as people write their own: each gives so many records and what reads them."""
 
 
-def _build(given: Sequence[Record], mapping: Mapping, readers: ReadMapping[SchemaId, Reader]) -> None:
+def build(given: Sequence[Record], mapping: Mapping, readers: ReadMapping[SchemaId, Reader]) -> None:
+    """Make payloads of the records, batch by batch, as the worker does."""
     limits = PayloadLimits(1_000, 1_048_576)
     rest = list(given)
     while rest:

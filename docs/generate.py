@@ -15,6 +15,8 @@ from typing import Any
 
 from markdown import Markdown
 
+from bench import phases
+from bench.peers import shown as comparison
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import Definition, Label
 from processor.commands.check.findings import FINDINGS, Finding, Level
@@ -30,8 +32,8 @@ RUNBOOK = DOCS.parent / "processor" / "adapters" / "telemetry" / "runbook.html"
 ELSEWHERE = re.compile(r"\[([^\]]*)\]\(([\w-]+\.md)(?:#[\w-]+)?\)")
 """A link to another page, of which the worker serves none."""
 
-TABLES = re.compile(r"(<!-- tables: .*? -->\n).*?(<!-- end of tables -->\n)", re.DOTALL)
-"""Where docs/architecture.md takes what is drawn."""
+TABLES = re.compile(r"(<!-- tables: (.*?) -->\n).*?(<!-- end of tables -->\n)", re.DOTALL)
+"""Where a page that is otherwise written by hand takes what is drawn; the name says what."""
 
 STATES = """
 ### What may happen to a request
@@ -381,7 +383,23 @@ def architecture() -> str:
     """Return docs/architecture.md with the tables of today."""
     tables = STATES.format(request=_transitions(), entry=_table_of(journal.__doc__), owner=_table_of(owner.__doc__))
     page = (DOCS / "architecture.md").read_text(encoding="utf-8")
-    return TABLES.sub(lambda found: found[1] + tables + found[2], page)
+    return TABLES.sub(lambda found: found[1] + tables + found[3], page)
+
+
+def performance() -> str:
+    """Return docs/performance.md with the tables of the results that are kept."""
+    page = (DOCS / "performance.md").read_text(encoding="utf-8")
+    tables = {
+        name: f"{of.caption(result(name))}\n\n{of.table(result(name))}"
+        for name, of in (("peers", comparison), ("life", phases))
+    }
+    return TABLES.sub(lambda found: f"{found[1]}\n{tables[found[2]]}\n\n{found[3]}", page)
+
+
+def result(name: str) -> dict[str, Any]:
+    """Return what a measurement has found."""
+    found: dict[str, Any] = json.loads((DOCS / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    return found
 
 
 def _transitions() -> str:
@@ -417,6 +435,9 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield DOCS / "check.md", check()
     yield DOCS / "configuration.md", configuration()
     yield DOCS / "metrics.md", metrics()
+    yield DOCS / "performance.md", performance()
+    yield DOCS / "images" / "life.svg", phases.drawn(result("life"))
+    yield DOCS / "images" / "peers.svg", comparison.drawn(result("peers"))
     yield RUNBOOK, runbook()
     yield VALUES_SCHEMA, values_schema()
 

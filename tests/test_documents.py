@@ -126,6 +126,14 @@ def test_the_tables_of_states_are_current() -> None:
     assert text(generate.DOCS / "architecture.md") == generate.architecture()
 
 
+def test_the_tables_and_pictures_of_results_are_current() -> None:
+    """docs/performance.md and its pictures are as `python -m docs.generate` draws them, from the results."""
+    drawn = {file: content for file, content in generate.pages() if file.suffix == ".svg" or "performance" in file.name}
+
+    assert len(drawn) > 1
+    assert [str(file) for file, content in drawn.items() if text(file) != content] == []
+
+
 def test_the_owner_has_every_event_of_its_table() -> None:
     """What the head of the owner's file promises of an event is promised of a method that there is."""
     rows = re.findall(r"(?m)^\| (`.+?) +\|", owner.__doc__ or "")

@@ -271,9 +271,9 @@ def environment_of(kafka: Cluster, names: Names, destination: str, **settings: o
     return {f"PROCESSOR_{name}": str(value) for name, value in own.items()}
 
 
-def memory_bytes(program: WorkerProgram, name: str) -> int:
-    """Return what the kernel says of a worker's memory: `VmRSS` is resident now, `VmHWM` was at most."""
-    lines = Path(f"/proc/{program.process.pid}/status").read_text(encoding="ascii").splitlines()
+def memory_bytes(pid: int, name: str) -> int:
+    """Return what the kernel says of a process' memory: `VmRSS` is resident now, `VmHWM` was at most."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024
 
 

@@ -41,7 +41,7 @@ def test_the_process_is_bounded_by_its_budget(
     ):
         program.wait_until_joined()
         wait_until(lambda: _is_full(program.metrics()), "all is held that may be", 120)
-        peak = memory_bytes(program, "VmHWM")
+        peak = memory_bytes(program.process.pid, "VmHWM")
 
     assert peak < PROCESS_BYTES + BUDGET_BYTES + FETCH_BYTES * found, f"{peak / MIB:.0f} MiB"
 
