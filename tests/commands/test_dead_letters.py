@@ -61,29 +61,33 @@ class Topic(NamedTuple):
 def topic() -> Iterator[Topic]:
     """Give a topic with letters of the worker's, one of a share group's, and a record that is no letter."""
     with MockCluster("segment", "dlq.segment") as kafka:
-        found = Topic(kafka, [])
-        for number in range(LETTERS):
-            is_malformed = number % 3 == 0
-            value = b"no message" if is_malformed else TRACK.encode()
-            record = Record(number, 1_424_730_535_111, b"", value, OWN)
-            headers = dead_letter_headers(
-                Stamp("fullstory", "1.0.0", "f1"),
-                TopicPartition("segment", number % 4),
-                record,
-                MALFORMED if is_malformed else REJECTED,
-                Attempts(1, 1.0, 2.0),
-            )
-            _write(found, f"{SECRET}-{number}".encode(), value, headers)
-        _write(found, None, None, SHARED)
-        _write(found, b"key", b"{}", [])
-        yield found
+        yield filled(kafka)
 
 
-def _write(topic: Topic, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+def filled(kafka: MockCluster) -> Topic:
+    """Write the letters."""
+    found = Topic(kafka, [])
+    for number in range(LETTERS):
+        is_malformed = number % 3 == 0
+        value = b"no message" if is_malformed else TRACK.encode()
+        record = Record(number, 1_424_730_535_111, b"", value, OWN)
+        headers = dead_letter_headers(
+            Stamp("fullstory", "1.0.0", "f1"),
+            TopicPartition("segment", number % 4),
+            record,
+            MALFORMED if is_malformed else REJECTED,
+            Attempts(1, 1.0, 2.0),
+        )
+        write(found, f"{SECRET}-{number}".encode(), value, headers)
+    write(found, None, None, SHARED)
+    write(found, b"key", b"{}", [])
+    return found
+
+
+def write(topic: Topic, key: bytes | None, value: bytes | None, headers: Headers, name: str = "dlq.segment") -> None:
+    """Write a record and note its place."""
     before = len(topic.places)
-    topic.kafka.produce(
-        "dlq.segment", key, value, headers, lambda partition, offset: topic.places.append((partition, offset))
-    )
+    topic.kafka.produce(name, key, value, headers, lambda partition, offset: topic.places.append((partition, offset)))
     deadline = time.monotonic() + DEADLINE_S
     while len(topic.places) == before:
         assert time.monotonic() < deadline
