@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -27,7 +28,6 @@ FLUSH_S = 600.0
 LOOK_S = 0.05
 ROOT = Path(__file__).parents[2]
 STAMP = Stamp("segment-fullstory", "1.0.0", "5f0c8a1d")
-REASONS = tuple(DeadLetterReason)
 
 
 def settings_for(cluster: Cluster, topic: str) -> KafkaSettings:
@@ -48,7 +48,7 @@ def write_letters(cluster: Cluster, topic: str, count: int, *, batched: bool = F
         if fault is not None:
             faults.append(fault)
 
-    letters = [(each, _headers(number, each)) for number, each in enumerate(generate(1, min(count, DISTINCT), Mix()))]
+    letters = [(each, _headers(number, each, reason)) for number, (each, reason) in enumerate(distinct(count))]
     for number, (record, headers) in enumerate(islice(cycle(letters), count)):
         while True:
             try:
@@ -66,6 +66,11 @@ def write_letters(cluster: Cluster, topic: str, count: int, *, batched: bool = F
             producer.poll(0)
     if producer.flush(FLUSH_S) or faults:
         raise TimeoutError("the broker did not acknowledge all")
+
+
+def distinct(count: int) -> Iterator[tuple[GeneratedRecord, DeadLetterReason]]:
+    """Give the records of so many letters, and the reason of each, as far as they differ."""
+    return zip(generate(1, min(count, DISTINCT), Mix()), cycle(DeadLetterReason), strict=False)
 
 
 class Counted(NamedTuple):
@@ -100,8 +105,7 @@ def count_letters(cluster: Cluster, topic: str) -> Counted:
     return Counted(told, time.monotonic() - started, used.ru_utime + used.ru_stime, peak_mib)
 
 
-def _headers(number: int, given: GeneratedRecord) -> Headers:
-    reason = REASONS[number % len(REASONS)]
+def _headers(number: int, given: GeneratedRecord, reason: DeadLetterReason) -> Headers:
     record = Record(number, NO_TIME, given.key, given.value, given.headers)
     rejected = Rejected(reason, f"what was wrong with it: {reason}", 400 if number % 2 else None)
     return dead_letter_headers(STAMP, TopicPartition("segment", number % 12), record, rejected, Attempts(1, 1e9, 1e9))

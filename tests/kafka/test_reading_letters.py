@@ -1,6 +1,7 @@
 """The dead letters of a real Kafka, as `segment-fullstory dead-letters` reads them."""
 
 from base64 import b64decode
+from collections import Counter
 from pathlib import Path
 
 from confluent_kafka import Producer
@@ -8,13 +9,15 @@ from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka.letters import for_all, read_letters
 from processor.adapters.kafka.reading import TopicReader
+from processor.commands.common.next_steps import BY_FULLSTORY
 from processor.events.letters import LetterFilter
 from processor.model.reasons import DeadLetterReason
 from processor.model.records import Headers
+from processor.workload import ExpectDeadLettered, ExpectFiltered, GeneratedRecord
 from tests.commands.program import Done, run
 from tests.kafka.cluster import ANSWER_DEADLINE_S, Cluster
 from tests.kafka.conftest import Names
-from tests.kafka.letters import STAMP, count_letters, settings_for, write_letters
+from tests.kafka.letters import DISTINCT, STAMP, count_letters, distinct, settings_for, write_letters
 from tests.kafka.programs import environment_of, sandbox, wait_until, worker
 from tests.kafka.topics import read_all
 
@@ -135,3 +138,29 @@ def test_an_empty_topic_has_no_letters(kafka: Cluster, names: Names) -> None:
 
     assert dead_letters(kafka, names, "stats").out == f"{names.dead_letters}: 0 dead letters\n"
     assert dead_letters(kafka, names, "list").out == ""
+
+
+def expected(record: GeneratedRecord, was: DeadLetterReason) -> tuple[str, str, str | None]:
+    """Return what the generator knows of a record that was dead-lettered for a reason of no meaning."""
+    match record.expectation:
+        case ExpectFiltered(reason):
+            return was, "filtered", reason
+        case ExpectDeadLettered(reason) if reason not in BY_FULLSTORY:
+            return was, "dead-lettered", reason
+    if was is DeadLetterReason.UNATTRIBUTED:
+        return was, "repeated", None
+    return was, "undecided" if was in BY_FULLSTORY else "delivered", None
+
+
+def test_a_dry_run_over_many_letters_tells_the_truth(kafka: Cluster, names: Names) -> None:
+    """Of all kinds of traffic, `redrive --dry-run` tells what the generator knows of each record, letter by letter."""
+    kafka.create_topic(names.dead_letters, PARTITIONS)
+    write_letters(kafka, names.dead_letters, DISTINCT, batched=True)
+    truth = Counter(expected(record, was) for record, was in distinct(DISTINCT))
+    done = run(
+        "redrive", "--dry-run", "--format", "json", environment=environment_of(kafka, names, "http://127.0.0.1:1")
+    )
+    (told,) = done.objects()
+
+    assert {(each["was"], each["fate"], each["reason"]): each["letters"] for each in told["outcomes"]} == truth
+    assert told["letters"] == DISTINCT
