@@ -84,7 +84,7 @@ These have no default, so you must set them: brokers, topics, consumer group, de
 bootstrap_servers = "kafka-1:9092,kafka-2:9092"
 topics = ["segment.identify", "segment.track"]
 group_id = "segment-fullstory"
-dead_letter_topic = "segment.dead-letters"
+dead_letter_topic = "dlq.segment"
 
 [kafka.properties]
 "security.protocol" = "SSL"
@@ -123,7 +123,7 @@ kafka
   topics                segment.identify, segment.track
                         environment PROCESSOR_KAFKA__TOPICS
   group_id              segment-fullstory  environment PROCESSOR_KAFKA__GROUP_ID
-  dead_letter_topic     segment.dead-letters
+  dead_letter_topic     dlq.segment
                         environment PROCESSOR_KAFKA__DEAD_LETTER_TOPIC
   properties
     security.protocol   SASL_SSL         environment PROCESSOR_KAFKA__PROPERTIES

@@ -32,6 +32,10 @@ COMMANDS = {
         "processor.commands.check", "check", "Check settings, Kafka, FullStory and recent records; changes nothing."
     ),
     "explain": Place("processor.commands.explain", "explain", "Show what a record becomes, step by step."),
+    "dead-letters": Place(
+        "processor.commands.dead_letters", "dead_letters", "Count, list and show dead letters; changes nothing."
+    ),
+    "redrive": Place("processor.commands.redrive", "redrive", "Show what bringing dead letters back would do."),
     "schemas": Place("processor.commands.schemas", "schemas", "List, compare and register the Avro schemas."),
     "sandbox": Place("processor.commands.sandbox", "sandbox", "Run an emulator of the FullStory API."),
     "simulate": Place(

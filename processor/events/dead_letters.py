@@ -13,7 +13,24 @@ from processor.events.timestamps import iso_of_ms
 from processor.model.outcomes import Rejected
 from processor.model.records import Headers, Record, TopicPartition
 
+ORIGIN_TOPIC = "__dlq.errors.topic"
+ORIGIN_PARTITION = "__dlq.errors.partition"
+ORIGIN_OFFSET = "__dlq.errors.offset"
+GROUP = "__dlq.errors.group"
+DELIVERY_COUNT = "__dlq.errors.delivery.count"
+MESSAGE = "__dlq.errors.message"
+REASON = "fullstory.dlq.reason"
+DETAIL = "fullstory.dlq.detail"
+HTTP_STATUS = "fullstory.dlq.http.status"
+JOB_ID = "fullstory.dlq.job.id"
+ATTEMPTS = "fullstory.dlq.attempts"
+FIRST_ATTEMPT = "fullstory.dlq.first.attempt"
+LAST_ATTEMPT = "fullstory.dlq.last.attempt"
+APP_VERSION = "fullstory.dlq.app.version"
+FINGERPRINT = "fullstory.dlq.mapping.fingerprint"
+ORIGINAL_TIMESTAMP = "fullstory.dlq.original.timestamp"
 REDRIVE_COUNT = "fullstory.dlq.redrive.count"
+
 _MAX_TEXT_CHARACTERS = 512
 _MAX_COUNT_DIGITS = 9
 
@@ -41,29 +58,29 @@ def dead_letter_headers(
 ) -> Headers:
     """Return the record's own headers followed by ours."""
     texts = {
-        "__dlq.errors.topic": source.topic,
-        "__dlq.errors.partition": str(source.partition),
-        "__dlq.errors.offset": str(record.offset),
-        "__dlq.errors.group": stamp.group,
-        "__dlq.errors.delivery.count": str(max(attempts.count, 1)),
-        "__dlq.errors.message": f"{rejected.reason}: {rejected.detail}"[:_MAX_TEXT_CHARACTERS],
-        "fullstory.dlq.reason": rejected.reason.value,
-        "fullstory.dlq.detail": rejected.detail[:_MAX_TEXT_CHARACTERS],
-        "fullstory.dlq.http.status": "" if rejected.http_status is None else str(rejected.http_status),
-        "fullstory.dlq.job.id": rejected.job_id or "",
-        "fullstory.dlq.attempts": str(attempts.count),
-        "fullstory.dlq.first.attempt": _iso(attempts.first),
-        "fullstory.dlq.last.attempt": _iso(attempts.last),
-        "fullstory.dlq.app.version": stamp.app_version,
-        "fullstory.dlq.mapping.fingerprint": stamp.mapping_fingerprint,
-        "fullstory.dlq.original.timestamp": str(record.timestamp_ms),
-        REDRIVE_COUNT: _redrive_count(record),
+        ORIGIN_TOPIC: source.topic,
+        ORIGIN_PARTITION: str(source.partition),
+        ORIGIN_OFFSET: str(record.offset),
+        GROUP: stamp.group,
+        DELIVERY_COUNT: str(max(attempts.count, 1)),
+        MESSAGE: f"{rejected.reason}: {rejected.detail}"[:_MAX_TEXT_CHARACTERS],
+        REASON: rejected.reason.value,
+        DETAIL: rejected.detail[:_MAX_TEXT_CHARACTERS],
+        HTTP_STATUS: "" if rejected.http_status is None else str(rejected.http_status),
+        JOB_ID: rejected.job_id or "",
+        ATTEMPTS: str(attempts.count),
+        FIRST_ATTEMPT: _iso(attempts.first),
+        LAST_ATTEMPT: _iso(attempts.last),
+        APP_VERSION: stamp.app_version,
+        FINGERPRINT: stamp.mapping_fingerprint,
+        ORIGINAL_TIMESTAMP: str(record.timestamp_ms),
+        REDRIVE_COUNT: redrive_count(record),
     }
     ours = [(name, text.encode(errors="replace")) for name, text in texts.items()]
     return [*(record.headers or []), *ours]
 
 
-def _redrive_count(record: Record) -> str:
+def redrive_count(record: Record) -> str:
     """Return how often the record was redriven: what the last such header says, which `redrive` counts up."""
     found = [value for name, value in record.headers or [] if name == REDRIVE_COUNT and _is_count(value)]
     return found[-1].decode() if found else "0"

@@ -55,7 +55,7 @@ class KafkaSection(Section):
     dead_letter_topic: Annotated[
         str,
         AfterValidator(validators.topic),
-        About("Topic for records that FullStory can never accept. It must exist.", "", "segment.dead-letters"),
+        About("Topic for records that FullStory can never accept. It must exist.", "", "dlq.segment"),
     ]
     properties_file: Annotated[
         _KafkaFile | None,

@@ -16,7 +16,7 @@ ENVIRONMENT = {
     "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": "kafka-1:9092,kafka-2:9092",
     "PROCESSOR_KAFKA__TOPICS": "segment.identify,segment.track",
     "PROCESSOR_KAFKA__GROUP_ID": "segment-fullstory",
-    "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "segment.dead-letters",
+    "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "dlq.segment",
     "PROCESSOR_KAFKA__PROPERTIES": f'{{"security.protocol": "SASL_SSL", "sasl.password": "{KEY}"}}',
     "PROCESSOR_FULLSTORY__API_KEY": KEY,
 }

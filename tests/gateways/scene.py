@@ -17,7 +17,7 @@ from tests.kafka.cluster import ExternalCluster
 from tests.kafka.conftest import Names
 from tests.kafka.programs import SandboxProgram, WorkerProgram, environment_of, sandbox, wait_until, worker
 
-NAMES = Names(topic="segment", dead_letters="segment.dead-letters", group="segment-fullstory")
+NAMES = Names(topic="segment", dead_letters="dlq.segment", group="segment-fullstory")
 HASTY = [sys.executable, "-m", "tests.gateways.hasty"]
 CLEAN = Mix(poison=0, tombstone=0, other_type=0, excluded=0, awkward=0, plain_json=1, users=100)
 """Traffic of which nothing is bad, and nothing unusual."""

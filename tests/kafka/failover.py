@@ -37,7 +37,7 @@ RATE = 100.0
 """Records a second."""
 OLD = 2_000
 """Records that retention has deleted before the mirror begins, so that offsets are others there."""
-NAMES = Names("segment", "segment.dead-letters", "segment-fullstory")
+NAMES = Names("segment", "dlq.segment", "segment-fullstory")
 BODY_BYTES = 500_000
 """The most that the sandbox takes."""
 MIX = Mix(oversize_bytes=BODY_BYTES + 20_000, users=300)

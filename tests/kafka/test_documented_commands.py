@@ -100,7 +100,7 @@ def test_pages_work_word_by_word(way: list[str], own_kafka: Cluster, commands: P
 @pytest.fixture
 def deployment(own_kafka: Cluster, tmp_path: Path) -> Iterator[dict[str, str]]:
     """Give the environment of a worker, with records, dead letters and files as somebody has them who reads on."""
-    topics = ["segment", "segment.track", "segment.dead-letters"]
+    topics = ["segment", "segment.track", "dlq.segment"]
     for topic in topics:
         own_kafka.create_topic(topic, 4)
     producer = Producer({"bootstrap.servers": own_kafka.bootstrap_servers})
@@ -126,7 +126,7 @@ def deployment(own_kafka: Cluster, tmp_path: Path) -> Iterator[dict[str, str]]:
             "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": own_kafka.bootstrap_servers,
             "PROCESSOR_KAFKA__TOPICS": "segment.track",
             "PROCESSOR_KAFKA__GROUP_ID": "segment-fullstory",
-            "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "segment.dead-letters",
+            "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "dlq.segment",
             "PROCESSOR_FULLSTORY__API_KEY": "na1.architect",
             "PROCESSOR_FULLSTORY__BASE_URL": server.url,
         }

@@ -4,17 +4,23 @@
 """
 
 import json
-from collections.abc import Iterator
+import subprocess
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
-from confluent_kafka import ShareConsumer  # type: ignore[attr-defined]  # which the stubs do not know yet
+from confluent_kafka import Producer, ShareConsumer  # type: ignore[attr-defined]  # which the stubs do not know yet
 
-from tests.kafka.cluster import NEWEST, Cluster, KafkaCluster
+from processor.commands.common.next_steps import NOT_COPIED
+from processor.model.records import Headers
+from tests.commands.program import run
+from tests.kafka.cluster import ANSWER_DEADLINE_S, NEWEST, Cluster, KafkaCluster, java
 
 # Tests that are imported are collected here once more, and given the fixture of this module.
 from tests.kafka.conftest import Names
-from tests.kafka.programs import wait_until
+from tests.kafka.programs import environment_of, wait_until
 from tests.kafka.test_change_over import (
     test_a_worker_joins_classic_members_that_assign_by_range,  # noqa: F401
     test_a_worker_that_cannot_join_classic_members_waits_for_their_end,  # noqa: F401
@@ -41,7 +47,8 @@ from tests.kafka.test_rebalances import (
     test_what_another_member_has_taken_is_not_committed,  # noqa: F401
 )
 from tests.kafka.test_source import test_records_that_were_deleted_are_a_gap  # noqa: F401
-from tests.kafka.topics import append
+from tests.kafka.tools import FAST_START
+from tests.kafka.topics import append, read_all
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +85,57 @@ def test_a_share_group_of_the_same_name_is_told_by_the_probe(kafka: Cluster, nam
     seen = {each["id"]: each["seen"] for each in report["findings"]}
     assert "a share group" in seen.get("group.refused", ""), seen
     assert done.code == 2
+
+
+SHARES: Mapping[str, str] = {
+    "share.auto.offset.reset": "earliest",
+    "errors.deadletterqueue.topic.name": "{topic}",
+    "errors.deadletterqueue.copy.record.enable": "{copies}",
+}
+"""Settings of a share group whose dead letters Kafka writes (KIP-1191)."""
+OWN: Headers = [("own", b"1"), ("fullstory.dlq.reason", b"malformed")]
+
+
+def carry_out(program: str, kafka: Cluster, *arguments: str) -> None:
+    """Run one of Kafka's programs."""
+    command = [*java(NEWEST), *FAST_START, f"org.apache.kafka.tools.{program}"]
+    done = subprocess.run(
+        [*command, "--bootstrap-server", kafka.bootstrap_servers, *arguments], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("copies", [True, False], ids=["copied", "not copied"])
+def test_the_dead_letters_of_a_share_group_are_read(kafka: Cluster, names: Names, copies: bool) -> None:  # noqa: FBT001
+    """Kafka's own letters have their place and message; a copied one holds key and value, and no header, no time."""
+    letters = f"dlq.{names.topic}"
+    kafka.create_topic(names.topic)
+    kafka.create_topic(letters, 1, {"errors.deadletterqueue.group.enable": "true"})
+    carry_out("FeatureCommand", kafka, "upgrade", "--feature", "share.version=2")
+    shares = ",".join(f"{name}={value}" for name, value in SHARES.items()).format(
+        topic=letters, copies=str(copies).lower()
+    )
+    group = ["--entity-type", "groups", "--entity-name", names.group]
+    carry_out("ConfigCommand", kafka, "--alter", *group, "--add-config", shares)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+    for headers in (OWN, None):
+        producer.produce(names.topic, TRACK, b"key", headers=headers, timestamp=1_424_730_535_111)  # type: ignore[arg-type]
+    assert producer.flush(ANSWER_DEADLINE_S) == 0
+    reading = ["--topic", names.topic, "--group", names.group, "--reject", "--max-messages", "2"]
+    carry_out("consumer.ConsoleShareConsumer", kafka, *reading)
+
+    wait_until(lambda: len(read_all(kafka, letters)) == 2, "both letters are written")
+    environment = environment_of(kafka, replace(names, dead_letters=letters), "http://127.0.0.1:1")
+    listed = run("dead-letters", "list", "--format", "json", "--with-data", environment=environment).objects()
+    (shown,) = run("dead-letters", "show", "0:1", "--format", "json", environment=environment).objects()
+
+    assert [(each["reason"], each["detail"]) for each in listed] == [("share_group", "Offset rejected by client.")] * 2
+    assert [each["source"] for each in listed] == [
+        {"topic": names.topic, "partition": 0, "offset": offset} for offset in (0, 1)
+    ]
+    held = [(each["record"]["key"], each["record"]["value"], each["record"]["headers"]) for each in listed]
+    key, value = (b64encode(each).decode() if copies else None for each in (b"key", TRACK))
+    assert held == [(key, value, [])] * 2
+    assert all(each["record"]["timestamp_ms"] > 1_424_730_535_111 for each in listed)
+    assert shown["now"]["outcome"] == ("delivered" if copies else "filtered")
+    assert (shown["now"]["next_step"] == NOT_COPIED) is not copies

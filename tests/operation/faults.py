@@ -58,7 +58,7 @@ class Shown(NamedTuple):
 
 def _names() -> Names:
     mark = uuid.uuid4().hex[:8]
-    return Names(f"segment.track.{mark}", f"dead-letters.{mark}", f"segment-fullstory.{mark}")
+    return Names(f"segment.track.{mark}", f"dlq.segment.{mark}", f"segment-fullstory.{mark}")
 
 
 @final
@@ -272,7 +272,7 @@ async def _look(
 
 def _general(line: str, names: Names) -> str:
     """Put what differs from run to run in general terms."""
-    for name, general in ((names.topic, "segment.track"), (names.dead_letters, "dead-letters")):
+    for name, general in ((names.topic, "segment.track"), (names.dead_letters, "dlq.segment")):
         line = line.replace(name, general)
     line = line.replace(names.topic.replace("track", "trak"), "segment.trak")
     for pattern, general in (

@@ -219,7 +219,7 @@ def _addresses(kafka: Cluster, registry: Apicurio, server: SandboxProgram, names
         "http://registry:8080/apis/ccompat/v7": registry.url,
         "http://sandbox:8400": server.url,
         "kafka:9092": kafka.bootstrap_servers,
-        "segment.dead-letters": names.dead_letters,
+        "dlq.segment": names.dead_letters,
         "segment-identify": f"{names.topic}-identify",
         "segment-track": f"{names.topic}-track",
     }
@@ -229,7 +229,7 @@ def _here(text: str, known: Mapping[str, str]) -> str:
     """Return a text with this computer's addresses and this test's names in it."""
     for name, own in known.items():
         text = text.replace(name, own)
-    topic = known["segment.dead-letters"].removesuffix("-dlq")
+    topic = known["dlq.segment"].removesuffix("-dlq")
     return re.sub(r"(?<![\w./-])segment(?![\w.-])", topic, text)
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from processor.adapters.kafka.messages import record_of
 from processor.adapters.kafka.mock import MockCluster
-from processor.commands.common.letter import letter_of
 from processor.events.avro import decode
 from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
 from processor.events.framing import schema_ids
+from processor.events.letters import letter_of
 from processor.model.outcomes import Filtered, Rejected
 from processor.model.reasons import DeadLetterReason
 from processor.model.records import NO_TIME, UNREADABLE, Headers, Record, TopicPartition, held_bytes, unreadable_parts

@@ -14,7 +14,7 @@ from tests.kafka.programs import SandboxProgram, WorkerProgram, environment_of, 
 from tests.properties.segment import framed
 from tests.registry.apicurio import Apicurio
 
-NAMES = Names(topic="segment", dead_letters="segment.dead-letters", group="segment-fullstory")
+NAMES = Names(topic="segment", dead_letters="dlq.segment", group="segment-fullstory")
 
 
 @final

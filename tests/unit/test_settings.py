@@ -25,7 +25,7 @@ REQUIRED = {
     "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": "kafka-1:9092, kafka-2",
     "PROCESSOR_KAFKA__TOPICS": "segment.identify, segment.track",
     "PROCESSOR_KAFKA__GROUP_ID": "segment-fullstory",
-    "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "segment.dead-letters",
+    "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "dlq.segment",
     "PROCESSOR_FULLSTORY__API_KEY": f"na1.{SECRET}",
 }
 
@@ -74,7 +74,7 @@ def test_everything_that_is_missing_is_one_list_of_variables_with_examples() -> 
         "  PROCESSOR_KAFKA__BOOTSTRAP_SERVERS=kafka-1:9092,kafka-2:9092",
         "  PROCESSOR_KAFKA__TOPICS=segment.identify,segment.track",
         "  PROCESSOR_KAFKA__GROUP_ID=segment-fullstory",
-        "  PROCESSOR_KAFKA__DEAD_LETTER_TOPIC=segment.dead-letters",
+        "  PROCESSOR_KAFKA__DEAD_LETTER_TOPIC=dlq.segment",
         "  PROCESSOR_FULLSTORY__API_KEY=na1.EXAMPLE (or PROCESSOR_FULLSTORY__API_KEY_FILE)",
     ]
     assert end == "To write a settings file: segment-fullstory settings init"
@@ -140,7 +140,7 @@ def test_every_wrong_value_is_told_at_once() -> None:
         ("KAFKA__TOPICS", "..", "contains '..'"),
         ("KAFKA__TOPICS", "a" * 250, "1 to 249"),
         ("KAFKA__TOPICS", "^segment.*", "a pattern could match the dead-letter topic"),
-        ("KAFKA__TOPICS", "segment.dead-letters", "also one of PROCESSOR_KAFKA__TOPICS"),
+        ("KAFKA__TOPICS", "dlq.segment", "also one of PROCESSOR_KAFKA__TOPICS"),
         ("KAFKA__DEAD_LETTER_TOPIC", "segment.track", "also one of PROCESSOR_KAFKA__TOPICS"),
         ("KAFKA__DEAD_LETTER_TOPIC", "^x", "pattern"),
         ("KAFKA__GROUP_ID", "  ", "must not be blank"),

@@ -30,7 +30,7 @@ REQUIRED = {
     "PROCESSOR_KAFKA__BOOTSTRAP_SERVERS": "kafka-1:9092",
     "PROCESSOR_KAFKA__TOPICS": "segment.identify, segment.track",
     "PROCESSOR_KAFKA__GROUP_ID": "segment-fullstory",
-    "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "segment.dead-letters",
+    "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "dlq.segment",
     "PROCESSOR_FULLSTORY__API_KEY": KEY,
 }
 
@@ -411,7 +411,7 @@ def test_every_line_of_a_new_file_is_a_setting_with_its_default(tmp_path: Path) 
         "bootstrap_servers": '"kafka-1:9092"',
         "topics": '["segment.identify", "segment.track"]',
         "group_id": '"segment-fullstory"',
-        "dead_letter_topic": '"segment.dead-letters"',
+        "dead_letter_topic": '"dlq.segment"',
         "api_key_file": f'"{tmp_path / "key"}"',
     }.items():
         text = re.sub(rf"(?m)^{name} = .*{PLACEHOLDER}.*$", f"{name} = {value}", text)

@@ -2,9 +2,11 @@
 
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, NamedTuple, Self, final
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -28,6 +30,23 @@ MIN_ASK_S = 0.1
 
 CONSUME_RECORDS = 500
 CONSUME_WAIT_S = 0.1
+
+
+class RecordBatch(NamedTuple):
+    """Some records, each with its partition."""
+
+    records: Sequence[tuple[TopicPartition, Record]]
+    left: int
+    """Offsets that are still to come."""
+
+
+@dataclass(slots=True)
+class _Unread:
+    """What is still to be read of a partition."""
+
+    position: int
+    end: int
+    count: int
 
 
 @final
@@ -114,36 +133,60 @@ class TopicReader:
         """Return the first records of each range, at most `count` each, until `max_bytes` have come or time is up."""
         size = 0
         records: dict[TopicPartition, list[Record]] = {each: [] for each in ranges}
-        missing = {each for each, held in ranges.items() if held.start < held.end}
-        self._consumer.assign([KafkaPartition(*each, ranges[each].start) for each in missing])
-        deadline = time.monotonic() + (silence_s := self._patience_s(SILENCE_S))
-        while missing and size < max_bytes and (time.monotonic() < self._until or not size):
-            messages = self._consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S)
-            if messages:
-                deadline = time.monotonic() + silence_s
-            elif time.monotonic() > deadline:
-                raise self._error(f"no record came for {silence_s:.1f} s")
-            for message in messages:
-                partition, position = self._take(message, records)
-                size += len(message)
-                if position >= ranges[partition].end or len(records[partition]) >= count:
-                    missing.discard(partition)
-        self._consumer.unassign()
-        return {each: found[:count] for each, found in records.items()}
+        with closing(self.batches(ranges, count)) as batches:
+            for batch in batches:
+                for partition, record in batch.records:
+                    records[partition].append(record)
+                    size += len(record.value or b"")
+                if size >= max_bytes or (size and time.monotonic() >= self._until):
+                    break
+        return records
 
-    def _take(self, message: Any, records: Mapping[TopicPartition, list[Record]]) -> tuple[TopicPartition, int]:
-        """Keep a record, and return the position after it.
+    def batches(
+        self, ranges: Mapping[TopicPartition, OffsetRange], count: int = sys.maxsize
+    ) -> Generator[RecordBatch, None, None]:
+        """Give the records of each range as they come, at most `count` of each, a partition's in their order.
 
-        The message is untyped because the stubs call everything optional that only error events lack.
+        A batch may be empty. Between two of them nothing grows but librdkafka's queue, to its bound.
         """
-        partition = TopicPartition(message.topic(), message.partition())
-        error = message.error()
-        if error is None:
-            records[partition].append(record_of(message))
-            return partition, message.offset() + 1
-        if error.code() == KafkaError._PARTITION_EOF:
-            return partition, message.offset()
-        raise SourceError(f"records cannot be read: {error.str()}")
+        unread = {each: _Unread(held.start, held.end, count) for each, held in ranges.items() if held.start < held.end}
+        self._consumer.assign([KafkaPartition(*each, left.position) for each, left in unread.items()])
+        deadline = time.monotonic() + (silence_s := self._patience_s(SILENCE_S))
+        try:
+            while unread:
+                messages = self._consumer.consume(CONSUME_RECORDS, CONSUME_WAIT_S)
+                if messages:
+                    deadline = time.monotonic() + silence_s
+                elif time.monotonic() > deadline:
+                    raise self._error(f"no record came for {silence_s:.1f} s")
+                yield self._take(messages, unread)
+        finally:
+            self._consumer.unassign()
+
+    def _take(self, messages: Sequence[Any], unread: dict[TopicPartition, "_Unread"]) -> RecordBatch:
+        """Keep what is wanted of the messages, and stop reading partitions of which nothing is any more.
+
+        Messages are untyped because the stubs call everything optional that only error events lack.
+        """
+        records: list[tuple[TopicPartition, Record]] = []
+        for message in messages:
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise SourceError(f"records cannot be read: {error.str()}")
+            partition = TopicPartition(message.topic(), message.partition())
+            left = unread.get(partition)
+            if left is None:
+                continue
+            if error is None and message.offset() < left.end:
+                records.append((partition, record_of(message)))
+                left.position = message.offset() + 1
+                left.count -= 1
+            else:
+                left.position = left.end
+            if left.position >= left.end or not left.count:
+                del unread[partition]
+                self._consumer.incremental_unassign([KafkaPartition(*partition)])
+        return RecordBatch(records, sum(left.end - left.position for left in unread.values()))
 
     def _patience_s(self, most_s: float) -> float:
         """Return how long the next question may take."""

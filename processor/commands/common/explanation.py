@@ -8,11 +8,11 @@ from typing import Any, Literal, NamedTuple, final
 import orjson
 
 from processor.commands.common.framing_words import framing_of, name_of
-from processor.commands.common.letter import LetterHeaders, letter_of
-from processor.commands.common.next_steps import BY_FULLSTORY, NEXT_STEPS, REDRIVE
+from processor.commands.common.next_steps import BY_FULLSTORY, NEXT_STEPS, NOT_COPIED, REDRIVE
 from processor.commands.common.shown_request import ShownRequest, requests_of
 from processor.events.avro import Reader, decode, reader_of
 from processor.events.framing import SchemaId, kind_of, may_be_registered, schema_ids
+from processor.events.letters import Letter, letter_of
 from processor.events.mapping import Mapping
 from processor.events.payload import Payload, PayloadBuilder, PayloadLimits
 from processor.model.outcomes import Event, Filtered, Rejected
@@ -60,11 +60,13 @@ class Explanation:
     reason: str | None
     requests: Sequence[ShownRequest]
     notes: Sequence[Remark]
-    letter: LetterHeaders | None
+    letter: Letter | None
 
     @property
     def next_step(self) -> str | None:
         """What to do, where the record is not delivered or was not; None where nothing is left to do."""
+        if self.letter is not None and self.letter.is_empty:
+            return NOT_COPIED
         if self.reason is not None:
             return NEXT_STEPS[self.reason]
         return BY_FULLSTORY.get(self.letter.reason, REDRIVE) if self.letter else None

@@ -4,8 +4,14 @@ from collections.abc import Mapping
 
 from processor.model.reasons import DeadLetterReason, FilterReason
 
-REDRIVE = "the record can be delivered now: write it to its topic again, see docs/dead-letters.md#reading-them"
+REDRIVE = "the record can be delivered now: write it to its topic again, see docs/dead-letters.md#bringing-them-back"
 """For a dead letter that mapping would no longer refuse."""
+
+NOT_COPIED = (
+    "Kafka wrote only where the record is: explain it there, or have the share group copy records "
+    "(errors.deadletterqueue.copy.record.enable); see docs/dead-letters.md#share-groups"
+)
+"""For a share group's dead letter without key and value."""
 
 BY_FULLSTORY: Mapping[str, str] = {
     DeadLetterReason.TOO_LARGE: (

@@ -16,7 +16,7 @@ from processor.settings.operation import BatchSection, HttpSection, MemorySectio
 from processor.workload import Mix
 
 TOPIC = "segment.events"
-DEAD_LETTER_TOPIC = "segment.dead-letters"
+DEAD_LETTER_TOPIC = "dlq.segment"
 GROUP = "segment-fullstory"
 HOST = "127.0.0.1"
 KEY = "na1.demo"

@@ -4,18 +4,17 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
-import orjson
 
 from processor.app.parts import kafka_settings, registry_of, schemas_of
-from processor.commands.common.explanation import Explainer, Explanation
+from processor.commands.common.explanation import Explainer
 from processor.commands.common.signals import end_on_interrupt
-from processor.commands.common.terminal import Terminal, complain
+from processor.commands.common.terminal import complain
 from processor.commands.explain.difference import Comparison
 from processor.commands.explain.inputs import InputError, Inputs, of_file, of_topic
-from processor.commands.explain.text import show, show_comparison
+from processor.commands.explain.output import Output
 from processor.events.mapping import Mapping
 from processor.model.errors import ConfigurationError, RegistryUnavailableError, SourceError
 from processor.model.records import TopicPartition
@@ -76,7 +75,7 @@ def explain(
         settings = load(os.environ, config, unused=NOT_OF_FILES if place is None else ("fullstory",))
         other = None if against is None else load({}, against, unused=NOT_OF_FILES)
         source = of_file(str(file)) if place is None else of_topic(kafka_settings(settings), *place)
-        sys.exit(asyncio.run(_explain(settings, other, source, _Output(format_, str(against)))))
+        sys.exit(asyncio.run(_explain(settings, other, source, Output(format_, str(against)))))
     except ConfigurationError as error:
         complain(error.problems)
     except (InputError, SourceError, RegistryUnavailableError) as error:
@@ -96,7 +95,7 @@ def _place(file: str | None, topic: str | None, partition: int | None, offset: i
     return _Place(TopicPartition(topic, partition), offset, count)
 
 
-async def _explain(settings: Settings, other: Settings | None, source: Inputs, output: "_Output") -> int:
+async def _explain(settings: Settings, other: Settings | None, source: Inputs, output: Output) -> int:
     async with registry_of(settings.schema_registry, settings.proxies) as registry:
         schemas = source.schemas or schemas_of(settings.schema_registry, registry)
         explainer = Explainer(Mapping(settings.mapping.rules()), schemas, settings.schema_registry.waits_s)
@@ -117,27 +116,3 @@ async def _explain(settings: Settings, other: Settings | None, source: Inputs, o
     if another is not None:
         output.write_comparison(comparison)
     return UNUSABLE if is_broken else DIFFERENT if comparison.different else 0
-
-
-class _Output:
-    """Writes to standard output, for people or for machines."""
-
-    def __init__(self, format_: str, other: str) -> None:
-        self._other = other
-        self._terminal = Terminal() if format_ == "text" else None
-
-    def write(self, explanation: Explanation) -> None:
-        if self._terminal is None:
-            _echo(explanation.as_json())
-        else:
-            show(explanation, self._terminal)
-
-    def write_comparison(self, comparison: Comparison) -> None:
-        if self._terminal is None:
-            _echo(comparison.as_json())
-        else:
-            show_comparison(comparison, self._other, self._terminal)
-
-
-def _echo(document: dict[str, Any]) -> None:
-    click.echo(orjson.dumps(document))

@@ -1,0 +1,85 @@
+"""What the commands about dead letters have in common: the topic, the format, and how they fail."""
+
+import gc
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import orjson
+
+from processor.adapters.kafka.config import KafkaSettings
+from processor.app.parts import kafka_settings, registry_of, schemas_of
+from processor.commands.common.options import CONFIG
+from processor.commands.common.signals import end_on_interrupt
+from processor.commands.common.terminal import complain
+from processor.model.errors import ConfigurationError, RegistryUnavailableError, SourceError
+from processor.runtime.ports import Schemas
+from processor.settings import Settings, load
+
+UNUSABLE = 2
+
+YOUNG_OBJECTS = 50_000
+"""A batch of letters comes and goes without cycles: looking at its headers takes the collector a third of the time."""
+
+WITH_DATA = click.option(
+    "--with-data",
+    is_flag=True,
+    help="Also print what the record holds, which may be personal: its key; in JSON and of one letter, everything.",
+)
+
+
+class Opened(NamedTuple):
+    """Where the dead letters are, and what they would be mapped with."""
+
+    settings: Settings
+    kafka: KafkaSettings
+    topic: str
+
+    @asynccontextmanager
+    async def schemas(self) -> AsyncIterator[Schemas]:
+        """Give the schemas, open until the end of the `async with`."""
+        section = self.settings.schema_registry
+        async with registry_of(section, self.settings.proxies) as registry:
+            yield schemas_of(section, registry)
+
+
+_OPTIONS = (
+    CONFIG,
+    click.option(
+        "--topic", "named", metavar="NAME", help="Read this topic, not the dead-letter topic of the settings."
+    ),
+    click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True),
+)
+
+
+def opening(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of all of them; it takes `opened` and `is_json`, and may raise what Kafka does."""
+
+    @wraps(command)
+    def carried_out(config: Path | None, named: str | None, format_: str, **others: Any) -> None:
+        end_on_interrupt()
+        gc.set_threshold(YOUNG_OBJECTS)
+        try:
+            settings = load(os.environ, config, unused=("fullstory",))
+            opened = Opened(settings, kafka_settings(settings), named or settings.kafka.dead_letter_topic)
+            command(opened=opened, is_json=format_ == "json", **others)
+        except ConfigurationError as error:
+            complain(error.problems)
+            sys.exit(UNUSABLE)
+        except (SourceError, RegistryUnavailableError) as error:
+            complain([str(error)])
+            sys.exit(UNUSABLE)
+
+    for option in reversed(_OPTIONS):
+        carried_out = option(carried_out)
+    return carried_out
+
+
+def echo_json(document: dict[str, Any]) -> None:
+    """Print an object in a line."""
+    click.echo(orjson.dumps(document))
