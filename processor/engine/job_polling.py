@@ -34,7 +34,10 @@ class PollSchedule:
         until_usual = _EARLY * self._usual_s[kind] - age_s
         return min(max(FIRST_S, until_usual, _SHARE * age_s), CAP_S)
 
-    def ended(self, kind: Kind, duration_s: float) -> None:
-        """Learn from a job that was known to be over after so long."""
+    def ended(self, kind: Kind, waited_s: float) -> None:
+        """Learn from a job that was over when it had been let go on for so long, answers to questions not counted.
+
+        How long those took tells nothing of jobs: if it were learned, each first wait would be longer than the last.
+        """
         usual = self._usual_s[kind]
-        self._usual_s[kind] = usual + _WEIGHT * (duration_s - usual) if usual else duration_s
+        self._usual_s[kind] = usual + _WEIGHT * (waited_s - usual) if usual else waited_s

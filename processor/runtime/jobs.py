@@ -106,7 +106,7 @@ class Jobs:
             elif not isinstance(verdict, Running):
                 duration_s = self._clock.monotonic() - accepted_at
                 if waited_s >= duration_s / 2:  # else it could not be asked for, and tells nothing of other jobs
-                    self._polling.ended(kind, duration_s)
+                    self._polling.ended(kind, waited_s)
                 self._observe(JobEnded(kind, duration_s))
                 return verdict
             else:

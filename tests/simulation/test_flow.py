@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from processor.engine.limits import LimitSettings
-from processor.engine.notices import Committed, Settled, SourceTrouble, Throttled
+from processor.engine.notices import Committed, JobEnded, Settled, SourceTrouble, Throttled
 from processor.engine.partition.owner import End
 from processor.engine.verdict import Answer
 from processor.model.reasons import Bottleneck, Kind
@@ -83,6 +83,20 @@ def test_a_throttled_poll_is_asked_again_in_time() -> None:
         await asyncio.sleep(10.0)
         assert len(world.posts) == 1
         await world.settled()
+
+    simulate(story)
+
+
+def test_slow_answers_do_not_make_jobs_seem_slow() -> None:
+    """What is learned of jobs is when they end, not when that is known: else each wait would lengthen the next ones."""
+
+    async def story(world: World) -> None:
+        world.fullstory.weather.latency_s = (0.3, 0.3)
+        for number in range(30):
+            world.track(f"a{number}"), world.track(f"b{number}")
+            await world.settled()
+        known_after_s = [each.duration_s for each in world.member.observer.of(JobEnded)]
+        assert known_after_s == pytest.approx([known_after_s[0]] * 30, abs=ROUNDED_S)
 
     simulate(story)
 
