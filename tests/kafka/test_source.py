@@ -592,3 +592,20 @@ async def test_a_member_can_be_stopped_without_its_broker(own_kafka: Cluster, na
     assert one.is_stopped
     assert one.happened("revoking") == [[partition]]
     assert one.failures == []
+
+
+@on_a_loop
+async def test_a_defect_in_what_is_told_ends_the_process(kafka: Cluster, names: Names) -> None:
+    """If what the source tells is not taken without an exception, the listener is told that it failed."""
+
+    def defective(*_: object) -> None:
+        raise ZeroDivisionError
+
+    kafka.create_topic(names.topic)
+    partition = TopicPartition(names.topic, 0)
+    async with member(kafka, names) as one:
+        await one.until_assigned(partition)
+        one.committed = defective  # type: ignore[method-assign, assignment]
+        one.commit({partition: 0})
+        await until(lambda: one.failures != [], "the failure is told")
+    assert [type(each) for each in one.failures] == [ZeroDivisionError]

@@ -534,7 +534,13 @@ class KafkaSource:
     def _tell(self, what: Callable[..., None], *values: object) -> None:
         """Call on the event loop's thread, in the order of the calls here."""
         with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-            self._loop.call_soon_threadsafe(what, *values)
+            self._loop.call_soon_threadsafe(self._call, what, values)
+
+    def _call(self, what: Callable[..., None], values: Sequence[object]) -> None:
+        try:
+            what(*values)
+        except Exception as error:  # noqa: BLE001 - a defect: in a callback of the loop nobody else would learn of it
+            self._listener.failed(error)
 
 
 def _kafka_offsets(offsets: Mapping[TopicPartition, int]) -> list[KafkaPartition]:
