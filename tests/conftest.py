@@ -24,7 +24,7 @@ WITH_SERVERS = {"kafka", "registry", "operation", "gateways"}
 """Folders of which every test is marked `servers`; elsewhere a test is marked by itself."""
 SHARED = {"kafka", "registry", "registry_3", "either"}
 """Servers that are started once for each process, so all of their tests run in few: those of tests/kafka, which take as
-long as all others, in one, and the others in another one, which has a Kafka of its own."""
+long as all others, in two halves, and the others in a third one; each has a Kafka of its own."""
 
 missing_kafka = pytest.StashKey[str]()
 """Why there is no Kafka, once a run that wants one found out."""
@@ -54,7 +54,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if needs_kafka or item.path.parent.name in WITH_SERVERS:
         item.add_marker(pytest.mark.servers)
     if needs_kafka or not SHARED.isdisjoint(getattr(item, "fixturenames", ())):
-        item.add_marker(pytest.mark.xdist_group("kafka" if item.path.parent.name == "kafka" else "servers"))
+        item.add_marker(pytest.mark.xdist_group(_group_of(item.path)))
+
+
+def _group_of(file: Path) -> str:
+    if file.parent.name != "kafka":
+        return "servers"
+    return "kafka-1" if file.stem < "test_n" else "kafka-2"  # halves by time, 20 minutes each
 
 
 @pytest.hookimpl(trylast=True)

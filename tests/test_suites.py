@@ -24,7 +24,7 @@ def test_a_test_that_is_not_marked_cannot_start_a_server(program: str) -> None:
 
 
 def test_tests_that_share_a_server_go_to_one_process() -> None:
-    """All tests of the registry are in one group of pytest-xdist, which one process runs, those of Kafka in another."""
+    """Tests of the registry are in one group of pytest-xdist, which one process runs, those of Kafka in two others."""
     plan = ["--setup-plan", "--verbose", "--numprocesses", "1", "--dist", "loadgroup"]  # starts nothing
     command = [
         sys.executable,
@@ -33,14 +33,15 @@ def test_tests_that_share_a_server_go_to_one_process() -> None:
         *plan,
         "tests/registry",
         "tests/kafka/test_cluster.py",
+        "tests/kafka/test_order.py",
         "tests/test_readme.py",
     ]
     planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     groups = {
-        tuple(found) for found in re.findall(r"(?m)^tests/(registry|kafka|test_readme).*::[^@\s]+(@\w+)?", planned)
+        tuple(found) for found in re.findall(r"(?m)^tests/(registry|kafka|test_readme).*::[^@\s]+(@[\w-]+)?", planned)
     }
 
-    assert groups == {("registry", "@servers"), ("kafka", "@kafka"), ("test_readme", "")}
+    assert groups == {("registry", "@servers"), ("kafka", "@kafka-1"), ("kafka", "@kafka-2"), ("test_readme", "")}
 
 
 def test_the_table_has_every_folder_with_tests_and_no_other() -> None:
