@@ -151,6 +151,7 @@ lock: $(VENV)/installed ## lock what pyproject.toml asks for; ARGS=--upgrade tak
 	$(PIP) --quiet install uv
 	$(COMPILE) --group dev --output-file requirements.lock $(ARGS)
 	$(COMPILE) --group build --constraint requirements.lock --output-file requirements-run.lock $(ARGS)
+	$(COMPILE) --group build --group native --constraint requirements.lock --output-file requirements-native.lock $(ARGS)
 
 .PHONY: clean
 clean: ## delete what these targets made, downloads included

@@ -155,7 +155,7 @@ def store() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def base(store: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give the name of an image like `python:3.13-slim`, made of Debian's own Python."""
+    """Give the name of an image like `python:3.13-slim`, made of Debian's own Python with its headers."""
     index = tmp_path_factory.mktemp("index")
     root = run(ROOT / ".ci" / "root", "trixie").strip()
     variables = run(sys.executable, ROOT / ".ci" / "index.py", index).splitlines()
@@ -165,6 +165,8 @@ def base(store: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     run("buildah", "run", container, "--", "ln", "-s", "python3", "/usr/bin/python", environment=store)
     for variable in variables:
         run("buildah", "config", "--env", variable, container, environment=store)
+    for step in ("update", "install --yes --no-install-recommends python3-dev"):
+        run("buildah", "run", container, "--", "sh", "-c", f"apt-get -qq {step}", environment=store)
     run("buildah", "commit", "--rm", container, "localhost/python", environment=store)
     return "localhost/python"
 
@@ -186,9 +188,10 @@ def test_the_image_is_built_and_runs(store: Mapping[str, str], base: str) -> Non
     run("buildah", "rmi", "--all", "--force", environment=store)
     container = run("buildah", "from", f"docker-archive:{archive}", environment=store).strip()
     inside = ["buildah", "run", container, "--"]
-    assert __version__ in run(*inside, "segment-fullstory", "--version", environment=store)
+    assert f"{__version__}, compiled" in run(*inside, "segment-fullstory", "--version", environment=store)
     assert run(*inside, "id", "-u", environment=store).strip() == "10001"
-    assert run(*inside, "sh", "-c", "command -v pip hatchling || echo none", environment=store).strip() == "none"
+    tools = "command -v pip hatchling gcc mypy || echo none"
+    assert run(*inside, "sh", "-c", tools, environment=store).strip() == "none"
 
 
 def _json(archive: tarfile.TarFile, name: str) -> Any:

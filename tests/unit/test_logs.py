@@ -474,7 +474,11 @@ def test_every_line_is_documented() -> None:
     root = Path(__file__).parents[2]
     sources = "\n".join(
         (root / "processor" / file).read_text(encoding="utf-8")
-        for file in ("adapters/telemetry/logs.py", "commands/run.py", "app/run.py", "app/ending.py", "app/renew.py")
+        for file in (
+            "adapters/telemetry/logs.py",
+            "commands/run.py",
+            *(f"app/{each}.py" for each in ("run", "ending", "renew", "stranded")),
+        )
     )
     written = set(re.findall(r'(?:_say|_repeat)\(\s*[\w.]+,\s*"([a-z][^"]+)"', sources))
     written |= set(re.findall(r'log\.(?:info|warning|error|critical)\(\s*"([a-z][^"]+)"', sources))
