@@ -1,10 +1,11 @@
 """Which dead letters are brought back, and why others are not."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from processor.commands.redrive.bringing import Target
+from processor.commands.redrive.bringing import Target, pause_s
 from processor.commands.redrive.choice import REMEDIES, Account, Permissions, SeenRecords, Skip
 from processor.commands.redrive.outcomes import Fate, Fated
 from processor.events.dead_letters import REDRIVE_COUNT
@@ -52,10 +53,10 @@ def skip(fated: Fated, given: Letter, permissions: Permissions = STRICT) -> Skip
     ],
 )
 def test_what_is_skipped_comes_back_with_its_permission(
-    fated: Fated, given: Letter, permission: dict[str, int], why: Skip
+    fated: Fated, given: Letter, permission: dict[str, Any], why: Skip
 ) -> None:
     """Each reason has one permission, and no other lets the letter pass."""
-    everything = {"is_forced": True, "allows_duplicates": True, "allows_stale": True, "max_count": 9}
+    everything: dict[str, Any] = {"is_forced": True, "allows_duplicates": True, "allows_stale": True, "max_count": 9}
     others = {name: value for name, value in everything.items() if name not in permission}
     others = others if why is not Skip.STALE else {**others, "allows_stale": False}
 
@@ -108,7 +109,15 @@ def test_an_account_names_every_reason_and_tells_if_it_does_not_balance() -> Non
     account.selected, account.sent = 3, 1
     account.skipped[Skip.STALE] = 1
 
-    assert not account.balances
+    assert account.as_json()["balances"] is False
     account.skipped[Skip.REPEATED] = 1
-    assert account.balances
+    assert account.as_json()["balances"] is True
     assert account.as_json()["skipped"].keys() == {each.value for each in Skip} == {each.value for each in REMEDIES}
+
+
+@pytest.mark.parametrize(
+    ("rate", "took_s", "pause"), [(None, 0.0, 0.0), (100, 0.25, 0.25), (100, 0.5, 0.0), (1, 9.0, 41.0)]
+)
+def test_a_rate_is_kept_by_pauses(rate: int | None, took_s: float, pause: float) -> None:
+    """After 50 records the pause is what the rate leaves of their time; a slow write earns no burst."""
+    assert pause_s(50, rate, took_s) == pause

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from docs import generate
 from processor.adapters.kafka.config import KafkaSettings, consumer_config, producer_config
+from processor.app.parts import kafka_settings
 from processor.events.privacy import PropertyLists
 from processor.events.rules import MappingRules
-from processor.app.parts import kafka_settings
 from processor.model.errors import ConfigurationError
 from processor.settings import MemorySplit, Settings, load
 from processor.settings.client_properties import KAFKA_RESERVED

@@ -175,6 +175,9 @@ def transactional_config(settings: KafkaSettings, name: str, **callbacks: Callab
     return {
         **producer_config(settings, **callbacks),
         "statistics.interval.ms": 0,
+        "batch.num.messages": 10_000,  # what is refused takes its transaction with it, however they are batched
+        "batch.size": 64 * 1024,  # below the least that topics take of a batch
+        "linger.ms": 5,
         "transactional.id": name,
         "transaction.timeout.ms": TRANSACTION_MS,
         "message.timeout.ms": TRANSACTION_MS - 5_000,  # not more than a transaction's

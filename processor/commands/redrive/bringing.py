@@ -1,5 +1,6 @@
 """`redrive --to topic`: brings the records of dead letters back, each once, whatever happens meanwhile."""
 
+import asyncio
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
@@ -59,7 +60,6 @@ class Bringing:
         self._permissions = permissions
         self._rate = rate
         self._seen = SeenRecords()
-        self._began = time.monotonic()
         self.account = Account()
 
     def pass_over(self, ranges: Ranges, wanted: LetterFilter) -> None:
@@ -80,9 +80,10 @@ class Bringing:
                     raise self._learned.fault  # else records would seem to fail that do not
                 self.account.others += batch.others
                 for letters, read_to in self._parts(batch):
-                    self._bring(letters, read_to)
+                    began = time.monotonic()
+                    sent = self._bring(letters, read_to)
                     progress.show(batch.left)
-                    self._pace()
+                    await asyncio.sleep(pause_s(sent, self._rate, time.monotonic() - began))
         ends = {each: held.end for each, held in ranges.items() if held.start < held.end}
         if ends:  # also what lies behind the last letters, and the marks of transactions
             self._writer.write((), ends, self._reader)
@@ -100,8 +101,8 @@ class Bringing:
             within = {TopicPartition(topic, each.partition): each.letter.record.offset + 1 for each in part}
             yield part, batch.reached if is_last else within
 
-    def _bring(self, letters: Sequence[PlacedLetter], read_to: Mapping[TopicPartition, int]) -> None:
-        """Deal with some letters in one transaction, and count them when it is done."""
+    def _bring(self, letters: Sequence[PlacedLetter], read_to: Mapping[TopicPartition, int]) -> int:
+        """Deal with some letters in one transaction, count them when it is done, and return how many were sent."""
         decided = [(each.letter, self._skip_of(each.letter)) for each in letters]
         records = [
             Addressed(letter.brought_back, self._target.partition_of(letter))
@@ -112,6 +113,7 @@ class Bringing:
         self.account.selected += len(letters)
         self.account.sent += len(records)
         self.account.skipped.update(skip for _, skip in decided if skip is not None)
+        return len(records)
 
     def _skip_of(self, letter: Letter) -> Skip | None:
         if not self._seen.is_new(letter):
@@ -119,7 +121,7 @@ class Bringing:
         original = letter.original
         return self._permissions.skip_of(letter, original, self._forecast.of(letter, original))
 
-    def _pace(self) -> None:
-        """Wait until no more was sent than the rate allows."""
-        if self._rate is not None:
-            time.sleep(max(0.0, self._began + self.account.sent / self._rate - time.monotonic()))
+
+def pause_s(sent: int, rate: int | None, took_s: float) -> float:
+    """Return how long to wait so that no more is sent than the rate allows; time that was lost is not caught up."""
+    return 0.0 if rate is None else max(0.0, sent / rate - took_s)
