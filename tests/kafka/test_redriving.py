@@ -1,5 +1,6 @@
 """Dead letters brought back into a topic of a real Kafka, as `segment-fullstory redrive --to topic` does it."""
 
+import json
 import random
 import signal
 from collections import Counter
@@ -190,6 +191,19 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice(
     assert Counter(held(message) for message in read_all(kafka, target)) == expected
 
 
+@pytest.mark.parametrize("properties", [{"group.protocol": "consumer"}, {"group.instance.id": "worker-1"}])
+def test_what_makes_the_workers_members_is_no_hindrance(
+    kafka: Cluster, names: Names, target: str, properties: dict[str, str]
+) -> None:
+    """The command has the settings of the workers, and its own group has no members."""
+    append(kafka, names.dead_letters, 0, [letter(1, TRACK, DeadLetterReason.REJECTED)])
+    environment = settings_of(kafka, names, target) | {"PROCESSOR_KAFKA__PROPERTIES": json.dumps(properties)}
+    accounts = [run(*arguments_of(), environment=environment).objects()[0] for _ in range(2)]
+
+    assert [each["sent"] for each in accounts] == [1, 0]
+    assert accounts[1]["earlier"] == 1
+
+
 def test_a_second_redrive_of_the_group_ends_the_first(
     kafka: Cluster, names: Names, target: str, watcher: Consumer
 ) -> None:
@@ -226,7 +240,7 @@ def test_a_topic_that_does_not_take_a_record_ends_it_and_keeps_the_progress(
     assert f"{target}-missing" in missing.err
     for each in refused:
         assert (each.code, each.out) == (2, "")
-        assert f"the topic {small} does not take a record" in each.err
+        assert f"nothing can be written to {small}: Broker: Message size too large" in each.err
     assert len(read_all(kafka, small)) == 1
 
 

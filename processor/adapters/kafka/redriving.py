@@ -15,7 +15,6 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.config import KafkaSettings, refusals, transactional_config
-from processor.adapters.kafka.faults import is_fatal, said
 from processor.adapters.kafka.reading import TopicReader
 from processor.adapters.kafka.unreached import Reports, faults
 from processor.model.errors import SourceError
@@ -39,7 +38,7 @@ class Addressed(NamedTuple):
 
 
 def in_group(settings: KafkaSettings, group: str) -> KafkaSettings:
-    """Return settings to read with, and to ask what was committed in transactions."""
+    """Return settings to read with, and to ask what was committed in transactions; the group has no members."""
     return replace(settings, group_id=group, properties={**settings.properties, "isolation.level": "read_committed"})
 
 
@@ -65,7 +64,7 @@ class TransactionalWriter:
         try:
             _insist(lambda: self._producer.init_transactions(ASK_S))
         except KafkaException as error:
-            raise self._error("no transaction can begin", error) from None
+            raise self._error(error) from None
         return self
 
     def __exit__(
@@ -91,9 +90,9 @@ class TransactionalWriter:
                 _insist(lambda: self._producer.send_offsets_to_transaction(offsets, reader.group, ASK_S))
                 _insist(lambda: self._producer.commit_transaction(ASK_S))
         except KafkaException as error:
-            raise self._error(f"nothing can be written to {self._topic}", error) from None
+            raise self._error(error) from None
         if self._fault is not None:
-            raise SourceError(f"the topic {self._topic} does not take a record: {self._fault.str()}")
+            raise self._error(KafkaException(self._fault))
 
     def _produce(self, addressed: Addressed) -> None:
         (_, timestamp_ms, key, value, headers), partition = addressed
@@ -117,14 +116,14 @@ class TransactionalWriter:
         if fault is not None and self._fault is None:
             self._fault = fault
 
-    def _error(self, what: str, error: KafkaException) -> SourceError:
-        """Return the fault with what the client said of its connections."""
-        fault = cast("KafkaError", error.args[0])
-        if is_fatal(fault) and fault.code() in _FENCED:
+    def _error(self, error: KafkaException) -> SourceError:
+        """Return the fault with what the client said of its connections; that of a record tells the most."""
+        fault = self._fault or cast("KafkaError", error.args[0])
+        if fault.code() in _FENCED:
             return SourceError(f"another redrive of this group has begun, which ends this one ({self._name})")
         self._producer.poll(0)
-        reason = said(error) if self._fault is None else self._fault.str()
-        return SourceError(f"{what}: {'; '.join([reason, *faults(self._reports.texts)])}")
+        reasons = [fault.str(), *faults(self._reports.texts)]
+        return SourceError(f"nothing can be written to {self._topic}: {'; '.join(reasons)}")
 
 
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
