@@ -72,7 +72,7 @@ class TransactionalWriter:
     ) -> None:
         if kind is not None:
             self._producer.purge()
-            with suppress(KafkaException):  # else the brokers abort it when its time is up, or the next writer does
+            with suppress(*_RAISED):  # else the brokers abort it in time, or the next writer does
                 self._producer.abort_transaction(ASK_S)
 
     def write(self, records: Collection[Addressed], read_to: Mapping[TopicPartition, int], reader: TopicReader) -> None:
@@ -91,6 +91,10 @@ class TransactionalWriter:
                 _insist(lambda: self._producer.commit_transaction(ASK_S))
         except KafkaException as error:
             raise self._error(error) from None
+        except SystemError as error:
+            if not isinstance(error.__cause__, KafkaException):
+                raise
+            raise self._error(error.__cause__) from None
         if self._fault is not None:
             raise self._error(KafkaException(self._fault))
 
@@ -118,13 +122,19 @@ class TransactionalWriter:
 
     def _error(self, error: KafkaException) -> SourceError:
         """Return the fault with what the client said of its connections; that of a record tells the most."""
-        fault = self._fault or cast("KafkaError", error.args[0])
-        if fault.code() in _FENCED:
+        own = cast("KafkaError", error.args[0])
+        fault = own if self._fault is None else self._fault
+        if {own.code(), fault.code()} & _FENCED:
             return SourceError(f"another redrive of this group has begun, which ends this one ({self._name})")
-        self._producer.poll(0)
+        with suppress(*_RAISED):
+            self._producer.poll(0)
         reasons = [fault.str(), *faults(self._reports.texts)]
         return SourceError(f"nothing can be written to {self._topic}: {'; '.join(reasons)}")
 
+
+_RAISED = (KafkaException, SystemError)
+"""By what serves callbacks. confluent-kafka (2.16, 2026-11) raises a fatal fault there, and where the report of a record
+is served by the same call, CPython makes a `SystemError` of it, with the fault as its cause."""
 
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 
