@@ -133,8 +133,8 @@ class TransactionalWriter:
 
 
 _RAISED = (KafkaException, SystemError)
-"""By what serves callbacks. confluent-kafka (2.16, 2026-11) raises a fatal fault there, and where the report of a record
-is served by the same call, CPython makes a `SystemError` of it, with the fault as its cause."""
+"""By what serves callbacks. confluent-kafka (2.16, 2026-11) raises a fatal fault there. Where the report of a record is
+served by the same call, CPython makes a `SystemError` of it, with the fault as its cause."""
 
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 
