@@ -24,7 +24,7 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
     split = settings.memory.split()
     return KafkaSettings(
         bootstrap_servers=settings.kafka.bootstrap_servers,
-        topics=settings.kafka.topics,
+        topics=settings.kafka.consumed_topics,
         group_id=settings.kafka.group_id,
         dead_letter_topic=settings.kafka.dead_letter_topic,
         start=settings.kafka.start,

@@ -64,7 +64,7 @@ async def run_until(
                 "started",
                 version=__version__,
                 compiled=is_compiled(),
-                topics=settings.kafka.topics,
+                topics=settings.kafka.consumed_topics,
                 http_port=process.port,
                 open_files=open_files,
             )
@@ -170,7 +170,7 @@ async def open_process(
             __version__,
             is_compiled(),
             runtime.stamp.mapping_fingerprint,
-            settings.kafka.topics,
+            settings.kafka.consumed_topics,
             settings.memory.budget_bytes,
             settings.kafka.group_id,
             destination.base_url,

@@ -118,6 +118,13 @@ class Letter(NamedTuple):
         offset, written_ms, key, value, _ = self.record
         return Record(offset, written_ms if timestamp_ms is None else timestamp_ms, key, value, own or None)
 
+    @property
+    def brought_back(self) -> Record:
+        """The record as `redrive` writes it: as it was, and counted up by a header behind its own."""
+        original = self.original
+        count = (REDRIVE_COUNT, str(int(self.redrives) + 1).encode())
+        return original._replace(headers=[*(original.headers or ()), count])
+
     def text(self, name: str) -> str:
         """Return what a header says; nothing where there is none."""
         return (self.told.get(name) or b"").decode(errors="replace")

@@ -57,6 +57,16 @@ class KafkaSection(Section):
         AfterValidator(validators.topic),
         About("Topic for records that FullStory can never accept. It must exist.", "", "dlq.segment"),
     ]
+    redrive_topic: Annotated[
+        Annotated[str, AfterValidator(validators.topic)] | None,
+        About(
+            "Topic to which `redrive` writes the records of dead letters. The worker consumes it like the others. It "
+            "must exist.",
+            "Without it, records could only be brought back to their own topics, which others may read too.",
+            "segment.redrive",
+            default="none",
+        ),
+    ] = None
     properties_file: Annotated[
         _KafkaFile | None,
         About(
@@ -120,6 +130,22 @@ class KafkaSection(Section):
                 "is also one of PROCESSOR_KAFKA__TOPICS: every dead letter would be read again; use another topic"
             )
         return name
+
+    @field_validator("redrive_topic")
+    @classmethod
+    def _is_of_its_own(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is not None and name in info.data.get("topics", ()):
+            raise ValueError("is also one of PROCESSOR_KAFKA__TOPICS: name it here alone, the worker reads it too")
+        if name is not None and name == info.data.get("dead_letter_topic"):
+            raise ValueError(
+                "is also PROCESSOR_KAFKA__DEAD_LETTER_TOPIC: every dead letter would be read again; use another topic"
+            )
+        return name
+
+    @property
+    def consumed_topics(self) -> tuple[str, ...]:
+        """What the worker reads: the topics, and that of redrives, where there is one."""
+        return self.topics if self.redrive_topic is None else (*self.topics, self.redrive_topic)
 
     def client_properties(self) -> dict[str, str]:
         """Return the properties as librdkafka reads them, secrets included."""

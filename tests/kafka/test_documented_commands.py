@@ -101,7 +101,8 @@ def test_pages_work_word_by_word(way: list[str], own_kafka: Cluster, commands: P
 def deployment(own_kafka: Cluster, tmp_path: Path) -> Iterator[dict[str, str]]:
     """Give the environment of a worker, with records, dead letters and files as somebody has them who reads on."""
     topics = ["segment", "segment.track", "dlq.segment"]
-    for topic in topics:
+    redrive = "segment.redrive"
+    for topic in (*topics, redrive):
         own_kafka.create_topic(topic, 4)
     producer = Producer({"bootstrap.servers": own_kafka.bootstrap_servers})
     message: dict[str, Any] = {"type": "track", "userId": "ada", "messageId": "m", "event": "Signed Up"}
@@ -127,11 +128,12 @@ def deployment(own_kafka: Cluster, tmp_path: Path) -> Iterator[dict[str, str]]:
             "PROCESSOR_KAFKA__TOPICS": "segment.track",
             "PROCESSOR_KAFKA__GROUP_ID": "segment-fullstory",
             "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC": "dlq.segment",
+            "PROCESSOR_KAFKA__REDRIVE_TOPIC": redrive,
             "PROCESSOR_FULLSTORY__API_KEY": "na1.architect",
             "PROCESSOR_FULLSTORY__BASE_URL": server.url,
         }
     admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers})
-    for deleted in admin.delete_topics(topics).values():
+    for deleted in admin.delete_topics([*topics, redrive]).values():
         deleted.result(ANSWER_DEADLINE_S)
 
 

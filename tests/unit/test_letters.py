@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
+from processor.events.dead_letters import REDRIVE_COUNT, Attempts, Stamp, dead_letter_headers
 from processor.events.letters import SHARE_GROUP, Letter, LetterFilter, letter_of
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason
@@ -53,6 +53,18 @@ def test_a_letter_tells_what_was_written_into_it() -> None:
     assert letter.origin == "segment.track[7] at 184467"
     assert letter.redrives == "0"
     assert not letter.is_empty
+
+
+@pytest.mark.parametrize(
+    ("headers", "count"),
+    [(None, b"1"), (OWN, b"1"), ([*OWN, (REDRIVE_COUNT, b"2")], b"3"), ([(REDRIVE_COUNT, b"many")], b"1")],
+)
+def test_a_record_that_is_brought_back_is_counted_behind_its_own_headers(headers: Headers | None, count: bytes) -> None:
+    """What `redrive` writes is the record, and how often it came back; the last such header counts."""
+    back = read(written(original(headers))).brought_back
+
+    assert back.headers == [*(headers or []), (REDRIVE_COUNT, count)]
+    assert back[1:4] == original()[1:4]
 
 
 @pytest.mark.parametrize("headers", [None, OWN, [("__dlq.errors.topic", b"own")], SHARED])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from docs import generate
 from processor.adapters.kafka.config import KafkaSettings, consumer_config, producer_config
+from processor.app.parts import kafka_settings
 from processor.events.privacy import PropertyLists
 from processor.events.rules import MappingRules
 from processor.model.errors import ConfigurationError
@@ -48,6 +49,14 @@ def problem(name: str, value: str) -> str:
 def file(tmp_path: Path) -> Path:
     """Return where a TOML file may be written."""
     return tmp_path / "settings.toml"
+
+
+def test_the_topic_of_redrives_is_consumed_too() -> None:
+    """The worker reads its topics and, if one is set, the topic to which dead letters are brought back."""
+    settings = load({**REQUIRED, "PROCESSOR_KAFKA__REDRIVE_TOPIC": "segment.redrive"})
+
+    assert kafka_settings(settings).topics == ("segment.identify", "segment.track", "segment.redrive")
+    assert kafka_settings(load(REQUIRED)).topics == ("segment.identify", "segment.track")
 
 
 def test_what_is_required_is_enough() -> None:
@@ -143,6 +152,8 @@ def test_every_wrong_value_is_told_at_once() -> None:
         ("KAFKA__TOPICS", "dlq.segment", "also one of PROCESSOR_KAFKA__TOPICS"),
         ("KAFKA__DEAD_LETTER_TOPIC", "segment.track", "also one of PROCESSOR_KAFKA__TOPICS"),
         ("KAFKA__DEAD_LETTER_TOPIC", "^x", "pattern"),
+        ("KAFKA__REDRIVE_TOPIC", "segment.track", "also one of PROCESSOR_KAFKA__TOPICS"),
+        ("KAFKA__REDRIVE_TOPIC", "dlq.segment", "also PROCESSOR_KAFKA__DEAD_LETTER_TOPIC"),
         ("KAFKA__GROUP_ID", "  ", "must not be blank"),
         ("KAFKA__START", "newest", "'earliest', 'latest' or 'halt'"),
         ("KAFKA__ON_GAP", "skip", "'halt' or 'continue'"),

@@ -166,6 +166,24 @@ def producer_config(settings: KafkaSettings, **callbacks: Callable[..., None]) -
     }
 
 
+TRANSACTION_MS = 30_000
+"""After how long the brokers abort a transaction of a process that was killed; until then its topic's readers wait."""
+
+
+def transactional_config(settings: KafkaSettings, name: str, **callbacks: Callable[..., None]) -> dict[str, Any]:
+    """Return the configuration of a producer whose transactions have this name, of which one at a time can write."""
+    return {
+        **producer_config(settings, **callbacks),
+        "statistics.interval.ms": 0,
+        "batch.num.messages": 10_000,  # what is refused takes its transaction with it, however they are batched
+        "batch.size": 64 * 1024,  # below the least that topics take of a batch
+        "linger.ms": 5,
+        "transactional.id": name,
+        "transaction.timeout.ms": TRANSACTION_MS,
+        "message.timeout.ms": TRANSACTION_MS - 5_000,  # not more than a transaction's
+    }
+
+
 def _not_of_consumers(settings: KafkaSettings) -> dict[str, Any]:
     return {name: value for name, value in settings.properties.items() if name not in CONSUMER_ONLY}
 

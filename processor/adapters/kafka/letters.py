@@ -1,6 +1,6 @@
 """Dead letters read from their topic: without joining a group, and without committing anything."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
@@ -31,6 +31,8 @@ class LetterBatch(NamedTuple):
     """Records that are no dead letters."""
     left: int
     """Offsets that are still to be read."""
+    reached: Mapping[TopicPartition, int]
+    """The offset behind the last record of each partition that something was read of."""
 
 
 def for_all(settings: KafkaSettings) -> KafkaSettings:
@@ -42,24 +44,34 @@ def for_all(settings: KafkaSettings) -> KafkaSettings:
 
 
 def read_letters(reader: TopicReader, topic: str, wanted: LetterFilter) -> Generator[LetterBatch, None, None]:
-    """Give the letters that are meant, from the topic's beginning to the end that it has now; raises `SourceError`.
+    """Give the letters that are meant, from the topic's beginning to the end that it has now; raises `SourceError`."""
+    return letters_in(reader, letter_ranges(reader, topic, wanted), wanted)
 
-    The first batch is empty and tells how much there is to read. What was written before `wanted.since_ms` is skipped.
-    """
+
+def letter_ranges(reader: TopicReader, topic: str, wanted: LetterFilter) -> dict[TopicPartition, OffsetRange]:
+    """Return what there is to read of the topic now: nothing that was written before `wanted.since_ms`."""
     partitions = reader.partitions(topic)
     ranges = reader.available(partitions)
-    if wanted.since_ms is not None:
-        ranges = {
-            each: OffsetRange(start, ranges[each].end)
-            for each, start in reader.at_time(partitions, wanted.since_ms).items()
-            if start >= 0
-        }
-    yield LetterBatch((), 0, sum(max(held.end - held.start, 0) for held in ranges.values()))
+    if wanted.since_ms is None:
+        return ranges
+    return {
+        each: OffsetRange(start, ranges[each].end)
+        for each, start in reader.at_time(partitions, wanted.since_ms).items()
+        if start >= 0
+    }
+
+
+def letters_in(
+    reader: TopicReader, ranges: Mapping[TopicPartition, OffsetRange], wanted: LetterFilter
+) -> Generator[LetterBatch, None, None]:
+    """Give the letters of these ranges that are meant; the first batch is empty and tells how much there is to read."""
+    yield LetterBatch((), 0, sum(max(held.end - held.start, 0) for held in ranges.values()), {})
     with closing(reader.batches(ranges)) as batches:
         for records, left in batches:
             letters = [PlacedLetter(at.partition, letter) for at, letter in _letters(records)]
             meant = [each for each in letters if wanted.matches(each.letter)]
-            yield LetterBatch(meant, len(records) - len(letters), left)
+            reached = {partition: record.offset + 1 for partition, record in records}
+            yield LetterBatch(meant, len(records) - len(letters), left, reached)
 
 
 def _letters(

@@ -110,6 +110,11 @@ class TopicReader:
         except KafkaException as error:
             raise self._error("the group's commits cannot be read", error) from None
 
+    @property
+    def group(self) -> object:
+        """The group that the settings name, as a producer wants it that commits offsets for it (KIP-447)."""
+        return self._consumer.consumer_group_metadata()
+
     def read(self, partition: TopicPartition, offset: int, count: int) -> list[Record]:
         """Return the record at the offset and those that follow it, `count` in all or fewer at the partition's end."""
         if partition not in (known := self.partitions(partition.topic)):

@@ -87,20 +87,20 @@ def _ask_kafka(checklist: Checklist) -> Sample | None:
 def of_cluster(kafka: KafkaSection, cluster: Cluster) -> Iterator[Found]:
     """Judge the brokers and the topics."""
     yield Found(findings.KAFKA_REACHED, f"{_counted(cluster.brokers, 'broker')}, cluster {cluster.id or '?'}")
-    known = [each for name in (*kafka.topics, kafka.dead_letter_topic) if (each := cluster.topics.get(name))]
+    known = [each for name in (*kafka.consumed_topics, kafka.dead_letter_topic) if (each := cluster.topics.get(name))]
     if cluster.broker_settings is None or any(each.settings is None or each.may_write is None for each in known):
         yield Found(findings.KAFKA_RETICENT, "settings of topics and brokers, or rights")
     metadata = _number(cluster.broker_settings, "offset.metadata.max.bytes")
     if metadata is not None and metadata < MIN_OFFSET_METADATA_BYTES:
         yield Found(findings.KAFKA_OFFSET_METADATA, f"offset.metadata.max.bytes is {metadata}")
-    free = set(cluster.names).difference(kafka.topics, [kafka.dead_letter_topic])
-    for name in kafka.topics:
+    free = set(cluster.names).difference(kafka.consumed_topics, [kafka.dead_letter_topic])
+    for name in kafka.consumed_topics:
         yield _of_source(name, cluster.topics.get(name), free)
     letters = cluster.topics.get(kafka.dead_letter_topic)
     if letters is None:
         yield Found(findings.LETTERS_MISSING, _missing(kafka.dead_letter_topic, free))
     else:
-        sources = [topic for name in kafka.topics if (topic := cluster.topics.get(name))]
+        sources = [topic for name in kafka.consumed_topics if (topic := cluster.topics.get(name))]
         for found in _of_letters(letters, sources):
             yield found._replace(seen=f"{kafka.dead_letter_topic}: {found.seen}")
 

@@ -107,7 +107,7 @@ TOPIC_FOUND = _ok(
 TOPIC_MISSING = _error(
     "topic.missing",
     "The topic does not exist, or this client may not see it. Nothing is read from it.",
-    "Create it, correct PROCESSOR_KAFKA__TOPICS, or allow Describe and Read on it.",
+    "Create it, correct PROCESSOR_KAFKA__TOPICS or PROCESSOR_KAFKA__REDRIVE_TOPIC, or allow Describe and Read on it.",
 )
 TOPIC_FORBIDDEN = _error(
     "topic.forbidden", "This client may not read the topic.", "Allow Read on the topic to the worker's principal."

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from processor.model.reasons import DeadLetterReason, FilterReason
 
-REDRIVE = "the record can be delivered now: write it to its topic again, see docs/dead-letters.md#bringing-them-back"
+REDRIVE = (
+    "the record can be delivered now: `redrive --to topic` brings it back; see docs/dead-letters.md#bringing-them-back"
+)
 """For a dead letter that mapping would no longer refuse."""
 
 NOT_COPIED = (

@@ -1,72 +1,113 @@
 """The command line of `redrive`."""
 
 import asyncio
-from contextlib import closing
+import time
+from typing import Any
 
 import click
 
-from processor.adapters.kafka.letters import for_all, read_letters
-from processor.adapters.kafka.reading import TopicReader
-from processor.commands.common.learned_readers import LearnedReaders
-from processor.commands.common.letter_selection import selecting
+from processor.commands.common.letter_selection import lasting, selecting, selection_name
 from processor.commands.common.letter_topic import Opened, echo_json, opening
-from processor.commands.common.reading_progress import ReadingProgress
-from processor.commands.common.terminal import NAME, TITLE, Terminal
-from processor.commands.redrive.outcomes import Histogram
+from processor.commands.common.terminal import TITLE, Terminal
+from processor.commands.redrive.choice import REMEDIES, Account, Permissions
+from processor.commands.redrive.dry_run import histogram_of, show_histogram
+from processor.commands.redrive.to_topic import Order, brought_back
 from processor.events.letters import LetterFilter
-from processor.events.mapping import Mapping
 
 
 @click.command
 @opening
 @selecting
-@click.option("--dry-run", "is_dry", is_flag=True, help="Required: this version can only show what would happen.")
-def redrive(*, opened: Opened, is_json: bool, wanted: LetterFilter, is_dry: bool) -> None:
-    """Show what bringing dead letters back would do: how many would be delivered now, and how many fail again and why.
+@click.option("--dry-run", "is_dry", is_flag=True, help="Show what would happen; write and send nothing.")
+@click.option("--to", type=click.Choice(["topic"]), help="Write the records to a topic that workers read.")
+@click.option(
+    "--into",
+    metavar="NAME",
+    help="The topic, if not that of PROCESSOR_KAFKA__REDRIVE_TOPIC; everything that reads it gets the records.",
+)
+@click.option("--force", "is_forced", is_flag=True, help="Also what would fail again, or be filtered.")
+@click.option(
+    "--max-count",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Skip records that came back so often before.",
+)
+@click.option(
+    "--max-age",
+    "max_age_s",
+    callback=lasting,
+    default="1d",
+    show_default=True,
+    metavar="DURATION",
+    help="Skip records older than this that change a user, such as identifies.",
+)
+@click.option("--allow-stale", "allows_stale", is_flag=True, help="Also those.")
+@click.option(
+    "--allow-duplicates", "allows_duplicates", is_flag=True, help="Also unattributed ones: most of them were delivered."
+)
+@click.option("--rate", type=click.IntRange(min=1), help="Write at most so many records a second.")
+@click.option(
+    "--from-beginning",
+    "begins_anew",
+    is_flag=True,
+    help="Do not go on where the last run of the same selection ended; what it brought back comes back again.",
+)
+@click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
+def redrive(
+    *,
+    opened: Opened,
+    is_json: bool,
+    wanted: LetterFilter,
+    is_dry: bool,
+    to: str | None,
+    into: str | None,
+    rate: int | None,
+    begins_anew: bool,
+    is_agreed: bool,
+    **allowed: Any,
+) -> None:
+    """Bring dead letters back: write their records, as they were, to a topic that workers read.
 
-    Each letter's record is mapped as the worker would map it with these settings. Nothing is written or sent. This
-    version does not bring anything back yet.
+    First look at what would happen, with --dry-run: each letter's record is mapped as the worker would map it with
+    these settings. With --to topic, each record is written once, with one more header that counts how often it came
+    back. The same command again goes on where it ended, or was killed, and then brings back what is new.
 
-    Exit codes: 0 done, 2 the topic, the registry or the settings cannot be used.
+    Exit codes: 0 done, 1 you did not agree, 2 a topic, the registry or the settings cannot be used.
     """
-    if not is_dry:
-        raise click.UsageError("this version can only show what would happen: add --dry-run")
-    histogram = asyncio.run(_histogram(opened, wanted))
-    if is_json:
-        echo_json(histogram.as_json(opened.topic))
-    else:
-        _show(histogram, opened.topic, Terminal())
-
-
-async def _histogram(opened: Opened, wanted: LetterFilter) -> Histogram:
-    progress = ReadingProgress()
-    async with opened.schemas() as schemas:
-        learned = LearnedReaders(schemas)
-        histogram = Histogram(Mapping(opened.settings.mapping.rules()), learned.readers)
-        with (
-            TopicReader(for_all(opened.kafka)) as reader,
-            closing(read_letters(reader, opened.topic, wanted)) as batches,
-        ):
-            for batch in batches:
-                letters = [(each.letter, each.letter.original) for each in batch.letters]
-                await learned.learn(original for _, original in letters)
-                if learned.fault is not None:
-                    raise learned.fault  # else records would seem to fail that do not
-                histogram.add(letters)
-                histogram.others += batch.others
-                progress.show(batch.left)
-    progress.clear()
-    return histogram
-
-
-def _show(histogram: Histogram, topic: str, terminal: Terminal) -> None:
-    others = f"; {histogram.others:,} other records" if histogram.others else ""
-    terminal.print((f"{topic}: {histogram.letters:,} dead letters{others}; nothing was written or sent", TITLE))
-    if not histogram.letters:
+    if is_dry:
+        histogram = asyncio.run(histogram_of(opened, wanted))
+        if is_json:
+            echo_json(histogram.as_json(opened.topic))
+        else:
+            show_histogram(histogram, opened.topic, Terminal())
         return
+    if to is None:
+        raise click.UsageError("say what to do: --dry-run, or --to topic")
+    target = _target(opened, into)
+    permissions = Permissions(round(time.time() * 1_000), **allowed)
+    order = Order(wanted, selection_name(wanted, target), target, permissions, rate, begins_anew, is_agreed)
+    account = asyncio.run(brought_back(opened, order))
+    if is_json:
+        echo_json({"topic": opened.topic, "target": target, **account.as_json()})
+    else:
+        _show(account, opened.topic, target, Terminal())
+
+
+def _target(opened: Opened, into: str | None) -> str:
+    target = into or opened.settings.kafka.redrive_topic
+    if target is None:
+        raise click.UsageError("no topic to write to: set PROCESSOR_KAFKA__REDRIVE_TOPIC, or name one with --into")
+    if target in (opened.topic, opened.settings.kafka.dead_letter_topic):
+        raise click.UsageError(f"{target} is the dead-letter topic: its records would be read as letters again")
+    return target
+
+
+def _show(account: Account, topic: str, target: str, terminal: Terminal) -> None:
+    terminal.print((f"{topic}: {account.selected:,} dead letters selected", TITLE))
+    if account.earlier:
+        terminal.print(f"{account.earlier:,} more were dealt with by earlier runs of the same selection")
     terminal.print("")
-    terminal.print((f"{'was':<20} {'would be':<34} {'letters':>12} {'share':>7}", NAME))
-    for outcome, count in histogram.by_frequency():
-        fate = outcome.fate if outcome.reason is None else f"{outcome.fate}: {outcome.reason}"
-        terminal.print(f"{outcome.was:<20} {fate:<34} {count:>12,} {count / histogram.letters:>7.1%}")
-        terminal.print(f"{'':<20} {outcome.next_step}")
+    terminal.print(f"{'sent':<28} {account.sent:>12,}  to {target}")
+    for skip, count in account.skipped.most_common():
+        terminal.print(f"{f'skipped: {skip}':<28} {count:>12,}  {REMEDIES[skip]}")

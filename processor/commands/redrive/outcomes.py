@@ -35,6 +35,39 @@ class Fate(StrEnum):
     """A share group's letter without the record."""
 
 
+class Fated(NamedTuple):
+    """What would become of one letter."""
+
+    fate: Fate
+    reason: str | None
+    """Of the filter, or of the next letter."""
+    is_user: bool
+    """Whether it would change a user's properties, as an identify does."""
+
+
+@final
+class Forecast:
+    """Maps each letter's own record with the schemas that there are."""
+
+    def __init__(self, mapping: EventMapping, readers: Mapping[SchemaId, Reader]) -> None:
+        self._mapping = mapping
+        self._readers = readers
+
+    def of(self, letter: Letter, original: Record) -> Fated:
+        """Return what would become of a letter, of which this is the record."""
+        if letter.is_empty:
+            return Fated(Fate.NOT_COPIED, None, is_user=False)
+        payload = PayloadBuilder(original.offset, self._mapping, self._readers, _ALONE).build([original])
+        for _, rejected in payload.rejected:
+            return Fated(Fate.DEAD_LETTERED, rejected.reason.value, is_user=False)
+        for reason in payload.filtered:
+            return Fated(Fate.FILTERED, reason.value, is_user=False)
+        is_user = bool(payload.users)
+        if letter.reason == DeadLetterReason.UNATTRIBUTED:
+            return Fated(Fate.REPEATED, None, is_user)
+        return Fated(Fate.UNDECIDED if letter.reason in BY_FULLSTORY else Fate.DELIVERED, None, is_user)
+
+
 class RedriveOutcome(NamedTuple):
     """Why a letter was written, and what would become of it now."""
 
@@ -56,8 +89,7 @@ class Histogram:
     """Letters by outcome; there are only so many outcomes."""
 
     def __init__(self, mapping: EventMapping, readers: Mapping[SchemaId, Reader]) -> None:
-        self._mapping = mapping
-        self._readers = readers
+        self._forecast = Forecast(mapping, readers)
         self._letters: Counter[RedriveOutcome] = Counter()
         self.others = 0
         """Records of the topic that are no dead letters."""
@@ -68,21 +100,10 @@ class Histogram:
         return self._letters.total()
 
     def add(self, letters: Iterable[tuple[Letter, Record]]) -> None:
-        """Map each letter's own record with the schemas that there are, and count what becomes of it."""
+        """Count what becomes of each letter, which comes with its own record."""
         for letter, original in letters:
-            self._letters[RedriveOutcome(letter.reason, *self._fate_of(letter, original))] += 1
-
-    def _fate_of(self, letter: Letter, original: Record) -> tuple[Fate, str | None]:
-        if letter.is_empty:
-            return Fate.NOT_COPIED, None
-        payload = PayloadBuilder(original.offset, self._mapping, self._readers, _ALONE).build([original])
-        for _, rejected in payload.rejected:
-            return Fate.DEAD_LETTERED, rejected.reason.value
-        for reason in payload.filtered:
-            return Fate.FILTERED, reason.value
-        if letter.reason == DeadLetterReason.UNATTRIBUTED:
-            return Fate.REPEATED, None
-        return (Fate.UNDECIDED if letter.reason in BY_FULLSTORY else Fate.DELIVERED), None
+            fate, reason, _ = self._forecast.of(letter, original)
+            self._letters[RedriveOutcome(letter.reason, fate, reason)] += 1
 
     def by_frequency(self) -> list[tuple[RedriveOutcome, int]]:
         """Return the outcomes, the most frequent first."""

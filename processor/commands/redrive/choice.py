@@ -1,0 +1,115 @@
+"""Which of the selected letters are brought back, and why the others are not."""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, final
+
+from processor.commands.redrive.outcomes import Fate, Fated
+from processor.events.letters import Letter
+from processor.model.reasons import DeadLetterReason
+from processor.model.records import NO_TIME, Record
+
+
+class Skip(StrEnum):
+    """Why a letter is not brought back."""
+
+    REPEATED = "repeated"
+    NOT_COPIED = "not_copied"
+    REDRIVE_LIMIT = "redrive_limit"
+    UNATTRIBUTED = "unattributed"
+    WOULD_FAIL = "would_fail"
+    WOULD_BE_FILTERED = "would_be_filtered"
+    STALE = "stale"
+
+
+REMEDIES: dict[Skip, str] = {
+    Skip.REPEATED: "nothing to do: another letter of the same record was there before, as a crash leaves them",
+    Skip.NOT_COPIED: "the letter holds no record; see docs/dead-letters.md#share-groups",
+    Skip.REDRIVE_LIMIT: "the record failed each time that it came back: find out why, or raise --max-count",
+    Skip.UNATTRIBUTED: "most of these events were delivered; --allow-duplicates brings them back all the same",
+    Skip.WOULD_FAIL: "--dry-run says why, and what to correct; --force brings them back all the same",
+    Skip.WOULD_BE_FILTERED: "--dry-run says by which rule; --force brings them back all the same",
+    Skip.STALE: "newer values of these users could be overwritten; --allow-stale, or a longer --max-age",
+}
+"""What to do about letters that were skipped."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What the operator allows."""
+
+    now_ms: int
+    max_count: int = 3
+    """How often a record comes back at most."""
+    max_age_s: int = 86_400
+    """Of a record that changes a user."""
+    is_forced: bool = False
+    allows_duplicates: bool = False
+    allows_stale: bool = False
+
+    def skip_of(self, letter: Letter, original: Record, fated: Fated) -> Skip | None:
+        """Return why a letter is not brought back; None if it is."""
+        if fated.fate is Fate.NOT_COPIED:
+            return Skip.NOT_COPIED
+        if int(letter.redrives) >= self.max_count:
+            return Skip.REDRIVE_LIMIT
+        if letter.reason == DeadLetterReason.UNATTRIBUTED and not self.allows_duplicates:
+            return Skip.UNATTRIBUTED
+        if fated.fate is Fate.DEAD_LETTERED and not self.is_forced:
+            return Skip.WOULD_FAIL
+        if fated.fate is Fate.FILTERED and not self.is_forced:
+            return Skip.WOULD_BE_FILTERED
+        is_stale = fated.is_user and not self.allows_stale and self._is_old(original)
+        return Skip.STALE if is_stale else None
+
+    def _is_old(self, record: Record) -> bool:
+        return record.timestamp_ms != NO_TIME and record.timestamp_ms < self.now_ms - self.max_age_s * 1_000
+
+
+@final
+class SeenRecords:
+    """The records whose letters came by; a crash may have written a letter twice.
+
+    One is recognised by its place and by what it holds: a topic that is created anew has the same places.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, int], dict[int, int]] = {}
+
+    def is_new(self, letter: Letter) -> bool:
+        """Say whether no letter of this record came by before, and remember that one has."""
+        partition, offset = letter.partition, letter.offset
+        if partition is None or offset is None:
+            return True
+        held = hash((letter.record.key, letter.record.value))
+        of_partition = self._held.setdefault((letter.topic, partition), {})
+        is_new = of_partition.get(offset) != held
+        of_partition[offset] = held
+        return is_new
+
+
+@final
+class Account:
+    """What became of the selected letters: each is counted once."""
+
+    def __init__(self) -> None:
+        self.selected = self.sent = self.earlier = self.others = 0
+        self.skipped: Counter[Skip] = Counter()
+
+    @property
+    def balances(self) -> bool:
+        """Whether each selected letter was sent, or skipped for a reason."""
+        return self.selected == self.sent + self.skipped.total()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines, with every reason."""
+        return {
+            "selected": self.selected,
+            "sent": self.sent,
+            "skipped": {each.value: self.skipped[each] for each in Skip},
+            "balances": self.balances,
+            "earlier": self.earlier,
+            "other_records": self.others,
+        }

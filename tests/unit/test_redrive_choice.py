@@ -1,0 +1,123 @@
+"""Which dead letters are brought back, and why others are not."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from processor.commands.redrive.bringing import Target, pause_s
+from processor.commands.redrive.choice import REMEDIES, Account, Permissions, SeenRecords, Skip
+from processor.commands.redrive.outcomes import Fate, Fated
+from processor.events.dead_letters import REDRIVE_COUNT
+from processor.events.letters import Letter
+from processor.model.outcomes import Rejected
+from processor.model.reasons import DeadLetterReason
+from processor.model.records import NO_TIME, Headers, Record
+from tests.unit.test_letters import ORIGINAL_MS, SHARED, original, read, written
+
+DAY_MS = 86_400_000
+STRICT = Permissions(ORIGINAL_MS + DAY_MS + 1)
+DELIVERED = Fated(Fate.DELIVERED, None, is_user=False)
+IDENTIFY = Fated(Fate.UNDECIDED, None, is_user=True)
+
+
+def letter(reason: DeadLetterReason = DeadLetterReason.REJECTED, headers: Headers | None = None) -> Letter:
+    """Return a letter of the record that all of them are of."""
+    return read(written(original(headers), Rejected(reason, "why")))
+
+
+def skip(fated: Fated, given: Letter, permissions: Permissions = STRICT) -> Skip | None:
+    """Return why a letter is skipped."""
+    return permissions.skip_of(given, given.original, fated)
+
+
+@pytest.mark.parametrize(
+    ("fated", "given", "permission", "why"),
+    [
+        (
+            Fated(Fate.DEAD_LETTERED, "malformed", is_user=False),
+            letter(DeadLetterReason.MALFORMED),
+            {"is_forced": True},
+            Skip.WOULD_FAIL,
+        ),
+        (Fated(Fate.FILTERED, "consent", is_user=False), letter(), {"is_forced": True}, Skip.WOULD_BE_FILTERED),
+        (
+            Fated(Fate.REPEATED, None, is_user=False),
+            letter(DeadLetterReason.UNATTRIBUTED),
+            {"allows_duplicates": True},
+            Skip.UNATTRIBUTED,
+        ),
+        (IDENTIFY, letter(), {"allows_stale": True}, Skip.STALE),
+        (IDENTIFY, letter(), {"max_age_s": 86_401}, Skip.STALE),
+        (DELIVERED, letter(headers=[(REDRIVE_COUNT, b"3")]), {"max_count": 4}, Skip.REDRIVE_LIMIT),
+    ],
+)
+def test_what_is_skipped_comes_back_with_its_permission(
+    fated: Fated, given: Letter, permission: dict[str, Any], why: Skip
+) -> None:
+    """Each reason has one permission, and no other lets the letter pass."""
+    everything: dict[str, Any] = {"is_forced": True, "allows_duplicates": True, "allows_stale": True, "max_count": 9}
+    others = {name: value for name, value in everything.items() if name not in permission}
+    others = others if why is not Skip.STALE else {**others, "allows_stale": False}
+
+    assert skip(fated, given) is why
+    assert skip(fated, given, replace(STRICT, **permission)) is None
+    assert skip(fated, given, replace(STRICT, **others)) is why
+
+
+def test_what_is_allowed_comes_back() -> None:
+    """Events come back at any age; a user's changes while they are young, or if nobody knows their age."""
+    young = replace(STRICT, now_ms=ORIGINAL_MS + DAY_MS)
+    ageless = read(written(original()._replace(timestamp_ms=NO_TIME)))
+
+    assert skip(DELIVERED, letter()) is None
+    assert skip(DELIVERED, letter(headers=[(REDRIVE_COUNT, b"2")])) is None
+    assert skip(IDENTIFY, letter(), young) is None
+    assert skip(IDENTIFY, ageless) is None
+
+
+def test_nothing_allows_what_holds_no_record() -> None:
+    """A share group's letter without the record cannot come back."""
+    empty = read(Record(2, 1, None, None, SHARED))
+    allowed = Permissions(0, 9, 9, is_forced=True, allows_duplicates=True, allows_stale=True)
+
+    assert skip(Fated(Fate.NOT_COPIED, None, is_user=False), empty, allowed) is Skip.NOT_COPIED
+
+
+def test_a_second_letter_of_a_record_is_known_for_one() -> None:
+    """The same place and the same content are the same record; after a topic was created anew, places come again."""
+    seen = SeenRecords()
+    other = read(written(original()._replace(value=b"other")))
+    nowhere = read(Record(1, 1, b"key", b"value", [("__dlq.errors.topic", b"gone")]))
+
+    assert [seen.is_new(each) for each in (letter(), letter(), other, other)] == [True, False, True, False]
+    assert [seen.is_new(each) for each in (nowhere, nowhere)] == [True, True]
+
+
+def test_a_record_goes_to_its_own_partition_only_at_home() -> None:
+    """In another topic, or if the partition is not there, the key decides."""
+    given = letter()
+
+    assert Target("segment.track", 8).partition_of(given) == 7
+    assert Target("segment.track", 7).partition_of(given) == -1
+    assert Target("segment.redrive", 8).partition_of(given) == -1
+
+
+def test_an_account_names_every_reason_and_tells_if_it_does_not_balance() -> None:
+    """Selected letters are sent or skipped, and each reason has its remedy."""
+    account = Account()
+    account.selected, account.sent = 3, 1
+    account.skipped[Skip.STALE] = 1
+
+    assert account.as_json()["balances"] is False
+    account.skipped[Skip.REPEATED] = 1
+    assert account.as_json()["balances"] is True
+    assert account.as_json()["skipped"].keys() == {each.value for each in Skip} == {each.value for each in REMEDIES}
+
+
+@pytest.mark.parametrize(
+    ("rate", "took_s", "pause"), [(None, 0.0, 0.0), (100, 0.25, 0.25), (100, 0.5, 0.0), (1, 9.0, 41.0)]
+)
+def test_a_rate_is_kept_by_pauses(rate: int | None, took_s: float, pause: float) -> None:
+    """After 50 records the pause is what the rate leaves of their time; a slow write earns no burst."""
+    assert pause_s(50, rate, took_s) == pause
