@@ -90,7 +90,7 @@ OVERVIEW = [
         "Late records",
         "The part of the records delivered later than a minute after they were produced, in the last hour.",
         "percentunit",
-        '1 - sum(rate(segment_fullstory_freshness_seconds_bucket{%,le="60.0"}[1h]))'
+        '1 - sum(rate(segment_fullstory_freshness_seconds_bucket{%,le=~"60|60[.]0"}[1h]))'
         " / sum(rate(segment_fullstory_freshness_seconds_count{%}[1h]))",
         0.01,
     ),

@@ -29,7 +29,10 @@ def faster(rules: str) -> str:
         return f"{max(int(found[1]) * _SECONDS[found[2]] / FASTER, SCRAPE_S) * 1_000:.0f}ms"
 
     return (
-        _DURATION.sub(shorter, rules).replace('le="60.0"', 'le="5.0"').replace("10 * 60", "10").replace("2 * 60", "15")
+        _DURATION.sub(shorter, rules)
+        .replace('le=~"60|60[.]0"', 'le=~"5|5[.]0"')
+        .replace("10 * 60", "10")
+        .replace("2 * 60", "15")
     )
 
 

@@ -68,6 +68,14 @@ def test_the_worker_has_every_metric_that_is_asked_for(file: Path) -> None:
     assert unknown(text(file)) == set()
 
 
+@pytest.mark.parametrize("file", [RULES, *DASHBOARDS], ids=lambda file: file.name)
+def test_no_bound_is_asked_for_in_one_form_alone(file: Path) -> None:
+    """The bound of a histogram may be called 60 or 60.0, by whatever brings it to Prometheus."""
+    for bound in re.findall(r"""\ble(?:=~|=|!=)\\?"([^"\\]*)""", text(file)):
+        whole = bound.split("|")[0]
+        assert bound == f"{whole}|{whole}[.]0"
+
+
 def test_the_dashboards_are_what_their_source_makes() -> None:
     """The dashboards are what `make dashboards` writes now."""
     source = runpy.run_path(str(ROOT / "deploy" / "grafana" / "build.py"))
