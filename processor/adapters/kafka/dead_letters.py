@@ -121,7 +121,10 @@ class KafkaDeadLetters:
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
-            self._producer.poll(SERVE_S)
+            try:
+                self._producer.poll(SERVE_S)
+            except (KafkaException, SystemError):  # a fatal error; with a delivery report in the same call, the latter
+                self._broken = self._producer
             if self._broken is self._producer:
                 with suppress(ConfigurationError):  # until it can be made, the broken one refuses every letter
                     self._replace(self._producer)
