@@ -11,7 +11,6 @@ from processor.engine.notices import JournalIgnored, JournalResumed, Redelivered
 from processor.engine.partition.journal_format import ResumedPart
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
-from processor.model.outcomes import Event, Mapped, Note, Outcome
 from processor.model.reasons import HaltReason
 from tests.fakes.fullstory import Lost, Refused
 from tests.simulation.world import Plan, World, simulate
@@ -45,17 +44,6 @@ def resumed(world: World) -> Counter[ResumedPart]:
 def redelivered(world: World) -> int:
     """Add up what the worker of the moment sent anew."""
     return sum(notice.records for notice in world.member.observer.of(Redelivered))
-
-
-class OtherMapping(EventMapping):
-    """A later release's: every item has one property more."""
-
-    def map(self, event: Event, timestamp_ms: int, note: Note) -> Outcome:
-        """Map, and add the property."""
-        outcome = super().map(event, timestamp_ms, note)
-        if isinstance(outcome, Mapped):
-            outcome.body["properties"]["release"] = 2
-        return outcome
 
 
 def test_a_request_in_flight_keeps_its_key() -> None:
@@ -118,7 +106,7 @@ def test_a_later_release_sends_anew_what_it_maps_otherwise_and_has_no_job() -> N
             world.track(f"u{number}")
         await world.until(lambda: ",,+/" in world.broker.metadata.get(world.partitions[0], ""))
         await crash_in_flight(world, 3)
-        world.mapping = OtherMapping(MappingRules())
+        world.mapping = EventMapping(MappingRules(session="most_recent"))  # another body for each event
         await world.start()
         await world.settled()
         assert resumed(world) == {"job": 1, "request": 1}
