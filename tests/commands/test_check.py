@@ -503,7 +503,7 @@ def test_a_missing_topic_names_the_one_that_was_meant() -> None:
     assert report["findings"][0]["seen"] == "topic segmt does not exist (did you mean segment?)"
     assert report["summary"] == (
         "1 error: topic segmt does not exist (did you mean segment?): "
-        "create it, correct PROCESSOR_KAFKA__TOPICS, or allow Describe and Read on it"
+        "create it, correct PROCESSOR_KAFKA__TOPICS or PROCESSOR_KAFKA__REDRIVE_TOPIC, or allow Describe and Read on it"
     )
 
 

@@ -191,6 +191,11 @@ def kill_in_flight(program: WorkerProgram, server: SandboxProgram) -> None:
     program.kill()
 
 
+FETCHED_BYTES = 3 * 1_000_000
+"""A fetch may be on its way when the budget is used up (law 5): one batch of the producer's, which librdkafka fills to
+a megabyte, counted as records, as items and as requests."""
+
+
 @pytest.mark.timeout(420)
 def test_an_outage_loses_nothing_and_retry_after_is_obeyed(kafka: Cluster, names: Names, tmp_path: Path) -> None:
     """Through 30 s of 503 and then 429, nothing is lost, memory stays bounded, and no request is early."""
@@ -219,7 +224,7 @@ def test_an_outage_loses_nothing_and_retry_after_is_obeyed(kafka: Cluster, names
     assert stats["early_requests"] == 0
     assert stats["earliest_margin_s"] >= 0
     assert metrics["throttled_seconds_total"] >= 3
-    assert max(held) <= budget
+    assert max(held) <= budget + FETCHED_BYTES
     assert metrics["rebalances_total{kind=assigned}"] == 1
     assert metrics["rebalances_total{kind=revoked}"] == metrics["rebalances_total{kind=lost}"] == 0
     assert is_conserved(metrics)

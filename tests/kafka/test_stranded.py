@@ -21,7 +21,7 @@ from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, free_por
 from tests.kafka.conftest import Names
 from tests.kafka.members import LOOK_S, on_a_loop, settings_of
 from tests.kafka.programs import environment_of, sandbox, wait_until, worker
-from tests.kafka.topics import append, end_offsets
+from tests.kafka.topics import append, committed, end_offsets
 
 PROPERTIES = {"session.timeout.ms": 6_000, "topic.metadata.refresh.interval.ms": 1_000}
 BACK_S = 90.0
@@ -111,7 +111,7 @@ def test_a_worker_whose_consumer_is_stranded_begins_anew(
         environment = environment_of(kafka, names, server.url, KAFKA__PROPERTIES=json.dumps(PROPERTIES))
         with worker(environment, tmp_path / "log") as program:
             wait_until(lambda: server.effects() == 1, "the first is delivered")
-            wait_until(lambda: end_offsets(kafka, names.dead_letters) == {0: 1}, "the first letter is written")
+            wait_until(lambda: committed(kafka, names.group, names.topic) == {0: 2}, "so is the first letter")
             wait_until(
                 lambda: flickers(proxy) and "lost all brokers, and is" in program.said(), "the worker has noticed"
             )
