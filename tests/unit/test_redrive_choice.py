@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from processor.commands.redrive.bringing import Target, pause_s
-from processor.commands.redrive.choice import REMEDIES, Account, Permissions, SeenRecords, Skip
+from processor.commands.redrive.choice import REMEDIES, Permissions, RedriveAccount, SeenRecords, SkipReason
 from processor.commands.redrive.outcomes import Fate, Fated
 from processor.events.dead_letters import REDRIVE_COUNT
 from processor.events.letters import Letter
@@ -26,7 +26,7 @@ def letter(reason: DeadLetterReason = DeadLetterReason.REJECTED, headers: Header
     return read(written(original(headers), Rejected(reason, "why")))
 
 
-def skip(fated: Fated, given: Letter, permissions: Permissions = STRICT) -> Skip | None:
+def skip(fated: Fated, given: Letter, permissions: Permissions = STRICT) -> SkipReason | None:
     """Return why a letter is skipped."""
     return permissions.skip_of(given, given.original, fated)
 
@@ -38,27 +38,27 @@ def skip(fated: Fated, given: Letter, permissions: Permissions = STRICT) -> Skip
             Fated(Fate.DEAD_LETTERED, "malformed", is_user=False),
             letter(DeadLetterReason.MALFORMED),
             {"is_forced": True},
-            Skip.WOULD_FAIL,
+            SkipReason.WOULD_FAIL,
         ),
-        (Fated(Fate.FILTERED, "consent", is_user=False), letter(), {"is_forced": True}, Skip.WOULD_BE_FILTERED),
+        (Fated(Fate.FILTERED, "consent", is_user=False), letter(), {"is_forced": True}, SkipReason.WOULD_BE_FILTERED),
         (
             Fated(Fate.REPEATED, None, is_user=False),
             letter(DeadLetterReason.UNATTRIBUTED),
             {"allows_duplicates": True},
-            Skip.UNATTRIBUTED,
+            SkipReason.UNATTRIBUTED,
         ),
-        (IDENTIFY, letter(), {"allows_stale": True}, Skip.STALE),
-        (IDENTIFY, letter(), {"max_age_s": 86_401}, Skip.STALE),
-        (DELIVERED, letter(headers=[(REDRIVE_COUNT, b"3")]), {"max_count": 4}, Skip.REDRIVE_LIMIT),
+        (IDENTIFY, letter(), {"allows_stale": True}, SkipReason.STALE),
+        (IDENTIFY, letter(), {"max_age_s": 86_401}, SkipReason.STALE),
+        (DELIVERED, letter(headers=[(REDRIVE_COUNT, b"3")]), {"max_count": 4}, SkipReason.REDRIVE_LIMIT),
     ],
 )
 def test_what_is_skipped_comes_back_with_its_permission(
-    fated: Fated, given: Letter, permission: dict[str, Any], why: Skip
+    fated: Fated, given: Letter, permission: dict[str, Any], why: SkipReason
 ) -> None:
     """Each reason has one permission, and no other lets the letter pass."""
     everything: dict[str, Any] = {"is_forced": True, "allows_duplicates": True, "allows_stale": True, "max_count": 9}
     others = {name: value for name, value in everything.items() if name not in permission}
-    others = others if why is not Skip.STALE else {**others, "allows_stale": False}
+    others = others if why is not SkipReason.STALE else {**others, "allows_stale": False}
 
     assert skip(fated, given) is why
     assert skip(fated, given, replace(STRICT, **permission)) is None
@@ -81,7 +81,7 @@ def test_nothing_allows_what_holds_no_record() -> None:
     empty = read(Record(2, 1, None, None, SHARED))
     allowed = Permissions(0, 9, 9, is_forced=True, allows_duplicates=True, allows_stale=True)
 
-    assert skip(Fated(Fate.NOT_COPIED, None, is_user=False), empty, allowed) is Skip.NOT_COPIED
+    assert skip(Fated(Fate.NOT_COPIED, None, is_user=False), empty, allowed) is SkipReason.NOT_COPIED
 
 
 def test_a_second_letter_of_a_record_is_known_for_one() -> None:
@@ -105,14 +105,16 @@ def test_a_record_goes_to_its_own_partition_only_at_home() -> None:
 
 def test_an_account_names_every_reason_and_tells_if_it_does_not_balance() -> None:
     """Selected letters are sent or skipped, and each reason has its remedy."""
-    account = Account()
+    account = RedriveAccount()
     account.selected, account.sent = 3, 1
-    account.skipped[Skip.STALE] = 1
+    account.skipped[SkipReason.STALE] = 1
 
     assert account.as_json()["balances"] is False
-    account.skipped[Skip.REPEATED] = 1
+    account.skipped[SkipReason.REPEATED] = 1
     assert account.as_json()["balances"] is True
-    assert account.as_json()["skipped"].keys() == {each.value for each in Skip} == {each.value for each in REMEDIES}
+    assert (
+        account.as_json()["skipped"].keys() == {each.value for each in SkipReason} == {each.value for each in REMEDIES}
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from processor.adapters.kafka.reading import TopicReader
 from processor.adapters.kafka.redriving import ANY_PARTITION, Addressed, TransactionalWriter
 from processor.commands.common.learned_readers import LearnedReaders
 from processor.commands.common.reading_progress import ReadingProgress
-from processor.commands.redrive.choice import Account, Permissions, SeenRecords, Skip
+from processor.commands.redrive.choice import Permissions, RedriveAccount, SeenRecords, SkipReason
 from processor.commands.redrive.outcomes import Forecast
 from processor.events.letters import Letter, LetterFilter
 from processor.model.records import OffsetRange, TopicPartition
@@ -30,6 +30,8 @@ class Target:
 
     topic: str
     partitions: int
+    rate: int | None = None
+    """How many go there in a second at most."""
 
     def partition_of(self, letter: Letter) -> int:
         """Return the partition that a letter's record goes to."""
@@ -50,7 +52,6 @@ class Bringing:
         learned: LearnedReaders,
         forecast: Forecast,
         permissions: Permissions,
-        rate: int | None,
     ) -> None:
         self._reader = reader
         self._writer = writer
@@ -58,9 +59,8 @@ class Bringing:
         self._learned = learned
         self._forecast = forecast
         self._permissions = permissions
-        self._rate = rate
         self._seen = SeenRecords()
-        self.account = Account()
+        self.account = RedriveAccount()
 
     def pass_over(self, ranges: Ranges, wanted: LetterFilter) -> None:
         """Read what earlier runs have dealt with, so that a second letter of a record is known for one."""
@@ -83,7 +83,7 @@ class Bringing:
                     began = time.monotonic()
                     sent = self._bring(letters, read_to)
                     progress.show(batch.left)
-                    await asyncio.sleep(pause_s(sent, self._rate, time.monotonic() - began))
+                    await asyncio.sleep(pause_s(sent, self._target.rate, time.monotonic() - began))
         ends = {each: held.end for each, held in ranges.items() if held.start < held.end}
         if ends:  # also what lies behind the last letters, and the marks of transactions
             self._writer.write((), ends, self._reader)
@@ -93,7 +93,7 @@ class Bringing:
         self, batch: LetterBatch
     ) -> Generator[tuple[Sequence[PlacedLetter], Mapping[TopicPartition, int]], None, None]:
         """Give a batch in parts for a transaction each, and how far the topic is read with each."""
-        size = min(TRANSACTION_LETTERS, self._rate or TRANSACTION_LETTERS)
+        size = min(TRANSACTION_LETTERS, self._target.rate or TRANSACTION_LETTERS)
         for start in range(0, len(batch.letters), size):
             part = batch.letters[start : start + size]
             is_last = start + size >= len(batch.letters)
@@ -115,9 +115,9 @@ class Bringing:
         self.account.skipped.update(skip for _, skip in decided if skip is not None)
         return len(records)
 
-    def _skip_of(self, letter: Letter) -> Skip | None:
+    def _skip_of(self, letter: Letter) -> SkipReason | None:
         if not self._seen.is_new(letter):
-            return Skip.REPEATED
+            return SkipReason.REPEATED
         original = letter.original
         return self._permissions.skip_of(letter, original, self._forecast.of(letter, original))
 

@@ -11,7 +11,7 @@ from processor.model.reasons import DeadLetterReason
 from processor.model.records import NO_TIME, Record
 
 
-class Skip(StrEnum):
+class SkipReason(StrEnum):
     """Why a letter is not brought back."""
 
     REPEATED = "repeated"
@@ -23,14 +23,14 @@ class Skip(StrEnum):
     STALE = "stale"
 
 
-REMEDIES: dict[Skip, str] = {
-    Skip.REPEATED: "nothing to do: another letter of the same record was there before, as a crash leaves them",
-    Skip.NOT_COPIED: "the letter holds no record; see docs/dead-letters.md#share-groups",
-    Skip.REDRIVE_LIMIT: "the record failed each time that it came back: find out why, or raise --max-count",
-    Skip.UNATTRIBUTED: "most of these events were delivered; --allow-duplicates brings them back all the same",
-    Skip.WOULD_FAIL: "--dry-run says why, and what to correct; --force brings them back all the same",
-    Skip.WOULD_BE_FILTERED: "--dry-run says by which rule; --force brings them back all the same",
-    Skip.STALE: "newer values of these users could be overwritten; --allow-stale, or a longer --max-age",
+REMEDIES: dict[SkipReason, str] = {
+    SkipReason.REPEATED: "nothing to do: another letter of the same record was there before, as a crash leaves them",
+    SkipReason.NOT_COPIED: "the letter holds no record; see docs/dead-letters.md#share-groups",
+    SkipReason.REDRIVE_LIMIT: "the record failed each time that it came back: find out why, or raise --max-count",
+    SkipReason.UNATTRIBUTED: "most of these events were delivered; --allow-duplicates brings them back all the same",
+    SkipReason.WOULD_FAIL: "--dry-run says why, and what to correct; --force brings them back all the same",
+    SkipReason.WOULD_BE_FILTERED: "--dry-run says by which rule; --force brings them back all the same",
+    SkipReason.STALE: "newer values of these users could be overwritten; --allow-stale, or a longer --max-age",
 }
 """What to do about letters that were skipped."""
 
@@ -49,20 +49,20 @@ class Permissions:
     allows_duplicates: bool = False
     allows_stale: bool = False
 
-    def skip_of(self, letter: Letter, original: Record, fated: Fated) -> Skip | None:
+    def skip_of(self, letter: Letter, original: Record, fated: Fated) -> SkipReason | None:
         """Return why a letter is not brought back; None if it is."""
         if fated.fate is Fate.NOT_COPIED:
-            return Skip.NOT_COPIED
+            return SkipReason.NOT_COPIED
         if int(letter.redrives) >= self.max_count:
-            return Skip.REDRIVE_LIMIT
+            return SkipReason.REDRIVE_LIMIT
         if letter.reason == DeadLetterReason.UNATTRIBUTED and not self.allows_duplicates:
-            return Skip.UNATTRIBUTED
+            return SkipReason.UNATTRIBUTED
         if fated.fate is Fate.DEAD_LETTERED and not self.is_forced:
-            return Skip.WOULD_FAIL
+            return SkipReason.WOULD_FAIL
         if fated.fate is Fate.FILTERED and not self.is_forced:
-            return Skip.WOULD_BE_FILTERED
+            return SkipReason.WOULD_BE_FILTERED
         is_stale = fated.is_user and not self.allows_stale and self._is_old(original)
-        return Skip.STALE if is_stale else None
+        return SkipReason.STALE if is_stale else None
 
     def _is_old(self, record: Record) -> bool:
         return record.timestamp_ms != NO_TIME and record.timestamp_ms < self.now_ms - self.max_age_s * 1_000
@@ -91,12 +91,12 @@ class SeenRecords:
 
 
 @final
-class Account:
+class RedriveAccount:
     """What became of the selected letters: each is counted once."""
 
     def __init__(self) -> None:
         self.selected = self.sent = self.earlier = self.others = 0
-        self.skipped: Counter[Skip] = Counter()
+        self.skipped: Counter[SkipReason] = Counter()
 
     @property
     def balances(self) -> bool:
@@ -108,7 +108,7 @@ class Account:
         return {
             "selected": self.selected,
             "sent": self.sent,
-            "skipped": {each.value: self.skipped[each] for each in Skip},
+            "skipped": {each.value: self.skipped[each] for each in SkipReason},
             "balances": self.balances,
             "earlier": self.earlier,
             "other_records": self.others,

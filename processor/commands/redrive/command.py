@@ -9,7 +9,7 @@ import click
 from processor.commands.common.letter_selection import lasting, selecting, selection_name
 from processor.commands.common.letter_topic import Opened, echo_json, opening
 from processor.commands.common.terminal import TITLE, Terminal
-from processor.commands.redrive.choice import REMEDIES, Account, Permissions
+from processor.commands.redrive.choice import REMEDIES, Permissions, RedriveAccount
 from processor.commands.redrive.dry_run import histogram_of, show_histogram
 from processor.commands.redrive.to_topic import Order, brought_back
 from processor.events.letters import LetterFilter
@@ -103,7 +103,7 @@ def _target(opened: Opened, into: str | None) -> str:
     return target
 
 
-def _show(account: Account, topic: str, target: str, terminal: Terminal) -> None:
+def _show(account: RedriveAccount, topic: str, target: str, terminal: Terminal) -> None:
     terminal.print((f"{topic}: {account.selected:,} dead letters selected", TITLE))
     if account.earlier:
         terminal.print(f"{account.earlier:,} more were dealt with by earlier runs of the same selection")

@@ -13,11 +13,10 @@ from processor.adapters.kafka.redriving import TransactionalWriter, in_group
 from processor.commands.common.learned_readers import LearnedReaders
 from processor.commands.common.letter_topic import Opened
 from processor.commands.redrive.bringing import Bringing, Ranges, Target
-from processor.commands.redrive.choice import Account, Permissions
+from processor.commands.redrive.choice import Permissions, RedriveAccount
 from processor.commands.redrive.outcomes import Forecast
 from processor.events.letters import LetterFilter
 from processor.events.mapping import Mapping
-from processor.model.records import OffsetRange
 
 
 @final
@@ -36,7 +35,7 @@ class Order:
     """Whether nobody needs to be asked."""
 
 
-async def brought_back(opened: Opened, order: Order) -> Account:
+async def brought_back(opened: Opened, order: Order) -> RedriveAccount:
     """Bring back what is chosen; return what became of the letters. Raises `SourceError` and what schemas raise."""
     name = f"{opened.settings.kafka.group_id}.redrive"
     kafka = in_group(for_all(opened.kafka), f"{name}.{order.selection}")
@@ -44,12 +43,12 @@ async def brought_back(opened: Opened, order: Order) -> Account:
         learned = LearnedReaders(schemas)
         forecast = Forecast(Mapping(opened.settings.mapping.rules()), learned.readers)
         with TopicReader(kafka) as reader:
-            target = Target(order.target, len(reader.partitions(order.target)))
+            target = Target(order.target, len(reader.partitions(order.target)), order.rate)
             if not order.is_agreed:
                 _ask(opened, order, _split(reader, opened.topic, order)[1])
             with TransactionalWriter(kafka, order.target, name) as writer:
                 earlier, ranges = _split(reader, opened.topic, order)  # what is committed holds still from now on
-                bringing = Bringing(reader, writer, target, learned, forecast, order.permissions, order.rate)
+                bringing = Bringing(reader, writer, target, learned, forecast, order.permissions)
                 bringing.pass_over(earlier, order.wanted)
                 await bringing.bring(ranges, order.wanted)
     return bringing.account
@@ -63,10 +62,10 @@ def _split(reader: TopicReader, topic: str, order: Order) -> tuple[Ranges, Range
     ranges = letter_ranges(reader, topic, order.wanted)
     stored = {} if order.begins_anew or not ranges else offsets_in(reader.committed(ranges))
     earlier, left = dict(ranges), dict(ranges)
-    for each, (start, end) in ranges.items():
-        reached = stored.get(each, start)
-        middle = max(reached, start) if reached <= end else start
-        earlier[each], left[each] = OffsetRange(start, middle), OffsetRange(middle, end)
+    for each, held in ranges.items():
+        reached = stored.get(each, held.start)
+        middle = max(reached, held.start) if reached <= held.end else held.start
+        earlier[each], left[each] = held._replace(end=middle), held._replace(start=middle)
     return earlier, left
 
 
