@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, Message, Producer
 
 from processor.adapters.kafka.config import KafkaSettings, producer_config
+from processor.adapters.kafka.producing import hand_over
 from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason
@@ -50,18 +51,7 @@ def write_letters(cluster: Cluster, topic: str, count: int, *, batched: bool = F
 
     letters = [(each, _headers(number, each, reason)) for number, (each, reason) in enumerate(distinct(count))]
     for number, (record, headers) in enumerate(islice(cycle(letters), count)):
-        while True:
-            try:
-                producer.produce(
-                    topic,
-                    record.value,
-                    record.key,
-                    headers=headers,  # type: ignore[arg-type]  # a header may be null, which the stubs forget
-                    on_delivery=report,
-                )
-                break
-            except BufferError:
-                producer.poll(0.1)
+        hand_over(producer, topic, Record(0, NO_TIME, record.key, record.value, headers), report)
         if number % 1_000 == 0:
             producer.poll(0)
     if producer.flush(FLUSH_S) or faults:

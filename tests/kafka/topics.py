@@ -13,6 +13,7 @@ from functools import partial
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from processor.adapters.kafka.producing import hand_over
 from processor.model.records import Record
 from processor.workload import GeneratedRecord
 from tests.kafka.cluster import Cluster
@@ -54,7 +55,8 @@ def produce_all(cluster: Cluster, topic: str, records: Iterable[GeneratedRecord]
     )
     count = 0
     for count, record in enumerate(records, 1):
-        _produce(producer, topic, record, partial(_report, faults, told, record))
+        sent = Record(0, record.timestamp_ms, record.key, record.value, record.headers)
+        hand_over(producer, topic, sent, partial(_report, faults, told, record))
         if count % POLL_EVERY == 0:
             producer.poll(0)
     if producer.flush(DEADLINE_S):
@@ -248,23 +250,6 @@ def _report(
     assert partition is not None
     assert offset is not None
     told(record, partition, offset)
-
-
-def _produce(producer: Producer, topic: str, record: GeneratedRecord, report: Callable[..., None]) -> None:
-    while True:
-        try:
-            producer.produce(
-                topic,
-                record.value,
-                record.key,
-                headers=record.headers,  # type: ignore[arg-type]  # a header may be null, which the stubs forget
-                timestamp=record.timestamp_ms,
-                on_delivery=report,
-            )
-        except BufferError:
-            producer.poll(0.1)
-        else:
-            return
 
 
 def _until_ends(reader: Consumer, partitions: int) -> Iterator[Message]:

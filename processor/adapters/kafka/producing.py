@@ -1,6 +1,6 @@
 """Puts records into a topic, as they are."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -9,13 +9,43 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from processor.adapters.kafka.config import refusals
 from processor.adapters.kafka.unreached import Reports, unreached
 from processor.model.errors import SourceError
-from processor.model.records import Headers
+from processor.model.records import NO_TIME, Headers, Record
 
 ASK_S = 5.0
 """For the topic."""
 
 FLUSH_S = 30.0
 """For the last acknowledgements."""
+
+
+ANY_PARTITION = -1
+"""The one that the key decides."""
+
+
+def hand_over(
+    producer: Producer,
+    topic: str,
+    record: Record,
+    report: Callable[[KafkaError | None, Message], None],
+    partition: int = ANY_PARTITION,
+) -> None:
+    """Give a record to a producer, whose `poll` calls `report`; waits where librdkafka's queue is full."""
+    _, timestamp_ms, key, value, headers = record
+    while True:
+        try:
+            producer.produce(
+                topic,
+                value,
+                key,
+                partition,
+                headers=headers,  # type: ignore[arg-type]  # a header may be null, which the stubs forget
+                timestamp=0 if timestamp_ms == NO_TIME else timestamp_ms,  # 0: now
+                on_delivery=report,
+            )
+        except BufferError:
+            producer.poll(0.1)
+        else:
+            return
 
 
 @final
@@ -56,19 +86,7 @@ class TopicWriter:
 
     def produce(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Send a record, with the present as its timestamp; waits where librdkafka's queue is full."""
-        while True:
-            try:
-                self._producer.produce(
-                    self._topic,
-                    value,
-                    key,
-                    headers=headers,  # type: ignore[arg-type]  # a header may be null, which the stubs forget
-                    on_delivery=self._report,
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-            else:
-                break
+        hand_over(self._producer, self._topic, Record(0, NO_TIME, key, value, headers), self._report)
         self.serve(0)
 
     def serve(self, wait_s: float) -> None:

@@ -15,19 +15,17 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.config import KafkaSettings, refusals, transactional_config
+from processor.adapters.kafka.producing import ANY_PARTITION, hand_over
 from processor.adapters.kafka.reading import TopicReader
 from processor.adapters.kafka.unreached import Reports, faults
 from processor.model.errors import SourceError
-from processor.model.records import NO_TIME, Record, TopicPartition
+from processor.model.records import Record, TopicPartition
 
 ASK_S = 20.0
 """For one step of a transaction, which is asked for again while there is time."""
 
 INSIST_S = 60.0
 """For a step in all."""
-
-ANY_PARTITION = -1
-"""The one that the key decides."""
 
 
 class Addressed(NamedTuple):
@@ -83,8 +81,8 @@ class TransactionalWriter:
         offsets = [KafkaPartition(*partition, offset) for partition, offset in read_to.items()]
         try:
             self._producer.begin_transaction()
-            for each in records:
-                self._produce(each)
+            for record, partition in records:
+                hand_over(self._producer, self._topic, record, self._report, partition)
             self._producer.flush(INSIST_S)
             if self._fault is None:
                 _insist(lambda: self._producer.send_offsets_to_transaction(offsets, reader.group, ASK_S))
@@ -97,24 +95,6 @@ class TransactionalWriter:
             raise self._error(error.__cause__) from None
         if self._fault is not None:
             raise self._error(KafkaException(self._fault))
-
-    def _produce(self, addressed: Addressed) -> None:
-        (_, timestamp_ms, key, value, headers), partition = addressed
-        while True:
-            try:
-                self._producer.produce(
-                    self._topic,
-                    value,
-                    key,
-                    partition,
-                    headers=headers,  # type: ignore[arg-type]  # a header may be null, which the stubs forget
-                    timestamp=0 if timestamp_ms == NO_TIME else timestamp_ms,  # 0: now
-                    on_delivery=self._report,
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-            else:
-                return
 
     def _report(self, fault: KafkaError | None, _message: Message) -> None:
         if fault is not None and self._fault is None:

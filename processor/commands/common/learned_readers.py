@@ -27,6 +27,12 @@ class LearnedReaders:
         """Those of the schemas that are known by now; the mapping grows."""
         return self._readers
 
+    async def demand(self, records: Iterable[Record]) -> None:
+        """Fetch them, or raise `RegistryUnavailableError`: without them, records would seem to fail that do not."""
+        await self.learn(records)
+        if self.fault is not None:
+            raise self.fault
+
     async def learn(self, records: Iterable[Record]) -> None:
         """Fetch the schemas that the records name."""
         for named in schema_ids(records) - self._asked:

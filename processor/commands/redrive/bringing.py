@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import final
 
 from processor.adapters.kafka.letters import LetterBatch, PlacedLetter, letters_in
+from processor.adapters.kafka.producing import ANY_PARTITION
 from processor.adapters.kafka.reading import TopicReader
-from processor.adapters.kafka.redriving import ANY_PARTITION, Addressed, TransactionalWriter
+from processor.adapters.kafka.redriving import Addressed, TransactionalWriter
 from processor.commands.common.learned_readers import LearnedReaders
 from processor.commands.common.reading_progress import ReadingProgress
 from processor.commands.redrive.choice import Permissions, RedriveAccount, SeenRecords, SkipReason
@@ -75,9 +76,7 @@ class Bringing:
         progress = ReadingProgress()
         with closing(letters_in(self._reader, ranges, wanted)) as batches:
             for batch in batches:
-                await self._learned.learn(each.letter.original for each in batch.letters)
-                if self._learned.fault is not None:
-                    raise self._learned.fault  # else records would seem to fail that do not
+                await self._learned.demand(each.letter.original for each in batch.letters)
                 self.account.others += batch.others
                 for letters, read_to in self._parts(batch):
                     began = time.monotonic()

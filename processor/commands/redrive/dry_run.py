@@ -25,9 +25,7 @@ async def histogram_of(opened: Opened, wanted: LetterFilter) -> Histogram:
         ):
             for batch in batches:
                 letters = [(each.letter, each.letter.original) for each in batch.letters]
-                await learned.learn(original for _, original in letters)
-                if learned.fault is not None:
-                    raise learned.fault  # else records would seem to fail that do not
+                await learned.demand(original for _, original in letters)
                 histogram.add(letters)
                 histogram.others += batch.others
                 progress.show(batch.left)
