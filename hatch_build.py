@@ -28,7 +28,7 @@ class NativeBuildHook(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """Return what compiling takes; a build without it takes nothing but Hatchling."""
-        return ["mypy>=2.4", "setuptools>=75"] if _is_wanted() else []
+        return list(self.metadata.config["dependency-groups"]["native"]) if _is_wanted() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, unless the build is for an editable installation, whose sources change."""
