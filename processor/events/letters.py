@@ -95,6 +95,11 @@ class Letter(NamedTuple):
         return self._number(HTTP_STATUS)
 
     @property
+    def attempts(self) -> str:
+        """How often delivery was tried; empty where Kafka did not know."""
+        return self.text(ATTEMPTS) or self.text(DELIVERY_COUNT)
+
+    @property
     def is_empty(self) -> bool:
         """Whether Kafka wrote only where the record is: a share group copies records if its settings say so."""
         return REASON not in self.told and self.record.key is None and self.record.value is None

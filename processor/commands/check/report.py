@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-import click
-import orjson
-
 from processor.commands.check.findings import Finding, Found, Level
-from processor.commands.common.terminal import BAD, DOUBTFUL, GOOD, Terminal
+from processor.commands.common.terminal import BAD, DOUBTFUL, GOOD, Terminal, echo_json
 
 _STYLES = {Level.OK: GOOD, Level.WARNING: DOUBTFUL, Level.ERROR: BAD}
 
@@ -31,7 +28,7 @@ def summary(found: Sequence[Found]) -> str:
 def print_json(found: Sequence[Found]) -> None:
     """Print a JSON object."""
     report = {"level": worst_of(found), "findings": [each.as_json() for each in found], "summary": summary(found)}
-    click.echo(orjson.dumps(report))
+    echo_json(report)
 
 
 def print_text(found: Sequence[Found]) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-import orjson
 
 from processor.adapters.kafka.config import KafkaSettings
 from processor.app.parts import kafka_settings, registry_of, schemas_of
@@ -78,8 +77,3 @@ def opening(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_OPTIONS):
         carried_out = option(carried_out)
     return carried_out
-
-
-def echo_json(document: dict[str, Any]) -> None:
-    """Print an object in a line."""
-    click.echo(orjson.dumps(document))

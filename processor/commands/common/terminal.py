@@ -3,12 +3,13 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from io import TextIOWrapper
-from typing import final
+from typing import Any, final
 
 import click
+import orjson
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 """Characters that would move the cursor or change colours, as what they are."""
@@ -55,6 +56,11 @@ def styled(*parts: Span) -> str:
         style(text.translate(_CONTROLS))
         for text, style in ((part, PLAIN) if isinstance(part, str) else part for part in parts)
     )
+
+
+def echo_json(document: Mapping[str, Any]) -> None:
+    """Print an object in a line, for machines."""
+    click.echo(orjson.dumps(document))
 
 
 def complain(problems: Sequence[str]) -> None:

@@ -7,8 +7,6 @@ from processor.adapters.kafka.letters import PlacedLetter
 from processor.commands.common.explanation import Explanation
 from processor.events.dead_letters import (
     APP_VERSION,
-    ATTEMPTS,
-    DELIVERY_COUNT,
     FIRST_ATTEMPT,
     GROUP,
     JOB_ID,
@@ -28,13 +26,13 @@ def letter_as_json(placed: PlacedLetter, *, with_data: bool) -> dict[str, Any]:
     told = {
         "partition": placed.partition,
         "offset": letter.record.offset,
-        "written": _time(letter.record.timestamp_ms),
+        "written": time_of(letter.record.timestamp_ms),
         "reason": letter.reason,
         "detail": letter.detail,
         "http_status": letter.http_status,
         "source": {"topic": letter.topic, "partition": letter.partition, "offset": letter.offset},
         "group": letter.text(GROUP),
-        "attempts": letter.text(ATTEMPTS) or letter.text(DELIVERY_COUNT),
+        "attempts": letter.attempts,
         "first_attempt": letter.text(FIRST_ATTEMPT),
         "last_attempt": letter.text(LAST_ATTEMPT),
         "job_id": letter.text(JOB_ID),
@@ -60,7 +58,8 @@ def explanation_as_json(explanation: Explanation, *, with_data: bool) -> dict[st
     return document if with_data else {name: value for name, value in document.items() if name != _DATA}
 
 
-def _time(milliseconds: int) -> str | None:
+def time_of(milliseconds: int) -> str | None:
+    """Return a time as it is shown; None where Kafka has none, which it gives as a negative number."""
     return iso_of_ms(milliseconds) if milliseconds >= 0 else None
 
 

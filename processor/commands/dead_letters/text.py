@@ -6,18 +6,16 @@ from processor.adapters.kafka.letters import PlacedLetter
 from processor.commands.common.explanation import Explanation
 from processor.commands.common.explanation_text import show_field, show_result
 from processor.commands.common.terminal import BAD, BOLD, DIM, NAME, TITLE, Terminal
+from processor.commands.dead_letters.documents import time_of
 from processor.commands.dead_letters.statistics import Buckets, LetterRow, LetterTable, Statistics
 from processor.events.dead_letters import (
     APP_VERSION,
-    ATTEMPTS,
-    DELIVERY_COUNT,
     FIRST_ATTEMPT,
     GROUP,
     JOB_ID,
     LAST_ATTEMPT,
 )
 from processor.events.letters import Letter
-from processor.events.timestamps import iso_of_ms
 from processor.model.records import Record
 
 MAX_ROWS = 20
@@ -108,7 +106,7 @@ def show_letter(explanation: Explanation, letter: Letter, terminal: Terminal, *,
 def _written(letter: Letter) -> str:
     """Tell when, and after how many tries."""
     status = "" if letter.http_status is None else f", last answered {letter.http_status}"
-    tries = letter.text(ATTEMPTS) or letter.text(DELIVERY_COUNT) or "?"
+    tries = letter.attempts or "?"
     between = f" from {letter.text(FIRST_ATTEMPT)} to {letter.text(LAST_ATTEMPT)}" if letter.text(LAST_ATTEMPT) else ""
     return f"{_time(letter.record.timestamp_ms)}; tries {tries}{between}{status}; redriven {letter.redrives} times"
 
@@ -135,4 +133,4 @@ def _readable(part: bytes | None) -> str:
 
 
 def _time(milliseconds: int) -> str:
-    return (iso_of_ms(milliseconds) if milliseconds >= 0 else None) or "-"
+    return time_of(milliseconds) or "-"

@@ -1,13 +1,10 @@
 """What `explain` writes."""
 
-from typing import Any, final
-
-import click
-import orjson
+from typing import final
 
 from processor.commands.common.explanation import Explanation
 from processor.commands.common.explanation_text import show
-from processor.commands.common.terminal import Terminal
+from processor.commands.common.terminal import Terminal, echo_json
 from processor.commands.explain.difference import Comparison
 from processor.commands.explain.text import show_comparison
 
@@ -23,17 +20,13 @@ class Output:
     def write(self, explanation: Explanation) -> None:
         """Write what becomes of a record."""
         if self._terminal is None:
-            _echo(explanation.as_json())
+            echo_json(explanation.as_json())
         else:
             show(explanation, self._terminal)
 
     def write_comparison(self, comparison: Comparison) -> None:
         """Write how two configurations differ."""
         if self._terminal is None:
-            _echo(comparison.as_json())
+            echo_json(comparison.as_json())
         else:
             show_comparison(comparison, self._other, self._terminal)
-
-
-def _echo(document: dict[str, Any]) -> None:
-    click.echo(orjson.dumps(document))

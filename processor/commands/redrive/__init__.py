@@ -1,4 +1,4 @@
-"""`segment-fullstory redrive`: what bringing dead letters back would do."""
+"""`segment-fullstory redrive`: brings dead letters back, or tells what that would do."""
 
 from processor.commands.redrive.command import redrive
 

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from processor.commands.common.letter_selection import lasting, selecting, selection_name
-from processor.commands.common.letter_topic import Opened, echo_json, opening
-from processor.commands.common.terminal import TITLE, Terminal
+from processor.commands.common.letter_topic import Opened, opening
+from processor.commands.common.terminal import TITLE, Terminal, echo_json
 from processor.commands.redrive.choice import REMEDIES, Permissions, RedriveAccount
 from processor.commands.redrive.dry_run import histogram_of, show_histogram
 from processor.commands.redrive.to_topic import Order, brought_back
