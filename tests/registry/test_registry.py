@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,20 @@ def test_its_mode_is_seen_where_it_has_one(either: Apicurio, subject: str) -> No
 
 
 def test_a_registry_that_knows_no_guids_says_nothing_about_a_schema(either: Apicurio) -> None:
-    """If the registry knows no guids, records framed by guid wait, and the halt says what to look at."""
-    with pytest.raises(RegistryUnavailableError, match=r"answers 404.*; .* that the registry knows guids"):
-        ask(either, Guid(bytes(16)))
+    """If the registry knows no guids, records framed by guid wait, and the halt says what to look at.
+
+    Apicurio 3.3.3 sends no answer to one such question in sixty, to the first one of a busy start more often; its own
+    log says that it did (2026-11). The worker asks again then, and so does this.
+    """
+    answered = re.compile(r"answers 404.*; .* that the registry knows guids")
+    said: list[str] = []
+    while not (said and answered.search(said[-1])):
+        assert len(said) < 20, said
+        with pytest.raises(RegistryUnavailableError) as refused:
+            ask(either, Guid(bytes(16)), {"timeout": 3.0})
+        said.append(str(refused.value))
+
+    assert all("ReadTimeout" in each for each in said[:-1]), said
 
 
 def test_referenced_schemas_are_written_out(either: Apicurio, subject: str) -> None:
