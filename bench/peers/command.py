@@ -22,10 +22,11 @@ from processor import __version__
 from tests.results import keep
 
 DEFAULT = ("worker", "worker-json", "quix", "parallel-consumer")
-OURS = "worker"
+OURS = ("worker", "worker-compiled")
+"""Of whom ratios to all others are told."""
 CPU = {"cpu_us": "CPU", "steady_cpu_us": "CPU after start-up"}
 """Figures of which ratios are told."""
-IN_JSON_TEXT = ("worker-json",)
+IN_JSON_TEXT = ("worker-json", "worker-json-compiled")
 """Who reads the other topic, in which values with members of their own stay such."""
 USERS = 100_000
 SAMPLE = 2_000
@@ -48,7 +49,8 @@ def peers(*, events: int, pairs: int, only: tuple[str, ...], users: int, file: P
 
     Each delivers the same events from a real Kafka to the same sink, round after round, the order of the round before
     turned round. First it is made sure that each makes the items that the worker makes. Where the worker takes part,
-    ratios are those of the worker to each other within the same round; compare nothing else.
+    ratios are those of the worker to each other within the same round; compare nothing else. Those called compiled need
+    `make native` first.
     """
     results: dict[str, list[Result]] = {name: [] for name in only}
     load = load_now()
@@ -70,14 +72,19 @@ def peers(*, events: int, pairs: int, only: tuple[str, ...], users: int, file: P
     for name, result in medians.items():
         click.echo(_row(f"  {name}", result))
     ratios = {
-        name: {figure: ratios_to(results[OURS], found, figure) for figure in CPU}
-        for name, found in results.items()
-        if OURS in only and name != OURS
+        own: {
+            name: {figure: ratios_to(results[own], found, figure) for figure in CPU}
+            for name, found in results.items()
+            if name != own
+        }
+        for own in OURS
+        if own in only
     }
-    for name, of in ratios.items():
-        for figure, each in of.items():
-            rounds = ", ".join(f"{ratio:.2f}" for ratio in each)
-            click.echo(f"{CPU[figure]} of {OURS} to {name}: {statistics.median(each):.2f} ({rounds})")
+    for own, of_own in ratios.items():
+        for name, of in of_own.items():
+            for figure, each in of.items():
+                rounds = ", ".join(f"{ratio:.2f}" for ratio in each)
+                click.echo(f"{CPU[figure]} of {own} to {name}: {statistics.median(each):.2f} ({rounds})")
     chosen = "".join(f" --only {name}" for name in only) if only != DEFAULT else ""
     told: dict[str, object] = {
         "command": f"python -m bench peers --events {events} --pairs {pairs}{chosen}",

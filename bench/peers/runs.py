@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -34,6 +35,9 @@ DEADLINE_S = 900.0
 LOOK_S = 0.05
 WARM = 1 / 3
 """Start-up is over when so many of the events have come."""
+RUN = [*PROGRAM, "run"]
+NATIVE = ROOT / "build" / "native"
+"""Where `make native` puts the compiled worker."""
 JAVA = ["java", "-Xmx512m", "-XX:+UseParallelGC"]
 
 
@@ -67,10 +71,26 @@ Peer = Callable[[Cluster, Topics, str], tuple[list[str], dict[str, str]]]
 """Gives the command and its environment, for a sink's URL."""
 
 
-def _worker(cluster: Cluster, names: Names, url: str, schemas: Path) -> tuple[list[str], dict[str, str]]:
-    own = Names(names.topic, names.dead_letters, _group())
-    folder = {"SCHEMA_REGISTRY__FOLDER": schemas, "HTTP__PORT": free_port()}
-    return [*PROGRAM, "run"], environment_of(cluster, own, url, **folder)
+def _worker(*, is_json: bool = False, is_compiled: bool = False) -> Peer:
+    def peer(cluster: Cluster, topics: Topics, url: str) -> tuple[list[str], dict[str, str]]:
+        names = topics.json_text if is_json else topics.typed_maps
+        own = Names(names.topic, names.dead_letters, _group())
+        folder = shipped_folder() if is_json else topics.schemas
+        settings = environment_of(cluster, own, url, SCHEMA_REGISTRY__FOLDER=folder, HTTP__PORT=free_port())
+        return (compiled_program(), settings | {"PYTHONPATH": str(NATIVE)}) if is_compiled else (RUN, settings)
+
+    return peer
+
+
+def compiled_program() -> list[str]:
+    """Return the command of the worker that `make native` compiled; raises if there is none."""
+    # -P: the folder that the command runs in, with the sources, is not searched before NATIVE.
+    program = [sys.executable, "-P", "-m", "processor"]
+    environment = {**os.environ, "PYTHONPATH": str(NATIVE)}
+    said = subprocess.run([*program, "--version"], env=environment, capture_output=True, text=True, check=True).stdout
+    if not said.rstrip().endswith("compiled"):
+        raise RuntimeError(f"{NATIVE} holds no compiled worker; run `make native` first")
+    return [*program, "run"]
 
 
 def _quix(cluster: Cluster, topics: Topics, url: str) -> tuple[list[str], dict[str, str]]:
@@ -108,8 +128,10 @@ def _group() -> str:
 
 
 PEERS: Mapping[str, Peer] = {
-    "worker": lambda cluster, topics, url: _worker(cluster, topics.typed_maps, url, topics.schemas),
-    "worker-json": lambda cluster, topics, url: _worker(cluster, topics.json_text, url, shipped_folder()),
+    "worker": _worker(),
+    "worker-json": _worker(is_json=True),
+    "worker-compiled": _worker(is_compiled=True),
+    "worker-json-compiled": _worker(is_json=True, is_compiled=True),
     "quix": _quix,
     "parallel-consumer": _parallel_consumer("KEY"),
     "parallel-consumer-unordered": _parallel_consumer("UNORDERED"),

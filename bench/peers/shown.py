@@ -9,11 +9,15 @@ from bench.picture import Bar, Panel, picture
 TITLES = {
     "worker": "this worker",
     "worker-json": "this worker, JSON text",
+    "worker-compiled": "this worker, compiled",
+    "worker-json-compiled": "this worker, compiled, JSON text",
     "quix": "Quix Streams",
     "parallel-consumer": "Parallel Consumer, by key",
     "parallel-consumer-unordered": "Parallel Consumer, unordered",
 }
-COLOURS = {"worker": "--one", "worker-json": "--three"}
+COLOURS = dict.fromkeys(("worker", "worker-compiled"), "--one") | dict.fromkeys(
+    ("worker-json", "worker-json-compiled"), "--three"
+)
 OTHERS = "--two"
 ENOUGH = 100_000
 """Fewer events are mostly start-up."""
@@ -24,23 +28,25 @@ Told = Mapping[str, Any]
 
 def table(told: Told) -> str:
     """Return the medians, and the worker's CPU in parts of each other's."""
-    heads = [
-        *("CPU per event", "after start-up", "events per second", "whole run", "peak memory"),
-        *("the worker's CPU to this", "after start-up"),
-    ]
+    heads = ["CPU per event", "after start-up", "events per second", "whole run", "peak memory"]
+    heads += [f"CPU of {TITLES[own]} to this" for own in told["ratios"]]
     rows = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for name, found in told["medians"].items():
-        ratios = [_ratio(told["ratios"].get(name, {}).get(figure)) for figure in ("cpu_us", "steady_cpu_us")]
-        rows.append(
-            f"| {TITLES[name]} | {found['cpu_us']:.1f} µs | {found['steady_cpu_us']:.1f} µs "
-            f"| {found['events_per_s']:,.0f} | {found['seconds']:.1f} s | {found['peak_mib']:.0f} MiB "
-            f"| {' | '.join(ratios)} |"
-        )
+        cells = [
+            *(TITLES[name], f"{found['cpu_us']:.1f} µs", f"{found['steady_cpu_us']:.1f} µs"),
+            *(f"{found['events_per_s']:,.0f}", f"{found['seconds']:.1f} s", f"{found['peak_mib']:.0f} MiB"),
+            *(_ratio(of_own.get(name)) for of_own in told["ratios"].values()),
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
-def _ratio(ratios: Sequence[float] | None) -> str:
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if ratios else ""
+def _ratio(of: Mapping[str, Sequence[float]] | None) -> str:
+    if of is None:
+        return ""
+    whole = of["cpu_us"]
+    steady = statistics.median(of["steady_cpu_us"])
+    return f"{statistics.median(whole):.2f} ({min(whole):.2f} to {max(whole):.2f}); after start-up {steady:.2f}"
 
 
 def caption(told: Told) -> str:

@@ -28,8 +28,18 @@ def test_a_comparison_without_the_worker_is_shown_too() -> None:
     """Who is compared by `--only` alone has no ratio."""
     told = {"events": 5, "medians": {"quix": vars_of(ONE)}, "ratios": {}, "runs": {"quix": [vars_of(ONE)]}}
 
-    assert table(told).splitlines()[-1] == "| Quix Streams | 10.0 µs | 8.0 µs | 1,000 | 3.0 s | 100 MiB |  |  |"
+    assert table(told).splitlines()[-1] == "| Quix Streams | 10.0 µs | 8.0 µs | 1,000 | 3.0 s | 100 MiB |"
     assert "Quix Streams" in drawn(told)
+
+
+def test_each_build_of_the_worker_has_ratios_to_all_others() -> None:
+    """The median of the rounds stands before their range, and who is compared with itself has none."""
+    ratios = {"cpu_us": [0.5, 0.4, 0.7], "steady_cpu_us": [0.3, 0.2, 0.6]}
+    told = {"medians": {"worker": vars_of(ONE), "quix": vars_of(ONE)}, "ratios": {"worker": {"quix": ratios}}}
+
+    own, other = table(told).splitlines()[-2:]
+    assert own.endswith("| 100 MiB |  |")
+    assert other.endswith("| 100 MiB | 0.50 (0.40 to 0.70); after start-up 0.30 |")
 
 
 def vars_of(result: Result) -> dict[str, float]:
