@@ -84,7 +84,8 @@ class Pace:
     def next_chance(self, now: float, requests: int = 1) -> float | None:
         """Return when there will be room for so many; None when there is, or will not be by time alone.
 
-        Rather a little early than late: the rate grows meanwhile.
+        Rather a little early than late: the rate grows meanwhile. What is missing is earned from the last look on, in a
+        silence that taught nothing, too: so the silence and the debt of probes are waited for at once.
         """
         if self.room(now) >= requests or requests > self._slack:
             return None
@@ -92,7 +93,7 @@ class Pace:
         if self.is_limiting:
             missing = max(requests - self._tokens, 0.0)
             missing_s = missing / self._grown(self._grown_s + missing / self.rate / self._stretch)
-        return max(self._quiet_until, now) + missing_s
+        return max(self._quiet_until, self._at + missing_s)
 
     @property
     def is_limiting(self) -> bool:

@@ -168,6 +168,23 @@ def test_next_chance_is_when_there_is_room() -> None:
     assert pace.room(chance + 1e-6) >= 1
 
 
+def test_a_debt_is_paid_off_in_a_silence_that_taught_nothing() -> None:
+    """If nothing is taken between two refusals, requests follow when the second one's silence ends, not later."""
+    pace = Pace(lambda: 0.0)
+    pace.sent(0.0)
+    pace.taken(0.0)
+    pace.refused(0.0, 0.0, 1.0)
+    assert pace.room(2.0) >= 1
+    for _ in range(8):  # who finds out whether FullStory is back does not ask for room
+        pace.sent(2.0)
+    assert pace.room(2.1) < 0
+    pace.refused(3.0, 2.0, 40.0)
+
+    assert pace.next_chance(3.0) == 40.0
+    assert pace.room(39.9) == 0
+    assert pace.room(40.0) >= 1
+
+
 def test_a_quiet_night_does_not_lower_the_rate_of_the_morning() -> None:
     """Successes while little was wanted do not lower the rate at the next refusal."""
     server = Server(100.0)
