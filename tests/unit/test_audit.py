@@ -5,8 +5,8 @@ import pytest
 from processor.adapters.kafka.offsets import Stored
 from processor.commands.audit.account import (
     AuditAccount,
+    AuditGap,
     Column,
-    Gap,
     LetterNotice,
     LettersRead,
     PartitionAudit,
@@ -14,7 +14,7 @@ from processor.commands.audit.account import (
 )
 from processor.commands.audit.letter_places import MAX_OFFSET, LetterPlaces
 from processor.commands.audit.limits import OF_DELIVERY, OF_LETTERS, OF_THE_PAST, limits_of
-from processor.commands.audit.standing import Setter, Stage, Standing, standing_of
+from processor.commands.audit.standing import AuditStage, CommitStanding, Setter, standing_of
 from processor.commands.audit.text import GAPS, NOTICES
 from processor.engine.partition.journal_format import (
     JournalId,
@@ -57,7 +57,7 @@ def letters_of(*records: tuple[int, bytes]) -> LetterPlaces:
 
 
 def audit_of(
-    standing: Standing, records: list[Record], letters: LetterPlaces, wanted: OffsetRange, held: OffsetRange
+    standing: CommitStanding, records: list[Record], letters: LetterPlaces, wanted: OffsetRange, held: OffsetRange
 ) -> PartitionAudit:
     """Return the audit of a partition that holds these records."""
     audit = PartitionAudit(standing, Window(wanted, held), letters)
@@ -67,7 +67,7 @@ def audit_of(
     return audit
 
 
-def simple(standing: Standing, records: list[Record], letters: LetterPlaces, end: int = 10) -> PartitionAudit:
+def simple(standing: CommitStanding, records: list[Record], letters: LetterPlaces, end: int = 10) -> PartitionAudit:
     """Return the audit of a whole partition of so many offsets."""
     return audit_of(standing, records, letters, OffsetRange(0, end), OffsetRange(0, end))
 
@@ -89,7 +89,7 @@ def test_each_record_is_in_one_column() -> None:
         record(4, b"refused"),
         record(5, b"refused"),
     ]
-    audit = simple(Standing(Setter.WORKER, 5), records, letters_of((2, b"refused"), (3, b"value")), 6)
+    audit = simple(CommitStanding(Setter.WORKER, 5), records, letters_of((2, b"refused"), (3, b"value")), 6)
 
     assert audit.columns == {
         Column.DELIVERED: 1,
@@ -98,7 +98,7 @@ def test_each_record_is_in_one_column() -> None:
         Column.UNACCOUNTED: 1,
         Column.PENDING: 1,
     }
-    assert audit.gaps.total() == audit.gaps[Gap.NO_LETTER] == 1
+    assert audit.gaps.total() == audit.gaps[AuditGap.NO_LETTER] == 1
     assert audit.notices.total() == 0
     assert audit.empty == 0
 
@@ -106,31 +106,31 @@ def test_each_record_is_in_one_column() -> None:
 def test_an_offset_that_no_worker_set_vouches_for_nothing() -> None:
     """What mapping takes is unaccounted for where another tool set the offset; what is filtered needs nobody."""
     records = [record(0), record(1, b"filtered"), record(2, b"refused"), record(3, b"refused"), record(4)]
-    audit = simple(Standing(Setter.OTHER, 4), records, letters_of((3, b"refused")), 5)
+    audit = simple(CommitStanding(Setter.OTHER, 4), records, letters_of((3, b"refused")), 5)
 
-    assert (audit.gaps[Gap.NOT_BY_WORKER], audit.gaps[Gap.NO_LETTER]) == (1, 1)
+    assert (audit.gaps[AuditGap.NOT_BY_WORKER], audit.gaps[AuditGap.NO_LETTER]) == (1, 1)
     assert audit.columns[Column.FILTERED] == audit.columns[Column.DEAD_LETTERED] == audit.columns[Column.PENDING] == 1
 
 
 def test_what_kafka_deleted_before_it_was_settled_is_missing() -> None:
     """Offsets between the committed one and the first that there is are a gap, whatever time is looked at."""
-    audit = audit_of(Standing(Setter.WORKER, 3), [record(8)], letters_of(), OffsetRange(8, 9), OffsetRange(7, 20))
+    audit = audit_of(CommitStanding(Setter.WORKER, 3), [record(8)], letters_of(), OffsetRange(8, 9), OffsetRange(7, 20))
 
-    assert audit.gaps[Gap.DELETED] == 4
+    assert audit.gaps[AuditGap.DELETED] == 4
 
 
 def test_an_offset_beyond_the_end_is_missing() -> None:
     """A group that has passed more than the topic has, has passed what was cut."""
-    audit = simple(Standing(Setter.WORKER, 13), [record(each) for each in range(10)], letters_of())
+    audit = simple(CommitStanding(Setter.WORKER, 13), [record(each) for each in range(10)], letters_of())
 
-    assert audit.gaps[Gap.BEYOND_END] == 3
+    assert audit.gaps[AuditGap.BEYOND_END] == 3
     assert audit.columns[Column.DELIVERED] == 10
 
 
 @pytest.mark.parametrize("setter", [Setter.NOBODY, Setter.EARLIER])
 def test_without_an_offset_of_the_topic_all_is_pending(setter: Setter) -> None:
     """Where the group has no offset of this topic, nothing is settled, and nothing is missing."""
-    audit = audit_of(Standing(setter), [record(5)], letters_of(), OffsetRange(5, 6), OffsetRange(5, 6))
+    audit = audit_of(CommitStanding(setter), [record(5)], letters_of(), OffsetRange(5, 6), OffsetRange(5, 6))
 
     assert (audit.columns[Column.PENDING], audit.gaps.total()) == (1, 0)
     assert audit.as_json()["committed"] is None
@@ -148,7 +148,7 @@ def test_odd_letters_are_noticed_and_miss_nothing() -> None:
         (12, b"refused"),
     )
     records = [record(3), record(4, b"refused"), record(5), record(7), record(8, b"refused"), record(9)]
-    audit = audit_of(Standing(Setter.WORKER, 8), records, letters, OffsetRange(3, 10), OffsetRange(3, 10))
+    audit = audit_of(CommitStanding(Setter.WORKER, 8), records, letters, OffsetRange(3, 10), OffsetRange(3, 10))
 
     assert audit.notices == {
         LetterNotice.OF_DELETED_RECORD: 1,
@@ -164,16 +164,16 @@ def test_odd_letters_are_noticed_and_miss_nothing() -> None:
 
 def test_a_letter_of_another_record_is_not_this_one_s() -> None:
     """A refused record whose place has only the letter of another record has none."""
-    audit = simple(Standing(Setter.WORKER, 5), [record(4, b"refused")], letters_of((4, b"another")), 5)
+    audit = simple(CommitStanding(Setter.WORKER, 5), [record(4, b"refused")], letters_of((4, b"another")), 5)
 
-    assert audit.gaps[Gap.NO_LETTER] == 1
+    assert audit.gaps[AuditGap.NO_LETTER] == 1
 
 
 def test_letters_outside_of_the_time_are_nobody_s_business() -> None:
     """A window ignores letters of records before and behind it."""
     letters = letters_of((2, b"refused"), (5, b"refused"), (8, b"refused"))
     audit = audit_of(
-        Standing(Setter.WORKER, 9), [record(5, b"refused")], letters, OffsetRange(4, 6), OffsetRange(0, 10)
+        CommitStanding(Setter.WORKER, 9), [record(5, b"refused")], letters, OffsetRange(4, 6), OffsetRange(0, 10)
     )
 
     assert audit.notices.total() == 0
@@ -188,12 +188,12 @@ def test_the_journal_tells_what_is_settled_and_planned_beyond_the_offset() -> No
     assert standing.set_by is Setter.WORKER
     stages = [standing.stage_of(offset) for offset in (9, 10, 11, 12, 14, 15, 17, 18, 19, 20)]
     assert stages == [
-        Stage.SETTLED,
-        *[Stage.PLANNED] * 2,
-        *[Stage.SETTLED] * 2,
-        *[Stage.WAITING] * 2,
-        *[Stage.PLANNED] * 2,
-        Stage.WAITING,
+        AuditStage.SETTLED,
+        *[AuditStage.PLANNED] * 2,
+        *[AuditStage.SETTLED] * 2,
+        *[AuditStage.WAITING] * 2,
+        *[AuditStage.PLANNED] * 2,
+        AuditStage.WAITING,
     ]
 
 
@@ -235,7 +235,7 @@ def test_the_account_adds_up_and_names_examples() -> None:
     """Totals are sums; the first records that are missing are named, so many at most, without their data."""
     audits = {
         TopicPartition("segment", each): PartitionAudit(
-            Standing(Setter.WORKER, 50), Window(OffsetRange(0, 50), OffsetRange(0, 50)), LetterPlaces()
+            CommitStanding(Setter.WORKER, 50), Window(OffsetRange(0, 50), OffsetRange(0, 50)), LetterPlaces()
         )
         for each in range(2)
     }
@@ -263,5 +263,5 @@ def test_the_account_adds_up_and_names_examples() -> None:
 
 def test_every_gap_and_notice_is_explained() -> None:
     """People read what each of them is."""
-    assert set(GAPS) == set(Gap)
+    assert set(GAPS) == set(AuditGap)
     assert set(NOTICES) == set(LetterNotice)

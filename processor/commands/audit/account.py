@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, final
 
 from processor.commands.audit.letter_places import MAX_OFFSET, LetterPlaces
-from processor.commands.audit.standing import Setter, Stage, Standing
+from processor.commands.audit.standing import AuditStage, CommitStanding, Setter
 from processor.model.outcomes import Filtered, Outcome, Rejected
 from processor.model.records import OffsetRange, Record, TopicPartition
 
@@ -27,7 +27,7 @@ class Column(StrEnum):
     UNACCOUNTED = "unaccounted"
 
 
-class Gap(StrEnum):
+class AuditGap(StrEnum):
     """Why a record, or an offset, cannot be accounted for."""
 
     NO_LETTER = "no_letter"
@@ -68,11 +68,11 @@ class Window(NamedTuple):
 class PartitionAudit:
     """What became of the records of one partition, which are added in their order."""
 
-    def __init__(self, standing: Standing, window: Window, letters: LetterPlaces) -> None:
+    def __init__(self, standing: CommitStanding, window: Window, letters: LetterPlaces) -> None:
         self.standing = standing
         self.window = window
         self.columns: Counter[Column] = Counter()
-        self.gaps: Counter[Gap] = Counter()
+        self.gaps: Counter[AuditGap] = Counter()
         """Of `NO_LETTER` and `NOT_BY_WORKER` as many as records are unaccounted; the others count offsets."""
         self.planned = 0
         """Pending records that were sent or are to be sent next, by the journal."""
@@ -82,16 +82,16 @@ class PartitionAudit:
         self._letters = letters
         letters.begin(window.wanted.start)
         if standing.is_of_topic:
-            self.gaps[Gap.DELETED] = max(window.held.start - standing.offset, 0)
-            self.gaps[Gap.BEYOND_END] = max(standing.offset - window.held.end, 0)
+            self.gaps[AuditGap.DELETED] = max(window.held.start - standing.offset, 0)
+            self.gaps[AuditGap.BEYOND_END] = max(standing.offset - window.held.end, 0)
 
-    def add(self, record: Record, outcome_of: Callable[[Record], Outcome]) -> tuple[Gap, Outcome] | None:
+    def add(self, record: Record, outcome_of: Callable[[Record], Outcome]) -> tuple[AuditGap, Outcome] | None:
         """Put a record into its column; return why it is not accounted for, and what it would be today."""
         stage = self.standing.stage_of(record.offset)
         has_letter = self._letters.match(record) == "same"
-        if stage is not Stage.SETTLED:
+        if stage is not AuditStage.SETTLED:
             self.columns[Column.PENDING] += 1
-            self.planned += stage is Stage.PLANNED
+            self.planned += stage is AuditStage.PLANNED
             self.notices[LetterNotice.AHEAD] += has_letter
             return None
         if has_letter:
@@ -106,12 +106,12 @@ class PartitionAudit:
         self.gaps[gap] += 1
         return gap, outcome
 
-    def _gap_of(self, outcome: Outcome) -> Gap | None:
+    def _gap_of(self, outcome: Outcome) -> AuditGap | None:
         """Return why a settled record without a letter is not accounted for."""
         if isinstance(outcome, Rejected):
-            return Gap.NO_LETTER
+            return AuditGap.NO_LETTER
         is_told = isinstance(outcome, Filtered) or self.standing.set_by is Setter.WORKER
-        return None if is_told else Gap.NOT_BY_WORKER
+        return None if is_told else AuditGap.NOT_BY_WORKER
 
     def close(self) -> None:
         """Take that all records were added."""
@@ -136,16 +136,16 @@ class PartitionAudit:
             **{each.value: self.columns[each] for each in Column},
             "planned": self.planned,
             "empty": self.empty,
-            "gaps": {each.value: self.gaps[each] for each in Gap},
+            "gaps": {each.value: self.gaps[each] for each in AuditGap},
         }
 
 
-class Example(NamedTuple):
+class GapExample(NamedTuple):
     """A record that is not accounted for."""
 
     partition: TopicPartition
     offset: int
-    gap: Gap
+    gap: AuditGap
     today: str
     """What it would be today: the reason of its letter, or that it would be delivered."""
 
@@ -172,7 +172,7 @@ class AuditAccount:
     def __init__(self, partitions: Mapping[TopicPartition, PartitionAudit], letters: LettersRead) -> None:
         self.partitions = partitions
         self.letters = letters
-        self.examples: list[Example] = []
+        self.examples: list[GapExample] = []
 
     def add(self, partition: TopicPartition, record: Record, outcome_of: Callable[[Record], Outcome]) -> None:
         """Put a record into its column."""
@@ -180,7 +180,7 @@ class AuditAccount:
         if told is not None and len(self.examples) < MAX_EXAMPLES:
             gap, outcome = told
             today = outcome.reason.value if isinstance(outcome, Rejected) else Column.DELIVERED.value
-            self.examples.append(Example(partition, record.offset, gap, today))
+            self.examples.append(GapExample(partition, record.offset, gap, today))
 
     def close(self) -> None:
         """Take that all records were added."""
@@ -198,7 +198,7 @@ class AuditAccount:
         return sum((each.columns for each in self.partitions.values()), Counter())
 
     @property
-    def gaps(self) -> Counter[Gap]:
+    def gaps(self) -> Counter[AuditGap]:
         """Those of all partitions."""
         return sum((each.gaps for each in self.partitions.values()), Counter())
 
@@ -213,7 +213,7 @@ class AuditAccount:
         return {
             "balanced": self.is_balanced,
             **{each.value: columns[each] for each in Column},
-            "gaps": {each.value: gaps[each] for each in Gap},
+            "gaps": {each.value: gaps[each] for each in AuditGap},
             "examples": [each.as_json() for each in self.examples],
             "partitions": [{**at._asdict(), **each.as_json()} for at, each in self.partitions.items()],
             "letters": {**self.letters._asdict(), **{each.value: notices[each] for each in LetterNotice}},

@@ -24,7 +24,7 @@ class Setter(StrEnum):
     NOBODY = "nobody"
 
 
-class Stage(StrEnum):
+class AuditStage(StrEnum):
     """How far the group is with an offset."""
 
     SETTLED = "settled"
@@ -35,7 +35,7 @@ class Stage(StrEnum):
 
 @final
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CommitStanding:
     """How far the group is in a partition."""
 
     set_by: Setter = Setter.NOBODY
@@ -49,38 +49,40 @@ class Standing:
         """Whether the group has an offset of this topic."""
         return self.set_by not in (Setter.NOBODY, Setter.EARLIER)
 
-    def stage_of(self, offset: int) -> Stage:
+    def stage_of(self, offset: int) -> AuditStage:
         """Return how far the group is with an offset."""
         if offset < self.offset:
-            return Stage.SETTLED
+            return AuditStage.SETTLED
         number = bisect_right(self.beyond, offset, key=lambda each: each.end)
         if number == len(self.beyond):
-            return Stage.WAITING
+            return AuditStage.WAITING
         match self.beyond[number]:
             case SettledRange():
-                return Stage.SETTLED
+                return AuditStage.SETTLED
             case Plan():
-                return Stage.PLANNED
+                return AuditStage.PLANNED
             case _:
-                return Stage.WAITING
+                return AuditStage.WAITING
 
 
-def standing_of(stored: Stored, place: JournalPlace, *, knows_topic: bool) -> Standing:
+def standing_of(stored: Stored, place: JournalPlace, *, knows_topic: bool) -> CommitStanding:
     """Return what a commit says of a partition in this place.
 
     Without `knows_topic` the topic's id is not told, and an offset of an earlier topic of the name passes for one of
     this topic.
     """
     if stored.offset < 0:
-        return Standing()
+        return CommitStanding()
     owner = owner_of(stored.metadata)
     if owner is None:
-        return Standing(Setter.OTHER, stored.offset)
+        return CommitStanding(Setter.OTHER, stored.offset)
     if owner.place.lineage != place.lineage:
-        return Standing(Setter.MIRROR, stored.offset)
+        return CommitStanding(Setter.MIRROR, stored.offset)
     if knows_topic and owner.place.exact != place.exact:
-        return Standing(Setter.EARLIER)
+        return CommitStanding(Setter.EARLIER)
     told = decode(stored.metadata, owner, stored.offset)
     return (
-        Standing(Setter.OTHER, stored.offset) if isinstance(told, str) else Standing(Setter.WORKER, stored.offset, told)
+        CommitStanding(Setter.OTHER, stored.offset)
+        if isinstance(told, str)
+        else CommitStanding(Setter.WORKER, stored.offset, told)
     )

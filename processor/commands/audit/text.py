@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 
-from processor.commands.audit.account import AuditAccount, Column, Gap, LetterNotice, PartitionAudit
+from processor.commands.audit.account import AuditAccount, AuditGap, Column, LetterNotice, PartitionAudit
 from processor.commands.audit.limits import limits_of
 from processor.commands.common.terminal import BAD, DIM, DOUBTFUL, GOOD, NAME, TITLE, Style, Terminal
 from processor.model.records import TopicPartition
 
-GAPS: Mapping[Gap, str] = {
-    Gap.NO_LETTER: "settled, refused by today's mapping, and no letter is there",
-    Gap.NOT_BY_WORKER: "without a letter, and passed by an offset that no worker of the group set",
-    Gap.DELETED: "offsets that Kafka deleted before the group passed them",
-    Gap.BEYOND_END: "offsets that the group has passed and the topic does not have",
+GAPS: Mapping[AuditGap, str] = {
+    AuditGap.NO_LETTER: "settled, refused by today's mapping, and no letter is there",
+    AuditGap.NOT_BY_WORKER: "without a letter, and passed by an offset that no worker of the group set",
+    AuditGap.DELETED: "offsets that Kafka deleted before the group passed them",
+    AuditGap.BEYOND_END: "offsets that the group has passed and the topic does not have",
 }
 """What each gap is."""
 
