@@ -131,6 +131,7 @@ def deployment(own_kafka: Cluster, tmp_path: Path) -> Iterator[dict[str, str]]:
             "PROCESSOR_KAFKA__REDRIVE_TOPIC": redrive,
             "PROCESSOR_FULLSTORY__API_KEY": "na1.architect",
             "PROCESSOR_FULLSTORY__BASE_URL": server.url,
+            "PROCESSOR_HTTP__PORT": "0",
         }
     admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers})
     for deleted in admin.delete_topics([*topics, redrive]).values():
