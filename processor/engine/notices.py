@@ -12,7 +12,7 @@ from processor.engine.partition.journal_format import JournalFault, ResumedPart
 from processor.engine.verdict import RetryReason
 from processor.model.errors import WriteFault
 from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind, PropertyRule, ReleaseReason
-from processor.model.records import TopicPartition
+from processor.model.records import LetterPlace, TopicPartition
 
 CallKind = Literal["request", "question", "key"]
 """What FullStory is asked: to take items, how a job is doing, and whose key this is."""
@@ -174,11 +174,23 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenLetter:
+    """Of which record a dead letter is, why, and where it is, if the broker tells."""
+
+    source: TopicPartition
+    offset: int
+    reason: DeadLetterReason
+    place: LetterPlace | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetterWrite:
     """The broker answered for a dead letter: `ok`, or why it did not take it; `detail` says it in words."""
 
     outcome: Literal["ok"] | WriteFault
     detail: str = ""
+    letter: WrittenLetter | None = None
+    """What was written, if it was."""
 
 
 @dataclass(frozen=True, slots=True)

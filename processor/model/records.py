@@ -66,6 +66,16 @@ class OffsetRange(NamedTuple):
         return f"[{self.start}, {self.end})"
 
 
+class LetterPlace(NamedTuple):
+    """Where a dead letter is in the dead-letter topic."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}:{self.offset}"
+
+
 class Commit(NamedTuple):
     """What is committed of one partition in one epoch: the offset, and the text that goes with it."""
 

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from processor.engine.halts import CLOSING
-from processor.engine.notices import DeadLetterWrite, Observer
+from processor.engine.notices import DeadLetterWrite, Observer, WrittenLetter
 from processor.engine.retry import Backoff, Chance
 from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
 from processor.model.errors import DeadLetterError, WriteFault
 from processor.model.outcomes import Rejected
-from processor.model.reasons import HaltReason
+from processor.model.reasons import DeadLetterReason, HaltReason
 from processor.model.records import Record, TopicPartition
 from processor.runtime.gate import Gate
 from processor.runtime.ports import Clock, DeadLetter, DeadLetters
@@ -19,6 +20,15 @@ _HALTS: Mapping[WriteFault, HaltReason] = {
     "too_large": HaltReason.DEAD_LETTER_TOO_LARGE,
 }
 """Faults of the dead-letter topic that do not pass by themselves; the first halts everything."""
+
+
+class _Writing(NamedTuple):
+    """A letter to write, and of which record it is."""
+
+    letter: DeadLetter
+    source: TopicPartition
+    offset: int
+    reason: DeadLetterReason
 
 
 class Letters:
@@ -53,42 +63,44 @@ class Letters:
                 tried = attempts if attempts and was_tried else untried
                 headers = dead_letter_headers(self._stamp, source, record, rejected, tried)
                 letter = DeadLetter(record.key, record.value, headers)
-                group.create_task(self._write(letter, source, f"{source} offset {record.offset}"))
+                group.create_task(self._write(_Writing(letter, source, record.offset, rejected.reason)))
 
-    async def _write(self, letter: DeadLetter, source: TopicPartition, name: str) -> None:
+    async def _write(self, writing: _Writing) -> None:
         """Write one dead letter, as often as it takes: nothing else may be done with its record."""
         tries = 0
-        error = await self._try_write(letter)
+        error = await self._try_write(writing)
         while error is not None:
             reason = _HALTS.get(error.fault)
             if reason is None:
                 tries += 1
                 await asyncio.sleep(self._backoff.delay_s(tries, self._chance))
-                error = await self._try_write(letter)
+                error = await self._try_write(writing)
             else:
-                where = "" if reason in CLOSING else str(source)
-                error = await self._insist(letter, reason, where, error, f"{error}; {name} belongs there")
+                error = await self._insist(writing, reason, error)
 
     async def _insist(
-        self, letter: DeadLetter, reason: HaltReason, where: str, error: DeadLetterError | None, detail: str
+        self, writing: _Writing, reason: HaltReason, error: DeadLetterError | None
     ) -> DeadLetterError | None:
         """Halt and try again from time to time, for somebody may mend the topic; return another fault, or None.
 
         The halt ends with this task, too: whoever reads the record again finds out for himself.
         """
+        where = "" if reason in CLOSING else str(writing.source)
+        detail = f"{error}; {writing.source} offset {writing.offset} belongs there"
         with self._gate.held(reason, where, detail):
             while error is not None and _HALTS.get(error.fault, reason) is reason:
                 self._gate.halt(reason, detail, where=where)  # another letter may have been taken meanwhile
                 await asyncio.sleep(self._gate.limits.probe_interval_s)
-                error = await self._try_write(letter)
+                error = await self._try_write(writing)
         return error
 
-    async def _try_write(self, letter: DeadLetter) -> DeadLetterError | None:
+    async def _try_write(self, writing: _Writing) -> DeadLetterError | None:
+        letter, source, offset, reason = writing
         try:
-            await self._dead_letters.write(letter)
+            place = await self._dead_letters.write(letter)
         except DeadLetterError as error:
             self._observe(DeadLetterWrite(error.fault, str(error)))
             return error
-        self._observe(DeadLetterWrite("ok"))
+        self._observe(DeadLetterWrite("ok", letter=WrittenLetter(source, offset, reason, place)))
         self._gate.resume(HaltReason.DEAD_LETTER_TOPIC)
         return None

@@ -13,7 +13,7 @@ from processor.engine.verdict import Answer, NoAnswer
 from processor.events.framing import ApicurioId, SchemaId
 from processor.events.languages import AVRO, AVRO_IN_JSON
 from processor.model.reasons import HaltReason, Kind
-from processor.model.records import Commit, Headers, Record, TopicPartition
+from processor.model.records import Commit, Headers, LetterPlace, Record, TopicPartition
 
 
 class Clock(Protocol):
@@ -212,8 +212,11 @@ class DeadLetter:
 class DeadLetters(Protocol):
     """The dead-letter topic."""
 
-    async def write(self, letter: DeadLetter) -> None:
-        """Return when the broker has acknowledged the letter; raise `DeadLetterError` otherwise."""
+    async def write(self, letter: DeadLetter) -> LetterPlace | None:
+        """Return when the broker has acknowledged the letter, with its place if that is told.
+
+        Raise `DeadLetterError` otherwise.
+        """
         ...
 
 

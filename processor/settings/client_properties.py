@@ -38,6 +38,7 @@ KAFKA_RESERVED: Mapping[str, str] = {
     "fetch.message.max.bytes": _MEMORY,
     "max.partition.fetch.bytes": _MEMORY,
     "queued.max.messages.kbytes": _MEMORY,
+    "message.max.bytes": "only the dead-letter topic's own limit decides which dead letter is too large",
     "acks": _ACKNOWLEDGED,
     "request.required.acks": _ACKNOWLEDGED,
     "enable.idempotence": "a dead letter that the client writes again must not appear twice",

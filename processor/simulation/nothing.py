@@ -3,6 +3,7 @@
 from typing import final
 
 from processor.events.framing import SchemaId
+from processor.model.records import LetterPlace
 from processor.runtime.ports import DeadLetter, SchemaText
 
 
@@ -10,7 +11,7 @@ from processor.runtime.ports import DeadLetter, SchemaText
 class NoLetters:
     """A dead-letter topic to which nothing is written."""
 
-    async def write(self, letter: DeadLetter) -> None:
+    async def write(self, letter: DeadLetter) -> LetterPlace | None:
         """Never asked for."""
         raise AssertionError(letter)
 

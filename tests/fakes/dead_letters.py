@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from processor.model.errors import DeadLetterError, WriteFault
+from processor.model.records import LetterPlace
 from processor.runtime.ports import DeadLetter
 
 Refuses = Callable[[DeadLetter], WriteFault | None]
@@ -28,12 +29,13 @@ class FakeDeadLetters:
         self.moment: Callable[[str], None] = lambda _name: None
         """Told of moments at which the process may end: before a letter is on the topic, and after."""
 
-    async def write(self, letter: DeadLetter) -> None:
-        """Return when the letter is acknowledged; raise `DeadLetterError` otherwise."""
+    async def write(self, letter: DeadLetter) -> LetterPlace | None:
+        """Return when the letter is acknowledged, with its place; raise `DeadLetterError` otherwise."""
         self.tries += 1
         self.moment("letter")
         await asyncio.sleep(0)
         fault = self.script.popleft() if self.script else self.refuses(letter)
+        place = LetterPlace(0, len(self.letters))
         if fault is None:
             self.letters.append(letter)
         self.moment("lettered")
@@ -41,6 +43,7 @@ class FakeDeadLetters:
         if fault is not None:
             raise DeadLetterError(f"the fake topic says {fault}", fault)
         self.acknowledged.append(letter)
+        return place
 
 
 def header(letter: DeadLetter, name: str) -> str | None:

@@ -62,9 +62,9 @@ def check(cluster: Cluster, names: Names, *options: str, **settings: str) -> Don
     return asyncio.run(ask())
 
 
-def findings(cluster: Cluster, names: Names, *levels: str) -> dict[str, str]:
+def findings(cluster: Cluster, names: Names, *levels: str, **settings: str) -> dict[str, str]:
     """Return what is not fine, and what is of these levels, by id."""
-    (report,) = check(cluster, names, "--format", "json").objects()
+    (report,) = check(cluster, names, "--format", "json", **settings).objects()
     return {each["id"]: each["seen"] for each in report["findings"] if each["level"] in ("warning", "error", *levels)}
 
 
@@ -84,22 +84,25 @@ def test_where_nothing_is_wrong_the_exit_code_is_0(kafka: Cluster, names: Names)
 
 
 def test_settings_of_the_dead_letter_topic_are_read(kafka: Cluster, names: Names) -> None:
-    """The dead-letter topic's own retention, size, policy and replicas are checked."""
+    """Retention, size, policy and replicas of the dead-letter topic are checked, and retention of the redrive topic."""
     kafka.create_topic(names.topic, 1, {"max.message.bytes": "2000000"})
+    kafka.create_topic(redrive := f"{names.topic}-redrive", 1, {"retention.ms": "60000"})
     kafka.create_topic(
         names.dead_letters,
         config={"retention.ms": str(DAY_MS), "cleanup.policy": "compact,delete", "min.insync.replicas": "2"},
     )
 
-    found = findings(kafka, names)
+    found = findings(kafka, names, PROCESSOR_KAFKA__REDRIVE_TOPIC=redrive)
 
     assert found.keys() == {
+        "redrive.retention",
         "dead_letters.retention",
         "dead_letters.size",
         "dead_letters.compacted",
         "dead_letters.unwritable",
     }
     assert found["dead_letters.retention"] == f"{names.dead_letters}: retention.ms {DAY_MS}, 1.0 days"
+    assert found["redrive.retention"] == f"{redrive}: retention.ms 60000, {DAY_MS} of the dead-letter topic"
 
 
 def test_topics_that_are_missing_are_errors_and_stay_missing(kafka: Cluster, names: Names) -> None:

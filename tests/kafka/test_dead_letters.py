@@ -14,7 +14,7 @@ from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
 from processor.model.errors import DeadLetterError
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason
-from processor.model.records import Headers, Record, TopicPartition
+from processor.model.records import Headers, LetterPlace, Record, TopicPartition
 from processor.runtime.ports import DeadLetter
 from tests.kafka.cluster import Cluster, ExternalCluster, free_port
 from tests.kafka.conftest import Names
@@ -71,15 +71,17 @@ async def test_an_acknowledged_letter_is_on_the_topic_byte_for_byte(kafka: Clust
 
 @on_a_loop
 async def test_letters_of_one_key_stay_together(kafka: Cluster, names: Names) -> None:
-    """All of many concurrent letters are acknowledged, each key in one partition."""
+    """All of many concurrent letters are acknowledged with their places, each key in one partition."""
     kafka.create_topic(names.dead_letters, 4)
     written = [letter(b"%d" % each, b"key-%d" % (each % 20)) for each in range(2_000)]
 
     async with letters_of(kafka, names) as letters:
-        await asyncio.gather(*map(letters.write, written))
+        places = await asyncio.gather(*map(letters.write, written))
     found = read_all(kafka, names.dead_letters)
+    values = {LetterPlace(each.partition() or 0, each.offset() or 0): each.value() for each in found}
 
     assert sorted((each.key(), each.value()) for each in found) == sorted((each.key, each.value) for each in written)
+    assert [values[place] for place in places if place is not None] == [each.value for each in written]
     assert len({(each.key(), each.partition()) for each in found}) == 20
     assert len({each.partition() for each in found}) > 1
 

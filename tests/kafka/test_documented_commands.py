@@ -38,7 +38,7 @@ WAYS = [
 ]
 """Pages that need nothing but what they say themselves, or what a page before them on the same way has left."""
 PAGES = [page for way in WAYS for page in way]
-STAGED = ["docs/check.md", "docs/dead-letters.md", "docs/explain.md"]
+STAGED = ["docs/audit.md", "docs/check.md", "docs/dead-letters.md", "docs/explain.md"]
 """Those that need a deployment."""
 ELSEWHERE = {
     "README.md": "the tests are started by its commands, and its deployment is that of docs/deploy.md",
@@ -131,6 +131,7 @@ def deployment(own_kafka: Cluster, tmp_path: Path) -> Iterator[dict[str, str]]:
             "PROCESSOR_KAFKA__REDRIVE_TOPIC": redrive,
             "PROCESSOR_FULLSTORY__API_KEY": "na1.architect",
             "PROCESSOR_FULLSTORY__BASE_URL": server.url,
+            "PROCESSOR_HTTP__PORT": "0",
         }
     admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers})
     for deleted in admin.delete_topics([*topics, redrive]).values():

@@ -21,12 +21,12 @@ from rich.text import Text
 from processor.adapters.telemetry.history import STEP_S, STEPS, History
 from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import ListenAddress, TelemetryServer, Views
-from processor.engine.notices import Consumed, KeyKnown, Retried, Settled
+from processor.engine.notices import Consumed, DeadLetterWrite, KeyKnown, Retried, Settled, WrittenLetter
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.speaker import ApiCall
 from processor.engine.verdict import Answer, Halt, RetryReason, of_trouble
 from processor.model.reasons import Bottleneck, DeadLetterReason, FilterReason, HaltReason, Kind
-from processor.model.records import TopicPartition
+from processor.model.records import LetterPlace, TopicPartition
 from processor.runtime.ports import ClientFigures
 from processor.runtime.state import WorkerState
 from processor.sandbox.options import SandboxOptions
@@ -115,6 +115,11 @@ class WorkerWorld:
             self.history(Retried(RetryReason.SERVER_ERROR, status=503))
         self.history(Consumed("segment.track", delivered.total() + filtered.total() + refused.total()))
         self.history(Settled(delivered, filtered, refused, []))
+        for reason in refused:
+            written = WrittenLetter(
+                TopicPartition("segment.track", step % 40), 1_000_000 + step, reason, LetterPlace(3, 7_000 + step)
+            )
+            self.history(DeadLetterWrite("ok", letter=written))
 
     def monotonic(self) -> float:
         """Return the moment."""

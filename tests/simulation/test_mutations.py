@@ -39,7 +39,6 @@ from processor.runtime.driver import Driver
 from processor.runtime.gate import Gate
 from processor.runtime.jobs import Jobs
 from processor.runtime.letters import Letters
-from processor.runtime.ports import DeadLetter
 from processor.runtime.schemas import SchemaCache
 from tests.fakes.source import FakeSource
 from tests.mutations import (
@@ -86,8 +85,8 @@ def no_wait_for_dead_letters(patch: pytest.MonkeyPatch) -> None:
     """A batch settles while its dead letters are on their way."""
     write = Letters._write
 
-    async def in_passing(letters: Letters, letter: DeadLetter, source: TopicPartition, name: str) -> None:
-        asyncio.get_running_loop().create_task(write(letters, letter, source, name))
+    async def in_passing(letters: Letters, writing: Any) -> None:
+        asyncio.get_running_loop().create_task(write(letters, writing))
 
     patch.setattr(Letters, "_write", in_passing)
 
@@ -139,9 +138,9 @@ def no_wait_for_jobs(patch: pytest.MonkeyPatch) -> None:
 def a_dead_letter_that_fails(patch: pytest.MonkeyPatch) -> None:
     """What the dead-letter topic refuses counts as written."""
 
-    async def tried(letters: Letters, letter: DeadLetter) -> None:
+    async def tried(letters: Letters, writing: Any) -> None:
         with suppress(DeadLetterError):
-            await letters._dead_letters.write(letter)
+            await letters._dead_letters.write(writing.letter)
 
     patch.setattr(Letters, "_try_write", tried)
 

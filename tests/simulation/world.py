@@ -21,7 +21,7 @@ from processor.events.framing import SchemaId
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
 from processor.model.outcomes import Event
-from processor.model.records import TopicPartition
+from processor.model.records import LetterPlace, TopicPartition
 from processor.runtime.ports import DeadLetter
 from processor.runtime.worker import WorkerSettings
 from processor.simulation.loop import VirtualLoop, run_virtually
@@ -99,11 +99,11 @@ class MortalLetters:
     letters: FakeDeadLetters
     lives: Callable[[], bool]
 
-    async def write(self, letter: DeadLetter) -> None:
+    async def write(self, letter: DeadLetter) -> LetterPlace | None:
         """Pass on."""
         if not self.lives():
             raise asyncio.CancelledError
-        await self.letters.write(letter)
+        return await self.letters.write(letter)
 
 
 class Member:

@@ -97,6 +97,36 @@ def test_the_dead_letter_topic_keeps_what_it_is_given(letters: Topic | None, exp
 
 
 @pytest.mark.parametrize(
+    ("redrive", "letters", "expected"),
+    [
+        (topic(SOURCE), topic(), set()),
+        (topic(SOURCE | {"retention.ms": "-1"}), topic({"retention.ms": "-1"}), set()),
+        (topic(SOURCE | {"retention.ms": str(14 * DAY_MS - 1)}), topic(), {"redrive.retention"}),
+        (topic(SOURCE), topic({"retention.ms": "-1"}), {"redrive.retention"}),
+        (topic(SOURCE | {"message.timestamp.type": "LogAppendTime"}), topic({"retention.ms": "-1"}), set()),
+        (topic(SOURCE | {"retention.ms": "1", "cleanup.policy": "compact"}), topic(), {"redrive.compacted"}),
+        (
+            topic(SOURCE | {"retention.ms": "1", "cleanup.policy": "compact,delete"}),
+            topic(),
+            {"redrive.compacted", "redrive.retention"},
+        ),
+        (replace(topic(), settings=None), topic(), {"kafka.reticent"}),
+        (None, topic(), {"topic.missing"}),
+        (topic(SOURCE | {"retention.ms": "1"}), None, {"dead_letters.missing"}),
+    ],
+)
+def test_what_is_brought_back_stays_until_it_is_read(
+    redrive: Topic | None, letters: Topic | None, expected: set[str]
+) -> None:
+    """A redrive topic that may delete records with old timestamps, or all of a user but the last, is told."""
+    kafka = KAFKA.model_copy(update={"redrive_topic": "redrive"})
+    found = {"segment": topic(SOURCE), "redrive": redrive, "letters": letters}
+    topics = {name: each for name, each in found.items() if each is not None}
+
+    assert ids(list(of_cluster(kafka, cluster(topics=topics)))) == expected
+
+
+@pytest.mark.parametrize(
     ("known", "expected"),
     [
         ({"topics": {"letters": topic()}}, {"topic.missing"}),

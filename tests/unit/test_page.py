@@ -5,12 +5,14 @@ from collections import Counter
 from dataclasses import replace
 from html import unescape
 
+import click
 import pytest
 
 from processor.adapters.telemetry.headline import LEAST_ERRORS, duration
-from processor.adapters.telemetry.history import OVER_AFTER_S, STEP_S, STEPS, History
+from processor.adapters.telemetry.history import LAST_LETTERS, OVER_AFTER_S, STEP_S, STEPS, History
 from processor.adapters.telemetry.memory import MemoryLook
 from processor.adapters.telemetry.page import RUNBOOK_PAGE, SHOWN_PARTITIONS, render
+from processor.commands.main import main
 from processor.engine.halts import SHOWN_FAULTS
 from processor.engine.notices import (
     Answered,
@@ -25,6 +27,7 @@ from processor.engine.notices import (
     SchemaCacheTrouble,
     Settled,
     SourceTrouble,
+    WrittenLetter,
 )
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.service_health import Diagnosis, Symptom
@@ -38,7 +41,7 @@ from processor.model.reasons import (
     Kind,
     ReleaseReason,
 )
-from processor.model.records import TopicPartition
+from processor.model.records import LetterPlace, TopicPartition
 from processor.runtime.ports import ClientFigures
 from processor.runtime.state import WorkerState
 from tests.fakes.state import FACTS, IDLE, halts
@@ -390,3 +393,60 @@ def test_dead_letters_are_counted_by_reason_the_latest_first() -> None:
 
     assert [(each.reason.value, each.records) for each in history.refused()] == [("malformed", 4), ("rejected", 2)]
     assert "malformed" in shown(IDLE, history)
+
+
+def test_dead_letters_of_each_reason_are_drawn_over_the_last_quarter_of_an_hour() -> None:
+    """A reason has a bar for each half minute in which it occurred, and no more bars than fit the time."""
+    time = Time()
+    history = History(time)
+    for number in range(STEPS):
+        time.now += STEP_S
+        counts = {DeadLetterReason.MALFORMED: 1, DeadLetterReason.REJECTED: 500 if number == 0 else 0}
+        history(Settled(Counter(), Counter(), +Counter(counts), []))
+    text = shown(IDLE, history)
+    bars = text.partition("<h2>Dead letters since the start</h2>")[2].partition("</section>")[0]
+
+    assert bars.count("<rect") == STEPS // 6 + 1
+    assert f'aria-label="malformed: {STEPS} in the last 15 minutes"' in bars
+    assert 'aria-label="rejected: 500 in the last 15 minutes"' in bars
+    time.now += 2 * STEPS * STEP_S
+    assert "<rect" not in shown(IDLE, history)
+
+
+def test_the_last_dead_letters_are_shown_with_their_commands() -> None:
+    """The last few letters have their record's place and the commands for them, the latest first."""
+    time = Time()
+    history = History(time)
+    for number in range(LAST_LETTERS + 5):
+        time.now += 1
+        place = LetterPlace(3, number) if number % 2 == 0 else None
+        letter = WrittenLetter(TopicPartition("t", 1), 100 + number, DeadLetterReason.MALFORMED, place)
+        history(DeadLetterWrite("ok", letter=letter))
+    history(DeadLetterWrite("retry", "timed out"))
+    text = shown(IDLE, history)
+    of_record = "--source-topic t --source-partition 1 --source-offset"
+
+    assert [each.letter.offset for each in history.letters()] == [*range(104 + LAST_LETTERS, 104, -1)]
+    assert "t[1] at 112" in text
+    assert "<code>segment-fullstory dead-letters show 3:12</code>" in text
+    assert f"<code>segment-fullstory dead-letters list {of_record} 111</code>" in text
+    assert f"<code>segment-fullstory redrive --to topic {of_record} 112</code>" in text
+    assert "at 104" not in text
+
+
+def test_each_command_of_a_letter_is_one_that_there_is() -> None:
+    """What the page proposes can be pasted into a terminal."""
+    history = History(Time())
+    for place in (LetterPlace(3, 12), None):
+        letter = WrittenLetter(TopicPartition("t", 1), 100, DeadLetterReason.MALFORMED, place)
+        history(DeadLetterWrite("ok", letter=letter))
+    commands = re.findall("<code>segment-fullstory (.+?)</code>", shown(IDLE, history))
+
+    assert len(commands) == 4
+    for each in commands:
+        arguments = each.split()
+        command: click.Command | None = main
+        while isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), arguments.pop(0))
+        assert command is not None, each
+        command.make_parser(click.Context(command)).parse_args(arguments)

@@ -12,6 +12,7 @@ from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login
 from processor.adapters.kafka.faults import is_fatal
 from processor.adapters.kafka.figures import figures
 from processor.model.errors import ConfigurationError, DeadLetterError, WriteFault
+from processor.model.records import LetterPlace
 from processor.runtime.ports import ClientFigures, DeadLetter
 
 SERVE_S = 0.1
@@ -69,24 +70,24 @@ class KafkaDeadLetters:
         self._settings = self._settings.with_login(login)
         self._producer.set_sasl_credentials(*login)
 
-    async def write(self, letter: DeadLetter) -> None:
-        """Return when the broker has acknowledged the letter; raise `DeadLetterError` otherwise."""
+    async def write(self, letter: DeadLetter) -> LetterPlace | None:
+        """Return when the broker has acknowledged the letter, with its place; raise `DeadLetterError` otherwise."""
         size = len(letter.value or b"") + len(letter.key or b"")
         if self._bytes and self._bytes + size > ON_THEIR_WAY_BYTES:
             raise DeadLetterError("too many dead letters are on their way", "retry")
         self._bytes += size
         try:
-            await self._write(letter, self._producer)
+            return await self._write(letter, self._producer)
         finally:
             self._bytes -= size
 
-    async def _write(self, letter: DeadLetter, producer: Producer) -> None:
+    async def _write(self, letter: DeadLetter, producer: Producer) -> LetterPlace | None:
         loop = asyncio.get_running_loop()
-        reported: asyncio.Future[KafkaError | None] = loop.create_future()
+        reported: asyncio.Future[KafkaError | LetterPlace | None] = loop.create_future()
 
-        def report(fault: KafkaError | None, _message: Message) -> None:
+        def report(fault: KafkaError | None, message: Message) -> None:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_resolve, reported, fault)
+                loop.call_soon_threadsafe(_resolve, reported, _place(message) if fault is None else fault)
 
         try:
             producer.produce(
@@ -100,9 +101,10 @@ class KafkaDeadLetters:
             raise DeadLetterError("the producer's queue is full", "retry") from None
         except KafkaException as refusal:
             raise self._error(cast("KafkaError", refusal.args[0]), producer) from None
-        fault = await reported
-        if fault is not None:
-            raise self._error(fault, producer)
+        told = await reported
+        if isinstance(told, KafkaError):
+            raise self._error(told, producer)
+        return told
 
     def _error(self, fault: KafkaError, producer: Producer) -> DeadLetterError:
         if is_fatal(fault):
@@ -151,6 +153,12 @@ def _kind(fault: KafkaError) -> WriteFault:
     return "refused" if fault.code() in _REFUSED else "retry"
 
 
-def _resolve(reported: asyncio.Future[KafkaError | None], fault: KafkaError | None) -> None:
+def _place(message: Message) -> LetterPlace | None:
+    """Return where a letter is; a broker that finds that it has it already does not tell."""
+    partition, offset = message.partition(), message.offset()
+    return None if partition is None or offset is None or offset < 0 else LetterPlace(partition, offset)
+
+
+def _resolve(reported: asyncio.Future[KafkaError | LetterPlace | None], told: KafkaError | LetterPlace | None) -> None:
     if not reported.done():
-        reported.set_result(fault)
+        reported.set_result(told)

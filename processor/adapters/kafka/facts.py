@@ -17,7 +17,7 @@ from processor.adapters.kafka.config import KafkaSettings, admin_config, refusal
 from processor.adapters.kafka.described import MOCK_CLUSTER, allows, place_of
 from processor.adapters.kafka.membership import Membership, membership_in
 from processor.adapters.kafka.unreached import Reports, unreached
-from processor.engine.partition.journal_format import is_copied
+from processor.engine.partition.journal_format import JournalPlace, is_copied
 from processor.model.errors import SourceError
 from processor.model.records import TopicPartition
 from processor.runtime.ports import SourceFault
@@ -44,6 +44,8 @@ class Topic:
     settings: Mapping[str, str] | None
     may_read: bool | None
     may_write: bool | None
+    id: str = ""
+    """What tells it from a topic of its name that was deleted; empty where the cluster does not tell."""
 
 
 @final
@@ -73,9 +75,18 @@ class Cluster:
     names: Collection[str] = ()
     """All topics that this client may know of, except those that Kafka keeps for itself."""
 
+    def place(self, partition: TopicPartition, group: str) -> JournalPlace:
+        """Return where a partition and the group's commits of it are."""
+        topic = self.topics.get(partition.topic)
+        return place_of(partition, topic.id if topic else "", self.id, group)
+
+    def knows(self, topic: str) -> bool:
+        """Say whether the cluster has told the topic's id."""
+        return topic in self.topics and bool(self.topics[topic].id)
+
     def is_foreign(self, metadata: str, partition: TopicPartition, group: str) -> bool:
         """Say whether an offset of the group was copied from another cluster, by what was committed with it."""
-        return is_copied(metadata, place_of(partition, "", self.id, group))
+        return is_copied(metadata, self.place(partition, group))
 
 
 def try_out(settings: KafkaSettings) -> None:
@@ -117,6 +128,7 @@ def ask(settings: KafkaSettings, within_s: float = ASK_S) -> Cluster:
             _settings(configs.get(resource)),
             _may(rights.get(name), AclOperation.READ),
             _may(rights.get(name), AclOperation.WRITE),
+            _answer(rights.get(name), lambda topic: str(topic.topic_id)) or "",
         )
         for name, resource in zip(names, topics, strict=True)
     }

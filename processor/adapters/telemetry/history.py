@@ -1,6 +1,6 @@
 """What the page remembers of the past: the last quarter of an hour in small steps, and sums since the start."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, final
@@ -22,6 +22,7 @@ from processor.engine.notices import (
     SchemaCacheTrouble,
     Settled,
     SourceTrouble,
+    WrittenLetter,
 )
 from processor.engine.service_health import FORGET_AFTER_S
 from processor.model.reasons import DeadLetterReason
@@ -38,9 +39,20 @@ class Step:
 
     number: int
     delivered: int = 0
-    dead_lettered: int = 0
+    dead_lettered: Counter[DeadLetterReason] = field(default_factory=Counter)
     oldest_s: float = 0.0
     """The highest age of a record that was consumed and not yet settled, from Kafka's timestamp."""
+
+
+LAST_LETTERS = 8
+"""So many dead letters are remembered one by one."""
+
+
+class LastLetter(NamedTuple):
+    """A dead letter, and when it was written, in wall-clock seconds."""
+
+    letter: WrittenLetter
+    at: float
 
 
 class Refused(NamedTuple):
@@ -119,6 +131,7 @@ class History:
         self._clock = clock
         self._steps: deque[Step] = deque(maxlen=STEPS)
         self._refused: dict[DeadLetterReason, Refused] = {}
+        self._letters: deque[LastLetter] = deque(maxlen=LAST_LETTERS)
         self._troubles: dict[str, Trouble] = {}
         self._cache: Warned | None = None
         self._log: Warned | None = None
@@ -160,6 +173,10 @@ class History:
         """Return the dead letters by reason, the latest first."""
         return sorted(self._refused.values(), key=lambda each: each.last_at, reverse=True)
 
+    def letters(self) -> list[LastLetter]:
+        """Return the last dead letters, the latest first."""
+        return [*reversed(self._letters)]
+
     def troubles(self) -> list[Trouble]:
         """Return the last errors of each kind, the latest first; those that are over, too."""
         return sorted(self._troubles.values(), key=lambda each: each.last_at, reverse=True)
@@ -189,7 +206,7 @@ class History:
     def _settled(self, notice: Settled) -> None:
         step, now, totals = self._step(), self._clock.wall(), self.totals
         step.delivered += notice.delivered.total()
-        step.dead_lettered += notice.dead_lettered.total()
+        step.dead_lettered.update(notice.dead_lettered)
         totals.delivered += notice.delivered.total()
         totals.filtered += notice.filtered.total()
         totals.dead_lettered += notice.dead_lettered.total()
@@ -211,16 +228,22 @@ class History:
                 self._succeed(_CLIENT)
             case Committed():
                 self._fail(_COMMITS, notice.detail)
-            case DeadLetterWrite("ok"):
-                self._succeed(_LETTERS)
             case DeadLetterWrite():
-                self._fail(_LETTERS, notice.detail)
+                self._note_letter(notice)
             case RegistryAsked("unavailable"):
                 self._fail(_REGISTRY, notice.detail)
             case RegistryAsked():
                 self._succeed(_REGISTRY)
             case _:
                 pass  # metrics and logs tell of everything else
+
+    def _note_letter(self, notice: DeadLetterWrite) -> None:
+        if notice.outcome != "ok":
+            self._fail(_LETTERS, notice.detail)
+            return
+        self._succeed(_LETTERS)
+        if notice.letter is not None:
+            self._letters.append(LastLetter(notice.letter, self._clock.wall()))
 
     def _fail(self, what: str, cause: str) -> None:
         now = self._clock.wall()

@@ -13,14 +13,18 @@ from importlib.resources import files
 from string import Template
 
 from processor.adapters.telemetry.headline import RUNBOOK, HeadlineLine, duration, headline, moment
-from processor.adapters.telemetry.history import STEP_S, History, Refused, Step, Trouble, oldest_s
+from processor.adapters.telemetry.history import STEP_S, STEPS, History, LastLetter, Refused, Step, Trouble, oldest_s
 from processor.adapters.telemetry.metrics import Facts
+from processor.engine.notices import WrittenLetter
 from processor.engine.partition.state import PartitionState
 from processor.model.reasons import HaltReason
 from processor.runtime.state import WorkerState
 
 SHOWN_PARTITIONS = 12
 """The most interesting ones; the others are folded."""
+
+BAR_STEPS = 6
+"""Of the past, in each bar of a reason's: half a minute."""
 
 _OWN = files(__package__)
 _STYLE, _SCRIPT = (_OWN.joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
@@ -51,6 +55,7 @@ UNKNOWN = "&ndash;"
 
 def render(state: WorkerState, history: History, facts: Facts, now: float, wall_s: float) -> str:
     """Return the page as of now, by the monotonic clock and by the other one."""
+    steps = list(history.steps())
     top = headline(state, history.warnings(), history.troubles(), now, wall_s)
     return _PAGE.substitute(
         style=_STYLE,
@@ -63,9 +68,10 @@ def render(state: WorkerState, history: History, facts: Facts, now: float, wall_
         more="".join(f"<p>{_line(each)}</p>" for each in top.lines[1:]),
         numbers=_numbers(state, facts, wall_s),
         account=_account(state, history),
-        plots=_plots(list(history.steps()), oldest_s(state, wall_s)),
+        plots=_plots(steps, oldest_s(state, wall_s)),
         partitions=_partitions(state.partitions, wall_s),
-        dead_letters=_dead_letters(history.refused(), wall_s),
+        dead_letters=_dead_letters(history.refused(), steps, wall_s),
+        letters=_letters(history.letters(), wall_s),
         errors=_errors(history.troubles(), wall_s),
         about=_about(history, facts, wall_s),
         time=moment(wall_s),
@@ -161,7 +167,7 @@ def _plots(steps: Sequence[Step], oldest: float) -> str:
     return (
         _plot("Delivered", "", [step.delivered / STEP_S for step in past], "per second")
         + _plot("Oldest undelivered record", "", [*ages[1:], oldest], "s old")
-        + _plot("Dead-lettered", "dead", [step.dead_lettered / STEP_S for step in past], "per second")
+        + _plot("Dead-lettered", "dead", [step.dead_lettered.total() / STEP_S for step in past], "per second")
     )
 
 
@@ -224,15 +230,52 @@ def _row(each: PartitionState, wall_s: float) -> str:
     )
 
 
-def _dead_letters(refused: Sequence[Refused], wall_s: float) -> str:
+def _dead_letters(refused: Sequence[Refused], steps: Sequence[Step], wall_s: float) -> str:
     if not refused:
         return '<p class="soft">none</p>'
     rows = "".join(
-        f'<tr><td>{each.reason.value}</td><td class="n">{each.records:,}</td>'
-        f'<td class="n">{duration(wall_s - each.last_at)} ago</td></tr>'
+        f"<tr><td>{each.reason.value}</td>"
+        f'<td class="wide">{_bars(each.reason.value, [step.dead_lettered[each.reason] for step in steps])}</td>'
+        f'<td class="n">{each.records:,}</td><td class="n">{duration(wall_s - each.last_at)} ago</td></tr>'
         for each in refused
     )
-    head = (
-        '<tr><th scope="col">Reason</th><th scope="col" class="n">Records</th><th scope="col" class="n">Last</th></tr>'
+    columns = (("Reason", ""), ("Last 15 minutes", "wide"), ("Records", "n"), ("Last", "n"))
+    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in columns)
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _bars(reason: str, counts: Sequence[int]) -> str:
+    """Draw how many records there were, a bar for each half minute; one that is not empty can be seen."""
+    sums = [sum(counts[at : at + BAR_STEPS]) for at in range(0, STEPS, BAR_STEPS)]
+    heights = [max(20 * count / max(sums), 2.0) if count else 0.0 for count in sums]
+    bars = "".join(
+        f'<rect x="{at * 10}" y="{20 - height:.1f}" width="8" height="{height:.1f}"/>'
+        for at, height in enumerate(heights)
+        if height
     )
-    return f"<table>{head}{rows}</table>"
+    return (
+        f'<svg class="bars" viewBox="0 0 {10 * len(sums)} 20" preserveAspectRatio="none" role="img" '
+        f'aria-label="{reason}: {sum(sums):,} in the last 15 minutes">{bars}</svg>'
+    )
+
+
+def _letters(letters: Sequence[LastLetter], wall_s: float) -> str:
+    """Show the last dead letters: of which records they are, and nothing of what those hold."""
+    if not letters:
+        return '<p class="soft">none</p>'
+    rows = "".join(
+        f'<tr><td>{each.letter.reason.value}<small class="soft"> {duration(wall_s - each.at)} ago</small></td>'
+        f"<td>{escape(str(each.letter.source))} at {each.letter.offset}</td><td>{_commands(each.letter)}</td></tr>"
+        for each in letters
+    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Reason", "Record", "Look at it, bring it back"))
+    return f'<table class="letters"><tr>{head}</tr>{rows}</table>'
+
+
+def _commands(letter: WrittenLetter) -> str:
+    """Return the commands for a letter. Where it is, the broker may not have told: it is found by its record, too."""
+    (topic, partition), offset = letter.source, letter.offset
+    of_record = f"--source-topic {topic} --source-partition {partition} --source-offset {offset}"
+    look = f"list {of_record}" if letter.place is None else f"show {letter.place}"
+    commands = (f"dead-letters {look}", f"redrive --to topic {of_record}")
+    return "".join(f"<code>segment-fullstory {escape(each)}</code>" for each in commands)

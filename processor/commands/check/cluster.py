@@ -103,6 +103,9 @@ def of_cluster(kafka: KafkaSection, cluster: Cluster) -> Iterator[Found]:
         sources = [topic for name in kafka.consumed_topics if (topic := cluster.topics.get(name))]
         for found in _of_letters(letters, sources):
             yield found._replace(seen=f"{kafka.dead_letter_topic}: {found.seen}")
+        if kafka.redrive_topic is not None and (redrive := cluster.topics.get(kafka.redrive_topic)):
+            for found in _of_redrive(redrive, letters):
+                yield found._replace(seen=f"{kafka.redrive_topic}: {found.seen}")
 
 
 def _of_source(name: str, topic: Topic | None, free: Collection[str]) -> Found:
@@ -132,12 +135,29 @@ def _of_letters(letters: Topic, sources: list[Topic]) -> Iterator[Found]:
     retention = _number(letters.settings, "retention.ms")
     if retention is not None and 0 <= retention < MIN_RETENTION_DAYS * DAY_MS:
         yield Found(findings.LETTERS_RETENTION, f"retention.ms {retention}, {retention / DAY_MS:.1f} days")
-    if "compact" in (letters.settings or {}).get("cleanup.policy", ""):
-        yield Found(findings.LETTERS_COMPACTED, f"cleanup.policy {(letters.settings or {})['cleanup.policy']}")
+    if "compact" in (policy := _policy(letters)):
+        yield Found(findings.LETTERS_COMPACTED, f"cleanup.policy {policy}")
     size = _number(letters.settings, "max.message.bytes")
     largest = max((_number(each.settings, "max.message.bytes") or 0 for each in sources), default=0)
     if size is not None and size < largest + LETTER_HEADERS_BYTES:
         yield Found(findings.LETTERS_SIZE, f"max.message.bytes {size}, {largest} where records come from")
+
+
+def _of_redrive(redrive: Topic, letters: Topic) -> Iterator[Found]:
+    """Judge the topic that letters are brought back to, where their records have the age that they had."""
+    if "compact" in (policy := _policy(redrive)):
+        yield Found(findings.REDRIVE_COMPACTED, f"cleanup.policy {policy}")
+    retention, theirs = (_number(each.settings, "retention.ms") for each in (redrive, letters))
+    if retention is None or theirs is None or retention < 0 or "delete" not in policy:
+        return
+    keeps_times = (redrive.settings or {}).get("message.timestamp.type") != "LogAppendTime"
+    if keeps_times and (theirs < 0 or retention < theirs):
+        seen = f"retention.ms {retention}, {theirs} of the dead-letter topic"
+        yield Found(findings.REDRIVE_RETENTION, seen)
+
+
+def _policy(topic: Topic) -> str:
+    return (topic.settings or {}).get("cleanup.policy", "")
 
 
 def of_group(

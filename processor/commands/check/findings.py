@@ -155,6 +155,18 @@ LETTERS_SIZE = _warning(
     "producers compress strongly (zstd above level 3, gzip 9), twice as much is safe: dead letters are compressed "
     "again.",
 )
+REDRIVE_RETENTION = _warning(
+    "redrive.retention",
+    "The redrive topic deletes records at a lower age than the dead-letter topic. Records that are brought back keep "
+    "their old timestamps, so Kafka may delete them before the worker reads them.",
+    "Set retention.ms of the redrive topic to -1, or to more than that of the dead-letter topic.",
+)
+REDRIVE_COMPACTED = _warning(
+    "redrive.compacted",
+    "The redrive topic is compacted, so Kafka may delete all records of a user but the last before the worker reads "
+    "them.",
+    "Set cleanup.policy of the topic to delete.",
+)
 
 GROUP_READY = _ok("group.ready", "The consumer group can be used.")
 GROUP_FORBIDDEN = _error(

@@ -28,7 +28,7 @@ def lasting(_context: click.Context, _parameter: click.Parameter, value: str) ->
     return int(found[1]) * _SECONDS[found[2]]
 
 
-def _moment(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+def moment(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     """Return a time, or how long ago it was, as milliseconds since the epoch."""
     if value is None:
         return None
@@ -70,11 +70,11 @@ _OPTIONS = (
     click.option(
         "--since",
         "since_ms",
-        callback=_moment,
+        callback=moment,
         metavar="TIME",
         help="Written then or later: a time (UTC), or 30min, 2h, 3d.",
     ),
-    click.option("--until", "until_ms", callback=_moment, metavar="TIME", help="Written before then."),
+    click.option("--until", "until_ms", callback=moment, metavar="TIME", help="Written before then."),
     click.option("--source-topic", "topic", metavar="NAME", help="Of records of this topic."),
     click.option("--source-partition", "partition", type=click.IntRange(min=0), help="Of this partition of it."),
     click.option(
