@@ -35,10 +35,10 @@ def unknown(source: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("command", [["check", "rules", "rules.yaml"], ["test", "rules", "tests.yaml"]], ids="-".join)
-def test_prometheus_accepts_them(promtool: str, command: list[str]) -> None:
+@pytest.mark.parametrize("command", ["check rules rules.yaml", "test rules tests.yaml", "test rules causes.yaml"])
+def test_prometheus_accepts_them(promtool: str, command: str) -> None:
     """The rules are well-formed, and each alert fires where it should and does not where it should not."""
-    done = subprocess.run([promtool, *command], cwd=FOLDER, capture_output=True, text=True, check=False)
+    done = subprocess.run([promtool, *command.split()], cwd=FOLDER, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
