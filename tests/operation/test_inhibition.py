@@ -5,10 +5,13 @@ import subprocess
 
 import yaml
 
+from processor.model.reasons import HaltReason
 from tests.operation.alertmanager import CONFIG, Alertmanager, Labels, Webhook, labels_of
-from tests.operation.test_rules import FOLDER, alerts, text
+from tests.operation.test_rules import FOLDER, ROOT, RULES, alerts, text
 
 LABEL = re.compile(r'(\w+)="([^"]*)"')
+RUNBOOK = ROOT / "docs" / "runbook.md"
+INHIBIT = yaml.safe_load(text(CONFIG))["inhibit_rules"]
 CAUSES = yaml.safe_load(text(FOLDER / "causes.yaml"))["tests"]
 
 
@@ -30,6 +33,13 @@ def told(webhook: Webhook) -> list[tuple[str, str]]:
     return [(each["job"], each["alertname"].removeprefix("SegmentFullstory")) for each in labels if "step" not in each]
 
 
+def names(matchers: list[str]) -> list[str]:
+    """Return the alerts that the first matcher is about."""
+    found = re.fullmatch(r"alertname =~? \"?SegmentFullstory\(?([\w|]+)\)?\"?", matchers[0])
+    assert found, matchers
+    return found[1].split("|")
+
+
 def test_amtool_accepts_the_configuration(amtool: str) -> None:
     """Alertmanager's own tool finds nothing wrong."""
     done = subprocess.run([amtool, "check-config", str(CONFIG)], capture_output=True, text=True, check=False)
@@ -39,14 +49,33 @@ def test_amtool_accepts_the_configuration(amtool: str) -> None:
 
 def test_only_alerts_and_labels_that_there_are_are_matched() -> None:
     """Each matcher of an alert's name matches alerts that there are, and no rule inhibits its own source."""
-    for rule in yaml.safe_load(text(CONFIG))["inhibit_rules"]:
-        names = [
-            set(re.fullmatch(r"alertname =~? \"?SegmentFullstory\(?([\w|]+)\)?\"?", rule[side][0])[1].split("|"))  # type: ignore[index]
-            for side in ("source_matchers", "target_matchers")
-        ]
-        assert {f"SegmentFullstory{each}" for name in names for each in name} <= set(alerts())
-        assert not names[0] & names[1]
+    for rule in INHIBIT:
+        sources, targets = names(rule["source_matchers"]), names(rule["target_matchers"])
+        assert {f"SegmentFullstory{each}" for each in sources + targets} <= set(alerts())
+        assert not set(sources) & set(targets)
         assert rule["equal"][:2] == ["namespace", "job"]
+
+
+def test_halts_that_stop_everything_are_the_same_everywhere() -> None:
+    """Rules and inhibition name the same halts that leave other partitions going on, and each of them exists."""
+    (inhibits,) = {each for rule in INHIBIT for each in rule["source_matchers"] if each.startswith("reason !~")}
+    (rules,) = re.findall(r'SegmentFullstoryHalted"[^}]*reason!~"([^"]*)"', text(RULES))
+
+    assert inhibits == f'reason !~ "{rules}"'
+    assert set(rules.split("|")) < {each.value for each in HaltReason}
+
+
+def test_each_section_of_the_runbook_begins_with_the_causes() -> None:
+    """The section of an alert that others inhibit begins with links to those."""
+    causes: dict[str, set[str]] = {}
+    for rule in INHIBIT:
+        for target in names(rule["target_matchers"]):
+            causes.setdefault(target, set()).update(names(rule["source_matchers"]))
+    sections = dict(re.findall(r"(?m)^## SegmentFullstory(\w+)\n\nCause first: ((?:.+\n)+)", text(RUNBOOK)))
+
+    assert {name: set(re.findall(r"\[(\w+)\]", first)) for name, first in sections.items()} == causes | {
+        "PartitionStuck": {"HeldUp", "CrashLooping", "Stalled"}  # the rule itself knows these
+    }
 
 
 def test_one_cause_is_one_notification_that_names_it(alertmanager: Alertmanager) -> None:
