@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 
@@ -15,16 +17,10 @@ INHIBIT = yaml.safe_load(text(CONFIG))["inhibit_rules"]
 CAUSES = yaml.safe_load(text(FOLDER / "causes.yaml"))["tests"]
 
 
-def fired(case: dict[str, list[dict[str, object]]]) -> list[list[Labels]]:
+def fired(case: Mapping[str, Any]) -> list[list[Labels]]:
     """Return what fires in a case, moment by moment, with the labels that Prometheus sends."""
-    moments = []
-    for moment in case["promql_expr_test"]:
-        samples = moment["exp_samples"]
-        assert isinstance(samples, list)
-        moments.append([dict(LABEL.findall(each["labels"])) for each in samples])
-    for alert in (alert for moment in moments for alert in moment):
-        del alert["alertstate"]
-    return moments
+    samples = [moment["exp_samples"] for moment in case["promql_expr_test"]]
+    return [[dict(LABEL.findall(each["labels"])) for each in moment] for moment in samples]
 
 
 def told(webhook: Webhook) -> list[tuple[str, str]]:

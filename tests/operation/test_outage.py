@@ -43,7 +43,8 @@ def test_an_outage_raises_the_right_alerts_and_only_these(
 ) -> None:
     """Each stage, from health over slow jobs and an outage to a revoked key, raises the expected alerts and no others.
 
-    What the outage left behind is late, but that is not told.     In the end every query of every dashboard gives data, but for the container's memory limit where there is none.
+    What the outage left behind is late, but that is not told.
+    In the end every query of every dashboard gives data, but for the container's memory limit where there is none.
     """
     kafka.create_topic(names.topic, 4)
     kafka.create_topic(names.dead_letters)
@@ -89,7 +90,8 @@ def test_an_outage_raises_the_right_alerts_and_only_these(
                 stop.set()
                 traffic.result()
 
-    assert burning and not again
+    assert burning
+    assert not again
     assert halted["labels"]["reason"] == "unauthorized"
     assert "unauthorized" in halted["annotations"]["description"]
     assert "<h2>Halted</h2>" in page
