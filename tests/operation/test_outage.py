@@ -33,7 +33,7 @@ def queries() -> Iterator[tuple[str, str]]:
     for file in DASHBOARDS:
         for panel in json.loads(file.read_text(encoding="utf-8"))["panels"]:
             for target in panel["targets"]:
-                query = target["expr"].replace("$namespace", ".*").replace("$job", "worker")
+                query = target["expr"].replace("$namespace", ".*").replace("$job", "worker").replace("$instance", ".*")
                 yield f"{file.stem}: {panel['title']}", query.replace("$__rate_interval", "10s")
 
 
