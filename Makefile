@@ -69,6 +69,10 @@ fuzz: $(VENV)/installed ## damaged records through decoding and mapping: INPUTS=
 avro: $(VENV)/installed ## random schemas and values by Avro for Java, and whether the worker reads them so (Java 17, Maven)
 	@$(BIN)/python -m tests.random_avro $(ARGS)
 
+.PHONY: rules
+rules: $(VENV)/installed ## the tests of the alerts on promtool 3 and vmalert-tool, too (Prometheus, Go)
+	@$(BIN)/python -m tests.operation.rule_tools $(ARGS)
+
 .PHONY: check
 check: $(VENV)/installed ## format, lint, types, layers, spelling, metadata
 	$(BIN)/ruff format --check .

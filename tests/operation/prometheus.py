@@ -31,6 +31,7 @@ def faster(rules: str) -> str:
     return (
         _DURATION.sub(shorter, rules)
         .replace('le=~"60|60[.]0"', 'le=~"5|5[.]0"')
+        .replace("(-Inf, 60,", "(-Inf, 5,")
         .replace("10 * 60", "10")
         .replace("2 * 60", "15")
     )

@@ -9,7 +9,8 @@ import yaml
 
 from processor.model.reasons import HaltReason
 from tests.operation.alertmanager import CONFIG, Alertmanager, Labels, Webhook, labels_of
-from tests.operation.test_rules import FOLDER, ROOT, RULES, alerts, text
+from tests.operation.prometheus import ROOT, RULES
+from tests.operation.test_rules import FOLDER, alerts, text
 
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 RUNBOOK = ROOT / "docs" / "runbook.md"
