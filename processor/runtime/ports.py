@@ -3,8 +3,9 @@
 All methods are called on the event loop's thread. Fakes live in tests/fakes, the real things in processor/adapters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from processor.engine.commits import CommitFault
@@ -12,7 +13,7 @@ from processor.engine.partition.owner import Assignment, End
 from processor.engine.verdict import Answer, NoAnswer
 from processor.events.framing import ApicurioId, SchemaId
 from processor.events.languages import AVRO, AVRO_IN_JSON
-from processor.model.reasons import HaltReason, Kind
+from processor.model.reasons import HaltReason, Kind, WaitsFor
 from processor.model.records import Commit, Headers, Record, TopicPartition
 
 
@@ -50,6 +51,10 @@ class LoopWatch(Protocol):
         ...
 
 
+SILENT_S = 20.0
+"""A broker that leads owned partitions and has sent nothing for so long does not answer: it is asked more often."""
+
+
 class ClientFigures(NamedTuple):
     """What Kafka's client says of itself, every few seconds."""
 
@@ -66,6 +71,12 @@ class ClientFigures(NamedTuple):
     """In which of its joins, counted from 0, the client waits for the group; None while the group has taken it."""
     brokerless: int = 0
     """How many of its latest reports in a row named no broker at all, not even one of those that it was given."""
+
+    heard_from: Mapping[int, float] = MappingProxyType({})
+    """When each broker that leads owned partitions, or coordinates the group, last sent anything, by its id, in seconds
+    since the epoch; of one that never did, since when it should."""
+    silent: Collection[TopicPartition] = frozenset()
+    """Owned partitions whose leader has sent nothing for too long."""
 
     @property
     def is_stranded(self) -> bool:
@@ -114,8 +125,8 @@ class SourceListener(Protocol):
         """
         ...
 
-    def ends(self, ends: Mapping[TopicPartition, End | None]) -> None:
-        """Take where owned partitions end, told every few seconds; None for one that has no leader."""
+    def ends(self, ends: Mapping[TopicPartition, End | WaitsFor]) -> None:
+        """Take where owned partitions end, told every few seconds; or which broker is missing that could tell."""
         ...
 
     def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:

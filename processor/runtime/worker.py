@@ -20,7 +20,7 @@ from processor.engine.commits import CommitFault, Commits, why
 from processor.engine.notices import Begun, Committed, Consumed, Rebalanced, Released, SourceTrouble
 from processor.engine.partition.common import Common
 from processor.engine.partition.owner import Assignment, End, Partition
-from processor.model.reasons import Bottleneck, HaltReason, ReleaseReason
+from processor.model.reasons import Bottleneck, HaltReason, ReleaseReason, WaitsFor
 from processor.model.records import Commit, TopicPartition
 from processor.runtime.driver import Driver
 from processor.runtime.ports import Clock, Fetched, Source, SourceFault
@@ -193,7 +193,7 @@ class Worker:
         self._commits.answered(commits, faults, self._clock.monotonic())
         self._schedule_pump()
 
-    def ends(self, ends: Mapping[TopicPartition, End | None]) -> None:
+    def ends(self, ends: Mapping[TopicPartition, End | WaitsFor]) -> None:
         """Remember the ends, for the lag."""
         now = self._clock.monotonic()
         for each in self._of(list(ends)):

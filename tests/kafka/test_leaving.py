@@ -12,7 +12,7 @@ from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.source import KafkaSource
 from processor.engine.commits import CommitFault
 from processor.engine.partition.owner import Assignment, End
-from processor.model.reasons import HaltReason
+from processor.model.reasons import HaltReason, WaitsFor
 from processor.model.records import Commit, TopicPartition
 from processor.runtime.ports import Fetched, SourceFault
 from tests.kafka.cluster import ANSWER_DEADLINE_S, Cluster
@@ -56,7 +56,7 @@ class Listener:
     def committed(self, commits: Mapping[TopicPartition, Commit], faults: Mapping[TopicPartition, CommitFault]) -> None:
         """Take nothing."""
 
-    def ends(self, ends: Mapping[TopicPartition, End | None]) -> None:
+    def ends(self, ends: Mapping[TopicPartition, End | WaitsFor]) -> None:
         """Take nothing."""
 
     def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:

@@ -25,7 +25,7 @@ from processor.engine.notices import Consumed, KeyKnown, Retried, Settled
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.speaker import ApiCall
 from processor.engine.verdict import Answer, Halt, RetryReason, of_trouble
-from processor.model.reasons import Bottleneck, DeadLetterReason, FilterReason, HaltReason, Kind
+from processor.model.reasons import Bottleneck, DeadLetterReason, FilterReason, HaltReason, Kind, WaitsFor
 from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
 from processor.runtime.state import WorkerState
@@ -56,7 +56,7 @@ def partitions(count: int = 40) -> list[PartitionState]:
         )
         for number in range(count)
     ]
-    return [replace(made[0], blocked=Blocked(1_000_000, 94.0, "FullStory's job am9iLTE=")), *made[1:]]
+    return [replace(made[0], blocked=Blocked(1_000_000, 94.0, WaitsFor.JOB, "am9iLTE=")), *made[1:]]
 
 
 BUSY = replace(

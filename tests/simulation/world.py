@@ -21,6 +21,7 @@ from processor.events.framing import SchemaId
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
 from processor.model.outcomes import Event
+from processor.model.reasons import WaitsFor
 from processor.model.records import TopicPartition
 from processor.runtime.ports import DeadLetter
 from processor.runtime.worker import WorkerSettings
@@ -287,7 +288,7 @@ class World:
             watcher()
         ends = {each: End(end, end) for each, (_, end) in self.broker.available.items() if each not in leaderless}
         if self.member.is_running:
-            self.member.worker.ends({**ends, **dict.fromkeys(leaderless)})
+            self.member.worker.ends({**ends, **dict.fromkeys(leaderless, WaitsFor.LEADER)})
 
     def is_of_today(self, at: int) -> bool:
         """Say whether the group's position says that it is one of today's topic."""

@@ -41,7 +41,7 @@ from processor.engine.notices import (
     SourceTrouble,
     Throttled,
 )
-from processor.model.reasons import Bottleneck, HaltReason, Kind
+from processor.model.reasons import Bottleneck, HaltReason, Kind, WaitsFor
 from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf, WorkerState
 
@@ -230,10 +230,16 @@ class Metrics(Collector):
             catalogue.CONCURRENCY_LIMIT: _one(state.concurrency_limit),
             catalogue.REQUEST_RATE_LIMIT: _one(state.request_rate),
             catalogue.BOTTLENECK: [((kind.value,), float(kind is state.bottleneck)) for kind in Bottleneck],
-            catalogue.HEAD_OF_LINE: [(labels, found.offset) for labels, each in owned if (found := each.blocked)],
+            catalogue.LAG_UNREADABLE: [(labels, each.unreadable) for labels, each in owned if each.unreadable],
+            catalogue.HEAD_OF_LINE: [
+                ((*labels, found.waits_for.value), found.offset) for labels, each in owned if (found := each.blocked)
+            ],
             catalogue.JOBS_IN_FLIGHT: _one(state.jobs_in_flight),
             catalogue.OPERATIONS_IN_FLIGHT: _one(state.operations_in_flight),
             catalogue.HALTED: [((reason.value,), float(reason in state.halts)) for reason in HaltReason],
+            catalogue.PARTITION_HALTED: [
+                ((*labels, reason.value), 1.0) for labels, each in owned for reason in state.halts_of(each)
+            ],
             catalogue.BYTES_HELD: _one(state.bytes_held),
             catalogue.MEMORY_BUDGET: _one(self._facts.memory_budget_bytes),
             catalogue.MEMORY_LIMIT: [] if self._memory_limit is None else _one(self._memory_limit),
@@ -242,6 +248,13 @@ class Metrics(Collector):
             catalogue.FETCH_QUEUE_BYTES: _one(state.client.fetch_queue_bytes),
             catalogue.BROKER_ROUND_TRIP: _one(math.nan if (trip_s := state.client.round_trip_s) is None else trip_s),
             catalogue.BROKER_SILENCE: _one(self._silence_s(state.client.answered_at)),
+            catalogue.ONE_BROKER_SILENCE: [
+                ((str(node),), self._silence_s(heard)) for node, heard in sorted(state.client.heard_from.items())
+            ],
+            catalogue.PARTITIONS_UNREACHED: [
+                ((what.value,), sum(each.unreached is what for _, each in owned))
+                for what in (WaitsFor.LEADER, WaitsFor.BROKER)
+            ],
             catalogue.BUILD_INFO: [((self._facts.version, str(self._facts.is_compiled).lower()), 1)],
             catalogue.CONFIG_INFO: [((self._facts.mapping_fingerprint,), 1)],
         }
