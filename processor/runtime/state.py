@@ -86,6 +86,8 @@ class WorkerState:
     """What it says of itself."""
     diagnosis: Diagnosis | None = None
     """What is wrong with FullStory's answers as a whole; its `since` is on the monotonic clock."""
+    throttled_s: float = 0.0
+    """For how long nothing could be sent until now at FullStory's wish, all in all."""
     next_try_s: float | None = None
     """In how many seconds the next request may be sent; None when one may be sent now, or when no time is set."""
 

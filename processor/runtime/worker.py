@@ -89,6 +89,7 @@ class Worker:
             polled_at=self._source.polled_at,
             client=self._source.figures,
             diagnosis=self.gate.health.diagnosis(now),
+            throttled_s=limits.throttled_s(now),
             next_try_s=None if (chance := limits.next_chance(now)) is None else chance - now,
         )
 

@@ -81,6 +81,7 @@ class World:
     halts: dict[HaltReason, ActiveHalt] = field(default_factory=dict)
     bottleneck: Bottleneck = Bottleneck.NONE
     client: ClientFigures = CONNECTED
+    throttled_s: float = 0.0
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
@@ -101,6 +102,7 @@ class World:
             operations_in_flight=250,
             polled_at=0.0,
             client=self.client,
+            throttled_s=self.throttled_s,
         )
 
     def monotonic(self) -> float:
@@ -180,7 +182,7 @@ EVERY_NOTICE: list[tuple[Notice, dict[tuple[str, ...], float]]] = [
     ),
     (Answered("users/batch", "2xx", 0.3), {("request_duration_seconds_sum", "users/batch", "2xx"): 0.3}),
     (Retried(RetryReason.TIMEOUT), {("retries_total", "timeout"): 1}),
-    (Throttled(2.5), {("throttled_seconds_total",): 2.5}),
+    (Throttled(2.5), {}),
     (JobEnded(Kind.EVENT, 4.0), {("job_duration_seconds_sum", "event"): 4.0}),
     (
         settled({Kind.USER: 1, Kind.EVENT: 2}, {FilterReason.TOMBSTONE: 3}, {DeadLetterReason.REJECTED: 4}),
@@ -470,3 +472,15 @@ def test_a_halt_is_told_of_the_partitions_that_it_stops() -> None:
     assert halted(HaltReason.SOURCE_TOPIC, "another") == set()
     assert halted(HaltReason.UNAUTHORIZED, "") == {"0", "1", "2"}
     assert halted(HaltReason.SCHEMA_REGISTRY, "") == {"1"}
+
+
+def test_a_wait_that_fullstory_asks_for_is_counted_as_it_passes() -> None:
+    """What has passed by a scrape is counted, whatever is announced."""
+    world = World()
+    world.metrics(Throttled(3_600.0))
+    found = []
+    for passed_s in (0.0, 15.0, 15.0, 45.0):
+        world.throttled_s = passed_s
+        found += world.scrape()["throttled_seconds_total"].values()
+
+    assert found == [0.0, 15.0, 15.0, 45.0]

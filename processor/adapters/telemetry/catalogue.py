@@ -178,7 +178,10 @@ RETRIES = Definition(
     (Label("reason", _values(RetryReason)),),
 )
 THROTTLED = Definition(
-    "throttled_seconds_total", Type.COUNTER, "seconds", "Time that FullStory asked to wait (`Retry-After`)."
+    "throttled_seconds_total",
+    Type.COUNTER,
+    "seconds",
+    "Time in which nothing was sent because FullStory asked to wait (`Retry-After`), counted as it passes.",
 )
 CONCURRENCY_LIMIT = Definition(
     "concurrency_limit",

@@ -47,9 +47,9 @@ from processor.runtime.state import StateOf, WorkerState
 
 UNCOUNTED = (
     *(Begun, Halted, Resumed, KeyKnown, SourceTrouble, SchemaCacheTrouble),
-    *(JobIsLate, HeldUp, HeldInOrder, MemoryIsShort),
+    *(JobIsLate, HeldUp, HeldInOrder, MemoryIsShort, Throttled),
 )
-"""Notices for logs only: the state says what is halted or held up."""
+"""Notices for logs only: the state says what is halted or held up, and how much of a wait has passed."""
 
 
 def new_registry() -> CollectorRegistry:
@@ -93,6 +93,7 @@ class Metrics(Collector):
         self._clock = clock
         self._facts = facts
         self._log_lines_lost = 0
+        self._throttled_s = 0.0
         self._memory_limit: int | None = None
         self._tallies = {each: Tally(each) for each in catalogue.CATALOGUE if each.type is Type.COUNTER}
         self._distributions = {each: Distribution(each) for each in catalogue.CATALOGUE if each.type is Type.HISTOGRAM}
@@ -101,7 +102,6 @@ class Metrics(Collector):
             Built: self._built,
             Answered: self._answered,
             Retried: self._retried,
-            Throttled: self._throttled,
             JobEnded: self._job_ended,
             Settled: self._settled,
             Redelivered: self._redelivered,
@@ -126,7 +126,10 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return every metric, as of one moment."""
-        gauges = self._gauges(self._state_of())
+        state = self._state_of()
+        self._count(catalogue.THROTTLED, state.throttled_s - self._throttled_s)
+        self._throttled_s = state.throttled_s
+        gauges = self._gauges(state)
         for definition in catalogue.CATALOGUE:
             if definition.type is Type.COUNTER:
                 yield self._tallies[definition].family()
@@ -168,9 +171,6 @@ class Metrics(Collector):
 
     def _retried(self, notice: Retried) -> None:
         self._count(catalogue.RETRIES, 1, notice.reason.value)
-
-    def _throttled(self, notice: Throttled) -> None:
-        self._count(catalogue.THROTTLED, notice.seconds)
 
     def _job_ended(self, notice: JobEnded) -> None:
         self._distributions[catalogue.JOB_DURATION].observe((notice.duration_s,), notice.kind.value)
