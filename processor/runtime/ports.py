@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from processor.engine.commits import CommitFault
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.owner import Assignment, End
 from processor.engine.verdict import Answer, NoAnswer
 from processor.events.framing import ApicurioId, SchemaId
 from processor.events.languages import AVRO, AVRO_IN_JSON
-from processor.model.reasons import HaltReason, Kind, WaitsFor
+from processor.model.reasons import HaltReason, Kind
 from processor.model.records import Commit, Headers, Record, TopicPartition
 
 
@@ -49,10 +50,6 @@ class LoopWatch(Protocol):
     def end(self) -> None:
         """End the process, whatever the loop does."""
         ...
-
-
-SILENT_S = 20.0
-"""A broker that leads owned partitions and has sent nothing for so long does not answer: it is asked more often."""
 
 
 class ClientFigures(NamedTuple):

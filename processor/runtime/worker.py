@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from processor.engine.backpressure import PartitionLoad, pauses
 from processor.engine.bottleneck import bottleneck
 from processor.engine.commits import CommitFault, Commits, why
-from processor.engine.notices import Begun, Committed, Consumed, Rebalanced, Released, SourceTrouble
+from processor.engine.notices import Begun, Committed, Consumed, Rebalanced, Released, SourceTrouble, WaitsFor
 from processor.engine.partition.common import Common
 from processor.engine.partition.owner import Assignment, End, Partition
-from processor.model.reasons import Bottleneck, HaltReason, ReleaseReason, WaitsFor
+from processor.model.reasons import Bottleneck, HaltReason, ReleaseReason
 from processor.model.records import Commit, TopicPartition
 from processor.runtime.driver import Driver
 from processor.runtime.ports import Clock, Fetched, Source, SourceFault

@@ -16,8 +16,9 @@ from processor.adapters.kafka.source import KafkaSource
 from processor.adapters.loop_watch import AskingLoopWatch, LoopAlarm
 from processor.engine.beginnings import GroupStart
 from processor.engine.commits import CommitFault
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.owner import Assignment, End
-from processor.model.reasons import HaltReason, WaitsFor
+from processor.model.reasons import HaltReason
 from processor.model.records import Commit, Record, TopicPartition
 from processor.runtime.ports import Fetched, SourceFault
 from tests.kafka.cluster import VERSION, Cluster

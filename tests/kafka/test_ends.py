@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from processor.adapters.kafka import figures
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.owner import End
-from processor.model.reasons import WaitsFor
 from processor.model.records import Record, TopicPartition
 from tests.kafka.cluster import Cluster, KafkaCluster, java
 from tests.kafka.conftest import Names
@@ -105,8 +105,8 @@ async def test_a_partition_without_a_leader_that_answers_is_told(
 ) -> None:
     """If the leader of a partition does not answer, or goes, that is told, and the ends of others go on to be."""
     monkeypatch.setattr(figures, "SILENT_S", 7.0)  # ends are asked for every five seconds
-    for each in ("one", "two"):
-        (tmp_path / each).mkdir()
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
     with KafkaCluster(tmp_path / "one", properties=PATIENT) as first:
         first.create_topic(f"{names.topic}-0")
         first.commit(names.group, f"{names.topic}-0", 0, 0)  # the group's offsets are with the broker that stays

@@ -11,8 +11,9 @@ from confluent_kafka.admin import AdminClient
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.source import KafkaSource
 from processor.engine.commits import CommitFault
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.owner import Assignment, End
-from processor.model.reasons import HaltReason, WaitsFor
+from processor.model.reasons import HaltReason
 from processor.model.records import Commit, TopicPartition
 from processor.runtime.ports import Fetched, SourceFault
 from tests.kafka.cluster import ANSWER_DEADLINE_S, Cluster

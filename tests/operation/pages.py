@@ -21,11 +21,11 @@ from rich.text import Text
 from processor.adapters.telemetry.history import STEP_S, STEPS, History
 from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import ListenAddress, TelemetryServer, Views
-from processor.engine.notices import Consumed, KeyKnown, Retried, Settled
+from processor.engine.notices import Consumed, KeyKnown, Retried, Settled, WaitsFor
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.speaker import ApiCall
 from processor.engine.verdict import Answer, Halt, RetryReason, of_trouble
-from processor.model.reasons import Bottleneck, DeadLetterReason, FilterReason, HaltReason, Kind, WaitsFor
+from processor.model.reasons import Bottleneck, DeadLetterReason, FilterReason, HaltReason, Kind
 from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
 from processor.runtime.state import WorkerState

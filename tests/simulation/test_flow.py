@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from processor.engine.limits import LimitSettings
-from processor.engine.notices import Committed, JobEnded, Settled, SourceTrouble, Throttled
+from processor.engine.notices import Committed, JobEnded, Settled, SourceTrouble, Throttled, WaitsFor
 from processor.engine.partition.owner import End
 from processor.engine.verdict import Answer
-from processor.model.reasons import Bottleneck, Kind, WaitsFor
+from processor.model.reasons import Bottleneck, Kind
 from processor.model.records import TopicPartition
 from tests.fakes.fullstory import Refused
 from tests.fakes.source import WALL_MS

@@ -11,7 +11,7 @@ from processor.app.assemble import Ports, RuntimeSettings, assemble
 from processor.engine.beginnings import GroupStart
 from processor.engine.job_polling import STUCK_AFTER_S
 from processor.engine.limits import LimitSettings
-from processor.engine.notices import fan_out
+from processor.engine.notices import WaitsFor, fan_out
 from processor.engine.partition.common import PartitionSettings, Unattributed
 from processor.engine.partition.owner import End
 from processor.engine.partition.range_queue import BatchLimits
@@ -21,7 +21,6 @@ from processor.events.framing import SchemaId
 from processor.events.mapping import Mapping as EventMapping
 from processor.events.mapping import MappingRules
 from processor.model.outcomes import Event
-from processor.model.reasons import WaitsFor
 from processor.model.records import TopicPartition
 from processor.runtime.ports import DeadLetter
 from processor.runtime.worker import WorkerSettings

@@ -16,12 +16,12 @@ from processor.adapters.telemetry.history import OVER_AFTER_S, History, Trouble
 from processor.adapters.telemetry.metrics import Metrics
 from processor.adapters.telemetry.server import POLL_LIMIT_S, ListenAddress, TelemetryServer, Views
 from processor.engine.halts import SHOWN_FAULTS
-from processor.engine.notices import Answered, Retried
+from processor.engine.notices import Answered, Retried, WaitsFor
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.service_health import FORGET_AFTER_S, Diagnosis, Symptom
 from processor.engine.verdict import RetryReason
 from processor.model.errors import ConfigurationError
-from processor.model.reasons import ACTIONS, HaltReason, WaitsFor
+from processor.model.reasons import ACTIONS, HaltReason
 from processor.model.records import TopicPartition
 from processor.runtime.state import WorkerState
 from tests.fakes.state import FACTS, IDLE, halts

@@ -1,10 +1,13 @@
 """What is read out of librdkafka's statistics."""
 
+from collections.abc import Mapping
+
 import orjson
 
 from processor.adapters.kafka.figures import figures
+from processor.engine.partition.owner import SILENT_S
 from processor.model.records import TopicPartition
-from processor.runtime.ports import SILENT_S, ClientFigures
+from processor.runtime.ports import ClientFigures
 
 NONE = ClientFigures()
 
@@ -75,7 +78,7 @@ def test_a_client_without_brokers_in_two_reports_is_stranded() -> None:
     assert not read(twice, "learned").is_stranded
 
 
-def led(number: int, **brokers: dict[str, object]) -> str:
+def led(number: int, **brokers: Mapping[str, object]) -> str:
     """Return a report of so many partitions of topic `t`, of which broker 1 and broker 2 lead every other one."""
     partitions = {str(each): {"leader": each % 2 + 1} for each in range(number)}
     return orjson.dumps({"time": 1_000, "brokers": brokers, "topics": {"t": {"partitions": partitions}}}).decode()
@@ -101,7 +104,7 @@ def test_a_leader_is_silent_whoever_else_answers() -> None:
 
 def test_only_brokers_that_are_needed_are_expected_to_say_anything() -> None:
     """They lead what is owned, or coordinate the group; the others may be silent for ever."""
-    brokers = {
+    brokers: dict[str, Mapping[str, object]] = {
         "a": {"nodeid": 1, "rxidle": 1_000_000},
         "idle": {"nodeid": 2, "rxidle": 900_000_000},
         "coordinator": {"nodeid": 3, "source": "logical", "rxidle": 2_000_000},

@@ -10,8 +10,9 @@ from processor.adapters.kafka import looks as module
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.connection import UNKNOWN_TO_GROUP
 from processor.adapters.kafka.looks import JOINED_WITHIN_S, Looks
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.owner import End
-from processor.model.reasons import HaltReason, WaitsFor
+from processor.model.reasons import HaltReason
 from processor.model.records import TopicPartition
 from processor.runtime.ports import SourceFault
 

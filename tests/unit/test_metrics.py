@@ -17,6 +17,7 @@ from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import PREFIX, Definition, Distribution, Type
 from processor.adapters.telemetry.metrics import UNCOUNTED, Metrics, exposition, new_registry
 from processor.engine.notices import (
+    WAITS_FOR,
     Answered,
     Begun,
     Built,
@@ -45,11 +46,11 @@ from processor.engine.notices import (
     Settled,
     SourceTrouble,
     Throttled,
+    WaitsFor,
 )
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.verdict import RetryReason
 from processor.model.reasons import (
-    WAITS_FOR,
     Bottleneck,
     DeadLetterReason,
     FilterReason,
@@ -57,7 +58,6 @@ from processor.model.reasons import (
     Kind,
     PropertyRule,
     ReleaseReason,
-    WaitsFor,
 )
 from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
@@ -478,7 +478,7 @@ def test_a_wait_that_fullstory_asks_for_is_counted_as_it_passes() -> None:
     """What has passed by a scrape is counted, whatever is announced."""
     world = World()
     world.metrics(Throttled(3_600.0))
-    found = []
+    found: list[float] = []
     for passed_s in (0.0, 15.0, 15.0, 45.0):
         world.throttled_s = passed_s
         found += world.scrape()["throttled_seconds_total"].values()

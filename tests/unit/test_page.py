@@ -25,20 +25,12 @@ from processor.engine.notices import (
     SchemaCacheTrouble,
     Settled,
     SourceTrouble,
+    WaitsFor,
 )
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.service_health import Diagnosis, Symptom
 from processor.engine.verdict import RetryReason
-from processor.model.reasons import (
-    ACTIONS,
-    Bottleneck,
-    DeadLetterReason,
-    FilterReason,
-    HaltReason,
-    Kind,
-    ReleaseReason,
-    WaitsFor,
-)
+from processor.model.reasons import ACTIONS, Bottleneck, DeadLetterReason, FilterReason, HaltReason, Kind, ReleaseReason
 from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
 from processor.runtime.state import WorkerState

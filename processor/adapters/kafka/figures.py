@@ -5,8 +5,9 @@ from typing import Any
 
 import orjson
 
+from processor.engine.partition.owner import SILENT_S
 from processor.model.records import TopicPartition
-from processor.runtime.ports import SILENT_S, ClientFigures
+from processor.runtime.ports import ClientFigures
 
 _MICROSECONDS = 1e6
 

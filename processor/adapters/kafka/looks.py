@@ -11,8 +11,9 @@ from processor.adapters.kafka.connection import Connection
 from processor.adapters.kafka.described import Described
 from processor.adapters.kafka.offsets import Offsets
 from processor.adapters.kafka.tenures import Tenures
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.owner import End
-from processor.model.reasons import HaltReason, WaitsFor
+from processor.model.reasons import HaltReason
 from processor.model.records import TopicPartition
 from processor.runtime.ports import SourceFault
 

@@ -11,9 +11,9 @@ from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.described import Described
 from processor.adapters.kafka.patience import ASK_S, LOOK_S
 from processor.engine.beginnings import Beginnings
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.journal_format import JournalPlace, is_copied
 from processor.engine.partition.owner import End
-from processor.model.reasons import WaitsFor
 from processor.model.records import TopicPartition
 
 MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)

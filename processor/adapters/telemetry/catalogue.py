@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import get_args
 
 from processor.adapters.telemetry.instruments import Definition, Label, Type
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.journal_format import JournalFault, ResumedPart
 from processor.engine.verdict import RetryReason
 from processor.model.errors import WriteFault
@@ -15,7 +16,6 @@ from processor.model.reasons import (
     Kind,
     PropertyRule,
     ReleaseReason,
-    WaitsFor,
 )
 
 

@@ -7,9 +7,10 @@ from itertools import groupby
 from typing import Any
 
 from processor.adapters.telemetry.history import Trouble, Warned
+from processor.engine.notices import WaitsFor
+from processor.engine.partition.owner import SILENT_S
 from processor.engine.service_health import Diagnosis, Symptom
-from processor.model.reasons import OUTAGES, Bottleneck, HaltReason, WaitsFor
-from processor.runtime.ports import SILENT_S
+from processor.model.reasons import OUTAGES, Bottleneck, HaltReason
 from processor.runtime.state import ActiveHalt, WorkerState
 
 PARTITIONS_NAMED = 5

@@ -40,8 +40,9 @@ from processor.engine.notices import (
     Settled,
     SourceTrouble,
     Throttled,
+    WaitsFor,
 )
-from processor.model.reasons import Bottleneck, HaltReason, Kind, WaitsFor
+from processor.model.reasons import Bottleneck, HaltReason, Kind
 from processor.runtime.ports import Clock
 from processor.runtime.state import StateOf, WorkerState
 

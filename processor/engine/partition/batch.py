@@ -27,7 +27,7 @@ from processor.engine.partition.request import Halves, Happening, Line, Opening,
 from processor.engine.partition.settlement import Settlement
 from processor.events.payload import Item, Payload
 from processor.model.outcomes import Rejected
-from processor.model.reasons import HaltReason, Kind, WaitsFor
+from processor.model.reasons import HaltReason, Kind
 
 if TYPE_CHECKING:
     from processor.engine.partition.owner import Partition
@@ -280,22 +280,6 @@ class Batch:
             self.owner.do(WriteLetters(self, letters, self.end.attempts))
         else:
             self.stand_still(HaltReason.DEAD_LETTER_RATIO, cause)
-
-    @property
-    def waits_for(self) -> tuple[WaitsFor, str]:
-        """Say what the batch waits for at this moment, and for which job if it is one."""
-        stages = {request.stage: request for request in reversed(self.requests)}
-        job = stages.get(Stage.IN_JOB)
-        found = {
-            WaitsFor.GATEWAY: any(request.suspicion.is_blocked for request in self.requests),
-            WaitsFor.DEAD_LETTER_TOPIC: self.is_closing,
-            WaitsFor.ANSWER: Stage.POSTED in stages,
-            WaitsFor.JOB: job is not None,
-            WaitsFor.USERS: Stage.HELD in stages,
-            WaitsFor.COMMIT: Stage.READY in stages,
-        }
-        first = next((each for each, is_so in found.items() if is_so), WaitsFor.TURN)
-        return first, (job.entry.job_id or "") if job and first is WaitsFor.JOB else ""
 
     @property
     def unpassed(self) -> str | None:

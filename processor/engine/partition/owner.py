@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
 
-from processor.engine.notices import Built, Gap, JournalIgnored, JournalResumed, Recreated, Settled
+from processor.engine.notices import Built, Gap, JournalIgnored, JournalResumed, Recreated, Settled, WaitsFor
 from processor.engine.partition.actions import Action, Post, Seek, stand_at_gap, stand_before_another_topic
 from processor.engine.partition.batch import Batch, has_old_key
 from processor.engine.partition.common import Common
@@ -35,7 +35,6 @@ from processor.engine.partition.next_batch import Formed, NextBatch
 from processor.engine.partition.order import Turn, UserOrder
 from processor.engine.partition.range_queue import RangeQueue
 from processor.engine.partition.request import Happening, Request, Stage
-from processor.model.reasons import WaitsFor
 from processor.model.records import Commit, Record, TopicPartition
 
 
@@ -81,6 +80,9 @@ class Withheld(NamedTuple):
     waits_for: WaitsFor
     """What the client waits for, as far as that is known."""
 
+
+SILENT_S = 20.0
+"""A broker that leads owned partitions and has sent nothing for so long does not answer: it is asked more often."""
 
 WITHHELD_AFTER_S = 30.0
 """A transaction, an election and a fetch take less, as a rule."""

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from processor.engine.notices import WAITS_FOR, WaitsFor
+from processor.engine.partition.request import Stage
 from processor.events.timestamps import in_milliseconds
-from processor.model.reasons import WAITS_FOR, WaitsFor
 from processor.model.records import TopicPartition
 
 if TYPE_CHECKING:
+    from processor.engine.partition.batch import Batch
     from processor.engine.partition.owner import Partition
 
 HELD_UP_S = 30.0
@@ -100,4 +102,20 @@ def _blocked(partition: "Partition", now: float) -> Blocked | None:
     batch = next((each for each in partition.batches if each.opened is first), None)
     if first is None or batch is None or now - batch.since < HELD_UP_S:
         return None
-    return Blocked(partition.queue.first_unsettled, now - batch.since, *batch.waits_for)
+    return Blocked(partition.queue.first_unsettled, now - batch.since, *_waits_for(batch))
+
+
+def _waits_for(batch: "Batch") -> tuple[WaitsFor, str]:
+    """Say what a batch waits for at this moment, and for which job if it is one."""
+    stages = {request.stage: request for request in reversed(batch.requests)}
+    job = stages.get(Stage.IN_JOB)
+    found = {
+        WaitsFor.GATEWAY: any(request.suspicion.is_blocked for request in batch.requests),
+        WaitsFor.DEAD_LETTER_TOPIC: batch.is_closing,
+        WaitsFor.ANSWER: Stage.POSTED in stages,
+        WaitsFor.JOB: job is not None,
+        WaitsFor.USERS: Stage.HELD in stages,
+        WaitsFor.COMMIT: Stage.READY in stages,
+    }
+    first = next((each for each, is_so in found.items() if is_so), WaitsFor.TURN)
+    return first, (job.entry.job_id or "") if job and first is WaitsFor.JOB else ""
