@@ -62,7 +62,7 @@ def test_an_outage_raises_the_right_alerts_and_only_these(
                 wait_until(lambda: _delivered(prometheus) > 10 * RATE, "all has been well for ten seconds")
                 assert prometheus.ever_fired() == set()
 
-                server.set_faults(job_duration_s=[6, 7])
+                server.set_faults(job_duration_s=[5, 5.5])
                 wait_until(fires("SegmentFullstoryLate"), "what comes late is told")
                 wait_until(fires("SegmentFullstoryLateForLong"), "the allowance of days is going, too")
                 late = prometheus.firing()
