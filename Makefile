@@ -57,6 +57,10 @@ chaos-long: $(VENV)/installed ## 200 kills among all other faults, then a rollin
 endure: $(VENV)/installed ## an unread log, a port full of half requests and poison together: an hour, or MINUTES=5
 	@$(BIN)/python -m tests.chaos.endure $(if $(MINUTES),--minutes $(MINUTES),--result docs/results/endure.json) $(ARGS)
 
+.PHONY: drill
+drill: $(VENV)/installed ## outages on the real stack, and what an operator is told of each: about ten minutes (Java 17, Maven, Prometheus, Alertmanager)
+	@$(BIN)/python -m tests.operation.drill $(ARGS)
+
 .PHONY: sim
 sim: $(VENV)/installed ## the simulation: SEEDS=10000 for so many, SEED=42 for that one
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
@@ -68,6 +72,10 @@ fuzz: $(VENV)/installed ## damaged records through decoding and mapping: INPUTS=
 .PHONY: avro
 avro: $(VENV)/installed ## random schemas and values by Avro for Java, and whether the worker reads them so (Java 17, Maven)
 	@$(BIN)/python -m tests.random_avro $(ARGS)
+
+.PHONY: rules
+rules: $(VENV)/installed ## the tests of the alerts on promtool 3 and vmalert-tool, too (Prometheus, Go)
+	@$(BIN)/python -m tests.operation.rule_tools $(ARGS)
 
 .PHONY: check
 check: $(VENV)/installed ## format, lint, types, layers, spelling, metadata

@@ -342,6 +342,25 @@ What the worker promises rests on these properties of librdkafka: `PROCESSOR_KAF
 """
 
 
+PIPELINES = """
+## Ways to Prometheus
+
+The alerts and dashboards give the same results in each of these ways, but for what is said:
+
+| way | what differs |
+|---|---|
+| Prometheus 2.42 or newer scrapes `/metrics` | nothing |
+| Prometheus 3 with `convert_classic_histograms_to_nhcb` | `segment_fullstory_freshness_seconds` and the others are \
+one native histogram each, with the bounds above; there are no `_bucket`, `_count` and `_sum`. Write \
+`histogram_fraction`, `histogram_quantile` and `histogram_count` of `segment_fullstory_…_seconds` itself |
+| the OpenTelemetry Collector, or another program, writes to Prometheus | a bound may be called `60` instead of \
+`60.0`: match both, as in `le=~"60\\|60[.]0"` |
+| VictoriaMetrics with vmalert | an alert may begin and end one evaluation earlier or later, because windows \
+include what lies just before them |
+"""
+"""What other people's pipelines make of histograms."""
+
+
 def metrics() -> str:
     """Return docs/metrics.md."""
     rows = "\n".join(_metric(definition) for definition in CATALOGUE)
@@ -365,7 +384,7 @@ def _buckets() -> str:
         for each in CATALOGUE
         if each.buckets
     )
-    return f"## Bounds of histograms\n\n| metric | upper bounds |\n|---|---|\n{rows}\n"
+    return f"## Bounds of histograms\n\n| metric | upper bounds |\n|---|---|\n{rows}\n{PIPELINES}"
 
 
 def check() -> str:

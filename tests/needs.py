@@ -8,7 +8,7 @@ SERVERS = {
     *("java", "mvn", "kcat"),
     *("go", "helm"),
     *("node", "npm"),
-    *("chromium", "prometheus", "promtool"),
+    *("chromium", "prometheus", "promtool", "prometheus-alertmanager", "amtool"),
     *("buildah", "debootstrap"),
     *("nginx", "haproxy", "apache2", "squid", "caddy", "envoy"),
 }

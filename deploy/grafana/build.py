@@ -1,6 +1,7 @@
 """Writes the dashboards: `make dashboards`. Grafana's own builders make the JSON, so what stands here is what is shown.
 
-Every query asks for the deployments chosen at the top (`$namespace`, `$job`); `$__rate_interval` fits the time shown.
+Every query asks for the workers chosen at the top (`$namespace`, `$job`, `$instance`); `$__rate_interval` fits the time
+shown. A histogram is asked for by its buckets, or, where Prometheus has converted it to a native one, as a whole.
 """
 
 import sys
@@ -28,7 +29,7 @@ STAT_HEIGHT = 4
 
 
 class Query(NamedTuple):
-    """A query and the name of its lines; `%` stands for the labels that choose the deployments."""
+    """A query and the name of its lines; `%` stands for the labels that choose the workers."""
 
     text: str
     legend: str = ""
@@ -36,7 +37,7 @@ class Query(NamedTuple):
     @property
     def expression(self) -> str:
         """The query in full."""
-        return self.text.replace("%", 'namespace=~"$namespace",job=~"$job"')
+        return self.text.replace("%", 'namespace=~"$namespace",job=~"$job",instance=~"$instance"')
 
 
 class Panel(NamedTuple):
@@ -62,8 +63,9 @@ def rate(metric: str, by: str, more: str = "") -> str:
 def quantile(part: float, metric: str, by: str = "") -> str:
     """Return the query for a quantile of a histogram."""
     labels = f"le, {by}" if by else "le"
-    rates = f"sum by ({labels}) (rate(segment_fullstory_{metric}_bucket{{%}}[$__rate_interval]))"
-    return f"histogram_quantile({part}, {rates})"
+    classic = f"sum by ({labels}) (rate(segment_fullstory_{metric}_bucket{{%}}[$__rate_interval]))"
+    native = f"sum by ({by}) (rate(segment_fullstory_{metric}{{%}}[$__rate_interval]))"
+    return f"histogram_quantile({part}, {classic}) or histogram_quantile({part}, {native})"
 
 
 def number(title: str, meaning: str, unit: str, query: str, bad_from: float | None = None, legend: str = "") -> Panel:
@@ -90,8 +92,9 @@ OVERVIEW = [
         "Late records",
         "The part of the records delivered later than a minute after they were produced, in the last hour.",
         "percentunit",
-        '1 - sum(rate(segment_fullstory_freshness_seconds_bucket{%,le=~"60|60[.]0"}[1h]))'
-        " / sum(rate(segment_fullstory_freshness_seconds_count{%}[1h]))",
+        '1 - (sum(rate(segment_fullstory_freshness_seconds_bucket{%,le=~"60|60[.]0"}[1h]))'
+        " / sum(rate(segment_fullstory_freshness_seconds_count{%}[1h]))"
+        " or histogram_fraction(-Inf, 60, sum(rate(segment_fullstory_freshness_seconds{%}[1h]))))",
         0.01,
     ),
     number(
@@ -156,7 +159,13 @@ DELIVERY = [
         "Requests",
         "Requests a second, by endpoint and class of answer.",
         "reqps",
-        [Query(rate("request_duration_seconds_count", "endpoint, outcome"), "{{endpoint}} {{outcome}}")],
+        [
+            Query(
+                rate("request_duration_seconds_count", "endpoint, outcome")
+                + f" or histogram_count({rate('request_duration_seconds', 'endpoint, outcome')})",
+                "{{endpoint}} {{outcome}}",
+            )
+        ],
         stacked=True,
     ),
     Panel(
@@ -440,6 +449,9 @@ def text_of(name: str) -> str:
         .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
         .with_variable(_choice("namespace", "Namespace", "segment_fullstory_build_info"))
         .with_variable(_choice("job", "Deployment", 'segment_fullstory_build_info{namespace=~"$namespace"}'))
+        .with_variable(
+            _choice("instance", "Worker", 'segment_fullstory_build_info{namespace=~"$namespace",job=~"$job"}')
+        )
         .link(
             dashboard.DashboardLink("segment-fullstory")
             .as_dropdown(True)

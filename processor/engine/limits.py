@@ -85,6 +85,8 @@ class Limits:
         self._halt_probe_at: float | None = None
         self._probing = False
         self.blocked_until = float("-inf")
+        self._blocked_s = 0.0
+        """How long it will have been blocked by then, all in all."""
         self.jobs = 0
         self.operations = 0
 
@@ -182,9 +184,14 @@ class Limits:
 
     def block(self, until: float, now: float) -> float:
         """Let nothing through before `until`; return by how many seconds this made the wait longer."""
-        added = until - max(self.blocked_until, now)
+        added = max(until - max(self.blocked_until, now), 0.0)
         self.blocked_until = max(self.blocked_until, until)
-        return max(added, 0.0)
+        self._blocked_s += added
+        return added
+
+    def throttled_s(self, now: float) -> float:
+        """Return for how long nothing could be sent by now because of such waits, all in all."""
+        return self._blocked_s - max(self.blocked_until - now, 0.0)
 
     def answered(self, now: float, sent_at: float, load: Load) -> None:
         """Count an answer, or its absence; what the request carries stays in flight until `finished`.

@@ -4,8 +4,9 @@ Metrics and logs are made of these outside of the runtime. None is sent per reco
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
 from processor.engine.partition.journal_format import JournalFault, ResumedPart
@@ -16,6 +17,44 @@ from processor.model.records import LetterPlace, TopicPartition
 
 CallKind = Literal["request", "question", "key"]
 """What FullStory is asked: to take items, how a job is doing, and whose key this is."""
+
+
+class WaitsFor(StrEnum):
+    """What holds a partition up: what its oldest batch waits for, or why Kafka gives no more of its records."""
+
+    TRANSACTION = "transaction"
+    """A producer has left a transaction open: nothing behind its first record can be read."""
+    LEADER = "leader"
+    """The partition has no leader: the brokers with its replicas are down."""
+    BROKER = "broker"
+    """The broker that leads the partition does not answer this worker."""
+    RECORDS = "records"
+    """The broker answers, and does not give the records that it holds."""
+    GATEWAY = "gateway"
+    """Something in between lets other requests pass."""
+    DEAD_LETTER_TOPIC = "dead_letter_topic"
+    ANSWER = "answer"
+    JOB = "job"
+    USERS = "users"
+    """Earlier records of one of its users are not complete."""
+    COMMIT = "commit"
+    TURN = "turn"
+
+
+WAITS_FOR: Mapping[WaitsFor, str] = {
+    WaitsFor.TRANSACTION: "the end of a transaction",
+    WaitsFor.LEADER: "a leader of the partition",
+    WaitsFor.BROKER: "an answer of the broker that leads it",
+    WaitsFor.RECORDS: "records from the broker",
+    WaitsFor.GATEWAY: "something in between that lets other requests pass",
+    WaitsFor.DEAD_LETTER_TOPIC: "the dead-letter topic",
+    WaitsFor.ANSWER: "an answer of FullStory",
+    WaitsFor.JOB: "FullStory's job",
+    WaitsFor.USERS: "earlier records of one of its users",
+    WaitsFor.COMMIT: "a commit",
+    WaitsFor.TURN: "its turn to be sent",
+}
+"""The same in words."""
 
 
 @dataclass(frozen=True, slots=True)

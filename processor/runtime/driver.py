@@ -94,7 +94,8 @@ class Driver:
                 case WriteLetters():
                     self._start(self._write(action, partition), work.last)
                 case StandStill(reason, cause, advice):
-                    held = self.gate.held(reason, action.place, cause, advice, is_cured_at_end=False)
+                    where, stops = action.place, str(partition.id) if action.place else ""
+                    held = self.gate.held(reason, where, cause, advice, concerns=stops, is_cured_at_end=False)
                     work.halts.enter_context(held)
                 case Seek(offset):
                     source.seek(partition.id, partition.epoch, offset)

@@ -55,7 +55,7 @@ class Gate:
         self._observe = observe
         self.is_open = False
         self._is_leaving = False
-        self._held: defaultdict[tuple[HaltReason, str], list[tuple[str, str]]] = defaultdict(list)
+        self._held: defaultdict[tuple[HaltReason, str], list[tuple[str, str, str, str | None]]] = defaultdict(list)
         self._queue: deque[Sender] = deque()
         self._asking: deque[asyncio.Future[None]] = deque()
 
@@ -166,16 +166,23 @@ class Gate:
 
     # Halts
 
-    def halt(self, reason: HaltReason, cause: str, action: str = "", where: str = "") -> None:
+    def halt(
+        self, reason: HaltReason, cause: str, action: str = "", where: str = "", concerns: str | None = None
+    ) -> None:
         """Stand still for this reason; observers learn of it once for each place, until it is resumed there.
 
         What was said of the same place before is replaced. `action` replaces the general advice for this reason where
-        more is known.
+        more is known. The place is what stands still, unless it is said what it `concerns`.
         """
         now = self._clock.wall()
         before = self.halts.get(reason, ActiveHalt(now, {}))
         known = before.faults.get(where)
-        fault = HaltFault(cause, now if known is None else known.since, action or ACTIONS[reason])
+        fault = HaltFault(
+            cause,
+            now if known is None else known.since,
+            action or ACTIONS[reason],
+            where if concerns is None else concerns,
+        )
         self.halts[reason] = replace(before, faults={**before.faults, where: fault})
         if known is None:
             self._observe(Halted(reason, cause, fault.action, len(self.halts[reason].faults)))
@@ -209,26 +216,34 @@ class Gate:
 
     @contextmanager
     def held(
-        self, reason: HaltReason, where: str, cause: str, action: str = "", *, is_cured_at_end: bool = True
+        self,
+        reason: HaltReason,
+        where: str,
+        cause: str,
+        action: str = "",
+        *,
+        concerns: str | None = None,
+        is_cured_at_end: bool = True,
     ) -> Iterator[None]:
         """Show a halt for as long as the block lasts, or until it is resumed; of several in a place, the last is shown.
 
         A block that is cancelled has not seen the cause go.
         """
-        self.halt(reason, cause, action, where)
+        shown = (cause, action, where, concerns)
+        self.halt(reason, *shown)
         held = self._held[reason, where]
-        held.append((cause, action))
+        held.append(shown)
         is_cured = False
         try:
             yield
             is_cured = is_cured_at_end
         finally:
-            held.remove((cause, action))
+            held.remove(shown)
             if not held:
                 del self._held[reason, where]
                 self._resume_at(reason, where, is_cured=is_cured)
             elif reason in self.halts:
-                self.halt(reason, *held[-1], where)
+                self.halt(reason, *held[-1])
 
     def _resume_at(self, reason: HaltReason, where: str, *, is_cured: bool) -> None:
         """End a halt in one place, and with the last one as a whole."""

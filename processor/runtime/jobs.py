@@ -70,9 +70,8 @@ class Jobs:
         What failed in it is part of its end: FullStory, or what something in between says, may put that off for ever.
         """
         accepted_at, loop = self._clock.monotonic(), asyncio.get_running_loop()
-        stuck = self._gate.held(
-            HaltReason.STUCK_JOB, job_id, f"{where} waits for FullStory's job {job_id}, which does not end"
-        )
+        detail = f"{where} waits for FullStory's job {job_id}, which does not end"
+        stuck = self._gate.held(HaltReason.STUCK_JOB, job_id, detail, concerns=where)
         with ExitStack() as halts:
 
             def tell() -> None:
@@ -102,7 +101,7 @@ class Jobs:
                 if is_denied and not is_shown:
                     is_shown = True
                     detail = f"{where} waits for job {job_id}, which FullStory names and denies to know, twice"
-                    halts.enter_context(self._gate.held(HaltReason.DENIED_JOB, job_id, detail))
+                    halts.enter_context(self._gate.held(HaltReason.DENIED_JOB, job_id, detail, concerns=where))
             elif not isinstance(verdict, Running):
                 duration_s = self._clock.monotonic() - accepted_at
                 if waited_s >= duration_s / 2:  # else it could not be asked for, and tells nothing of other jobs

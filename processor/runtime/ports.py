@@ -3,11 +3,13 @@
 All methods are called on the event loop's thread. Fakes live in tests/fakes, the real things in processor/adapters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from processor.engine.commits import CommitFault
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.owner import Assignment, End
 from processor.engine.verdict import Answer, NoAnswer
 from processor.events.framing import ApicurioId, SchemaId
@@ -67,6 +69,12 @@ class ClientFigures(NamedTuple):
     brokerless: int = 0
     """How many of its latest reports in a row named no broker at all, not even one of those that it was given."""
 
+    heard_from: Mapping[int, float] = MappingProxyType({})
+    """When each broker that leads owned partitions, or coordinates the group, last sent anything, by its id, in seconds
+    since the epoch; of one that never did, since when it should."""
+    silent: Collection[TopicPartition] = frozenset()
+    """Owned partitions whose leader has sent nothing for too long."""
+
     @property
     def is_stranded(self) -> bool:
         """Whether the client will never reach a broker again; it drops them all for a moment now and then."""
@@ -114,8 +122,8 @@ class SourceListener(Protocol):
         """
         ...
 
-    def ends(self, ends: Mapping[TopicPartition, End | None]) -> None:
-        """Take where owned partitions end, told every few seconds; None for one that has no leader."""
+    def ends(self, ends: Mapping[TopicPartition, End | WaitsFor]) -> None:
+        """Take where owned partitions end, told every few seconds; or which broker is missing that could tell."""
         ...
 
     def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:

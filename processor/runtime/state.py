@@ -1,6 +1,6 @@
 """What the worker is doing at this moment, for those who show it: metrics, probes, pages. A value, made on demand."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from processor.engine.halts import SHOWN_FAULTS
@@ -8,6 +8,7 @@ from processor.engine.partition.owner import Partition
 from processor.engine.partition.state import PartitionState, state_of
 from processor.engine.service_health import Diagnosis
 from processor.model.reasons import Bottleneck, HaltReason
+from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
 
 
@@ -21,6 +22,8 @@ class HaltFault:
     """In wall-clock seconds."""
     action: str
     """What an operator does about it, in whole sentences."""
+    concerns: str = ""
+    """The name of the topic or partition that stands still, empty where everything does that the reason stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class ActiveHalt:
     """In wall-clock seconds; the fault with which it began may have ended."""
     faults: Mapping[str, HaltFault]
     """By the name of the place, the oldest first, one at least; the name is empty for what concerns everything."""
+
+    def stops(self, partition: TopicPartition) -> bool:
+        """Say whether the partition stands still for it."""
+        names = {"", partition.topic, str(partition)}
+        return any(each.concerns in names for each in self.faults.values())
 
     @property
     def shown(self) -> Sequence[HaltFault]:
@@ -78,8 +86,16 @@ class WorkerState:
     """What it says of itself."""
     diagnosis: Diagnosis | None = None
     """What is wrong with FullStory's answers as a whole; its `since` is on the monotonic clock."""
+    throttled_s: float = 0.0
+    """For how long nothing could be sent until now at FullStory's wish, all in all."""
     next_try_s: float | None = None
     """In how many seconds the next request may be sent; None when one may be sent now, or when no time is set."""
+
+    def halts_of(self, partition: PartitionState) -> Iterator[HaltReason]:
+        """Yield why a partition stands still; where a schema is missing, those do that wait for one."""
+        for reason, halt in self.halts.items():
+            if halt.stops(partition.id) and (partition.lacks_schema or reason is not HaltReason.SCHEMA_REGISTRY):
+                yield reason
 
 
 StateOf = Callable[[], WorkerState]

@@ -71,5 +71,5 @@ class Watch:
         """Tell once of each batch that holds its partition up."""
         for partition, blocked in found.items():
             if self._told.get(partition) != blocked.offset:
-                self._observe(HeldUp(partition, blocked.offset, blocked.age_s, blocked.waits_for))
+                self._observe(HeldUp(partition, blocked.offset, blocked.age_s, str(blocked)))
         self._told = {partition: blocked.offset for partition, blocked in found.items()}

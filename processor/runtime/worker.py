@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from processor.engine.backpressure import PartitionLoad, pauses
 from processor.engine.bottleneck import bottleneck
 from processor.engine.commits import CommitFault, Commits, why
-from processor.engine.notices import Begun, Committed, Consumed, Rebalanced, Released, SourceTrouble
+from processor.engine.notices import Begun, Committed, Consumed, Rebalanced, Released, SourceTrouble, WaitsFor
 from processor.engine.partition.common import Common
 from processor.engine.partition.owner import Assignment, End, Partition
 from processor.model.reasons import Bottleneck, HaltReason, ReleaseReason
@@ -89,6 +89,7 @@ class Worker:
             polled_at=self._source.polled_at,
             client=self._source.figures,
             diagnosis=self.gate.health.diagnosis(now),
+            throttled_s=limits.throttled_s(now),
             next_try_s=None if (chance := limits.next_chance(now)) is None else chance - now,
         )
 
@@ -193,7 +194,7 @@ class Worker:
         self._commits.answered(commits, faults, self._clock.monotonic())
         self._schedule_pump()
 
-    def ends(self, ends: Mapping[TopicPartition, End | None]) -> None:
+    def ends(self, ends: Mapping[TopicPartition, End | WaitsFor]) -> None:
         """Remember the ends, for the lag."""
         now = self._clock.monotonic()
         for each in self._of(list(ends)):

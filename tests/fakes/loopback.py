@@ -7,11 +7,15 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # with 5, of many who connect at once some would try again a second later
+
+
 class Loopback:
     """Answers by the handler that is told, inside of the `with`."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     @property

@@ -16,6 +16,7 @@ from processor.adapters.kafka.source import KafkaSource
 from processor.adapters.loop_watch import AskingLoopWatch, LoopAlarm
 from processor.engine.beginnings import GroupStart
 from processor.engine.commits import CommitFault
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.owner import Assignment, End
 from processor.model.reasons import HaltReason
 from processor.model.records import Commit, Record, TopicPartition
@@ -117,7 +118,7 @@ class Listener:
         """What each call has committed, and its faults."""
         self.ends_reached: list[tuple[TopicPartition, int, int]] = []
         """Partition, offset, and which offset would have followed what had been fetched by then."""
-        self.ends_told: dict[TopicPartition, End | None] = {}
+        self.ends_told: dict[TopicPartition, End | WaitsFor] = {}
         self.gaps: list[tuple[TopicPartition, int, tuple[int, int]]] = []
         self.source_faults: list[dict[HaltReason, Sequence[SourceFault]]] = []
         self.troubles: list[str] = []
@@ -167,7 +168,7 @@ class Listener:
         """Keep the answer to a commit."""
         self.commits.append((dict(commits), dict(faults)))
 
-    def ends(self, ends: Mapping[TopicPartition, End | None]) -> None:
+    def ends(self, ends: Mapping[TopicPartition, End | WaitsFor]) -> None:
         """Keep the newest ends."""
         self.ends_told |= ends
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from processor.adapters.kafka import figures
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.owner import End
 from processor.model.records import Record, TopicPartition
 from tests.kafka.cluster import Cluster, KafkaCluster, java
@@ -93,29 +95,43 @@ async def test_the_end_of_an_open_transaction_is_told(kafka: Cluster, names: Nam
         await until(lambda: one.ends_told.get(partition) == End(10, 10), "the end is told")
 
 
-@on_a_loop
-async def test_a_partition_without_a_leader_is_told(own_kafka: Cluster, names: Names, tmp_path: Path) -> None:
-    """If the broker of a partition goes, that is told of this partition, and the ends of others go on to be."""
-    assert isinstance(own_kafka, KafkaCluster)
-    own_kafka.create_topic(f"{names.topic}-0")
-    own_kafka.commit(names.group, f"{names.topic}-0", 0, 0)  # the group's offsets are with the broker that stays
-    with KafkaCluster(tmp_path, beside=own_kafka) as second:
-        admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers})
-        topic = NewTopic(names.topic, num_partitions=2, replica_assignment=[[1], [2]])  # type: ignore[list-item]
-        admin.create_topics([topic])[names.topic].result(DEADLINE_S)
-        stays, goes = (TopicPartition(names.topic, each) for each in range(2))
-        for each in (stays, goes):
-            append(own_kafka, *each, numbered(5))
+PATIENT = "broker.session.timeout.ms=600000\n"
+"""A broker that stands still goes on to lead its partitions."""
 
-        async with member(own_kafka, names) as one:
-            await one.until_assigned(stays, goes)
-            await one.until_fetched(goes, 4)
-            second.kill()
-            await until(lambda: goes in one.ends_told and one.ends_told[goes] is None, "it has no leader")
-            append(own_kafka, *stays, numbered(5))
-            await until(lambda: one.ends_told.get(stays) == End(10, 10), "the other end is told")
-            assert [each for each in one.source_faults if each] == []
-        own_kafka.delete_topic(names.topic)
+
+@on_a_loop
+async def test_a_partition_without_a_leader_that_answers_is_told(
+    names: Names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the leader of a partition does not answer, or goes, that is told, and the ends of others go on to be."""
+    monkeypatch.setattr(figures, "SILENT_S", 7.0)  # ends are asked for every five seconds
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    with KafkaCluster(tmp_path / "one", properties=PATIENT) as first:
+        first.create_topic(f"{names.topic}-0")
+        first.commit(names.group, f"{names.topic}-0", 0, 0)  # the group's offsets are with the broker that stays
+        with KafkaCluster(tmp_path / "two", properties=PATIENT, beside=first) as second:
+            admin = AdminClient({"bootstrap.servers": first.bootstrap_servers})
+            topic = NewTopic(names.topic, num_partitions=2, replica_assignment=[[1], [2]])  # type: ignore[list-item]
+            admin.create_topics([topic])[names.topic].result(DEADLINE_S)
+            stays, goes = (TopicPartition(names.topic, each) for each in range(2))
+            for each in (stays, goes):
+                append(first, *each, numbered(5))
+
+            async with member(first, names, properties={"statistics.interval.ms": 500}) as one:
+                await one.until_assigned(stays, goes)
+                await one.until_fetched(goes, 4)
+                second.suspend()
+                await until(lambda: one.ends_told.get(goes) is WaitsFor.BROKER, "its leader does not answer")
+                del one.ends_told[stays]
+                await until(lambda: one.ends_told.get(stays) == End(5, 5), "the other end is told")
+                second.go_on()
+                await until(lambda: one.ends_told.get(goes) == End(5, 5), "its leader answers again")
+                second.stop()
+                await until(lambda: one.ends_told.get(goes) is WaitsFor.LEADER, "it has no leader")
+                append(first, *stays, numbered(5))
+                await until(lambda: one.ends_told.get(stays) == End(10, 10), "the other end is told")
+                assert [each for each in one.source_faults if each] == []
 
 
 says_the_quota = re.compile(r".* answers nothing for \d+ s: a quota of the brokers limits this client").fullmatch

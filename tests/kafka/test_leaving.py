@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.source import KafkaSource
 from processor.engine.commits import CommitFault
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.owner import Assignment, End
 from processor.model.reasons import HaltReason
 from processor.model.records import Commit, TopicPartition
@@ -56,7 +57,7 @@ class Listener:
     def committed(self, commits: Mapping[TopicPartition, Commit], faults: Mapping[TopicPartition, CommitFault]) -> None:
         """Take nothing."""
 
-    def ends(self, ends: Mapping[TopicPartition, End | None]) -> None:
+    def ends(self, ends: Mapping[TopicPartition, End | WaitsFor]) -> None:
         """Take nothing."""
 
     def gap(self, partition: TopicPartition, position: int, available: tuple[int, int]) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.needs import need
+from tests.operation.alertmanager import Alertmanager
 from tests.operation.prometheus import Prometheus
 
 
 def demand(*programs: str) -> None:
     """Skip where one of the programs is missing, or fail where everything must be tested."""
     if missing := [program for program in programs if shutil.which(program) is None]:
-        need(f"{', '.join(missing)} not found: on Debian the packages prometheus and chromium have them")
+        need(f"{', '.join(missing)} not found: Debian's prometheus, prometheus-alertmanager and chromium have them")
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,22 @@ def promtool() -> str:
     """Give Prometheus' tool for rules."""
     demand("promtool")
     return "promtool"
+
+
+@pytest.fixture(scope="session")
+def amtool() -> str:
+    """Give Alertmanager's tool for configurations."""
+    demand("amtool")
+    return "amtool"
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[Alertmanager]:
+    """Give an Alertmanager that is not started yet."""
+    demand("prometheus-alertmanager")
+    server = Alertmanager(tmp_path)
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tests.cached import cached
+from tests.go_program import go_program
 from tests.operation.prometheus import ROOT
 
 CHART = ROOT / "deploy" / "helm" / "segment-fullstory"
@@ -51,15 +50,7 @@ def missing() -> str | None:
 
 def binary() -> Path:
     """Return Helm's program; it is built once for each version, which takes minutes of two processors."""
-    return cached(CACHE, f"{MODULE}@{VERSION}".encode(), _build) / "helm"
-
-
-def _build(folder: Path) -> None:
-    folder.mkdir()
-    environment = {**os.environ, "GOBIN": str(folder)}
-    _succeed(
-        subprocess.run(["go", "install", f"{MODULE}@{VERSION}"], env=environment, capture_output=True, check=False)
-    )
+    return go_program(CACHE, MODULE, VERSION)
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -21,7 +21,7 @@ from rich.text import Text
 from processor.adapters.telemetry.history import STEP_S, STEPS, History
 from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import ListenAddress, TelemetryServer, Views
-from processor.engine.notices import Consumed, DeadLetterWrite, KeyKnown, Retried, Settled, WrittenLetter
+from processor.engine.notices import Consumed, DeadLetterWrite, KeyKnown, Retried, Settled, WaitsFor, WrittenLetter
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.speaker import ApiCall
 from processor.engine.verdict import Answer, Halt, RetryReason, of_trouble
@@ -56,7 +56,7 @@ def partitions(count: int = 40) -> list[PartitionState]:
         )
         for number in range(count)
     ]
-    return [replace(made[0], blocked=Blocked(1_000_000, 94.0, "FullStory's job am9iLTE=")), *made[1:]]
+    return [replace(made[0], blocked=Blocked(1_000_000, 94.0, WaitsFor.JOB, "am9iLTE=")), *made[1:]]
 
 
 BUSY = replace(

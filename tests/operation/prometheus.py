@@ -31,6 +31,7 @@ def faster(rules: str) -> str:
     return (
         _DURATION.sub(shorter, rules)
         .replace('le=~"60|60[.]0"', 'le=~"5|5[.]0"')
+        .replace("(-Inf, 60,", "(-Inf, 5,")
         .replace("10 * 60", "10")
         .replace("2 * 60", "15")
     )
@@ -45,13 +46,14 @@ class Prometheus:
         self._url = f"http://127.0.0.1:{free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, target: str) -> None:
-        """Begin to scrape `host:port`."""
+    def start(self, target: str, alertmanager: str = "") -> None:
+        """Begin to scrape `host:port`, and to tell what fires to an Alertmanager, if there is one."""
         (self._folder / "rules.yaml").write_text(faster(RULES.read_text(encoding="utf-8")), encoding="utf-8")
         config = self._folder / "prometheus.yaml"
         config.write_text(
             f"global: {{scrape_interval: {SCRAPE_S:g}s, evaluation_interval: {SCRAPE_S:g}s}}\n"
             "rule_files: [rules.yaml]\n"
+            f"alerting: {{alertmanagers: [{{static_configs: [{{targets: [{alertmanager}]}}]}}]}}\n"
             f"scrape_configs: [{{job_name: worker, static_configs: [{{targets: ['{target}']}}]}}]\n".replace(
                 "0.5s", "500ms"
             ),

@@ -1,5 +1,6 @@
 """Rules and dashboards: sound, tested, explained, and about metrics that there are."""
 
+import json
 import re
 import runpy
 import subprocess
@@ -35,10 +36,10 @@ def unknown(source: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("command", [["check", "rules", "rules.yaml"], ["test", "rules", "tests.yaml"]], ids="-".join)
-def test_prometheus_accepts_them(promtool: str, command: list[str]) -> None:
+@pytest.mark.parametrize("command", ["check rules rules.yaml", "test rules tests.yaml", "test rules causes.yaml"])
+def test_prometheus_accepts_them(promtool: str, command: str) -> None:
     """The rules are well-formed, and each alert fires where it should and does not where it should not."""
-    done = subprocess.run([promtool, *command], cwd=FOLDER, capture_output=True, text=True, check=False)
+    done = subprocess.run([promtool, *command.split()], cwd=FOLDER, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -82,6 +83,18 @@ def test_the_dashboards_are_what_their_source_makes() -> None:
     made = {name: source["text_of"](name) for name in sorted(source["DASHBOARDS"])}
 
     assert made == {file.stem: text(file) for file in DASHBOARDS}
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.name)
+def test_every_panel_shows_the_chosen_workers(file: Path) -> None:
+    """Each query of a metric asks for the namespaces, deployments and workers that are chosen."""
+    chosen = {"namespace", "job", "instance"}
+    shown = json.loads(text(file))
+
+    assert {each["name"] for each in shown["templating"]["list"]} == {"datasource"} | chosen
+    for query in (target["expr"] for panel in shown["panels"] for target in panel["targets"]):
+        for labels in re.findall(r"(?:segment_fullstory|process)_\w+\{(.*?)\}", query):
+            assert set(re.findall(r'(\w+)=~"\$\1"', labels)) == chosen
 
 
 def test_a_faster_world_has_no_slow_window_left() -> None:

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from processor.engine.limits import LimitSettings
-from processor.engine.notices import Committed, JobEnded, Settled, SourceTrouble, Throttled
+from processor.engine.notices import Committed, JobEnded, Settled, SourceTrouble, Throttled, WaitsFor
 from processor.engine.partition.owner import End
 from processor.engine.verdict import Answer
 from processor.model.reasons import Bottleneck, Kind
@@ -344,12 +344,13 @@ def test_the_mark_of_a_transaction_is_no_lag() -> None:
 @pytest.mark.parametrize(
     ("end", "waits_for"),
     [
-        (End(5, 1), "the end of a transaction"),
-        (End(5, 5), "records from the broker"),
-        (None, "a leader of the partition"),
+        (End(5, 1), WaitsFor.TRANSACTION),
+        (End(5, 5), WaitsFor.RECORDS),
+        (WaitsFor.LEADER, WaitsFor.LEADER),
+        (WaitsFor.BROKER, WaitsFor.BROKER),
     ],
 )
-def test_records_that_kafka_withholds_are_told(end: End | None, waits_for: str) -> None:
+def test_records_that_kafka_withholds_are_told(end: End | WaitsFor, waits_for: WaitsFor) -> None:
     """After half a minute the state says what is waited for and since when, until something arrives."""
 
     async def story(world: World) -> None:
@@ -365,7 +366,9 @@ def test_records_that_kafka_withholds_are_told(end: End | None, waits_for: str) 
         await asyncio.sleep(4.0)
         state = worker.state()
         (told,) = state.partitions
-        assert told.lag == (None if end is None else 4)
+        assert told.lag == (4 if isinstance(end, End) else None)
+        assert told.unreadable == (4 if waits_for is WaitsFor.TRANSACTION else 0)
+        assert told.unreached is (None if isinstance(end, End) else end)
         assert told.blocked is not None
         assert (told.blocked.offset, told.blocked.waits_for) == (1, waits_for)
         assert state.bottleneck is Bottleneck.KAFKA

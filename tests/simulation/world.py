@@ -11,7 +11,7 @@ from processor.app.assemble import Ports, RuntimeSettings, assemble
 from processor.engine.beginnings import GroupStart
 from processor.engine.job_polling import STUCK_AFTER_S
 from processor.engine.limits import LimitSettings
-from processor.engine.notices import fan_out
+from processor.engine.notices import WaitsFor, fan_out
 from processor.engine.partition.common import PartitionSettings, Unattributed
 from processor.engine.partition.owner import End
 from processor.engine.partition.range_queue import BatchLimits
@@ -287,7 +287,7 @@ class World:
             watcher()
         ends = {each: End(end, end) for each, (_, end) in self.broker.available.items() if each not in leaderless}
         if self.member.is_running:
-            self.member.worker.ends({**ends, **dict.fromkeys(leaderless)})
+            self.member.worker.ends({**ends, **dict.fromkeys(leaderless, WaitsFor.LEADER)})
 
     def is_of_today(self, at: int) -> bool:
         """Say whether the group's position says that it is one of today's topic."""

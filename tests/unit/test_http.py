@@ -16,7 +16,7 @@ from processor.adapters.telemetry.history import OVER_AFTER_S, History, Trouble
 from processor.adapters.telemetry.metrics import Metrics
 from processor.adapters.telemetry.server import POLL_LIMIT_S, ListenAddress, TelemetryServer, Views
 from processor.engine.halts import SHOWN_FAULTS
-from processor.engine.notices import Answered, Retried
+from processor.engine.notices import Answered, Retried, WaitsFor
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.service_health import FORGET_AFTER_S, Diagnosis, Symptom
 from processor.engine.verdict import RetryReason
@@ -165,7 +165,7 @@ def test_a_worker_with_partitions_says_how_many() -> None:
 def test_a_worker_says_which_partitions_are_held_up_for_longest() -> None:
     """The body of /readyz names some partitions that wait, the longest wait first; the worker is ready all the same."""
     waiting = tuple(
-        replace(partition(each), blocked=Blocked(7, 30.4 + each, "the end of a transaction")) for each in range(9)
+        replace(partition(each), blocked=Blocked(7, 30.4 + each, WaitsFor.TRANSACTION)) for each in range(9)
     )
     code, body = World(replace(IDLE, partitions=(partition(9), *waiting))).ask("/readyz")
 

@@ -1,8 +1,12 @@
 """What is read out of librdkafka's statistics."""
 
+from collections.abc import Mapping
+
 import orjson
 
 from processor.adapters.kafka.figures import figures
+from processor.engine.partition.owner import SILENT_S
+from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
 
 NONE = ClientFigures()
@@ -72,3 +76,41 @@ def test_a_client_without_brokers_in_two_reports_is_stranded() -> None:
     twice = read(once, "internal", "logical")
     assert twice.is_stranded
     assert not read(twice, "learned").is_stranded
+
+
+def led(number: int, **brokers: Mapping[str, object]) -> str:
+    """Return a report of so many partitions of topic `t`, of which broker 1 and broker 2 lead every other one."""
+    partitions = {str(each): {"leader": each % 2 + 1} for each in range(number)}
+    return orjson.dumps({"time": 1_000, "brokers": brokers, "topics": {"t": {"partitions": partitions}}}).decode()
+
+
+def test_a_leader_is_silent_whoever_else_answers() -> None:
+    """Partitions are silent whose leader says nothing by any of its connections, be it from the beginning on."""
+    owned = [TopicPartition("t", each) for each in range(4)]
+    talks = {"nodeid": 1, "rxidle": 500_000}
+
+    first = figures(led(4, a=talks, b={"nodeid": 2, "rxidle": -1}), NONE, owned)
+    assert first.heard_from == {1: 1_000, 2: 1_000}
+    assert not first.silent
+
+    before = ClientFigures(heard_from={1: 990.0, 2: 999.0 - SILENT_S})
+    again = figures(led(4, a=talks, b={"nodeid": 2, "rxidle": -1}), before, owned)
+    assert again.heard_from == {1: 999.5, 2: 999.0 - SILENT_S}
+    assert again.silent == {owned[1], owned[3]}
+
+    by_another = figures(led(4, a=talks, b={"nodeid": 2, "rxidle": -1}, c={"nodeid": 2, "rxidle": 0}), before, owned)
+    assert not by_another.silent
+
+
+def test_only_brokers_that_are_needed_are_expected_to_say_anything() -> None:
+    """They lead what is owned, or coordinate the group; the others may be silent for ever."""
+    brokers: dict[str, Mapping[str, object]] = {
+        "a": {"nodeid": 1, "rxidle": 1_000_000},
+        "idle": {"nodeid": 2, "rxidle": 900_000_000},
+        "coordinator": {"nodeid": 3, "source": "logical", "rxidle": 2_000_000},
+        "other": {"nodeid": -1, "source": "logical", "rxidle": -1},
+    }
+    read = figures(led(4, **brokers), NONE, [TopicPartition("t", 0), TopicPartition("gone", 0)])
+
+    assert read.heard_from == {1: 1_000, 3: 1_000}  # as they were not needed before
+    assert read.silent == frozenset()

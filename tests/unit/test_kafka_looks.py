@@ -1,5 +1,6 @@
 """What the looks tell of the group, by the clock and by what the brokers say."""
 
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,7 +10,10 @@ from processor.adapters.kafka import looks as module
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.connection import UNKNOWN_TO_GROUP
 from processor.adapters.kafka.looks import JOINED_WITHIN_S, Looks
+from processor.engine.notices import WaitsFor
+from processor.engine.partition.owner import End
 from processor.model.reasons import HaltReason
+from processor.model.records import TopicPartition
 from processor.runtime.ports import SourceFault
 
 BY_CONSUMER = KafkaSettings("k:9092", ("t",), "g", "d", properties={"group.protocol": "consumer"})
@@ -34,12 +38,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Hands:
     return clock
 
 
-def looks_of(*, is_member: bool) -> Looks:
+def looks_of(
+    *, is_member: bool, ends: Callable[[Iterable[TopicPartition]], dict[TopicPartition, End | WaitsFor]] | None = None
+) -> Looks:
     """Return looks at brokers that answer and have the topic, and whose group has the member or not."""
     described = SimpleNamespace(
         topic_faults=list, to_subscribe=("t",), ids_at_a_look=dict, is_member=lambda: is_member, topics=dict
     )
-    nothing = SimpleNamespace(ends=lambda _owned: {}, recreated=lambda *_: [])
+    nothing = SimpleNamespace(ends=ends or (lambda _asked: {}), recreated=lambda *_: [])
     return Looks(BY_CONSUMER, *cast("tuple[Any, Any, Any]", (described, nothing, nothing)))
 
 
@@ -70,3 +76,20 @@ def test_a_member_that_owns_nothing_is_one(clock: Hands) -> None:
 
     assert looks.look({}, ("t",)).is_member
     assert connection_faults(looks) == []
+
+
+def test_a_broker_that_is_silent_does_not_hide_what_others_tell() -> None:
+    """It is asked apart, or one question for all would have no answer; that it gives none is told of its partitions."""
+    talks, silent = TopicPartition("t", 0), TopicPartition("t", 1)
+    asked: list[set[TopicPartition]] = []
+
+    def ends(partitions: Iterable[TopicPartition]) -> dict[TopicPartition, End | WaitsFor]:
+        asked.append({*partitions})
+        return {} if silent in asked[-1] else dict.fromkeys(asked[-1], End(7, 7))
+
+    looks = looks_of(is_member=True, ends=ends)
+    assert looks.look({talks: 0, silent: 0}, ("t",)).ends == {}
+
+    looks.note_silent({silent, TopicPartition("t", 2)})
+    assert looks.look({talks: 0, silent: 0}, ("t",)).ends == {talks: End(7, 7), silent: WaitsFor.BROKER}
+    assert [each for each in asked if each] == [{talks, silent}, {talks}, {silent}]

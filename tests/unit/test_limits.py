@@ -143,6 +143,16 @@ def test_a_halt_lets_one_probe_through_each_interval() -> None:
     assert (limits.is_halted, limits.room(131.0)) == (False, 3)
 
 
+def test_a_wait_is_counted_as_it_passes() -> None:
+    """What overlaps counts once, and what is yet to come does not."""
+    limits = limits_of()
+    limits.block(30.0, 10.0)
+    limits.block(40.0, 20.0)
+    assert [limits.throttled_s(now) for now in (20.0, 25.0, 40.0, 60.0)] == [10.0, 15.0, 30.0, 30.0]
+    limits.block(70.0, 65.0)
+    assert [limits.throttled_s(now) for now in (65.0, 66.0, 99.0)] == [30.0, 31.0, 35.0]
+
+
 def test_a_block_holds_for_probes_too() -> None:
     """A probe waits for a block as well as for its interval."""
     limits = limits_of(probe_interval_s=15.0)

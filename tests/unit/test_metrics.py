@@ -17,6 +17,7 @@ from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import PREFIX, Definition, Distribution, Type
 from processor.adapters.telemetry.metrics import UNCOUNTED, Metrics, exposition, new_registry
 from processor.engine.notices import (
+    WAITS_FOR,
     Answered,
     Begun,
     Built,
@@ -45,8 +46,9 @@ from processor.engine.notices import (
     Settled,
     SourceTrouble,
     Throttled,
+    WaitsFor,
 )
-from processor.engine.partition.state import PartitionState
+from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.verdict import RetryReason
 from processor.model.reasons import (
     Bottleneck,
@@ -59,7 +61,7 @@ from processor.model.reasons import (
 )
 from processor.model.records import TopicPartition
 from processor.runtime.ports import ClientFigures
-from processor.runtime.state import ActiveHalt, WorkerState
+from processor.runtime.state import ActiveHalt, HaltFault, WorkerState
 from tests.fakes.state import FACTS as SOME
 from tests.fakes.state import halts
 
@@ -79,6 +81,7 @@ class World:
     halts: dict[HaltReason, ActiveHalt] = field(default_factory=dict)
     bottleneck: Bottleneck = Bottleneck.NONE
     client: ClientFigures = CONNECTED
+    throttled_s: float = 0.0
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
@@ -99,6 +102,7 @@ class World:
             operations_in_flight=250,
             polled_at=0.0,
             client=self.client,
+            throttled_s=self.throttled_s,
         )
 
     def monotonic(self) -> float:
@@ -178,7 +182,7 @@ EVERY_NOTICE: list[tuple[Notice, dict[tuple[str, ...], float]]] = [
     ),
     (Answered("users/batch", "2xx", 0.3), {("request_duration_seconds_sum", "users/batch", "2xx"): 0.3}),
     (Retried(RetryReason.TIMEOUT), {("retries_total", "timeout"): 1}),
-    (Throttled(2.5), {("throttled_seconds_total",): 2.5}),
+    (Throttled(2.5), {}),
     (JobEnded(Kind.EVENT, 4.0), {("job_duration_seconds_sum", "event"): 4.0}),
     (
         settled({Kind.USER: 1, Kind.EVENT: 2}, {FilterReason.TOMBSTONE: 3}, {DeadLetterReason.REJECTED: 4}),
@@ -420,3 +424,63 @@ def test_a_round_trip_that_is_not_known_is_no_number() -> None:
 
     assert math.isnan(unknown)
     assert known == 0.004
+
+
+def test_each_broker_that_is_needed_has_its_silence() -> None:
+    """A broker that is away is seen beside others that answer, and so are the partitions that it leads."""
+    away = [replace(partition(each), unreached=what) for each, what in enumerate([None, *WaitsFor])]
+    samples = World(away, client=ClientFigures(heard_from={1: NOW_S - 1.5, 20: NOW_S - 90.0})).scrape()
+
+    assert samples["kafka_broker_silence_seconds"] == {("1",): 1.5, ("20",): 90.0}
+    assert samples["partitions_unreached"] == {("leader",): 1, ("broker",): 1}
+
+
+def test_an_open_transaction_is_told_apart_from_the_lag() -> None:
+    """The part of the lag that cannot be read is absent where all can be, or has been."""
+    open_at = [
+        replace(partition(0), readable=25),
+        replace(partition(1), readable=5),
+        replace(partition(2), readable=30),
+    ]
+    samples = World(open_at).scrape()
+
+    assert samples["consumer_lag_records"] == {(str(each), TOPIC): 20 for each in range(3)}
+    assert samples["consumer_lag_unreadable_records"] == {("0", TOPIC): 5, ("1", TOPIC): 20}
+
+
+def test_what_holds_a_partition_up_is_a_label_of_a_closed_list() -> None:
+    """An alert can say what a partition waits for, and no id of a job makes a series."""
+    blocked = replace(partition(0), blocked=Blocked(7, 90.0, WaitsFor.JOB, "j-1"))
+
+    assert World([blocked]).scrape()["head_of_line_offset"] == {("0", TOPIC, "job"): 7}
+    assert str(blocked.blocked) == "FullStory's job j-1"
+    assert WAITS_FOR.keys() == {*WaitsFor}
+
+
+def test_a_halt_is_told_of_the_partitions_that_it_stops() -> None:
+    """One of a partition stops no other, one of a topic its partitions, and one of everything all of them."""
+    owned = [partition(0), replace(partition(1), lacks_schema=True), partition(2)]
+
+    def halted(reason: HaltReason, concerns: str) -> set[str]:
+        halt = ActiveHalt(0.0, {"somewhere": HaltFault("cause", 0.0, "action", concerns)})
+        found = World(owned, halts={reason: halt}).scrape().get("partition_halted", {})
+        assert {labels[1] for labels in found} <= {reason.value}
+        return {labels[0] for labels in found}
+
+    assert halted(HaltReason.GAP, f"{TOPIC}[2]") == {"2"}
+    assert halted(HaltReason.SOURCE_TOPIC, TOPIC) == {"0", "1", "2"}
+    assert halted(HaltReason.SOURCE_TOPIC, "another") == set()
+    assert halted(HaltReason.UNAUTHORIZED, "") == {"0", "1", "2"}
+    assert halted(HaltReason.SCHEMA_REGISTRY, "") == {"1"}
+
+
+def test_a_wait_that_fullstory_asks_for_is_counted_as_it_passes() -> None:
+    """What has passed by a scrape is counted, whatever is announced."""
+    world = World()
+    world.metrics(Throttled(3_600.0))
+    found: list[float] = []
+    for passed_s in (0.0, 15.0, 15.0, 45.0):
+        world.throttled_s = passed_s
+        found += world.scrape()["throttled_seconds_total"].values()
+
+    assert found == [0.0, 15.0, 15.0, 45.0]

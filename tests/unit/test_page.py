@@ -27,6 +27,7 @@ from processor.engine.notices import (
     SchemaCacheTrouble,
     Settled,
     SourceTrouble,
+    WaitsFor,
     WrittenLetter,
 )
 from processor.engine.partition.state import Blocked, PartitionState
@@ -119,6 +120,20 @@ def first_line(text: str) -> str:
             "FullStory is slow, since 13:46:35 UTC (5 s). Nothing is lost.",
         ),
         (replace(IDLE, bottleneck=Bottleneck.DESTINATION), "Held back", "More workers do not help"),
+        (
+            replace(
+                IDLE,
+                partitions=[partition(0), *(replace(partition(each), unreached=WaitsFor.BROKER) for each in (1, 2))],
+                client=ClientFigures(heard_from={1: Time.now - 2, 2: Time.now - 94}),
+            ),
+            "Held back",
+            "The broker does not answer that leads t[1], t[2]. Nothing has come from broker 2 for 94 s. Check it",
+        ),
+        (
+            replace(IDLE, partitions=[replace(partition(3), unreached=WaitsFor.LEADER)]),
+            "Held back",
+            "No broker leads t[3]. The brokers with their replicas are down",
+        ),
         (IDLE, "Spare", "All is well"),
         (replace(IDLE, partitions=[partition(0)]), "Delivering", "Nothing limits throughput"),
         (
@@ -355,7 +370,7 @@ def test_what_is_shown_is_escaped() -> None:
 
 def test_the_most_interesting_partitions_are_first_and_the_others_folded() -> None:
     """Held-up partitions come first, then paused ones, then those that lag most; the rest is folded."""
-    blocked = Blocked(7, 90.0, "FullStory's job j-1")
+    blocked = Blocked(7, 90.0, WaitsFor.JOB, "j-1")
     partitions = [*(partition(number, lag=number) for number in range(30)), partition(40, blocked=blocked)]
     partitions.append(partition(41, paused=True))
     text = shown(replace(IDLE, partitions=partitions))

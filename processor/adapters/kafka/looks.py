@@ -1,7 +1,7 @@
 """What the source looks at every few seconds, because librdkafka tells nothing of it: ends, topics, membership."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -11,6 +11,7 @@ from processor.adapters.kafka.connection import Connection
 from processor.adapters.kafka.described import Described
 from processor.adapters.kafka.offsets import Offsets
 from processor.adapters.kafka.tenures import Tenures
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.owner import End
 from processor.model.reasons import HaltReason
 from processor.model.records import TopicPartition
@@ -59,8 +60,8 @@ SourceFaults = dict[HaltReason, list[SourceFault]]
 class Seen(NamedTuple):
     """What a look has found that the source has to do something about."""
 
-    ends: Mapping[TopicPartition, End | None]
-    """As far as they were told; None for a partition without a leader. librdkafka learns of no paused partition's."""
+    ends: Mapping[TopicPartition, End | WaitsFor]
+    """As far as they were told, or why nobody tells them. librdkafka learns of no paused partition's by itself."""
     recreated: Sequence[TopicPartition] = ()
     """Owned partitions whose topic is not the one that was assigned."""
     is_subscription_old: bool = False
@@ -87,6 +88,7 @@ class Looks:
         self._topic_faults: list[SourceFault] = []
         self._topics_looked_at = float("-inf")
         self._looked_at = self._subscribed_at = time.monotonic()
+        self._silent: Collection[TopicPartition] = ()
 
     def note(self, error: KafkaError) -> None:
         """Look soon for what an error may mean."""
@@ -120,6 +122,10 @@ class Looks:
         if joining != self._joining:
             self._joining, self._joining_since = joining, time.monotonic()
 
+    def note_silent(self, partitions: Collection[TopicPartition]) -> None:
+        """Take in whose leaders have long sent nothing, told every few seconds."""
+        self._silent = partitions
+
     @property
     def _is_unsettled(self) -> bool:
         """Whether a classic group has kept its member waiting for too long."""
@@ -152,16 +158,22 @@ class Looks:
         joined.
         """
         is_in_doubt = self._is_in_doubt
-        seen = Seen(self._offsets.ends(owned))
-        is_answered = any(seen.ends.values())  # that there is no leader, librdkafka may know from before
+        seen = Seen(self._ends(owned))
+        is_answered = any(isinstance(each, End) for each in seen.ends.values())  # that there is no leader may be old
         if is_answered:
             self._connection.answered()
-        if owned and not seen.ends and not is_in_doubt:
+        if owned and not is_in_doubt and all(each is WaitsFor.BROKER for each in seen.ends.values()):
             self._connection.did_not_answer()  # the next look, soon, asks further
         elif is_in_doubt or not is_answered or time.monotonic() >= self._topics_looked_at + WATCH_TOPICS_S:
             seen = self._look_further(seen, owned, subscribed)
         self._looked_at = time.monotonic()
         return seen
+
+    def _ends(self, owned: Mapping[TopicPartition, int]) -> dict[TopicPartition, End | WaitsFor]:
+        """Ask the brokers that answer, and the others apart: one without an answer leaves a common question without."""
+        silent = [each for each in owned if each in self._silent]
+        ends = self._offsets.ends(each for each in owned if each not in self._silent)
+        return {**ends, **dict.fromkeys(silent, WaitsFor.BROKER), **self._offsets.ends(silent)}
 
     def _look_further(self, seen: Seen, owned: Mapping[TopicPartition, int], subscribed: tuple[str, ...]) -> Seen:
         """Find out whether Kafka answers and has the topics. A group by KIP-848 does not say why it assigns nothing."""

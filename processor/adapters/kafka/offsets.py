@@ -11,6 +11,7 @@ from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.described import Described
 from processor.adapters.kafka.patience import ASK_S, LOOK_S
 from processor.engine.beginnings import Beginnings
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.journal_format import JournalPlace, is_copied
 from processor.engine.partition.owner import End
 from processor.model.records import TopicPartition
@@ -59,7 +60,7 @@ class Offsets:
         unseen = (name for name, topic in listed.items() if topic.error and topic.error.code() not in MISSING)
         self._beginnings.came(there, offsets_in(found), unseen)
         told = self.ends(self._beginnings.to_commit, ASK_S)
-        if ends := [KafkaPartition(*each, end.readable) for each, end in told.items() if end is not None]:
+        if ends := [KafkaPartition(*each, end.readable) for each, end in told.items() if isinstance(end, End)]:
             with suppress(KafkaException):
                 self._consumer.commit(offsets=ends, asynchronous=False)
 
@@ -104,20 +105,22 @@ class Offsets:
         asked = KafkaPartition(partition.topic, partition.partition)
         return self._patience.insist(lambda: self._consumer.get_watermark_offsets(asked, timeout=ASK_S))
 
-    def ends(self, partitions: Iterable[TopicPartition], within_s: float = LOOK_S) -> dict[TopicPartition, End | None]:
-        """Return the ends that are told in time; None where librdkafka knows of no leader.
+    def ends(
+        self, partitions: Iterable[TopicPartition], within_s: float = LOOK_S
+    ) -> dict[TopicPartition, End | WaitsFor]:
+        """Return the ends, or for which of them a leader is missing; nothing where a leader does not answer in time.
 
-        It (2.16) asks for the end of what may be read, and keeps the log end offset that came with the last fetch.
+        librdkafka (2.16) asks for the end of what may be read, and keeps the log end offset that the last fetch told.
         """
         asked = [KafkaPartition(each.topic, each.partition, OFFSET_END) for each in partitions]
         try:
             told = self._consumer.offsets_for_times(asked, timeout=within_s) if asked else []
         except KafkaException:
             return {}
-        ends: dict[TopicPartition, End | None] = {}
+        ends: dict[TopicPartition, End | WaitsFor] = {}
         for each in told:
             if each.error and each.error.code() == KafkaError.LEADER_NOT_AVAILABLE:
-                ends[named(each)] = None
+                ends[named(each)] = WaitsFor.LEADER
             elif not each.error:
                 _, fetched_to = self._consumer.get_watermark_offsets(each, cached=True)
                 ends[named(each)] = End(max(fetched_to, each.offset), each.offset)

@@ -518,7 +518,8 @@ class KafkaSource:
         self._tell(self._listener.trouble, f"Kafka has not told yet where to begin: {fault}")
 
     def _on_statistics(self, text: str) -> None:
-        self._figures = figures(text, self._figures)
+        self._figures = figures(text, self._figures, self._epochs)
+        self._looks.note_silent(self._figures.silent)
         self._looks.note_joining(self._figures.joining)
 
     def _on_throttle(self, event: Any) -> None:

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import get_args
 
 from processor.adapters.telemetry.instruments import Definition, Label, Type
+from processor.engine.notices import WaitsFor
 from processor.engine.partition.journal_format import JournalFault, ResumedPart
 from processor.engine.verdict import RetryReason
 from processor.model.errors import WriteFault
@@ -132,6 +133,15 @@ CONSUMER_LAG = Definition(
     _PARTITION,
 )
 
+LAG_UNREADABLE = Definition(
+    "consumer_lag_unreadable_records",
+    Type.GAUGE,
+    "records",
+    "The part of the lag that cannot be read yet: offsets from the first open transaction of the partition on; absent "
+    "without one.",
+    _PARTITION,
+)
+
 # FullStory
 
 BATCH_RECORDS = Definition(
@@ -168,7 +178,10 @@ RETRIES = Definition(
     (Label("reason", _values(RetryReason)),),
 )
 THROTTLED = Definition(
-    "throttled_seconds_total", Type.COUNTER, "seconds", "Time that FullStory asked to wait (`Retry-After`)."
+    "throttled_seconds_total",
+    Type.COUNTER,
+    "seconds",
+    "Time in which nothing was sent because FullStory asked to wait (`Retry-After`), counted as it passes.",
 )
 CONCURRENCY_LIMIT = Definition(
     "concurrency_limit",
@@ -195,8 +208,9 @@ HEAD_OF_LINE = Definition(
     Type.GAUGE,
     "",
     "First offset of a batch that has not settled for more than 30 s while later ones of its partition have, or of "
-    "records that Kafka has not returned for as long; otherwise absent. The log says what it waits for.",
-    _PARTITION,
+    "records that Kafka has not returned for as long (`transaction`, `leader`, `broker`, `records`); otherwise absent. "
+    "The log says which job it waits for.",
+    (*_PARTITION, Label("waits_for", _values(WaitsFor))),
 )
 JOBS_IN_FLIGHT = Definition("jobs_in_flight", Type.GAUGE, "jobs", "Requests and jobs in progress.")
 OPERATIONS_IN_FLIGHT = Definition(
@@ -211,6 +225,13 @@ HALTED = Definition(
     "",
     "1 while this reason halts delivery, otherwise 0. The data is kept.",
     (Label("reason", _values(HaltReason)),),
+)
+PARTITION_HALTED = Definition(
+    "partition_halted",
+    Type.GAUGE,
+    "",
+    "1 for each reason that halts this partition, alone or with others; otherwise absent.",
+    (*_PARTITION, Label("reason", _values(HaltReason))),
 )
 LOG_LINES_LOST = Definition(
     "log_lines_lost_total",
@@ -266,6 +287,21 @@ BROKER_SILENCE = Definition(
     "seconds",
     "For how long no broker has sent anything, to within 10 s. Brokers answer even if there are no records, so it "
     "grows only while none can be reached; 0 until the first partitions are assigned.",
+)
+ONE_BROKER_SILENCE = Definition(
+    "kafka_broker_silence_seconds",
+    Type.GAUGE,
+    "seconds",
+    "For how long each broker has sent nothing that leads partitions of this process, or coordinates its group, to "
+    "within 15 s. Each of them is asked every 5 s, so it grows only while the broker does not answer.",
+    (Label("broker"),),
+)
+PARTITIONS_UNREACHED = Definition(
+    "partitions_unreached",
+    Type.GAUGE,
+    "partitions",
+    "Owned partitions that have no leader (`leader`), or whose leader does not answer this process (`broker`).",
+    (Label("waits_for", (WaitsFor.LEADER.value, WaitsFor.BROKER.value)),),
 )
 REBALANCES = Definition(
     "rebalances_total",
@@ -327,6 +363,7 @@ CATALOGUE = (
     EVENT_AGE,
     OLDEST_UNSETTLED,
     CONSUMER_LAG,
+    LAG_UNREADABLE,
     BATCH_RECORDS,
     REQUEST_DURATION,
     JOB_DURATION,
@@ -339,6 +376,7 @@ CATALOGUE = (
     BOTTLENECK,
     HEAD_OF_LINE,
     HALTED,
+    PARTITION_HALTED,
     LOG_LINES_LOST,
     BYTES_HELD,
     MEMORY_BUDGET,
@@ -348,6 +386,8 @@ CATALOGUE = (
     FETCH_QUEUE_BYTES,
     BROKER_ROUND_TRIP,
     BROKER_SILENCE,
+    ONE_BROKER_SILENCE,
+    PARTITIONS_UNREACHED,
     REBALANCES,
     COMMITS,
     JOURNAL_RESUMED,

@@ -7,6 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from processor.adapters.telemetry.history import Trouble, Warned
+from processor.engine.notices import WaitsFor
+from processor.engine.partition.owner import SILENT_S
 from processor.engine.service_health import Diagnosis, Symptom
 from processor.model.reasons import OUTAGES, Bottleneck, HaltReason
 from processor.runtime.state import ActiveHalt, WorkerState
@@ -51,6 +53,17 @@ _SYMPTOMS = {
             "Nothing is lost. More workers do not help; if it lasts, see FullStory's status page, and the network and "
             "proxies in between."
         ),
+    ),
+}
+
+_UNREACHED = {
+    WaitsFor.LEADER: (
+        "No broker leads",
+        "The brokers with their replicas are down: bring one of them back. Nothing is lost; other partitions continue.",
+    ),
+    WaitsFor.BROKER: (
+        "The broker does not answer that leads",
+        "Check it, and the network between it and this worker. Nothing is lost; other partitions continue.",
     ),
 }
 
@@ -115,6 +128,8 @@ def _state(state: WorkerState, now: float, wall_s: float) -> tuple[str, str, lis
         return "Not delivering" if is_outage else "Halted", "bad", list(_halts(state, wall_s))
     if not state.has_joined:
         return "Joining", "warn", [HeadlineLine("The group has not assigned this worker its partitions yet.")]
+    if any(each.unreached for each in state.partitions):
+        return "Held back", "warn", list(_unreached(state, wall_s))
     if state.diagnosis is not None and state.diagnosis.symptom in _SYMPTOMS:
         return _slowed(state, state.diagnosis, now, wall_s)
     if state.bottleneck is not Bottleneck.NONE:
@@ -167,6 +182,16 @@ def _slowed(state: WorkerState, diagnosis: Diagnosis, now: float, wall_s: float)
     )
 
 
+def _unreached(state: WorkerState, wall_s: float) -> Iterator[HeadlineLine]:
+    """Yield a line for partitions of which a broker is missing, and name the brokers that say nothing."""
+    silences = {node: wall_s - heard for node, heard in state.client.heard_from.items()}
+    silent = [f"broker {node} for {duration(each)}" for node, each in sorted(silences.items()) if each > SILENT_S]
+    said = f" Nothing has come from {named(silent)}." if silent else ""
+    for what, (cause, action) in _UNREACHED.items():
+        if found := [str(each.id) for each in state.partitions if each.unreached is what]:
+            yield HeadlineLine(f"{cause} {named(found)}.{said} {action}", "segmentfullstorybrokeraway")
+
+
 def _next_try(state: WorkerState) -> list[str]:
     return [] if state.next_try_s is None else [f"Next try in {duration(max(state.next_try_s, 1.0))}."]
 
@@ -216,7 +241,7 @@ def held_up_in_words(state: WorkerState) -> dict[str, dict[str, Any]]:
     found = {str(each.id): each.blocked for each in state.partitions if each.blocked is not None}
     longest = sorted(found, key=lambda each: -found[each].age_s)[:PARTITIONS_NAMED]
     return {
-        each: {"offset": found[each].offset, "waits_for": found[each].waits_for, "seconds": round(found[each].age_s)}
+        each: {"offset": found[each].offset, "waits_for": str(found[each]), "seconds": round(found[each].age_s)}
         for each in longest
     }
 

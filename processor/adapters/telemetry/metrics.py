@@ -40,6 +40,7 @@ from processor.engine.notices import (
     Settled,
     SourceTrouble,
     Throttled,
+    WaitsFor,
 )
 from processor.model.reasons import Bottleneck, HaltReason, Kind
 from processor.runtime.ports import Clock
@@ -47,9 +48,9 @@ from processor.runtime.state import StateOf, WorkerState
 
 UNCOUNTED = (
     *(Begun, Halted, Resumed, KeyKnown, SourceTrouble, SchemaCacheTrouble),
-    *(JobIsLate, HeldUp, HeldInOrder, MemoryIsShort),
+    *(JobIsLate, HeldUp, HeldInOrder, MemoryIsShort, Throttled),
 )
-"""Notices for logs only: the state says what is halted or held up."""
+"""Notices for logs only: the state says what is halted or held up, and how much of a wait has passed."""
 
 
 def new_registry() -> CollectorRegistry:
@@ -93,6 +94,7 @@ class Metrics(Collector):
         self._clock = clock
         self._facts = facts
         self._log_lines_lost = 0
+        self._throttled_s = 0.0
         self._memory_limit: int | None = None
         self._tallies = {each: Tally(each) for each in catalogue.CATALOGUE if each.type is Type.COUNTER}
         self._distributions = {each: Distribution(each) for each in catalogue.CATALOGUE if each.type is Type.HISTOGRAM}
@@ -101,7 +103,6 @@ class Metrics(Collector):
             Built: self._built,
             Answered: self._answered,
             Retried: self._retried,
-            Throttled: self._throttled,
             JobEnded: self._job_ended,
             Settled: self._settled,
             Redelivered: self._redelivered,
@@ -126,7 +127,10 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return every metric, as of one moment."""
-        gauges = self._gauges(self._state_of())
+        state = self._state_of()
+        self._count(catalogue.THROTTLED, state.throttled_s - self._throttled_s)
+        self._throttled_s = state.throttled_s
+        gauges = self._gauges(state)
         for definition in catalogue.CATALOGUE:
             if definition.type is Type.COUNTER:
                 yield self._tallies[definition].family()
@@ -168,9 +172,6 @@ class Metrics(Collector):
 
     def _retried(self, notice: Retried) -> None:
         self._count(catalogue.RETRIES, 1, notice.reason.value)
-
-    def _throttled(self, notice: Throttled) -> None:
-        self._count(catalogue.THROTTLED, notice.seconds)
 
     def _job_ended(self, notice: JobEnded) -> None:
         self._distributions[catalogue.JOB_DURATION].observe((notice.duration_s,), notice.kind.value)
@@ -230,10 +231,16 @@ class Metrics(Collector):
             catalogue.CONCURRENCY_LIMIT: _one(state.concurrency_limit),
             catalogue.REQUEST_RATE_LIMIT: _one(state.request_rate),
             catalogue.BOTTLENECK: [((kind.value,), float(kind is state.bottleneck)) for kind in Bottleneck],
-            catalogue.HEAD_OF_LINE: [(labels, found.offset) for labels, each in owned if (found := each.blocked)],
+            catalogue.LAG_UNREADABLE: [(labels, each.unreadable) for labels, each in owned if each.unreadable],
+            catalogue.HEAD_OF_LINE: [
+                ((*labels, found.waits_for.value), found.offset) for labels, each in owned if (found := each.blocked)
+            ],
             catalogue.JOBS_IN_FLIGHT: _one(state.jobs_in_flight),
             catalogue.OPERATIONS_IN_FLIGHT: _one(state.operations_in_flight),
             catalogue.HALTED: [((reason.value,), float(reason in state.halts)) for reason in HaltReason],
+            catalogue.PARTITION_HALTED: [
+                ((*labels, reason.value), 1.0) for labels, each in owned for reason in state.halts_of(each)
+            ],
             catalogue.BYTES_HELD: _one(state.bytes_held),
             catalogue.MEMORY_BUDGET: _one(self._facts.memory_budget_bytes),
             catalogue.MEMORY_LIMIT: [] if self._memory_limit is None else _one(self._memory_limit),
@@ -242,6 +249,13 @@ class Metrics(Collector):
             catalogue.FETCH_QUEUE_BYTES: _one(state.client.fetch_queue_bytes),
             catalogue.BROKER_ROUND_TRIP: _one(math.nan if (trip_s := state.client.round_trip_s) is None else trip_s),
             catalogue.BROKER_SILENCE: _one(self._silence_s(state.client.answered_at)),
+            catalogue.ONE_BROKER_SILENCE: [
+                ((str(node),), self._silence_s(heard)) for node, heard in sorted(state.client.heard_from.items())
+            ],
+            catalogue.PARTITIONS_UNREACHED: [
+                ((what.value,), sum(each.unreached is what for _, each in owned))
+                for what in (WaitsFor.LEADER, WaitsFor.BROKER)
+            ],
             catalogue.BUILD_INFO: [((self._facts.version, str(self._facts.is_compiled).lower()), 1)],
             catalogue.CONFIG_INFO: [((self._facts.mapping_fingerprint,), 1)],
         }

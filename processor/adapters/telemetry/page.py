@@ -218,7 +218,7 @@ def _row(each: PartitionState, wall_s: float) -> str:
     state = "<td>reading</td>"
     if each.blocked is not None:
         state = (
-            f'<td class="bad-text">offset {each.blocked.offset} waits for {escape(each.blocked.waits_for)}, '
+            f'<td class="bad-text">offset {each.blocked.offset} waits for {escape(str(each.blocked))}, '
             f"for {duration(each.blocked.age_s)}</td>"
         )
     elif each.is_paused:

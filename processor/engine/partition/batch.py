@@ -282,24 +282,6 @@ class Batch:
             self.stand_still(HaltReason.DEAD_LETTER_RATIO, cause)
 
     @property
-    def waits_for(self) -> str:
-        """Say in words what the batch waits for at this moment."""
-        if any(request.suspicion.is_blocked for request in self.requests):
-            return "something in between that lets other requests pass"
-        stages = {request.stage: request for request in reversed(self.requests)}
-        if self.is_closing:
-            return "the dead-letter topic"
-        if Stage.POSTED in stages:
-            return "an answer of FullStory"
-        if Stage.IN_JOB in stages:
-            return f"FullStory's job {stages[Stage.IN_JOB].entry.job_id}"
-        if Stage.HELD in stages:
-            return "earlier records of one of its users"
-        if Stage.READY in stages:
-            return "a commit"
-        return "its turn to be sent"
-
-    @property
     def unpassed(self) -> str | None:
         """Say which record does not pass while others do, and what becomes of it; None while all may pass."""
         found = next((request for request in self.requests if request.suspicion.is_blocked), None)

@@ -55,6 +55,8 @@ class NextBatch:
         self._growing: PayloadBuilder | None = None
         self._grown_to = 0
         """How many of the buffered records were there when it was looked at last."""
+        self.lacks_schema = False
+        """Whether it could not be formed when that was last tried, because a schema is missing."""
         self._asked_to = 0
         """The schemas of all records before this offset were asked for."""
 
@@ -73,7 +75,8 @@ class NextBatch:
     def form_planned(self, plan: Plan, wall_s: float) -> Formed | None:
         """Form what the journal tells of; None while a schema is missing."""
         queue, forming = self._queue, self._common.forming
-        if not forming.has_schemas(schema_ids(queue.buffered()), self._partition):
+        self.lacks_schema = not forming.has_schemas(schema_ids(queue.buffered()), self._partition)
+        if self.lacks_schema:
             return None
         payload = forming.builder(queue.position, WHOLE_RANGE).build(queue.buffered())
         sent_anew = resume(plan, payload, wall_s, forming.nonce(), is_batch=self._common.is_batch)
@@ -83,7 +86,8 @@ class NextBatch:
         """Form a batch of the oldest records; None while a schema is missing, or while it had better grow."""
         queue, common = self._queue, self._common
         ids = schema_ids(islice(queue.buffered(), common.settings.limits.max_records))
-        if not common.forming.has_schemas(ids, self._partition):
+        self.lacks_schema = not common.forming.has_schemas(ids, self._partition)
+        if self.lacks_schema:
             self._ask_ahead()
             return None
         self._growing = growing = self._growing or common.forming.builder(queue.position, self._payload_limits)

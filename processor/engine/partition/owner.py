@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
 
-from processor.engine.notices import Built, Gap, JournalIgnored, JournalResumed, Recreated, Settled
+from processor.engine.notices import Built, Gap, JournalIgnored, JournalResumed, Recreated, Settled, WaitsFor
 from processor.engine.partition.actions import Action, Post, Seek, stand_at_gap, stand_before_another_topic
 from processor.engine.partition.batch import Batch, has_old_key
 from processor.engine.partition.common import Common
@@ -77,16 +77,15 @@ class Withheld(NamedTuple):
     """Everything before it has arrived."""
     since: float
     """When that was noticed, on the monotonic clock."""
-    waits_for: str
+    waits_for: WaitsFor
     """What the client waits for, as far as that is known."""
 
 
+SILENT_S = 20.0
+"""A broker that leads owned partitions and has sent nothing for so long does not answer: it is asked more often."""
+
 WITHHELD_AFTER_S = 30.0
 """A transaction, an election and a fetch take less, as a rule."""
-
-OPEN_TRANSACTION = "the end of a transaction"
-NO_LEADER = "a leader of the partition"
-SILENT_BROKER = "records from the broker"
 
 
 class Partition:
@@ -107,8 +106,10 @@ class Partition:
         self.is_gone = False
         self.has_gap = False
         """Whether it stands still because the next records are gone."""
-        self.end: int | None = None
-        """The log end offset as Kafka last told it."""
+        self.end: End | None = None
+        """Where it ends, as Kafka last told it."""
+        self.unreached: WaitsFor | None = None
+        """Which broker is missing that could tell: a leader, or an answer of the leader's; None while one tells."""
         self._withheld: Withheld | None = None
         place, found = assignment.place, (assignment.start, assignment.metadata)
         is_untold = assignment.is_new
@@ -182,16 +183,19 @@ class Partition:
         """Wait for no more of a planned range than there is."""
         self.queue.at_end(position)
 
-    def ends_at(self, end: End | None, now: float) -> None:
-        """Kafka told where the partition ends, to which the lag counts; None: it has no leader who could tell."""
-        self.end = self.end if end is None else end.offset
+    def ends_at(self, told: End | WaitsFor, now: float) -> None:
+        """Kafka told where the partition ends, to which the lag counts; or nobody can tell, and what is missing."""
         before, self._withheld = self._withheld, None
         arrived = self.queue.arrived
-        if self.is_paused or self.has_gap or (end is not None and end.offset <= arrived):
+        if isinstance(told, End):
+            self.end, self.unreached = told, None
+            waits_for = WaitsFor.TRANSACTION if told.readable <= arrived else WaitsFor.RECORDS
+            has_all = told.offset <= arrived
+        else:
+            self.unreached = waits_for = told
+            has_all = False
+        if self.is_paused or self.has_gap or has_all:
             return
-        waits_for = NO_LEADER
-        if end is not None:
-            waits_for = OPEN_TRANSACTION if end.readable <= arrived else SILENT_BROKER
         since = before.since if before is not None and before.offset == arrived else now
         self._withheld = Withheld(arrived, since, waits_for)
 
@@ -430,7 +434,7 @@ class Partition:
     @property
     def is_behind(self) -> bool:
         """Whether Kafka, as far as is known, holds more for it than a batch takes."""
-        return self.end is not None and self.end - self.queue.arrived > self.common.settings.limits.max_records
+        return self.end is not None and self.end.offset - self.queue.arrived > self.common.settings.limits.max_records
 
     @property
     def lacks_memory(self) -> bool:
