@@ -6,7 +6,7 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NamedTuple, Self, final
+from typing import Any, NamedTuple, Self, cast, final
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -27,6 +27,10 @@ SILENCE_S = 15.0
 
 MIN_ASK_S = 0.1
 """For a question when time is nearly up."""
+
+ASK_AGAIN_S = 0.2
+_BEGINS = frozenset({KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR})
+"""Of a coordinator that soon answers."""
 
 CONSUME_RECORDS = 500
 CONSUME_WAIT_S = 0.1
@@ -104,11 +108,16 @@ class TopicReader:
         return {named(each): each.offset for each in told}
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Stored]:
-        """Return what the group has committed of each partition."""
-        try:
-            return committed(self._consumer, partitions, self._patience_s(ASK_S))
-        except KafkaException as error:
-            raise self._error("the group's commits cannot be read", error) from None
+        """Return what the group has committed of each partition; its coordinator may just begin to work."""
+        asked = list(partitions)
+        deadline = time.monotonic() + self._patience_s(ASK_S)
+        while True:
+            try:
+                return committed(self._consumer, asked, self._patience_s(ASK_S))
+            except KafkaException as error:
+                if cast("KafkaError", error.args[0]).code() not in _BEGINS or time.monotonic() > deadline:
+                    raise self._error("the group's commits cannot be read", error) from None
+                time.sleep(ASK_AGAIN_S)
 
     @property
     def group(self) -> object:
