@@ -31,6 +31,7 @@ from processor.adapters.telemetry.metrics import Facts
 from processor.app.assemble import CLOSING_S, DRAIN_S, Ports, assemble, runtime_settings, stop_s
 from processor.app.ending import LoopReport, end_in_time
 from processor.app.identity import Identity
+from processor.app.lane import MAIN, Lane
 from processor.app.parts import kafka_settings, registry_of, schemas_of, tls_of
 from processor.app.renew import CertificateFiles, KeyFile, Renewal, kafka_properties, keep_renewed, registry_properties
 from processor.app.stranded import StrandedConsumer
@@ -39,7 +40,7 @@ from processor.engine.notices import Observer, fan_out
 from processor.engine.verdict import Answer, NoAnswer
 from processor.model.reasons import HaltReason
 from processor.runtime.account import identify_account
-from processor.runtime.ports import LoopWatch, Source
+from processor.runtime.ports import LoopWatch
 from processor.runtime.state import ActiveHalt
 from processor.runtime.worker import Worker
 from processor.settings import Settings
@@ -48,21 +49,13 @@ YOUNG_OBJECTS = 50_000
 """Batches come and go without cycles, so the collector may look at new objects rarely."""
 
 
-Through = Callable[[Source], Source]
-"""Puts something between Kafka and the worker: it returns the source that the worker sees."""
-
-
-def _directly(source: Source) -> Source:
-    return source
-
-
 async def run_until(
     stop: asyncio.Event,
     settings: Settings,
     log: FilteringBoundLogger,
     reload: Callable[[], Settings],
     *observers: Observer,
-    through: Through = _directly,
+    lane: Lane = MAIN,
 ) -> None:
     """Deliver until `stop` is set, with one worker after the other where the settings have to be loaded anew.
 
@@ -72,7 +65,7 @@ async def run_until(
     ending = asyncio.create_task(end_in_time(stop, stop_s(settings.shutdown.grace_s) + CLOSING_S, log))
     while True:
         watch = AskingLoopWatch(kafka_settings(settings).session_s, LoopReport(log))
-        async with open_process(settings, log, reload, *observers, watch=watch, through=through) as process:
+        async with open_process(settings, log, reload, *observers, watch=watch, lane=lane) as process:
             log.info(
                 "started",
                 version=__version__,
@@ -148,7 +141,7 @@ async def open_process(
     reload: Callable[[], Settings],
     *observers: Observer,
     watch: LoopWatch | None = None,
-    through: Through = _directly,
+    lane: Lane = MAIN,
 ) -> AsyncIterator[Process]:
     """Put a process together, with what it needs open until the end of the `async with`.
 
@@ -178,8 +171,10 @@ async def open_process(
         dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
 
         # The worker behind them.
-        runtime = runtime_settings(settings)
-        worker = assemble(Ports(through(source), destination, dead_letters, schemas, clock, chance), runtime, observe)
+        runtime = runtime_settings(settings, lane)
+        worker = assemble(
+            Ports(lane.through(source), destination, dead_letters, schemas, clock, chance), runtime, observe
+        )
         facts = Facts(
             __version__,
             is_compiled(),

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from processor.app.lane import Lane
 from processor.commands.common.letter_selection import lasting, selecting, selection_name
 from processor.commands.common.letter_topic import Opened, opening
 from processor.commands.common.next_steps import NEXT_STEPS
@@ -14,7 +15,7 @@ from processor.commands.common.terminal import TITLE, Terminal, echo_json
 from processor.commands.redrive.choice import REMEDIES, Permissions, RedriveAccount
 from processor.commands.redrive.dry_run import histogram_of, show_histogram
 from processor.commands.redrive.order import Order
-from processor.commands.redrive.to_fullstory import DeliveryAccount, Lane, delivered
+from processor.commands.redrive.to_fullstory import Beside, DeliveryAccount, delivered
 from processor.commands.redrive.to_topic import brought_back
 from processor.events.letters import LetterFilter
 
@@ -56,7 +57,14 @@ NOT_DONE = 1
 @click.option(
     "--allow-duplicates", "allows_duplicates", is_flag=True, help="Also unattributed ones: most of them were delivered."
 )
-@click.option("--rate", type=click.IntRange(min=1), help="Write at most so many records a second.")
+@click.option("--rate", type=click.IntRange(min=1), help="At most so many records a second.")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.2,
+    show_default=True,
+    help="With --to fullstory: the part of what the workers may have in progress; below 1 it gives way to them.",
+)
 @click.option(
     "--from-beginning",
     "begins_anew",
@@ -80,6 +88,7 @@ def redrive(
     to: str | None,
     into: str | None,
     http_port: int,
+    share: float,
     rate: int | None,
     begins_anew: bool,
     is_agreed: bool,
@@ -110,7 +119,7 @@ def redrive(
     if to == "fullstory":
         if into is not None:
             raise click.UsageError("--into names a topic: it goes with --to topic")
-        told = asyncio.run(delivered(opened, order_of("--to", to), Lane(http_port)))
+        told = asyncio.run(delivered(opened, order_of("--to", to), Beside(Lane(share=share, max_rate=rate), http_port)))
         if is_json:
             echo_json({"topic": opened.topic, "target": to, **told.as_json()})
         else:

@@ -5,11 +5,13 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stderr
+from dataclasses import replace
 from typing import final
 
 from processor.adapters.kafka.chosen_letters import LettersSource
 from processor.adapters.telemetry.logs import logging_to
 from processor.adapters.telemetry.outlet import outlet_to
+from processor.app.lane import Lane
 from processor.app.run import run_until
 from processor.commands.common.reading_progress import ReadingProgress
 from processor.commands.common.signals import stop_on_signal
@@ -55,10 +57,12 @@ class Delivery:
         return self.delivered.total() + self.filtered.total() + self.dead_lettered.total() + self.expired
 
 
-async def deliver(delivery: Delivery, count: int, reload: Callable[[], Settings], is_done: Callable[[], bool]) -> None:
+async def deliver(
+    delivery: Delivery, count: int, reload: Callable[[], Settings], is_done: Callable[[], bool], pace: Lane
+) -> None:
     """Deliver until `is_done`, which may block, or until a signal; raise what `run_until` raises.
 
-    `count` is how many letters there are. Logs go to standard error.
+    `count` is how many letters there are, `pace` how fast they may go. Logs go to standard error.
     """
     progress = ReadingProgress("redriving", "letters")
     progress.show(count)
@@ -80,7 +84,7 @@ async def deliver(delivery: Delivery, count: int, reload: Callable[[], Settings]
 
         ending = asyncio.create_task(end_when_done())
         try:
-            await run_until(stop, settings, log, reload, delivery.observe, through=delivery.through)
+            await run_until(stop, settings, log, reload, delivery.observe, lane=replace(pace, through=delivery.through))
         finally:
             if not ending.cancel():
                 ending.result()

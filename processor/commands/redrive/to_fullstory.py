@@ -12,6 +12,7 @@ from typing import Any, final
 
 from processor.adapters.kafka.letters import for_all
 from processor.adapters.kafka.offsets import Stored
+from processor.app.lane import Lane
 from processor.commands.common.letter_topic import Opened
 from processor.commands.redrive.choice import RedriveAccount
 from processor.commands.redrive.choosing import Chosen, chosen_of
@@ -24,9 +25,10 @@ from processor.settings import Settings, load
 
 @final
 @dataclass(frozen=True, slots=True)
-class Lane:
+class Beside:
     """How the worker of a redrive differs from the others."""
 
+    pace: Lane
     port: int
     """Where metrics and probes are served; 0 for any that is free."""
 
@@ -81,7 +83,7 @@ class DeliveryAccount:
         }
 
 
-async def delivered(opened: Opened, order: Order, lane: Lane) -> DeliveryAccount:
+async def delivered(opened: Opened, order: Order, beside: Beside) -> DeliveryAccount:
     """Deliver what is chosen; return what became of the letters.
 
     Raises `ConfigurationError`, `SourceError` and what schemas raise.
@@ -100,10 +102,10 @@ async def delivered(opened: Opened, order: Order, lane: Lane) -> DeliveryAccount
 
         def reload() -> Settings:
             settings = load(os.environ, opened.config)
-            return lane.of(settings, opened.topic, group, is_forced=order.permissions.is_forced)
+            return beside.of(settings, opened.topic, group, is_forced=order.permissions.is_forced)
 
         delivery = Delivery(chosen)
-        await deliver(delivery, choice.sent, reload, run.has_ended)
+        await deliver(delivery, choice.sent, reload, run.has_ended, beside.pace)
         return DeliveryAccount(choice, delivery, _unsettled(chosen, run.committed()))
 
 
