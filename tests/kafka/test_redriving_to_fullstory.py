@@ -20,8 +20,8 @@ STATIC = '{"group.instance.id": "redrive"}'
 
 
 def arguments_of(*more: str) -> tuple[str, ...]:
-    """Return the command's arguments."""
-    return ("redrive", "--to", "fullstory", "--yes", "--format", "json", *more)
+    """Return the command's arguments; nobody is beside it."""
+    return ("redrive", "--to", "fullstory", "--share", "1", "--yes", "--format", "json", *more)
 
 
 def settings_of(kafka: Cluster, names: Names, server: SandboxProgram) -> dict[str, str]:
