@@ -8,6 +8,7 @@ from random import Random
 from typing import final
 
 from processor import __version__
+from processor.app.lane import MAIN, Lane
 from processor.app.parts import kafka_settings
 from processor.engine.dead_letter_ratio import DeadLetterRatio
 from processor.engine.job_polling import STUCK_AFTER_S
@@ -95,7 +96,7 @@ def assemble(ports: Ports, settings: RuntimeSettings, observe: Observer) -> Work
     return Worker(ports.source, driver, common, clock, settings.worker)
 
 
-def runtime_settings(settings: Settings) -> RuntimeSettings:
+def runtime_settings(settings: Settings, lane: Lane = MAIN) -> RuntimeSettings:
     """Return what the parts of the worker take of what the operator set."""
     batch, delivery, kafka = settings.batch, settings.delivery, settings.kafka
     rules, grace_s = settings.mapping.rules(), settings.shutdown.grace_s
@@ -112,7 +113,7 @@ def runtime_settings(settings: Settings) -> RuntimeSettings:
             on_recreated=kafka.on_recreated,
             unattributed=delivery.unattributed,
         ),
-        limits=LimitSettings(delivery.org_share),
+        limits=LimitSettings(delivery.org_share, lane_share=lane.share, max_rate=lane.max_rate),
         mapping=Mapping(rules),
         stamp=Stamp(kafka.group_id, __version__, mapping_fingerprint(rules)),
         poison_after_s=delivery.poison_after_s,

@@ -31,6 +31,7 @@ from processor.adapters.telemetry.metrics import Facts
 from processor.app.assemble import CLOSING_S, DRAIN_S, Ports, assemble, runtime_settings, stop_s
 from processor.app.ending import LoopReport, end_in_time
 from processor.app.identity import Identity
+from processor.app.lane import MAIN, Lane
 from processor.app.parts import kafka_settings, registry_of, schemas_of, tls_of
 from processor.app.renew import CertificateFiles, KeyFile, Renewal, kafka_properties, keep_renewed, registry_properties
 from processor.app.stranded import StrandedConsumer
@@ -49,7 +50,12 @@ YOUNG_OBJECTS = 50_000
 
 
 async def run_until(
-    stop: asyncio.Event, settings: Settings, log: FilteringBoundLogger, reload: Callable[[], Settings]
+    stop: asyncio.Event,
+    settings: Settings,
+    log: FilteringBoundLogger,
+    reload: Callable[[], Settings],
+    *observers: Observer,
+    lane: Lane = MAIN,
 ) -> None:
     """Deliver until `stop` is set, with one worker after the other where the settings have to be loaded anew.
 
@@ -59,7 +65,7 @@ async def run_until(
     ending = asyncio.create_task(end_in_time(stop, stop_s(settings.shutdown.grace_s) + CLOSING_S, log))
     while True:
         watch = AskingLoopWatch(kafka_settings(settings).session_s, LoopReport(log))
-        async with open_process(settings, log, reload, watch=watch) as process:
+        async with open_process(settings, log, reload, *observers, watch=watch, lane=lane) as process:
             log.info(
                 "started",
                 version=__version__,
@@ -135,6 +141,7 @@ async def open_process(
     reload: Callable[[], Settings],
     *observers: Observer,
     watch: LoopWatch | None = None,
+    lane: Lane = MAIN,
 ) -> AsyncIterator[Process]:
     """Put a process together, with what it needs open until the end of the `async with`.
 
@@ -164,8 +171,10 @@ async def open_process(
         dead_letters = await stack.enter_async_context(KafkaDeadLetters(kafka))
 
         # The worker behind them.
-        runtime = runtime_settings(settings)
-        worker = assemble(Ports(source, destination, dead_letters, schemas, clock, chance), runtime, observe)
+        runtime = runtime_settings(settings, lane)
+        worker = assemble(
+            Ports(lane.through(source), destination, dead_letters, schemas, clock, chance), runtime, observe
+        )
         facts = Facts(
             __version__,
             is_compiled(),

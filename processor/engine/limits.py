@@ -11,6 +11,8 @@ Rules:
    of the one, its refusals of the other.
 5. After a halt, and while FullStory fails as a whole (`breaker`), one request at a time is let through, from time to
    time, until one is answered well.
+6. A process beside the workers may be told to give way to them, and to begin at most so many operations a second: a
+   request that carries many is followed by a wait as long as they take.
 """
 
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from typing import NamedTuple
 
 from processor.engine.breaker import Breaker
 from processor.engine.concurrency import Concurrency
-from processor.engine.pace import Pace
+from processor.engine.pace import EQUAL, Pace, giving_way
 from processor.engine.retry import Chance
 from processor.engine.verdict import Retry, RetryReason, Split
 
@@ -67,6 +69,10 @@ class LimitSettings:
     initial_concurrency: int = 4
     max_concurrency: int = 64
     probe_interval_s: float = 15.0
+    lane_share: float = 1.0
+    """The part of that which this process takes where it is none of the workers; below 1 it gives way to them."""
+    max_rate: float | None = None
+    """How many operations it begins in a second, at most."""
 
 
 class Limits:
@@ -80,7 +86,8 @@ class Limits:
         self._max_jobs = 1.0
         self._max_operations = 1.0
         self._concurrency = Concurrency(settings.initial_concurrency, settings.max_concurrency)
-        self._pace = Pace(chance)
+        self._pace = Pace(chance, EQUAL if settings.lane_share == 1 else giving_way(settings.lane_share))
+        self._paid_until = float("-inf")
         self._breaker = Breaker(chance)
         self._halt_probe_at: float | None = None
         self._probing = False
@@ -117,7 +124,7 @@ class Limits:
 
     def share(self, owned: int, partitions: int) -> None:
         """Take the process's part of the organisation's allowance."""
-        part = self._settings.org_share * owned / max(partitions, 1)
+        part = self._settings.org_share * self._settings.lane_share * owned / max(partitions, 1)
         self._max_jobs = max(1.0, PLANNED_JOBS * part)
         self._max_operations = max(1.0, PLANNED_OPERATIONS * part)
 
@@ -127,7 +134,7 @@ class Limits:
 
     def _chances(self, now: float) -> int:
         """Return how many requests may be sent now as far as their content does not matter."""
-        if now < self.blocked_until:
+        if now < max(self.blocked_until, self._paid_until):
             return 0
         probe_at = self._probe_at
         if probe_at is not None:
@@ -149,7 +156,7 @@ class Limits:
 
         So many others are to be sent `before` it. With `asks` it is a question for a job that waits.
         """
-        waits = [self.blocked_until]
+        waits = [self.blocked_until] if asks else [self.blocked_until, self._paid_until]
         if not asks and self._probe_at is not None:
             waits.append(self._probe_at)
         elif (paced := self._pace.next_chance(now, before + 1)) is not None:
@@ -163,6 +170,8 @@ class Limits:
         self.adopt(cost)
         self._probing = self.is_probing
         self._pace.sent(now)
+        if self._settings.max_rate is not None:
+            self._paid_until = max(now, self._paid_until) + cost.operations / self._settings.max_rate
 
     def asked(self, now: float) -> None:
         """Count a question; the caller asked `may_ask` at this very moment."""

@@ -37,7 +37,7 @@ def run(*arguments: str, environment: Mapping[str, str] | None = None, stdin: by
             process.kill()
             raise
     done = Done(process.returncode, out.decode(), err.decode())
-    assert "Traceback" not in done.err
+    assert "Traceback" not in done.err, done.err
     return done
 
 

@@ -68,7 +68,9 @@ def test_nothing_is_written_or_committed(topic: Topic) -> None:
 @pytest.mark.parametrize(
     ("arguments", "refusal"),
     [
-        ((), "--dry-run, or --to topic"),
+        ((), "--dry-run, --to topic, or --to fullstory"),
+        (("--to", "fullstory", "--yes"), "PROCESSOR_FULLSTORY__API_KEY: is not set"),
+        (("--to", "fullstory", "--into", "segment", "--yes"), "--into names a topic"),
         (("--to", "topic"), "set PROCESSOR_KAFKA__REDRIVE_TOPIC, or name one with --into"),
         (("--to", "topic", "--into", "dlq.segment", "--yes"), "dlq.segment is the dead-letter topic"),
         (("--to", "topic", "--into", "segment"), "there is no terminal to ask on: add --yes"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
 import pytest
@@ -14,6 +15,7 @@ import yaml
 
 from docs.generate import VALUES_SCHEMA, values_schema
 from processor import __version__
+from processor.commands.main import main
 from processor.settings import load
 from tests.needs import need
 from tests.operation.helm import CHART, DEFINITIONS, LEAST, definition, helm, missing, rendered, said
@@ -38,6 +40,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
         }
     },
     "autoscaling": {"autoscaling": {"enabled": True, "partitions": 24}},
+    "redrive": {"redrive": {"enabled": True, "options": ["--since", "2h"], "suspend": True}},
     "account": {"serviceAccount": {"create": False}},
     "extras": {
         "podLabels": {"team": "data"},
@@ -116,6 +119,7 @@ def test_helm_has_nothing_to_complain_about(tmp_path: Path) -> None:
         ({"resources": {"limits": {"memory": "512M"}}}, "memory"),
         ({"autoscaling": {"enabled": True}}, "autoscaling.partitions is not set"),
         ({"autoscaling": {"enabled": True, "partitions": 2, "minReplicas": 3}}, "above autoscaling.partitions"),
+        ({"redrive": {"options": ["--from-beginning"]}}, "/redrive/options/0"),
         ({"replica": 3}, "replica"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -163,6 +167,35 @@ def test_the_worker_takes_the_settings_that_the_chart_gives_it(tmp_path: Path) -
     settings = load({**environment, "PROCESSOR_FULLSTORY__API_KEY_FILE": str(key)})
     assert settings.memory.budget_bytes == 256 * 2**20
     assert settings.kafka.topics == ("segment",)
+
+
+def test_a_redrive_is_a_pod_like_the_workers_that_nothing_takes_for_one(tmp_path: Path) -> None:
+    """The Job has what the workers have and other labels; with other options it is another Job, which the CLI takes."""
+    made = {each["kind"]: each for each in rendered(_with("redrive", "configFile"), tmp_path, NEWEST)}
+    job, worker = made["Job"], made["Deployment"]
+    pod, others = job["spec"]["template"]["spec"], worker["spec"]["template"]["spec"]
+    (own,), (its,) = pod["containers"], others["containers"]
+    assert {name for name in pod | others if pod.get(name) != others.get(name)} == {
+        *("containers", "restartPolicy", "topologySpreadConstraints")
+    }
+    assert {name for name in own | its if own.get(name) != its.get(name)} == {
+        *("name", "args", "startupProbe", "livenessProbe", "readinessProbe")
+    }
+    selector = worker["spec"]["selector"]["matchLabels"]
+    assert not selector.items() <= job["spec"]["template"]["metadata"]["labels"].items()
+    assert job["spec"]["suspend"] is True
+
+    name, *options = own["args"]
+    config = options[options.index("--config") + 1]
+    assert config == its["args"][-1]
+    Path(file := tmp_path / "settings.toml").touch()
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    context = command.make_context(name, [str(file) if each == config else each for each in options])
+    assert (context.params["to"], context.params["is_agreed"], context.params["http_port"]) == ("fullstory", True, 8080)
+
+    again = rendered(_with("redrive"), tmp_path, NEWEST)
+    assert job["metadata"]["name"] not in [each["metadata"]["name"] for each in again]
 
 
 def test_a_pod_is_given_more_time_than_the_worker_takes(tmp_path: Path) -> None:

@@ -281,3 +281,28 @@ def test_a_request_of_one_item_is_no_job() -> None:
     assert (limits.room(0.0), limits.admits(0.0, Cost(1, 1)), limits.admits(0.0, Cost(1, 0))) == (0, False, True)
     limits.sent(0.0, Cost(1, 0))
     assert (limits.jobs, limits.operations) == (1, 2)
+
+
+def test_a_process_beside_the_workers_takes_its_part_of_what_may_be_in_progress() -> None:
+    """Jobs and operations are bounded by its share of theirs, and it has a rate from the beginning."""
+    limits = Limits(LimitSettings(org_share=1.0, initial_concurrency=64, lane_share=0.2), lambda: 0.5)
+    limits.share(1, 1)
+
+    assert limits.rate == 1.0
+    assert limits.room(1.0) == 0
+    assert limits.admits(2.5, Cost(1, 1))
+    limits.adopt(Cost(1, 20))
+    assert not limits.admits(2.5, Cost(1, 1))
+
+
+def test_a_request_is_followed_by_a_wait_as_long_as_its_operations_take() -> None:
+    """So many a second at most, without a burst after a pause; questions for jobs wait for nothing."""
+    limits = Limits(LimitSettings(max_rate=100.0), lambda: 0.5)
+    limits.share(1, 1)
+    limits.sent(10.0, Cost(50, 1))
+
+    assert (limits.room(10.4), limits.next_chance(10.0), limits.may_ask(10.0)) == (0, 10.5, True)
+    assert limits.admits(10.5, Cost(50, 1))
+    assert limits.next_chance(10.0, asks=True) is None
+    limits.sent(60.0, Cost(50, 1))
+    assert limits.next_chance(60.0) == 60.5

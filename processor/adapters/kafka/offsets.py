@@ -139,7 +139,7 @@ def committed(
     consumer: Consumer, partitions: Iterable[TopicPartition], timeout_s: float
 ) -> dict[TopicPartition, Stored]:
     """Ask the group what it has of each partition; raise `KafkaException` where there is no answer."""
-    return stored(_checked(consumer.committed([KafkaPartition(*each) for each in partitions], timeout=timeout_s)))
+    return stored(checked(consumer.committed([KafkaPartition(*each) for each in partitions], timeout=timeout_s)))
 
 
 def offsets_in(found: Mapping[TopicPartition, Stored]) -> dict[TopicPartition, int]:
@@ -164,7 +164,8 @@ def _metadata(partition: KafkaPartition) -> str:
         return ""
 
 
-def _checked(partitions: list[KafkaPartition]) -> list[KafkaPartition]:
+def checked(partitions: list[KafkaPartition]) -> list[KafkaPartition]:
+    """Return what librdkafka gives; raise `KafkaException` where a partition has a fault."""
     for each in partitions:
         if each.error:
             raise KafkaException(each.error)

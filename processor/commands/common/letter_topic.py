@@ -38,6 +38,8 @@ class Opened(NamedTuple):
     settings: Settings
     kafka: KafkaSettings
     topic: str
+    config: Path | None = None
+    """The file that settings were read from, besides the environment."""
 
     @asynccontextmanager
     async def schemas(self) -> AsyncIterator[Schemas]:
@@ -65,7 +67,7 @@ def opening(command: Callable[..., None]) -> Callable[..., None]:
         gc.set_threshold(YOUNG_OBJECTS)
         try:
             settings = load(os.environ, config, unused=("fullstory",))
-            opened = Opened(settings, kafka_settings(settings), named or settings.kafka.dead_letter_topic)
+            opened = Opened(settings, kafka_settings(settings), named or settings.kafka.dead_letter_topic, config)
             command(opened=opened, is_json=format_ == "json", **others)
         except ConfigurationError as error:
             complain(error.problems)

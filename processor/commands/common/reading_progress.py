@@ -14,18 +14,20 @@ _CLEAR = "\r\x1b[K"
 class ReadingProgress:
     """A line on standard error. `rich` would hide the cursor, and Ctrl-C, which ends a command at once, keep it so."""
 
-    def __init__(self) -> None:
+    def __init__(self, doing: str = "reading", what: str = "offsets") -> None:
+        self._words = (doing, what)
         self._is_shown = sys.stderr.isatty()
         self._total = 0
         self._started = self._shown_at = time.monotonic()
 
     def show(self, left: int) -> None:
-        """Tell how many offsets are left; the first time says how many there are."""
+        """Tell how many are left; the first time says how many there are."""
         self._total = self._total or left
         now = time.monotonic()
         if self._is_shown and left and now >= self._shown_at + SHOW_EVERY_S:
             self._shown_at = now
-            click.echo(_CLEAR + line_of(self._total - left, self._total, now - self._started), err=True, nl=False)
+            line = line_of(self._total - left, self._total, now - self._started, *self._words)
+            click.echo(_CLEAR + line, err=True, nl=False)
 
     def clear(self) -> None:
         """Make room for other lines."""
@@ -33,7 +35,7 @@ class ReadingProgress:
             click.echo(_CLEAR, err=True, nl=False)
 
 
-def line_of(done: int, total: int, elapsed_s: float) -> str:
+def line_of(done: int, total: int, elapsed_s: float, doing: str = "reading", what: str = "offsets") -> str:
     """Return the line."""
     left_s = f", {elapsed_s * (total - done) / done:,.0f} s left" if done else ""
-    return f"reading {done / total:4.0%} of {total:,} offsets{left_s}"
+    return f"{doing} {done / total:4.0%} of {total:,} {what}{left_s}"

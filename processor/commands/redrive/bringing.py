@@ -13,15 +13,13 @@ from processor.adapters.kafka.reading import TopicReader
 from processor.adapters.kafka.redriving import Addressed, TransactionalWriter
 from processor.commands.common.learned_readers import LearnedReaders
 from processor.commands.common.reading_progress import ReadingProgress
-from processor.commands.redrive.choice import Permissions, RedriveAccount, SeenRecords, SkipReason
-from processor.commands.redrive.outcomes import Forecast
+from processor.commands.redrive.choice import Chooser, RedriveAccount
+from processor.commands.redrive.order import Ranges
 from processor.events.letters import Letter, LetterFilter
-from processor.model.records import OffsetRange, TopicPartition
+from processor.model.records import TopicPartition
 
 TRANSACTION_LETTERS = 500
 """At most, in one transaction."""
-
-Ranges = Mapping[TopicPartition, OffsetRange]
 
 
 @final
@@ -51,16 +49,13 @@ class Bringing:
         writer: TransactionalWriter,
         target: Target,
         learned: LearnedReaders,
-        forecast: Forecast,
-        permissions: Permissions,
+        chooser: Chooser,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._target = target
         self._learned = learned
-        self._forecast = forecast
-        self._permissions = permissions
-        self._seen = SeenRecords()
+        self._chooser = chooser
         self.account = RedriveAccount()
 
     def pass_over(self, ranges: Ranges, wanted: LetterFilter) -> None:
@@ -68,7 +63,7 @@ class Bringing:
         with closing(letters_in(self._reader, ranges, wanted)) as batches:
             for batch in batches:
                 for each in batch.letters:
-                    self._seen.is_new(each.letter)
+                    self._chooser.pass_over(each.letter)
                 self.account.earlier += len(batch.letters)
 
     async def bring(self, ranges: Ranges, wanted: LetterFilter) -> None:
@@ -102,7 +97,7 @@ class Bringing:
 
     def _bring(self, letters: Sequence[PlacedLetter], read_to: Mapping[TopicPartition, int]) -> int:
         """Deal with some letters in one transaction, count them when it is done, and return how many were sent."""
-        decided = [(each.letter, self._skip_of(each.letter)) for each in letters]
+        decided = [(each.letter, self._chooser.skip_of(each.letter)) for each in letters]
         records = [
             Addressed(letter.brought_back, self._target.partition_of(letter))
             for letter, skip in decided
@@ -113,12 +108,6 @@ class Bringing:
         self.account.sent += len(records)
         self.account.skipped.update(skip for _, skip in decided if skip is not None)
         return len(records)
-
-    def _skip_of(self, letter: Letter) -> SkipReason | None:
-        if not self._seen.is_new(letter):
-            return SkipReason.REPEATED
-        original = letter.original
-        return self._permissions.skip_of(letter, original, self._forecast.of(letter, original))
 
 
 def pause_s(sent: int, rate: int | None, took_s: float) -> float:

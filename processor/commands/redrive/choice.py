@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, final
 
-from processor.commands.redrive.outcomes import Fate, Fated
+from processor.commands.redrive.outcomes import Fate, Fated, Forecast
 from processor.events.letters import Letter
 from processor.model.reasons import DeadLetterReason
 from processor.model.records import NO_TIME, Record
@@ -91,6 +91,26 @@ class SeenRecords:
 
 
 @final
+class Chooser:
+    """Decides about one letter after the other."""
+
+    def __init__(self, forecast: Forecast, permissions: Permissions) -> None:
+        self._forecast = forecast
+        self._permissions = permissions
+        self._seen = SeenRecords()
+
+    def pass_over(self, letter: Letter) -> None:
+        """Know a letter that an earlier run has dealt with, so that another one of its record is none that is new."""
+        self._seen.is_new(letter)
+
+    def skip_of(self, letter: Letter) -> SkipReason | None:
+        """Return why a letter is not brought back; None if it is."""
+        if not self._seen.is_new(letter):
+            return SkipReason.REPEATED
+        original = letter.original
+        return self._permissions.skip_of(letter, original, self._forecast.of(letter, original))
+
+
 class RedriveAccount:
     """What became of the selected letters: each is counted once."""
 

@@ -1,25 +1,36 @@
 """The command line of `redrive`."""
 
 import asyncio
+import sys
 import time
 from typing import Any
 
 import click
 
+from processor.app.lane import Lane
 from processor.commands.common.letter_selection import lasting, selecting, selection_name
 from processor.commands.common.letter_topic import Opened, opening
+from processor.commands.common.next_steps import NEXT_STEPS
 from processor.commands.common.terminal import TITLE, Terminal, echo_json
 from processor.commands.redrive.choice import REMEDIES, Permissions, RedriveAccount
 from processor.commands.redrive.dry_run import histogram_of, show_histogram
-from processor.commands.redrive.to_topic import Order, brought_back
+from processor.commands.redrive.order import Order
+from processor.commands.redrive.to_fullstory import Beside, DeliveryAccount, delivered
+from processor.commands.redrive.to_topic import brought_back
 from processor.events.letters import LetterFilter
+
+NOT_DONE = 1
 
 
 @click.command
 @opening
 @selecting
 @click.option("--dry-run", "is_dry", is_flag=True, help="Show what would happen; write and send nothing.")
-@click.option("--to", type=click.Choice(["topic"]), help="Write the records to a topic that workers read.")
+@click.option(
+    "--to",
+    type=click.Choice(["topic", "fullstory"]),
+    help="Write the records to a topic that workers read, or deliver them to FullStory.",
+)
 @click.option(
     "--into",
     metavar="NAME",
@@ -46,12 +57,26 @@ from processor.events.letters import LetterFilter
 @click.option(
     "--allow-duplicates", "allows_duplicates", is_flag=True, help="Also unattributed ones: most of them were delivered."
 )
-@click.option("--rate", type=click.IntRange(min=1), help="Write at most so many records a second.")
+@click.option("--rate", type=click.IntRange(min=1), help="At most so many records a second.")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.2,
+    show_default=True,
+    help="With --to fullstory: the part of what the workers may have in progress; below 1 it gives way to them.",
+)
 @click.option(
     "--from-beginning",
     "begins_anew",
     is_flag=True,
     help="Do not go on where the last run of the same selection ended; what it brought back comes back again.",
+)
+@click.option(
+    "--http-port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    metavar="PORT",
+    help="With --to fullstory: where metrics, probes and the page are served; any free port if not given.",
 )
 @click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
 def redrive(
@@ -62,18 +87,22 @@ def redrive(
     is_dry: bool,
     to: str | None,
     into: str | None,
+    http_port: int,
+    share: float,
     rate: int | None,
     begins_anew: bool,
     is_agreed: bool,
     **allowed: Any,
 ) -> None:
-    """Bring dead letters back: write their records, as they were, to a topic that workers read.
+    """Bring dead letters back: write their records, as they were, to a topic that workers read, or deliver them.
 
     First look at what would happen, with --dry-run: each letter's record is mapped as the worker would map it with
     these settings. With --to topic, each record is written once, with one more header that counts how often it came
-    back. The same command again goes on where it ended, or was killed, and then brings back what is new.
+    back. With --to fullstory, this process delivers them as a worker does. The same command again goes on where it
+    ended, or was killed, and then brings back what is new.
 
-    Exit codes: 0 done, 1 you did not agree, 2 a topic, the registry or the settings cannot be used.
+    Exit codes: 0 done, 1 you did not agree, or it was stopped before the end, 2 a topic, the registry or the settings
+    cannot be used.
     """
     if is_dry:
         histogram = asyncio.run(histogram_of(opened, wanted))
@@ -82,12 +111,24 @@ def redrive(
         else:
             show_histogram(histogram, opened.topic, Terminal())
         return
-    if to is None:
-        raise click.UsageError("say what to do: --dry-run, or --to topic")
-    target = _target(opened, into)
     permissions = Permissions(round(time.time() * 1_000), **allowed)
-    order = Order(wanted, selection_name(wanted, target), target, permissions, rate, begins_anew, is_agreed)
-    account = asyncio.run(brought_back(opened, order))
+
+    def order_of(*target: str) -> Order:
+        return Order(wanted, selection_name(wanted, *target), permissions, rate, begins_anew, is_agreed)
+
+    if to == "fullstory":
+        if into is not None:
+            raise click.UsageError("--into names a topic: it goes with --to topic")
+        told = asyncio.run(delivered(opened, order_of("--to", to), Beside(Lane(share=share, max_rate=rate), http_port)))
+        if is_json:
+            echo_json({"topic": opened.topic, "target": to, **told.as_json()})
+        else:
+            _show_delivered(told, opened.topic, Terminal())
+        sys.exit(NOT_DONE if told.left else 0)
+    if to is None:
+        raise click.UsageError("say what to do: --dry-run, --to topic, or --to fullstory")
+    target = _target(opened, into)
+    account = asyncio.run(brought_back(opened, order_of(target), target))
     if is_json:
         echo_json({"topic": opened.topic, "target": target, **account.as_json()})
     else:
@@ -108,6 +149,25 @@ def _show(account: RedriveAccount, topic: str, target: str, terminal: Terminal) 
     if account.earlier:
         terminal.print(f"{account.earlier:,} more were dealt with by earlier runs of the same selection")
     terminal.print("")
-    terminal.print(f"{'sent':<28} {account.sent:>12,}  to {target}")
+    _show_row("sent", account.sent, f"to {target}", terminal)
     for skip, count in account.skipped.most_common():
-        terminal.print(f"{f'skipped: {skip}':<28} {count:>12,}  {REMEDIES[skip]}")
+        _show_row(f"skipped: {skip}", count, REMEDIES[skip], terminal)
+
+
+def _show_delivered(account: DeliveryAccount, topic: str, terminal: Terminal) -> None:
+    _show(account.choice, topic, "FullStory", terminal)
+    delivery = account.delivery
+    for kind, count in delivery.delivered.most_common():
+        _show_row(f"  delivered: {kind}", count, "", terminal)
+    for why, count in delivery.filtered.most_common():
+        _show_row(f"  filtered: {why}", count, NEXT_STEPS[why], terminal)
+    for reason, count in delivery.dead_lettered.most_common():
+        _show_row(f"  dead-lettered: {reason}", count, NEXT_STEPS[reason], terminal)
+    if delivery.expired:
+        _show_row("  expired", delivery.expired, "deleted from the topic before they were read", terminal)
+    if account.left:
+        _show_row("  left", account.left, "it was stopped: the same command goes on", terminal)
+
+
+def _show_row(what: str, count: int, more: str, terminal: Terminal) -> None:
+    terminal.print(f"{what:<28} {count:>12,}  {more}".rstrip())
