@@ -12,7 +12,7 @@ import gc
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,10 +38,9 @@ from processor.app.stranded import StrandedConsumer
 from processor.app.telemetry import serve_telemetry
 from processor.engine.notices import Observer, fan_out
 from processor.engine.verdict import Answer, NoAnswer
-from processor.model.reasons import HaltReason
+from processor.engine.worker_state import Halts
 from processor.runtime.account import identify_account
 from processor.runtime.ports import LoopWatch
-from processor.runtime.state import ActiveHalt
 from processor.runtime.worker import Worker
 from processor.settings import Settings
 
@@ -109,7 +108,7 @@ class Process:
         self.successor = successor
         self._leave.set()
 
-    async def run(self, stop: asyncio.Event) -> Mapping[HaltReason, ActiveHalt]:
+    async def run(self, stop: asyncio.Event) -> Halts:
         """Work until `stop` is set, or until another worker has to begin.
 
         Return the halts that were in force then. Raises `SourceError` when Kafka's client cannot go on.

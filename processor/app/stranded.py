@@ -12,7 +12,7 @@ from typing import Protocol, final
 from structlog.typing import FilteringBoundLogger
 
 from processor.model.errors import ConfigurationError
-from processor.runtime.ports import ClientFigures
+from processor.model.records import ClientFigures
 
 
 class HasFigures(Protocol):

@@ -15,8 +15,8 @@ from processor.adapters.telemetry.outlet import Outlet
 from processor.adapters.telemetry.page import render
 from processor.adapters.telemetry.server import ListenAddress, TelemetryServer, Views
 from processor.engine.notices import MemoryIsShort, Observer
+from processor.engine.worker_state import WorkerState
 from processor.runtime.ports import Clock
-from processor.runtime.state import WorkerState
 from processor.runtime.watch import Watch
 from processor.runtime.worker import Worker
 from processor.settings import Settings

@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from processor.engine.retry import Backoff, Chance
-from processor.events.framing import SchemaId, may_be_registered
+from processor.events.framing import SchemaId, kind_of, may_be_registered
 from processor.model.records import TopicPartition
 
 MAX_OPEN = 8
@@ -200,13 +200,18 @@ class SchemaSearch:
         self._silent_until = max(self._silent_until, now + wait_s)
         self._postpone(schema_id, now)
 
-    def absent_from(self, partition: TopicPartition) -> tuple[SchemaId, str, int] | None:
-        """Return what a partition waits for because the registry does not have it: one, why, and how many there are."""
+    def absence(self, partition: TopicPartition) -> str | None:
+        """Say which schema a partition waits for because the registry does not have it; None if for none."""
         waiting = self._waiting.get(partition)
         if waiting is None or not waiting.absent:
             return None
         schema_id, why = next(iter(waiting.absent.items()))
-        return schema_id, why, len(waiting.absent)
+        others = f" (and {len(waiting.absent) - 1} others)" if len(waiting.absent) > 1 else ""
+        cause = f"cannot give: {why}" if why else "does not have, or does not show to this login"
+        return (
+            f"{partition} holds records whose schema has the {kind_of(schema_id)} {schema_id}{others}, "
+            f"which the registry {cause}; they are dead-lettered {self._patience_s:g} s after the first look"
+        )
 
     @property
     def _is_out(self) -> bool:

@@ -8,16 +8,14 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Protocol
 
-from processor.engine.halts import CLOSING, OF_THE_SOURCE, PROBED, UNREACHED
+from processor.engine.halts import CLOSING, OF_THE_SOURCE, PROBED, UNREACHED, ActiveHalt, HaltFault, unreached
 from processor.engine.limits import Cost, Limits, Load
 from processor.engine.notices import Halted, Observer, Resumed
-from processor.engine.service_health import ServiceHealth, Symptom
+from processor.engine.service_health import ServiceHealth
 from processor.model.reasons import ACTIONS, UNPASSED_ACTION, HaltReason
 from processor.runtime.ports import Clock, SourceFault
-from processor.runtime.state import ActiveHalt, HaltFault
 
 
 class Sender(Protocol):
@@ -176,16 +174,10 @@ class Gate:
         """
         now = self._clock.wall()
         before = self.halts.get(reason, ActiveHalt(now, {}))
-        known = before.faults.get(where)
-        fault = HaltFault(
-            cause,
-            now if known is None else known.since,
-            action or ACTIONS[reason],
-            where if concerns is None else concerns,
-        )
-        self.halts[reason] = replace(before, faults={**before.faults, where: fault})
-        if known is None:
-            self._observe(Halted(reason, cause, fault.action, len(self.halts[reason].faults)))
+        fault = HaltFault(cause, now, action or ACTIONS[reason], where if concerns is None else concerns)
+        self.halts[reason] = halt = before.at(where, fault)
+        if where not in before.faults:
+            self._observe(Halted(reason, cause, fault.action, len(halt.faults)))
         if reason in PROBED:
             self.limits.halt(self._clock.monotonic())
             self.wake()  # the next chance is another one now
@@ -247,10 +239,8 @@ class Gate:
 
     def _resume_at(self, reason: HaltReason, where: str, *, is_cured: bool) -> None:
         """End a halt in one place, and with the last one as a whole."""
-        halt = self.halts.get(reason)
-        left = {} if halt is None else {place: each for place, each in halt.faults.items() if place != where}
-        if halt is not None and left:
-            self.halts[reason] = replace(halt, faults=left)
+        if reason in self.halts and (left := self.halts[reason].without(where)) is not None:
+            self.halts[reason] = left
         else:
             self.resume(reason, is_cured=is_cured)
 
@@ -259,17 +249,12 @@ class Gate:
         self._is_leaving = True
 
     def judge(self) -> None:
-        """Halt while nothing that is asked reaches FullStory, or is answered by it; call this every second.
-
-        What begins as the one halt stays that: an outage shows itself in turns as a page in between and as silence.
-        """
+        """Halt while nothing that is asked reaches FullStory, or is answered by it; call this every second."""
         found = self.health.diagnosis(self._clock.monotonic())
-        symptom = None if found is None else found.symptom
         active = next((reason for reason in UNREACHED if "" in self.faults_of(reason)), None)
-        # An outage that turns into refusals has not ended: nothing is delivered yet.
-        if found is not None and (symptom is Symptom.FAILING or (symptom is Symptom.REFUSING and active is not None)):
-            gateway = HaltReason.GATEWAY if found.is_of_gateway else HaltReason.FULLSTORY_UNAVAILABLE
-            self.halt(active or gateway, found.cause)
+        reason = unreached(found, active)
+        if found is not None and reason is not None:
+            self.halt(reason, found.cause)
         elif active is not None:
             self._resume_at(active, "", is_cured=self.health.is_well)
 

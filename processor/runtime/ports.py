@@ -3,9 +3,8 @@
 All methods are called on the event loop's thread. Fakes live in tests/fakes, the real things in processor/adapters.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from processor.engine.commits import CommitFault
@@ -15,7 +14,7 @@ from processor.engine.verdict import Answer, NoAnswer
 from processor.events.framing import ApicurioId, SchemaId
 from processor.events.languages import AVRO, AVRO_IN_JSON
 from processor.model.reasons import HaltReason, Kind
-from processor.model.records import Commit, Headers, LetterPlace, Record, TopicPartition
+from processor.model.records import ClientFigures, Commit, Headers, LetterPlace, Record, TopicPartition
 
 
 class Clock(Protocol):
@@ -50,35 +49,6 @@ class LoopWatch(Protocol):
     def end(self) -> None:
         """End the process, whatever the loop does."""
         ...
-
-
-class ClientFigures(NamedTuple):
-    """What Kafka's client says of itself, every few seconds."""
-
-    fetch_queue_bytes: int = 0
-    """What it has fetched and nobody has consumed yet."""
-    round_trip_s: float | None = None
-    """The shortest of late to the slowest broker (a fetch that finds nothing waits there for half a second); None while
-    it is unknown."""
-    answered_at: float | None = None
-    """When a broker last sent anything, in seconds since the epoch; None before the first did."""
-    throttled_until: float = 0.0
-    """Until when a quota keeps a broker from answering, in seconds since the epoch; in the past where none does."""
-    joining: int | None = None
-    """In which of its joins, counted from 0, the client waits for the group; None while the group has taken it."""
-    brokerless: int = 0
-    """How many of its latest reports in a row named no broker at all, not even one of those that it was given."""
-
-    heard_from: Mapping[int, float] = MappingProxyType({})
-    """When each broker that leads owned partitions, or coordinates the group, last sent anything, by its id, in seconds
-    since the epoch; of one that never did, since when it should."""
-    silent: Collection[TopicPartition] = frozenset()
-    """Owned partitions whose leader has sent nothing for too long."""
-
-    @property
-    def is_stranded(self) -> bool:
-        """Whether the client will never reach a broker again; it drops them all for a moment now and then."""
-        return self.brokerless > 1
 
 
 class SourceFault(NamedTuple):

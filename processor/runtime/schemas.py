@@ -12,7 +12,7 @@ from processor.engine.notices import Observer, RegistryAsked
 from processor.engine.retry import Chance
 from processor.engine.schema_search import SchemaSearch
 from processor.events.avro import Reader, reader_of
-from processor.events.framing import SchemaId, kind_of, may_be_registered
+from processor.events.framing import SchemaId, may_be_registered
 from processor.model.errors import RegistryUnavailableError
 from processor.model.reasons import HaltReason
 from processor.model.records import TopicPartition
@@ -42,7 +42,6 @@ class SchemaCache:
         self._gate = gate
         self._clock = clock
         self._observe = observe
-        self._unknown_after_s = unknown_after_s
         self._asking: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._faults: dict[SchemaId, str] = {}
@@ -152,21 +151,11 @@ class SchemaCache:
     def _tell_absences(self, partitions: Iterable[TopicPartition], *, is_cured: bool = True) -> None:
         for partition in partitions:
             before = self._absences.pop(partition, ExitStack())
-            if (found := self._search.absent_from(partition)) is not None:
-                held = self._gate.held(HaltReason.UNKNOWN_SCHEMA, str(partition), self._absence(partition, *found))
+            if (cause := self._search.absence(partition)) is not None:
+                held = self._gate.held(HaltReason.UNKNOWN_SCHEMA, str(partition), cause)
                 self._absences[partition] = after = ExitStack()
                 after.enter_context(held)
             _end(before, is_cured=is_cured)
-
-    def _absence(self, partition: TopicPartition, schema_id: SchemaId, why: str, count: int) -> str:
-        others = f" (and {count - 1} others)" if count > 1 else ""
-        what = (
-            f"the registry cannot give: {why}" if why else "the registry does not have, or does not show to this login"
-        )
-        return (
-            f"{partition} holds records whose schema has the {kind_of(schema_id)} {schema_id}{others}, which {what}; "
-            f"they are dead-lettered {self._unknown_after_s:g} s after the first look"
-        )
 
 
 def _end(halt: ExitStack, *, is_cured: bool) -> None:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from processor.engine.bottleneck import SAMPLE_EVERY_S, Majority
 from processor.engine.notices import HeldInOrder, HeldUp, Observer
 from processor.engine.partition.state import Blocked
+from processor.engine.worker_state import StateOf, WorkerState
 from processor.model.reasons import Bottleneck
 from processor.model.records import TopicPartition
 from processor.runtime.gate import Gate
 from processor.runtime.ports import Clock
-from processor.runtime.state import StateOf, WorkerState
 
 
 class Watch:

@@ -20,11 +20,11 @@ from processor.engine.commits import CommitFault, Commits, why
 from processor.engine.notices import Begun, Committed, Consumed, Rebalanced, Released, SourceTrouble, WaitsFor
 from processor.engine.partition.common import Common
 from processor.engine.partition.owner import Assignment, End, Partition
+from processor.engine.worker_state import Halts, WorkerState, states_of
 from processor.model.reasons import Bottleneck, HaltReason, ReleaseReason
 from processor.model.records import Commit, TopicPartition
 from processor.runtime.driver import Driver
 from processor.runtime.ports import Clock, Fetched, Source, SourceFault
-from processor.runtime.state import ActiveHalt, WorkerState, states_of
 
 LEAST_WAIT_S = 0.001
 """A timer for less would come before its moment by the rounding of floats, and find nothing to do, again and again."""
@@ -104,7 +104,7 @@ class Worker:
         """Send requests of several items from now on, or of one."""
         self._common.is_batch = is_batch
 
-    async def run(self, stop: asyncio.Event) -> Mapping[HaltReason, ActiveHalt]:
+    async def run(self, stop: asyncio.Event) -> Halts:
         """Work until `stop` is set, then leave; raise what made it impossible to go on.
 
         Return the halts that were in force when it was told to stop.

@@ -7,8 +7,8 @@ from typing import final
 
 from processor.engine.partition.journal_format import JournalPlace
 from processor.engine.partition.owner import Assignment, End
-from processor.model.records import Commit, Record, TopicPartition, held_bytes
-from processor.runtime.ports import ClientFigures, Clock, Fetched, SourceListener
+from processor.model.records import ClientFigures, Commit, Record, TopicPartition, held_bytes
+from processor.runtime.ports import Clock, Fetched, SourceListener
 from processor.simulation.numbers import MIN_EVENT_BYTES, Numbers
 
 FETCH_RECORDS = 500

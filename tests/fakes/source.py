@@ -18,8 +18,8 @@ from processor.engine.commits import FORGOTTEN, CommitFault
 from processor.engine.partition.journal_format import METADATA_BYTES, JournalPlace, is_copied, owner_of
 from processor.engine.partition.owner import Assignment
 from processor.model.reasons import HaltReason
-from processor.model.records import Commit, Headers, Record, TopicPartition, held_bytes
-from processor.runtime.ports import ClientFigures, Fetched, SourceFault, SourceListener
+from processor.model.records import ClientFigures, Commit, Headers, Record, TopicPartition, held_bytes
+from processor.runtime.ports import Fetched, SourceFault, SourceListener
 
 CommitOutcome = Literal["ok", "failed", "unknown"]
 """`unknown`: the commit took effect, and an error is told."""

@@ -1,8 +1,9 @@
 """A worker's state, to be varied with `dataclasses.replace`."""
 
 from processor.adapters.telemetry.metrics import Facts
+from processor.engine.halts import ActiveHalt, HaltFault
+from processor.engine.worker_state import WorkerState
 from processor.model.reasons import ACTIONS, Bottleneck, HaltReason
-from processor.runtime.state import ActiveHalt, HaltFault, WorkerState
 
 FACTS = Facts(
     version="1.2.3",

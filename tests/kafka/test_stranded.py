@@ -14,8 +14,8 @@ from confluent_kafka import Consumer
 
 from processor.adapters.kafka.dead_letters import KafkaDeadLetters
 from processor.adapters.kafka.figures import figures
-from processor.model.records import Record
-from processor.runtime.ports import ClientFigures, DeadLetter
+from processor.model.records import ClientFigures, Record
+from processor.runtime.ports import DeadLetter
 from tests.kafka.altering import AlteringProxy
 from tests.kafka.cluster import Cluster, ExternalCluster, KafkaCluster, free_port
 from tests.kafka.conftest import Names

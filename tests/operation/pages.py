@@ -25,10 +25,9 @@ from processor.engine.notices import Consumed, DeadLetterWrite, KeyKnown, Retrie
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.speaker import ApiCall
 from processor.engine.verdict import Answer, Halt, RetryReason, of_trouble
+from processor.engine.worker_state import WorkerState
 from processor.model.reasons import Bottleneck, DeadLetterReason, FilterReason, HaltReason, Kind
-from processor.model.records import LetterPlace, TopicPartition
-from processor.runtime.ports import ClientFigures
-from processor.runtime.state import WorkerState
+from processor.model.records import ClientFigures, LetterPlace, TopicPartition
 from processor.sandbox.options import SandboxOptions
 from processor.sandbox.server import Sandbox
 from tests.fakes.state import FACTS as SOME

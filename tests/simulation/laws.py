@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 from processor.engine.notices import Consumed, Notice, Redelivered, Released, Settled
 from processor.engine.partition.range_queue import BatchLimits
+from processor.engine.worker_state import WorkerState
 from processor.model.reasons import HaltReason, Kind
 from processor.model.records import TopicPartition
 from processor.runtime.ports import DeadLetter, Fetched
-from processor.runtime.state import WorkerState
 from tests.fakes.dead_letters import coordinates
 from tests.fakes.fullstory import Effect
 from tests.fakes.source import AHEAD_CHUNKS

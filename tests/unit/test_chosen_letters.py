@@ -14,8 +14,8 @@ from processor.engine.partition.journal_format import JournalId, JournalPlace, S
 from processor.engine.partition.owner import Assignment, End
 from processor.events.dead_letters import REDRIVE_COUNT
 from processor.model.reasons import HaltReason
-from processor.model.records import Commit, Record, TopicPartition, held_bytes
-from processor.runtime.ports import ClientFigures, Fetched, SourceFault
+from processor.model.records import ClientFigures, Commit, Record, TopicPartition, held_bytes
+from processor.runtime.ports import Fetched, SourceFault
 from tests.fakes.source import FakeBroker, FakeSource
 from tests.unit.test_letters import original, written
 

@@ -28,10 +28,10 @@ from processor.commands.demo.scene import TOPIC, Script, Severity, sandbox_optio
 from processor.commands.demo.tally import WorkerTally
 from processor.engine.notices import Answered, Consumed, Rebalanced, Redelivered, Released, Retried, Settled
 from processor.engine.verdict import RetryReason
+from processor.engine.worker_state import WorkerState
 from processor.model.errors import SourceError
 from processor.model.reasons import DeadLetterReason, FilterReason, HaltReason, Kind
 from processor.model.records import Record, TopicPartition
-from processor.runtime.state import WorkerState
 from processor.sandbox import Condition, Faults
 from processor.workload.account import Balance
 from tests.fakes.state import IDLE

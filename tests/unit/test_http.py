@@ -20,10 +20,10 @@ from processor.engine.notices import Answered, Retried, WaitsFor
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.service_health import FORGET_AFTER_S, Diagnosis, Symptom
 from processor.engine.verdict import RetryReason
+from processor.engine.worker_state import WorkerState
 from processor.model.errors import ConfigurationError
 from processor.model.reasons import ACTIONS, HaltReason
 from processor.model.records import TopicPartition
-from processor.runtime.state import WorkerState
 from tests.fakes.state import FACTS, IDLE, halts
 
 HOST = "127.0.0.1"

@@ -6,8 +6,7 @@ import orjson
 
 from processor.adapters.kafka.figures import figures
 from processor.engine.partition.owner import SILENT_S
-from processor.model.records import TopicPartition
-from processor.runtime.ports import ClientFigures
+from processor.model.records import ClientFigures, TopicPartition
 
 NONE = ClientFigures()
 

@@ -16,6 +16,7 @@ from docs import generate
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import PREFIX, Definition, Distribution, Type
 from processor.adapters.telemetry.metrics import UNCOUNTED, Metrics, exposition, new_registry
+from processor.engine.halts import ActiveHalt, HaltFault
 from processor.engine.notices import (
     WAITS_FOR,
     Answered,
@@ -50,6 +51,7 @@ from processor.engine.notices import (
 )
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.verdict import RetryReason
+from processor.engine.worker_state import WorkerState
 from processor.model.reasons import (
     Bottleneck,
     DeadLetterReason,
@@ -59,9 +61,7 @@ from processor.model.reasons import (
     PropertyRule,
     ReleaseReason,
 )
-from processor.model.records import TopicPartition
-from processor.runtime.ports import ClientFigures
-from processor.runtime.state import ActiveHalt, HaltFault, WorkerState
+from processor.model.records import ClientFigures, TopicPartition
 from tests.fakes.state import FACTS as SOME
 from tests.fakes.state import halts
 

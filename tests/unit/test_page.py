@@ -33,6 +33,7 @@ from processor.engine.notices import (
 from processor.engine.partition.state import Blocked, PartitionState
 from processor.engine.service_health import Diagnosis, Symptom
 from processor.engine.verdict import RetryReason
+from processor.engine.worker_state import WorkerState
 from processor.model.reasons import (
     ACTIONS,
     Bottleneck,
@@ -42,9 +43,7 @@ from processor.model.reasons import (
     Kind,
     ReleaseReason,
 )
-from processor.model.records import LetterPlace, TopicPartition
-from processor.runtime.ports import ClientFigures
-from processor.runtime.state import WorkerState
+from processor.model.records import ClientFigures, LetterPlace, TopicPartition
 from tests.fakes.state import FACTS, IDLE, halts
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from processor.app.run import Process
+from processor.engine.halts import ActiveHalt
 from processor.model.reasons import HaltReason
-from processor.runtime.state import ActiveHalt
 from processor.settings import Settings, load
 from tests.fakes.state import halts
 

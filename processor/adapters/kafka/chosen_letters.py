@@ -17,8 +17,8 @@ from processor.engine.partition.journal_format import SettledRange, decode, owne
 from processor.engine.partition.owner import Assignment, End
 from processor.events.letters import letter_of
 from processor.model.reasons import HaltReason
-from processor.model.records import Commit, Record, TopicPartition, held_bytes
-from processor.runtime.ports import ClientFigures, Fetched, Source, SourceFault, SourceListener
+from processor.model.records import ClientFigures, Commit, Record, TopicPartition, held_bytes
+from processor.runtime.ports import Fetched, Source, SourceFault, SourceListener
 
 
 @final

@@ -12,8 +12,8 @@ from processor.adapters.kafka.config import LIBRDKAFKA_LOG, KafkaSettings, Login
 from processor.adapters.kafka.faults import is_fatal
 from processor.adapters.kafka.figures import figures
 from processor.model.errors import ConfigurationError, DeadLetterError, WriteFault
-from processor.model.records import LetterPlace
-from processor.runtime.ports import ClientFigures, DeadLetter
+from processor.model.records import ClientFigures, LetterPlace
+from processor.runtime.ports import DeadLetter
 
 SERVE_S = 0.1
 """How long the thread waits for delivery reports at a time."""

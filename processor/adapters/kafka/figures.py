@@ -6,8 +6,7 @@ from typing import Any
 import orjson
 
 from processor.engine.partition.owner import SILENT_S
-from processor.model.records import TopicPartition
-from processor.runtime.ports import ClientFigures
+from processor.model.records import ClientFigures, TopicPartition
 
 _MICROSECONDS = 1e6
 

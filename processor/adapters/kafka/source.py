@@ -38,8 +38,8 @@ from processor.adapters.kafka.looks import LOOK_SOON_S, Looks, SourceFaults
 from processor.adapters.kafka.messages import record_of
 from processor.adapters.kafka.offsets import Offsets, Start, named
 from processor.adapters.kafka.tenures import Tenures
-from processor.model.records import Commit, Record, TopicPartition, held_bytes
-from processor.runtime.ports import ClientFigures, Fetched, LoopWatch, SourceListener
+from processor.model.records import ClientFigures, Commit, Record, TopicPartition, held_bytes
+from processor.runtime.ports import Fetched, LoopWatch, SourceListener
 
 CONSUME_RECORDS = 1_000
 CONSUME_WAIT_S = 0.02

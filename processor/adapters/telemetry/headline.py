@@ -7,11 +7,12 @@ from itertools import groupby
 from typing import Any
 
 from processor.adapters.telemetry.history import Trouble, Warned
+from processor.engine.halts import ActiveHalt
 from processor.engine.notices import WaitsFor
 from processor.engine.partition.owner import SILENT_S
 from processor.engine.service_health import Diagnosis, Symptom
+from processor.engine.worker_state import WorkerState
 from processor.model.reasons import OUTAGES, Bottleneck, HaltReason
-from processor.runtime.state import ActiveHalt, WorkerState
 
 PARTITIONS_NAMED = 5
 """A line names so many of them at most."""

@@ -25,9 +25,9 @@ from processor.engine.notices import (
     WrittenLetter,
 )
 from processor.engine.service_health import FORGET_AFTER_S
+from processor.engine.worker_state import WorkerState
 from processor.model.reasons import DeadLetterReason
 from processor.runtime.ports import Clock
-from processor.runtime.state import WorkerState
 
 STEP_S = 5.0
 STEPS = 180

@@ -42,9 +42,9 @@ from processor.engine.notices import (
     Throttled,
     WaitsFor,
 )
+from processor.engine.worker_state import StateOf, WorkerState
 from processor.model.reasons import Bottleneck, HaltReason, Kind
 from processor.runtime.ports import Clock
-from processor.runtime.state import StateOf, WorkerState
 
 UNCOUNTED = (
     *(Begun, Halted, Resumed, KeyKnown, SourceTrouble, SchemaCacheTrouble),

@@ -17,8 +17,8 @@ from processor.adapters.telemetry.history import STEP_S, STEPS, History, LastLet
 from processor.adapters.telemetry.metrics import Facts
 from processor.engine.notices import WrittenLetter
 from processor.engine.partition.state import PartitionState
+from processor.engine.worker_state import WorkerState
 from processor.model.reasons import HaltReason
-from processor.runtime.state import WorkerState
 
 SHOWN_PARTITIONS = 12
 """The most interesting ones; the others are folded."""

@@ -22,9 +22,9 @@ from processor.adapters.telemetry.headline import (
 from processor.adapters.telemetry.history import Trouble
 from processor.adapters.telemetry.metrics import exposition
 from processor.adapters.telemetry.page import HEADERS, RUNBOOK_PAGE
+from processor.engine.worker_state import StateOf
 from processor.model.errors import ConfigurationError
 from processor.runtime.ports import Clock
-from processor.runtime.state import StateOf
 
 POLL_LIMIT_S = 60.0
 """Longer than a rebalance with its drain and a slow broker, far shorter than the 300 s after which Kafka gives up."""

@@ -3,63 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from processor.engine.halts import SHOWN_FAULTS
+from processor.engine.halts import ActiveHalt
 from processor.engine.partition.owner import Partition
 from processor.engine.partition.state import PartitionState, state_of
 from processor.engine.service_health import Diagnosis
 from processor.model.reasons import Bottleneck, HaltReason
-from processor.model.records import TopicPartition
-from processor.runtime.ports import ClientFigures
+from processor.model.records import ClientFigures
 
-
-@dataclass(frozen=True, slots=True)
-class HaltFault:
-    """What is wrong in one place."""
-
-    cause: str
-    """And where, without a full stop."""
-    since: float
-    """In wall-clock seconds."""
-    action: str
-    """What an operator does about it, in whole sentences."""
-    concerns: str = ""
-    """The name of the topic or partition that stands still, empty where everything does that the reason stops."""
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveHalt:
-    """One reason for which delivery stands still, in every place where it does: partitions, topics, schemas, jobs."""
-
-    since: float
-    """In wall-clock seconds; the fault with which it began may have ended."""
-    faults: Mapping[str, HaltFault]
-    """By the name of the place, the oldest first, one at least; the name is empty for what concerns everything."""
-
-    def stops(self, partition: TopicPartition) -> bool:
-        """Say whether the partition stands still for it."""
-        names = {"", partition.topic, str(partition)}
-        return any(each.concerns in names for each in self.faults.values())
-
-    @property
-    def shown(self) -> Sequence[HaltFault]:
-        """The faults that are told one by one."""
-        return list(self.faults.values())[:SHOWN_FAULTS]
-
-    @property
-    def unshown(self) -> int:
-        """How many more there are."""
-        return max(len(self.faults) - SHOWN_FAULTS, 0)
-
-    @property
-    def cause(self) -> str:
-        """What is wrong, and where, as one clause."""
-        more = [f"and {self.unshown} more"] if self.unshown else []
-        return "; ".join([*(each.cause for each in self.shown), *more])
-
-    @property
-    def action(self) -> str:
-        """What an operator does about all that is shown, each thing once."""
-        return " ".join(dict.fromkeys(each.action for each in self.shown))
+Halts = Mapping[HaltReason, ActiveHalt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +21,7 @@ class WorkerState:
     """Whether the group has given this process its part, which may be no partition at all."""
     is_draining: bool
     partitions: Sequence[PartitionState]
-    halts: Mapping[HaltReason, ActiveHalt]
+    halts: Halts
     """Why delivery stands still; empty while it does not."""
     bytes_held: int
     bottleneck: Bottleneck
