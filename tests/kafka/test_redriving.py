@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Message
+from confluent_kafka import Consumer, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient
 
 from processor.events.dead_letters import Attempts, dead_letter_headers
 from processor.model.outcomes import Rejected
@@ -220,6 +222,35 @@ def test_a_second_redrive_of_the_group_ends_the_first(
     assert b"another redrive of this group has begun" in err
     assert account["earlier"] + account["selected"] == len(letters)
     assert len(read_all(kafka, target)) == len(letters)
+
+
+def test_what_a_killed_one_left_open_keeps_nobody_waiting(kafka: Cluster, names: Names, target: str) -> None:
+    """Nobody tells what a group has committed while a transaction with its offsets is open: that is ended first."""
+    append(kafka, names.dead_letters, 0, [letter(1, TRACK, DeadLetterReason.REJECTED)])
+    redrive(kafka, names, target)
+    admin, found = AdminClient({"bootstrap.servers": kafka.bootstrap_servers}), list[str]()
+
+    def is_listed() -> bool:  # a client's first question may meet a connection that it is about to replace
+        listed: Any = admin.list_consumer_groups()
+        found[:] = [
+            each.group_id for each in listed.result().valid if each.group_id.startswith(f"{names.group}.redrive")
+        ]
+        return bool(found)
+
+    wait_until(is_listed, "the brokers list the group of the redrive")
+    append(kafka, names.dead_letters, 0, [letter(2, TRACK, DeadLetterReason.REJECTED)])
+    settings = {"bootstrap.servers": kafka.bootstrap_servers}
+    consumer = Consumer(settings | {"group.id": found[0]})
+    killed = Producer(settings | {"transactional.id": f"{names.group}.redrive"})
+    killed.init_transactions(ANSWER_DEADLINE_S)
+    killed.begin_transaction()
+    offsets = [KafkaPartition(names.dead_letters, 0, 2)]
+    killed.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), ANSWER_DEADLINE_S)
+    consumer.close()
+
+    (account,) = redrive(kafka, names, target).objects()
+
+    assert (account["selected"], account["sent"], account["earlier"]) == (1, 1, 1)
 
 
 def test_a_topic_that_does_not_take_a_record_ends_it_and_keeps_the_progress(

@@ -1,7 +1,7 @@
 """What the operator wants brought back, and how far earlier runs of the same selection have come."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -36,13 +36,13 @@ class Order:
         """Say what comes back again, as a sentence; nothing where nothing does."""
         return " Letters that were brought back before come back again: --from-beginning." if self.begins_anew else ""
 
-    def agree(self, question: str) -> None:
-        """Have a person agree, or end the command."""
+    def agree(self, question: Callable[[], str]) -> None:
+        """Have a person agree, or end the command; the question is made only if somebody is to be asked."""
         if self.is_agreed:
             return
         if not sys.stdin.isatty():
             raise click.UsageError("there is no terminal to ask on: add --yes if this is what you want")
-        click.confirm(question, abort=True, err=True)
+        click.confirm(question(), abort=True, err=True)
 
 
 def split(reader: TopicReader, topic: str, order: Order) -> tuple[Ranges, Ranges]:

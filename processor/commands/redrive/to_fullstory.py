@@ -94,7 +94,7 @@ async def delivered(opened: Opened, order: Order, beside: Beside) -> DeliveryAcc
         order = run.take_up(order)
         chosen, choice = await chosen_of(opened, run.reader, order, run.ranges(order.wanted), run.reached)
         count = sum(each.count(run.reached[partition], each.end) for partition, each in chosen.items())
-        order.agree(f"{count:,} letters of {opened.topic} are to be sent to FullStory.{order.repeats} Go on?")
+        order.agree(lambda: f"{count:,} letters of {opened.topic} are to be sent to FullStory.{order.repeats} Go on?")
         run.begin()
         choice.sent = _unsettled(chosen, run.committed())
         choice.selected += choice.sent

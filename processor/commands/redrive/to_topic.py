@@ -21,7 +21,8 @@ async def brought_back(opened: Opened, order: Order, into: str) -> RedriveAccoun
         chooser = Chooser(Forecast(Mapping(opened.settings.mapping.rules()), learned.readers), order.permissions)
         with TopicReader(kafka) as reader:
             target = Target(into, len(reader.partitions(into)), order.rate)
-            order.agree(_question(opened, order, into, split(reader, opened.topic, order)[1]))
+            # Only for who is asked: after a kill, what is committed is not told until the next line ends what is open.
+            order.agree(lambda: _question(opened, order, into, split(reader, opened.topic, order)[1]))
             with TransactionalWriter(kafka, into, name) as writer:
                 earlier, ranges = split(reader, opened.topic, order)  # what is committed holds still from now on
                 bringing = Bringing(reader, writer, target, learned, chooser)
