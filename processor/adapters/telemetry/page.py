@@ -152,8 +152,7 @@ def _errors(troubles: Sequence[Trouble], wall_s: float) -> str:
         for each in troubles
     )
     columns = (("Error", ""), ("Times", "n"), ("For", "n"), ("Last", "n"))
-    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in columns)
-    return f"<table><tr>{head}</tr>{rows}</table>"
+    return _table(columns, rows)
 
 
 def _lasts(trouble: Trouble, wall_s: float) -> str:
@@ -194,11 +193,15 @@ def _partitions(partitions: Sequence[PartitionState], wall_s: float) -> str:
         return '<p class="soft">none</p>'
     ranked = sorted(partitions, key=lambda each: (each.blocked is None, not each.is_paused, -(each.lag or 0), each.id))
     first, rest = ranked[:SHOWN_PARTITIONS], ranked[SHOWN_PARTITIONS:]
-    shown = _table(first, wall_s)
-    return f"{shown}<details><summary>{len(rest)} more</summary>{_table(rest, wall_s)}</details>" if rest else shown
+    shown = _partition_table(first, wall_s)
+    return (
+        f"{shown}<details><summary>{len(rest)} more</summary>{_partition_table(rest, wall_s)}</details>"
+        if rest
+        else shown
+    )
 
 
-def _table(partitions: Iterable[PartitionState], wall_s: float) -> str:
+def _partition_table(partitions: Iterable[PartitionState], wall_s: float) -> str:
     columns = (
         ("Partition", ""),
         ("Lag", "n"),
@@ -207,9 +210,13 @@ def _table(partitions: Iterable[PartitionState], wall_s: float) -> str:
         ("Oldest", "n"),
         ("State", ""),
     )
-    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in columns)
-    rows = "".join(_row(each, wall_s) for each in partitions)
-    return f'<table class="partitions"><tr>{head}</tr>{rows}</table>'
+    return _table(columns, "".join(_row(each, wall_s) for each in partitions), "partitions")
+
+
+def _table(columns: Sequence[tuple[str, str]], rows: str, kind: str = "") -> str:
+    """Return a table of these rows; each column has a name and a class."""
+    head = "".join(f'<th scope="col" class="{of}">{name}</th>' for name, of in columns)
+    return f'<table class="{kind}"><tr>{head}</tr>{rows}</table>'
 
 
 def _row(each: PartitionState, wall_s: float) -> str:
@@ -240,8 +247,7 @@ def _dead_letters(refused: Sequence[Refused], steps: Sequence[Step], wall_s: flo
         for each in refused
     )
     columns = (("Reason", ""), ("Last 15 minutes", "wide"), ("Records", "n"), ("Last", "n"))
-    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in columns)
-    return f"<table><tr>{head}</tr>{rows}</table>"
+    return _table(columns, rows)
 
 
 def _bars(reason: str, counts: Sequence[int]) -> str:
@@ -268,8 +274,7 @@ def _letters(letters: Sequence[LastLetter], wall_s: float) -> str:
         f"<td>{escape(str(each.letter.source))} at {each.letter.offset}</td><td>{_commands(each.letter)}</td></tr>"
         for each in letters
     )
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Reason", "Record", "Look at it, bring it back"))
-    return f'<table class="letters"><tr>{head}</tr>{rows}</table>'
+    return _table((("Reason", ""), ("Record", ""), ("Look at it, bring it back", "")), rows, "letters")
 
 
 def _commands(letter: WrittenLetter) -> str:
