@@ -1,13 +1,12 @@
 """The letters of a group's records, read into places."""
 
 from collections.abc import Mapping
-from contextlib import closing
 
 from processor.adapters.kafka.letters import letter_ranges, letters_in
 from processor.adapters.kafka.reading import TopicReader
 from processor.commands.audit.account import LettersRead
 from processor.commands.audit.letter_places import LetterPlaces
-from processor.commands.common.reading_progress import ReadingProgress
+from processor.commands.common.reading_progress import progressing
 from processor.events.dead_letters import GROUP
 from processor.events.letters import Letter, LetterFilter
 from processor.model.records import TopicPartition
@@ -18,17 +17,15 @@ def read_into(
 ) -> LettersRead:
     """Read all letters of the topic, and add those of the group's records to the places of their partitions."""
     counted = elsewhere = 0
-    progress, every = ReadingProgress(), LetterFilter()
+    every = LetterFilter()
     ranges = letter_ranges(reader, topic, every)
-    with closing(letters_in(reader, ranges, every)) as batches:
+    with progressing(letters_in(reader, ranges, every)) as batches:
         for batch in batches:
             for each in batch.letters:
                 if _is_placed(each.letter, places, group):
                     counted += 1
                 else:
                     elsewhere += 1
-            progress.show(batch.left)
-    progress.clear()
     return LettersRead(counted, elsewhere, sum(held.start for held in ranges.values()))
 
 

@@ -2,7 +2,9 @@
 
 import sys
 import time
-from typing import final
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from typing import Protocol, TypeVar, final
 
 import click
 
@@ -33,6 +35,29 @@ class ReadingProgress:
         """Make room for other lines."""
         if self._is_shown:
             click.echo(_CLEAR, err=True, nl=False)
+
+
+class _PartRead(Protocol):
+    @property
+    def left(self) -> int: ...
+
+
+_Part = TypeVar("_Part", bound=_PartRead)
+
+
+@contextmanager
+def progressing(batches: Generator[_Part, None, None]) -> Iterator[Iterator[_Part]]:
+    """Give the batches, and show how many offsets are left when each was dealt with; end the reading in any case."""
+    progress = ReadingProgress()
+
+    def shown() -> Iterator[_Part]:
+        for batch in batches:
+            yield batch
+            progress.show(batch.left)
+
+    with closing(batches):
+        yield shown()
+    progress.clear()
 
 
 def line_of(done: int, total: int, elapsed_s: float, doing: str = "reading", what: str = "offsets") -> str:

@@ -1,7 +1,6 @@
 """`dead-letters stats`."""
 
 import asyncio
-from contextlib import closing
 
 import click
 
@@ -10,7 +9,7 @@ from processor.adapters.kafka.reading import TopicReader
 from processor.commands.common.learned_readers import LearnedReaders
 from processor.commands.common.letter_selection import selecting
 from processor.commands.common.letter_topic import Opened, opening
-from processor.commands.common.reading_progress import ReadingProgress
+from processor.commands.common.reading_progress import progressing
 from processor.commands.common.terminal import Terminal, complain, echo_json
 from processor.commands.dead_letters.event_names import NAMING_FIELDS, event_name
 from processor.commands.dead_letters.statistics import Statistics
@@ -34,12 +33,12 @@ def stats(*, opened: Opened, is_json: bool, wanted: LetterFilter) -> None:
 
 
 async def _statistics(opened: Opened, wanted: LetterFilter) -> Statistics:
-    statistics, progress = Statistics(), ReadingProgress()
+    statistics = Statistics()
     async with opened.schemas() as schemas:
         learned = LearnedReaders(schemas, NAMING_FIELDS)
         with (
             TopicReader(for_all(opened.kafka)) as reader,
-            closing(read_letters(reader, opened.topic, wanted)) as batches,
+            progressing(read_letters(reader, opened.topic, wanted)) as batches,
         ):
             for batch in batches:
                 originals = [each.letter.original for each in batch.letters]
@@ -47,8 +46,6 @@ async def _statistics(opened: Opened, wanted: LetterFilter) -> Statistics:
                 for placed, original in zip(batch.letters, originals, strict=True):
                     statistics.add(placed.letter, event_name(original, learned.readers))
                 statistics.others += batch.others
-                progress.show(batch.left)
-    progress.clear()
     if learned.fault is not None:
         complain([f"some events are not named: {learned.fault}"])
     return statistics

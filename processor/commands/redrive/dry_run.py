@@ -1,12 +1,10 @@
 """`redrive --dry-run`: what bringing letters back would do."""
 
-from contextlib import closing
-
 from processor.adapters.kafka.letters import for_all, read_letters
 from processor.adapters.kafka.reading import TopicReader
 from processor.commands.common.learned_readers import LearnedReaders
 from processor.commands.common.letter_topic import Opened
-from processor.commands.common.reading_progress import ReadingProgress
+from processor.commands.common.reading_progress import progressing
 from processor.commands.common.terminal import NAME, TITLE, Terminal
 from processor.commands.redrive.outcomes import Histogram
 from processor.events.letters import LetterFilter
@@ -15,21 +13,18 @@ from processor.events.mapping import Mapping
 
 async def histogram_of(opened: Opened, wanted: LetterFilter) -> Histogram:
     """Map the record of each letter as the worker would, and count what becomes of it."""
-    progress = ReadingProgress()
     async with opened.schemas() as schemas:
         learned = LearnedReaders(schemas)
         histogram = Histogram(Mapping(opened.settings.mapping.rules()), learned.readers)
         with (
             TopicReader(for_all(opened.kafka)) as reader,
-            closing(read_letters(reader, opened.topic, wanted)) as batches,
+            progressing(read_letters(reader, opened.topic, wanted)) as batches,
         ):
             for batch in batches:
                 letters = [(each.letter, each.letter.original) for each in batch.letters]
                 await learned.demand(original for _, original in letters)
                 histogram.add(letters)
                 histogram.others += batch.others
-                progress.show(batch.left)
-    progress.clear()
     return histogram
 
 
