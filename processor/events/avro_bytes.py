@@ -9,6 +9,9 @@ from typing import Any
 Read = Callable[[bytes, int], tuple[Any, int]]
 """Decodes what starts at an offset, and returns it with the offset after it."""
 
+Skip = Callable[[bytes, int], int]
+"""Returns the offset after a value that starts at one; raises as a `Read` does."""
+
 
 class ContradictionError(ValueError):
     """The bytes contradict the schema; the text says how, and shows nothing of what they hold."""

@@ -22,9 +22,9 @@ import orjson
 
 from processor.events.avro_binary import FAULTS, MAX_VALUES, Leaves
 from processor.events.avro_bytes import DoubtError, read_long
+from processor.events.avro_names import NAMES
 from processor.events.avro_schema import Named
 from processor.events.avro_shapes import is_json_record
-from processor.events.avro_skip import Skips
 
 QuickRead = Callable[[bytes, int], Any]
 """Returns what a value holds from an offset to its end, or raises one of `UNTAKEN`."""
@@ -41,26 +41,12 @@ _DEEPEST: Final = 400
 """Steps into values within values. The thorough reader goes at least as deep before Python's recursion ends."""
 
 _ONE_BYTE: Final = 128
-_MAX_CACHED_KEYS: Final = 8_192
-_MAX_CACHED_KEY_BYTES: Final = 128
 
 _LENGTHS = tuple(byte >> 1 if byte < _ONE_BYTE and byte % 2 == 0 else -1 for byte in range(256))
 """The length that one byte is; -1 where more bytes follow, or it is negative."""
 
 _NUMBERS = tuple((byte >> 1) ^ -(byte & 1) if byte < _ONE_BYTE else None for byte in range(256))
 """The number that one byte is; None where more follow."""
-
-
-class _Keys(dict[bytes, str]):
-    """Names of maps by their bytes, bounded: they repeat from event to event. A full cache starts anew."""
-
-    def __missing__(self, taken: bytes) -> str:
-        key = taken.decode()
-        if len(taken) <= _MAX_CACHED_KEY_BYTES:
-            if len(self) >= _MAX_CACHED_KEYS:
-                self.clear()
-            self[taken] = key
-        return key
 
 
 def _longer_length(value: bytes, at: int) -> tuple[int, int]:
@@ -91,11 +77,10 @@ def _parsed(text: bytes) -> Any:
     return orjson.loads(text)
 
 
-_KEYS = _Keys()
 _BOUND: dict[str, Any] = {
     "LENGTHS": _LENGTHS,
     "NUMBERS": _NUMBERS,
-    "KEYS": _KEYS,
+    "KEYS": NAMES,
     "BOOLEANS": (False, True),
     "Doubt": DoubtError,
     "longer_length": _longer_length,
@@ -185,7 +170,7 @@ class _Source:
 
     def __init__(self, named: Named) -> None:
         self._named = named
-        self._leaves, self._skips = Leaves(named), Skips(named)
+        self._leaves = Leaves(named)
         self._has_leaves = False
         self._bound = {**_BOUND, "changes": self._leaves.changes}
         self._lines: list[str] = []
@@ -393,7 +378,7 @@ class _Source:
                 self._skip(other, indent + 1)
                 self._write("elif value[at]:\n    raise Doubt\nelse:\n    at += 1", indent)
             case _:
-                skip = self._bind("skip", self._skips.of(type_))
+                skip = self._bind("skip", self._leaves.skip_of(type_))
                 self._write("at = {skip}(value, at)", indent, skip=skip)
 
 

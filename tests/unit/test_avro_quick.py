@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from processor.events import avro_quick
+from processor.events import avro_names, avro_quick
 from processor.events.avro import reader_of
 from processor.events.avro_quick import UNTAKEN, QuickRead, quick_event, quick_value
 from processor.events.avro_schema import parse_schema
@@ -124,8 +124,8 @@ def test_blocks_may_state_their_size() -> None:
 
 def test_names_of_maps_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ever new names, or long ones, cost time and no memory."""
-    monkeypatch.setattr(avro_quick, "_MAX_CACHED_KEYS", 3)
-    keys = avro_quick._Keys()
+    monkeypatch.setattr(avro_names, "_MAX_CACHED", 3)
+    keys = avro_names.MemberNames()
 
     names = [keys[name.encode()] for name in ("a", "b", "c", "d", "a", "x" * 129)]
 

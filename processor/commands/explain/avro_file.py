@@ -9,10 +9,9 @@ from typing import Any, final
 
 import fastavro
 
-from processor.events.avro_binary import FAULTS, name_of
+from processor.events.avro_binary import FAULTS, compile_value, name_of
 from processor.events.avro_bytes import read_long, sized
 from processor.events.avro_schema import SchemaError, parse_schema
-from processor.events.avro_skip import Skips
 from processor.events.framing import SchemaId
 from processor.events.json_text import parse_json
 from processor.runtime.ports import SchemaText
@@ -43,7 +42,7 @@ class AvroFile:
             raise ValueError(f"it is no Avro container file ({type(error).__name__})") from None
         try:
             schema = parse_schema(parse_json(self._schema_text))
-            self._end_of = Skips(schema.named).of(schema.type)
+            self._end_of = compile_value(schema.type, schema.named).end_of
         except (SchemaError, RecursionError) as fault:
             raise ValueError(f"the schema of the file cannot be used: {fault}") from None
 
