@@ -16,7 +16,7 @@ from processor.events.rudderstack import as_segment, session_options
 from processor.events.rules import MappingRules
 from processor.events.sessions import identification
 from processor.events.timestamps import event_time
-from processor.model.outcomes import Event, Filtered, Mapped, Note, Outcome, Rejected
+from processor.model.outcomes import Event, Filtered, Mapped, Note, Outcome, Rejected, new_mapped
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind, PropertyRule
 
 __all__ = ["Mapping", "MappingRules"]
@@ -172,7 +172,7 @@ class Mapping:
             else:
                 item["email"] = email
         self._add_properties(item, traits, note)
-        return Mapped(_USER, uid or kept_id or "", item)
+        return new_mapped((_USER, uid or kept_id or "", item))
 
     def _event(
         self,
@@ -215,7 +215,7 @@ class Mapping:
         ):
             item["context"] = taken
         self._add_properties(item, properties, note)
-        return Mapped(_EVENT, uid or kept_id or "", item)
+        return new_mapped((_EVENT, uid or kept_id or "", item))
 
     def _add_properties(self, item: dict[str, Any], properties: dict[str, Any], note: Note) -> None:
         declared: dict[str, str] = {}

@@ -8,10 +8,11 @@ deleted has nothing else in the batch, which ends before that.
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Mapping as ReadMapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import dropwhile, islice
 from typing import Any, NamedTuple
 
@@ -35,6 +36,10 @@ class Item(NamedTuple):
     body: bytes
     records: tuple[int, ...]
     uid: str
+
+
+_new_item: Callable[[tuple[bytes, tuple[int, ...], str]], Item] = partial(tuple.__new__, Item)
+"""As `new_record`."""
 
 
 @dataclass(slots=True)
@@ -119,7 +124,7 @@ class _User:
         body = self._encoded or _encode(
             {name: self._body[name] for name in _USER_FIELDS if self._body.get(name) is not None}
         )
-        return Item(body, tuple(self._offsets), self._uid)
+        return _new_item((body, tuple(self._offsets), self._uid))
 
 
 def _replaces(later: object, earlier: object) -> bool:
@@ -244,7 +249,7 @@ class PayloadBuilder:
             return False
         _, uid, given = mapped
         payload = self._payload
-        payload.events.append(Item(body, (offset,), uid))
+        payload.events.append(_new_item((body, (offset,), uid)))
         self._event_uids[uid] = None
         payload.event_times.append(given["timestamp"])
         self._event_bytes += len(body) + 1

@@ -1,6 +1,7 @@
 """What becomes of a record: an item for FullStory, a rule that filters it, or a reason to dead-letter it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind, PropertyRule
@@ -34,6 +35,9 @@ class Mapped(NamedTuple):
     uid: str
     body: dict[str, Any]
 
+
+new_mapped: Callable[[tuple[Kind, str, dict[str, Any]]], Mapped] = partial(tuple.__new__, Mapped)
+"""As `records.new_record`."""
 
 Note = Callable[[PropertyRule, str], None]
 """Told of each rule that decoding and mapping apply, in the order of application, and where: once for each place.

@@ -3,7 +3,8 @@
 One `Record` exists per Kafka message, so it is a tuple: the cheapest immutable thing with names.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -43,6 +44,11 @@ class Record(NamedTuple):
     headers: Headers | None
 
 
+new_record: Callable[[tuple[int, int, bytes | None, bytes | None, Headers | None]], Record]
+new_record = partial(tuple.__new__, Record)
+"""Makes a record of its fields, as its class does, in half the time: a class has a function of Python's in between."""
+
+
 def unreadable_parts(record: Record) -> list[str]:
     """Return which parts of the record could not be read."""
     if not record.headers or record.headers[0][0] != UNREADABLE:
@@ -50,11 +56,16 @@ def unreadable_parts(record: Record) -> list[str]:
     return (record.headers[0][1] or b"").decode(errors="replace").split(",")
 
 
-def held_bytes(record: Record) -> int:
-    """Return what holding this record costs, in bytes, as counted against the memory budget."""
-    size = PER_RECORD_OVERHEAD_BYTES + len(record.value or b"") + len(record.key or b"")
-    if record.headers:
-        size += sum(len(name) + len(value or b"") for name, value in record.headers)
+def held_bytes(records: Sequence[Record]) -> int:
+    """Return what holding these records costs, in bytes, as counted against the memory budget."""
+    size = PER_RECORD_OVERHEAD_BYTES * len(records)
+    for _, _, key, value, headers in records:
+        if value:
+            size += len(value)
+        if key:
+            size += len(key)
+        if headers:
+            size += sum(len(name) + len(value or b"") for name, value in headers)
     return size
 
 

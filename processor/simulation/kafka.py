@@ -156,7 +156,7 @@ class Member:
         chunk = []
         for each in list(self._positions):
             if most and each not in self._paused and (records := self._topic.read(each, self._positions[each], most)):
-                chunk.append(Fetched(each, 1, records, sum(map(held_bytes, records))))
+                chunk.append(Fetched(each, 1, records, held_bytes(records)))
                 most -= len(records)
                 self._positions[each] = self._positions.pop(each) + len(records)
         return chunk

@@ -61,7 +61,7 @@ def _record(offset: int, event: dict[str, object]) -> Record:
 
 def form(partition: Partition, records: Sequence[Record], now: float) -> None:
     """Have one batch formed of these records."""
-    partition.fetched(list(records), sum(map(held_bytes, records)), now)
+    partition.fetched(list(records), held_bytes(records), now)
     assert partition.form(now, now) is not None
 
 

@@ -520,7 +520,7 @@ class FakeSource:
         if not records:
             return None
         holding.position = records[-1].offset + 1
-        size = sum(map(held_bytes, records))
+        size = held_bytes(records)
         self.largest_chunk_bytes = max(self.largest_chunk_bytes, size)
         return Fetched(partition, holding.epoch, records, size)
 

@@ -283,7 +283,7 @@ async def test_the_thread_waits_for_a_busy_loop(kafka: Cluster, names: Names) ->
     partition = TopicPartition(names.topic, 0)
     records = numbered(20_000, size=100)
     append(kafka, *partition, records)
-    chunk = module.CONSUME_RECORDS * held_bytes(records[0])
+    chunk = module.CONSUME_RECORDS * held_bytes([records[0]])
     one = Listener()
     source = KafkaSource(settings_of(kafka, names, {}, queue_bytes=limit), DRAIN_S)
 

@@ -403,7 +403,7 @@ class World:
         if kind is not None and self.chance.random() < 0.04:
             fate = "bad"
         record = Record(offset, 1_790_000_000_000 + offset, b"k", value, None)
-        known = Known(record, held_bytes(record), kind, uid, fate)  # type: ignore[arg-type] # one of `Fate`
+        known = Known(record, held_bytes([record]), kind, uid, fate)  # type: ignore[arg-type] # one of `Fate`
         self.known.append(known)
         self.offsets.append(offset)
         self.by_offset[offset] = known

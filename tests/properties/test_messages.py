@@ -85,7 +85,7 @@ def test_what_cannot_be_read_of_a_message_is_left_out_noted_and_told(**parts: An
     assert (record.key, record.value) == tuple(None if each in lost else parts[each] for each in ("key", "value"))
     own = (record.headers or [])[1:] if lost else record.headers
     assert own == ([] if lost and ("headers" in lost or parts["headers"] is None) else parts["headers"])
-    assert held_bytes(record) > 0
+    assert held_bytes([record]) > 0
     assert isinstance(schema_ids([record]), set)
 
     noted: Counter[str] = Counter()

@@ -16,7 +16,7 @@ def test_a_record_is_held_with_everything_it_brought(
     """A record's size counts its key, value and headers, and the record itself."""
     parts = [key, value, *[part for name, content in headers or [] for part in (name.encode(), content)]]
 
-    held = held_bytes(Record(0, 0, key, value, headers))
+    held = held_bytes([Record(0, 0, key, value, headers)])
 
     assert held == PER_RECORD_OVERHEAD_BYTES + sum(len(part) for part in parts if part is not None)
 

@@ -60,7 +60,7 @@ class Course:
                 self.handed_at[record.offset] = now
             if is_new and each is not None and each.uid is not None and each.fate != "filtered":
                 self.unsent[record.offset] = (now, each)
-                self.unsent_bytes += _must_be_sent(each) * held_bytes(record)
+                self.unsent_bytes += _must_be_sent(each) * held_bytes([record])
             else:
                 self.quiet[record.offset] = record
 
@@ -70,7 +70,7 @@ class Course:
         self.quiet.pop(offset, None)
         if offset in self.unsent:
             _, sent = self.unsent.pop(offset)
-            self.unsent_bytes -= _must_be_sent(sent) * held_bytes(sent.record)
+            self.unsent_bytes -= _must_be_sent(sent) * held_bytes([sent.record])
 
     def settle(self, position: int) -> None:
         """The worker says that everything before this offset is settled."""

@@ -97,7 +97,7 @@ def letter(offset: int) -> Record:
 def fetched(*offsets: int, partition: TopicPartition = HERE) -> Fetched:
     """Return letters as they are read."""
     records = [letter(offset) for offset in offsets]
-    return Fetched(partition, 7, records, sum(map(held_bytes, records)))
+    return Fetched(partition, 7, records, held_bytes(records))
 
 
 def test_chosen_letters_come_as_the_records_that_they_are_of(letters: LettersSource, told: Told) -> None:
@@ -106,7 +106,7 @@ def test_chosen_letters_come_as_the_records_that_they_are_of(letters: LettersSou
 
     ((_, (part,)), *others) = told.said
     (record,) = part.records
-    assert (part.id, part.epoch, part.bytes) == (HERE, 7, held_bytes(record))
+    assert (part.id, part.epoch, part.bytes) == (HERE, 7, held_bytes([record]))
     assert record == original()._replace(offset=10, headers=[(REDRIVE_COUNT, b"1")])
     assert others == [("at_end", {ELSEWHERE: 0})]
 

@@ -9,7 +9,7 @@ from tests.fakes.partitions import a_common, a_partition, form, identify, track
 
 def fetched(partition: Partition, now: float, *records: Record) -> None:
     """Let records come."""
-    partition.fetched(list(records), sum(map(held_bytes, records)), now)
+    partition.fetched(list(records), held_bytes(records), now)
 
 
 def goes(partition: Partition, now: float) -> bool:

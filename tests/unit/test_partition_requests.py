@@ -105,7 +105,7 @@ def adopted(plans: Sequence[Plan], records: Sequence[Record], now: float, wall_s
         Assignment(TopicPartition("t", 0), 1, 0, is_new=False, metadata=written.text, place=place), common
     )
     partition.recover(DESTINATION)
-    partition.fetched(list(records), sum(map(held_bytes, records)), now)
+    partition.fetched(list(records), held_bytes(records), now)
     partition.at_end(plans[-1].end)
     assert all(partition.form_planned(now, wall_s) for _ in plans)
     return partition

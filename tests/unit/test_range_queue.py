@@ -19,7 +19,7 @@ def a_queue(*chunks: list[int], position: int = 0) -> RangeQueue:
     queue = RangeQueue(position)
     for number, offsets in enumerate(chunks):
         records = [record(offset) for offset in offsets]
-        queue.append(records, sum(map(held_bytes, records)), 100.0 + number)
+        queue.append(records, held_bytes(records), 100.0 + number)
     return queue
 
 
@@ -108,7 +108,7 @@ def test_the_oldest_unsettled_record_is_in_flight_or_else_buffered() -> None:
 def test_demand_foresees_the_bodies_of_what_is_buffered() -> None:
     """A record on its way is held three times."""
     queue = a_queue([0, 1])
-    size = held_bytes(record(0))
+    size = held_bytes([record(0)])
     assert (queue.held_bytes, queue.demand_bytes) == (2 * size, 2 * size * BYTES_PER_RECORD_BYTE)
     queue.open(1, 50)
     assert (queue.held_bytes, queue.demand_bytes) == (2 * size + 50, size + 50 + BYTES_PER_RECORD_BYTE * size)
@@ -222,7 +222,7 @@ class RangeQueueMachine(RuleBasedStateMachine):
             self.end = records[-1].offset + 1
         self.now += 1.0
         self.unopened.extend(records)
-        self.queue.append(records, sum(map(held_bytes, records)), self.now)
+        self.queue.append(records, held_bytes(records), self.now)
 
     @rule(markers=st.integers(0, 3))
     def reach_the_end(self, markers: int) -> None:
@@ -241,7 +241,7 @@ class RangeQueueMachine(RuleBasedStateMachine):
         assert opened.range.start == (self.ranges[-1].range.end if self.ranges else self.start)
         assert opened.range.end == taken[-1].offset + 1
         self.ranges.append(opened)
-        self.bytes[id(opened)] = sum(map(held_bytes, taken)) + body_bytes
+        self.bytes[id(opened)] = held_bytes(taken) + body_bytes
 
     @precondition(lambda self: any(not opened.settled for opened in self.ranges))
     @rule(data=st.data())
@@ -272,7 +272,7 @@ class RangeQueueMachine(RuleBasedStateMachine):
     def counts_balance(self) -> None:
         """Records and bytes are counted where they are, and nowhere else."""
         queue = self.queue
-        buffered = sum(map(held_bytes, self.unopened))
+        buffered = held_bytes(self.unopened)
         assert (queue.buffered_records, queue.buffered_bytes) == (len(self.unopened), buffered)
         assert queue.open_records == sum(len(opened.records) for opened in self.ranges if not opened.settled)
         assert queue.open_bytes == sum(self.bytes.values())

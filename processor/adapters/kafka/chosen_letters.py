@@ -117,7 +117,7 @@ class LettersSource:
     def fetched(self, chunk: Sequence[Fetched]) -> None:
         """Give the records of the chosen letters, and the end where it is reached."""
         given = [
-            Fetched(part.id, part.epoch, records, sum(map(held_bytes, records)))
+            Fetched(part.id, part.epoch, records, held_bytes(records))
             for part in chunk
             if (records := self._records(part))
         ]

@@ -1,12 +1,32 @@
 """A client's message to a record: what cannot be read of one costs that record the part, and others nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import methodcaller
 from typing import Any
 
-from processor.model.records import NO_TIME, UNREADABLE, Headers, Record
+from processor.model.records import NO_TIME, UNREADABLE, Headers, Record, TopicPartition, new_record
 
 _ask_headers: Callable[[Any], Headers | None] = methodcaller("headers")
+
+
+def parted(messages: Sequence[Any]) -> tuple[dict[TopicPartition, list[Record]], list[Any]]:
+    """Return the records that messages hold, by partition and in their order, and the messages that tell of an error.
+
+    Neighbours are mostly of one partition, so each is compared with the one before it.
+    """
+    found: dict[TopicPartition, list[Record]] = {}
+    others = []
+    topic, number = "", -1
+    records: list[Record] = []
+    for message in messages:
+        if message.error() is not None:
+            others.append(message)
+            continue
+        if message.partition() != number or message.topic() != topic:
+            topic, number = message.topic(), message.partition()
+            records = found.setdefault(TopicPartition(topic, number), [])
+        records.append(record_of(message))
+    return found, others
 
 
 def record_of(message: Any) -> Record:
@@ -28,7 +48,7 @@ def record_of(message: Any) -> Record:
     try:
         headers = _ask_headers(message)
         missing.clear()
-        return Record(message.offset(), message.timestamp()[1], message.key(), message.value(), headers)
+        return new_record((message.offset(), message.timestamp()[1], message.key(), message.value(), headers))
     except MemoryError:
         raise  # a fault of this process, not of the record
     except Exception:  # noqa: BLE001 - what else the client may raise is documented nowhere

@@ -35,10 +35,10 @@ from processor.adapters.kafka.described import Described
 from processor.adapters.kafka.faults import ended, fatal, in_short, is_fatal, said
 from processor.adapters.kafka.figures import figures
 from processor.adapters.kafka.looks import LOOK_SOON_S, Looks, SourceFaults
-from processor.adapters.kafka.messages import record_of
+from processor.adapters.kafka.messages import parted
 from processor.adapters.kafka.offsets import Offsets, Start, named
 from processor.adapters.kafka.tenures import Tenures
-from processor.model.records import ClientFigures, Commit, Record, TopicPartition, held_bytes
+from processor.model.records import ClientFigures, Commit, TopicPartition, held_bytes
 from processor.runtime.ports import Fetched, LoopWatch, SourceListener
 
 CONSUME_RECORDS = 1_000
@@ -325,26 +325,16 @@ class KafkaSource:
 
         The messages are untyped because the stubs call everything optional that only error events lack.
         """
-        found: dict[tuple[str, int], list[Record]] = {}
-        ended: dict[TopicPartition, int] = {}
-        faults = []
-        for message in messages:
-            at = (message.topic(), message.partition())
-            if (error := message.error()) is not None:
-                if error.code() == KafkaError._PARTITION_EOF:
-                    ended[TopicPartition(*at)] = message.offset()
-                else:
-                    faults.append(message)
-                continue
-            record = record_of(message)
-            if at in found:
-                found[at].append(record)
-            else:
-                found[at] = [record]
+        found, others = parted(messages)
+        ended = {
+            TopicPartition(message.topic(), message.partition()): message.offset()
+            for message in others
+            if message.error().code() == KafkaError._PARTITION_EOF
+        }
         chunk = [
-            Fetched(partition, epoch, records, sum(map(held_bytes, records)))
-            for (topic, number), records in found.items()
-            if (epoch := self._epochs.get(partition := TopicPartition(topic, number))) is not None
+            Fetched(partition, epoch, records, held_bytes(records))
+            for partition, records in found.items()
+            if (epoch := self._epochs.get(partition)) is not None
         ]
         if chunk or ended:
             self._looks.answered()
@@ -356,7 +346,7 @@ class KafkaSource:
         if at_end := {each: offset for each, offset in ended.items() if each in self._epochs}:
             self._positions |= at_end  # librdkafka (2.16) goes on behind a marker, too, after a pause as well
             self._tell(self._listener.at_end, at_end)
-        return faults
+        return [message for message in others if message.error().code() != KafkaError._PARTITION_EOF]
 
     def _meet(self, message: Message, error: KafkaError) -> None:
         """React to an event that came in a record's place."""

@@ -64,7 +64,7 @@ class _Arrival:
         """Take out the records before `end` and return them."""
         cut = bisect_left(self.records, end, key=itemgetter(0))  # by offset
         head = self.records[:cut]
-        size = sum(map(held_bytes, head))
+        size = held_bytes(head)
         self.records = self.records[cut:]
         self.bytes -= size
         return _Arrival(self.at, head, size)
@@ -99,7 +99,7 @@ class RangeQueue:
         """
         if self._journal or records[0].offset < self.position:
             records = [record for record in records if not self._is_settled(record.offset)]
-            size = sum(map(held_bytes, records))
+            size = held_bytes(records)
         if records:
             self._arrivals.append(_Arrival(now, records, size))
             self.buffered_records += len(records)

@@ -61,10 +61,9 @@ class Settlement:
         """Say what became of each record."""
         reasons = {offset: failure.rejected.reason for failure in self._failures for offset in failure.records}
         payload, records = self._payload, self._records
-        good = {
-            kind: [offset for item in payload.items(kind) for offset in item.records if offset not in reasons]
-            for kind in Kind
-        }
+        good = {kind: [offset for item in payload.items(kind) for offset in item.records] for kind in Kind}
+        if reasons:
+            good = {kind: [offset for offset in offsets if offset not in reasons] for kind, offsets in good.items()}
         timestamps = [in_milliseconds(records[offset].timestamp_ms) for offsets in good.values() for offset in offsets]
         delivered = Counter({kind: len(offsets) for kind, offsets in good.items()})
         events = zip(payload.events, payload.event_times, strict=True)
