@@ -5,6 +5,7 @@ import statistics
 import click
 
 from bench import end_to_end, stages
+from bench.conditions import conditions
 from bench.guard import guard
 from bench.kafka import kafka
 from bench.life import life
@@ -37,6 +38,7 @@ def bench(context: click.Context, *, events: int, repeat: int, stages_only: bool
     click.echo(f"median CPU: {statistics.median(each.cpu_us for each in results):.1f} µs/event")
 
 
+bench.add_command(conditions)
 bench.add_command(guard)
 bench.add_command(life)
 bench.add_command(peers)

@@ -1,13 +1,14 @@
 """A destination that costs next to nothing: it answers every request as FullStory would, and keeps an account.
 
-`python -m bench.sink PORT [FILE]` listens on loopback. Batches are jobs that are complete at once. Bodies are kept in
-the file, one a line, where one is named. `GET /account` tells what came, as JSON: how many requests, how many records
-of the generator's, by what no other record holds, and when the first and the last request came.
+`python -m bench.sink PORT` listens on loopback. Batches are jobs that are complete at once. With `--bodies FILE`,
+bodies are kept in the file, one a line; with `--latency S`, each answer to a request waits for so many seconds. `GET
+/account` tells what came, as JSON: how many requests, how many records of the generator's, by what no other record
+holds, and when the first and the last request came.
 """
 
+import argparse
 import asyncio
 import json
-import sys
 import time
 from pathlib import Path
 from typing import final
@@ -34,6 +35,7 @@ class Account:
     records = 0
     first = 0.0
     last = 0.0
+    bodies: Path | None = None
 
     @classmethod
     def take(cls, head: bytes, received: bytearray, begin: int, end: int) -> None:
@@ -44,8 +46,8 @@ class Account:
                 cls.first = cls.first or cls.last
                 cls.requests += 1
                 cls.records += received.count(mark, begin, end)
-                if len(sys.argv) > 2:
-                    with Path(sys.argv[2]).open("ab") as file:
+                if cls.bodies is not None:
+                    with cls.bodies.open("ab") as file:
                         file.write(received[begin:end] + b"\n")
 
     @classmethod
@@ -58,6 +60,8 @@ class Account:
 @final
 class Sink(asyncio.Protocol):
     """One connection: whole requests in, one answer each out."""
+
+    latency_s = 0.0
 
     def __init__(self) -> None:
         self._waiting = bytearray()
@@ -82,7 +86,11 @@ class Sink(asyncio.Protocol):
                 self._transport.write(Account.answer())
                 continue
             found = [answer for start, answer in ANSWERS.items() if head.startswith(start)]
-            self._transport.write(found[0] if found else ANY_JOB)
+            answer = found[0] if found else ANY_JOB
+            if self.latency_s:
+                asyncio.get_running_loop().call_later(self.latency_s, self._transport.write, answer)
+            else:
+                self._transport.write(answer)
 
 
 def _content_length(head: bytes) -> int:
@@ -98,4 +106,10 @@ async def _serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1])))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("--bodies", type=Path)
+    parser.add_argument("--latency", type=float, default=0.0)
+    given = parser.parse_args()
+    Account.bodies, Sink.latency_s = given.bodies, given.latency
+    asyncio.run(_serve(given.port))

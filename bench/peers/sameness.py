@@ -24,7 +24,7 @@ def differences(name: str, cluster: Cluster, topics: Topics, schema: str, schema
     """Let a peer deliver, and say which items are not as they should be; no user may occur twice in the topics."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bodies"
-        run(name, cluster, topics, str(file))
+        run(name, cluster, topics, "--bodies", str(file))
         found = {_unique(item): item for line in file.read_bytes().splitlines() for item in _items(line)}
     readers: dict[SchemaId, Reader] = {schema_id: reader_of(schema)}
     mapping = Mapping(MappingRules())

@@ -38,15 +38,15 @@ def fill(cluster: Cluster, topic: str, text_bytes: int, total: int, compression:
         }
     )
     distinct = min(DISTINCT, GENERATED_BYTES // (text_bytes + OTHER_BYTES))
-    events = [_event(number, text_bytes) for number in range(distinct)]
+    events = [event(number, text_bytes) for number in range(distinct)]
     count = given = 0
-    for count, event in enumerate(itertools.cycle(events), 1):
+    for count, each in enumerate(itertools.cycle(events), 1):
         if given >= total:
             break
-        given += len(event)
+        given += len(each)
         while True:
             try:
-                producer.produce(topic, event, key=str(count))
+                producer.produce(topic, each, key=str(count))
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -61,7 +61,8 @@ def fill(cluster: Cluster, topic: str, text_bytes: int, total: int, compression:
     return given // count, given / sent["bytes"]
 
 
-def _event(number: int, text_bytes: int) -> bytes:
+def event(number: int, text_bytes: int) -> bytes:
+    """Return a JSON event of about `text_bytes` and 240 more; each of a number is another."""
     return orjson.dumps(
         {
             "type": "track",
