@@ -27,6 +27,7 @@ from processor.events.dead_letters import (
     ORIGINAL_TIMESTAMP,
     REASON,
     REDRIVE_COUNT,
+    RETURN_BLOCK,
     redrive_count,
 )
 from processor.model.reasons import DeadLetterReason
@@ -129,6 +130,16 @@ class Letter(NamedTuple):
         original = self.original
         count = (REDRIVE_COUNT, str(int(self.redrives) + 1).encode())
         return original._replace(headers=[*(original.headers or ()), count])
+
+    @property
+    def returned(self) -> Record:
+        """The record as it comes back without a topic in between: if it fails again, its letter has the same origin."""
+        back = self.brought_back
+        if not self.topic or self.partition is None or self.offset is None:
+            return back  # nobody knows its origin: the letter itself is one
+        headers = back.headers or []
+        block = [(name, self.told.get(name)) for name in RETURN_BLOCK[:-1]]
+        return back._replace(headers=[*headers[:-1], *block, *headers[-1:]])
 
     def text(self, name: str) -> str:
         """Return what a header says; nothing where there is none."""

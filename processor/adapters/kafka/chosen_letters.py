@@ -171,7 +171,7 @@ class LettersSource:
     def _records(self, part: Fetched) -> list[Record]:
         chosen = self._chosen.get(part.id, NONE)
         meant = [record for record in part.records if record.offset in chosen]
-        return [letter.brought_back for record in meant if (letter := letter_of(record)) is not None]
+        return [letter.returned for record in meant if (letter := letter_of(record)) is not None]
 
     def _end(self, partition: TopicPartition) -> int:
         return self._chosen.get(partition, NONE).end

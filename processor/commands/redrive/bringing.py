@@ -97,7 +97,7 @@ class Bringing:
 
     def _bring(self, letters: Sequence[PlacedLetter], read_to: Mapping[TopicPartition, int]) -> int:
         """Deal with some letters in one transaction, count them when it is done, and return how many were sent."""
-        decided = [(each.letter, self._chooser.skip_of(each.letter)) for each in letters]
+        decided = [(each.letter, self._chooser.decide(each.letter).skip) for each in letters]
         records = [
             Addressed(letter.brought_back, self._target.partition_of(letter))
             for letter, skip in decided
