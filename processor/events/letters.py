@@ -31,7 +31,7 @@ from processor.events.dead_letters import (
     redrive_count,
 )
 from processor.model.reasons import DeadLetterReason
-from processor.model.records import OffsetRange, Record
+from processor.model.records import NO_TIME, OffsetRange, Record
 
 SHARE_GROUP = "share_group"
 """Of a letter that Kafka wrote for a share group: a consumer rejected the record, or too many tries failed."""
@@ -140,6 +140,11 @@ class Letter(NamedTuple):
         headers = back.headers or []
         block = [(name, self.told.get(name)) for name in RETURN_BLOCK[:-1]]
         return back._replace(headers=[*headers[:-1], *block, *headers[-1:]])
+
+    @property
+    def parked(self) -> Record:
+        """The letter as it is copied to another topic, where the time of writing is another one."""
+        return self.record._replace(timestamp_ms=NO_TIME)
 
     def text(self, name: str) -> str:
         """Return what a header says; nothing where there is none."""

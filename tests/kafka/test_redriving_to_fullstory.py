@@ -74,6 +74,7 @@ def test_chosen_letters_are_delivered_and_the_account_balances(kafka: Cluster, n
             "would_be_filtered": 0,
             "stale": 1,
         },
+        "parked": 0,
         "balances": True,
         "earlier": 0,
         "other_records": 0,

@@ -18,6 +18,7 @@ from processor.commands.redrive.choice import (
 )
 from processor.commands.redrive.choosing import Choosing
 from processor.commands.redrive.outcomes import Fate, Fated, Forecast
+from processor.commands.redrive.parking import parked_in
 from processor.events.dead_letters import REDRIVE_COUNT
 from processor.events.letters import Letter
 from processor.events.mapping import Mapping
@@ -148,6 +149,26 @@ def test_what_an_earlier_run_dealt_with_takes_the_place_of_an_older_letter() -> 
     assert list(choosing.chosen(0, 1)) == []
     assert choosing.account.skipped == {SkipReason.REPEATED: 1}
     assert choosing.account.earlier == 1
+
+
+def test_what_came_back_too_often_is_told_apart_to_be_parked() -> None:
+    """Of several letters of such a record, the one that came back most often is parked; none is brought back."""
+    older, newer = (again(count).record for count in (3, 4))
+    choosing = Choosing(Chooser(Forecast(Mapping(MappingRules()), {}), STRICT))
+    batch = [PlacedLetter(0, read(each._replace(offset=at))) for at, each in ((0, older), (5, newer), (6, older))]
+    choosing.add(LetterBatch(batch, 0, 0, {}), 0)
+
+    assert (list(choosing.chosen(0, 3)), list(choosing.parked(0, 3))) == ([], [5])
+    assert choosing.account.skipped == {SkipReason.REDRIVE_LIMIT: 2, SkipReason.REPEATED: 1}
+
+
+def test_a_letter_is_parked_as_it_is() -> None:
+    """It keeps all headers, so that it can be looked at and brought back from there; its time is the present."""
+    given = again(3)
+
+    ((record, topic, partition),) = parked_in("parked", [given])
+    assert (record, topic, partition) == (given.record._replace(timestamp_ms=NO_TIME), "parked", -1)
+    assert parked_in(None, [given]) == []
 
 
 def test_a_record_goes_to_its_own_partition_only_at_home() -> None:

@@ -39,6 +39,10 @@ class ChosenLetters:
         """Count those of these offsets."""
         return bisect_left(self.offsets, end) - bisect_left(self.offsets, start)
 
+    def behind(self, offset: int) -> "ChosenLetters":
+        """Return those from this offset on."""
+        return ChosenLetters(self.end, self.offsets[bisect_left(self.offsets, offset) :])
+
     def unsettled(self, stored: Stored) -> int:
         """Count those that are neither before a group's offset, nor settled by what was committed with it."""
         count = self.count(stored.offset, self.end)

@@ -142,7 +142,7 @@ class RedriveAccount:
     """What became of the selected letters: each is counted once."""
 
     def __init__(self) -> None:
-        self.selected = self.sent = self.earlier = self.others = 0
+        self.selected = self.sent = self.parked = self.earlier = self.others = 0
         self.skipped: Counter[SkipReason] = Counter()
 
     @property
@@ -161,6 +161,7 @@ class RedriveAccount:
             "selected": self.selected,
             "sent": self.sent,
             "skipped": {each.value: self.skipped[each] for each in SkipReason},
+            "parked": self.parked,
             "balances": self.balances,
             "earlier": self.earlier,
             "other_records": self.others,

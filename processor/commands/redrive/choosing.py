@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Mapping
 from contextlib import closing
-from typing import final
+from typing import NamedTuple, final
 
 from processor.adapters.kafka.chosen_letters import ChosenLetters
 from processor.adapters.kafka.letters import LetterBatch, letters_in
@@ -20,12 +20,23 @@ from processor.model.records import TopicPartition
 Chosen = Mapping[TopicPartition, ChosenLetters]
 
 SKIPPED = -1
-"""In place of the offset of a letter that is not brought back."""
+"""In place of the offset of a letter that is not brought back; if it is to be parked, its offset below that."""
+
+
+class Choice(NamedTuple):
+    """What is to be done."""
+
+    chosen: Chosen
+    """To be sent."""
+    parked: Chosen
+    """To be parked, because their records came back too often."""
+    account: RedriveAccount
+    """Of those that are not sent."""
 
 
 async def chosen_of(
     opened: Opened, reader: TopicReader, order: Order, ranges: Ranges, reached: Mapping[TopicPartition, int]
-) -> tuple[Chosen, RedriveAccount]:
+) -> Choice:
     """Choose of the letters in these ranges, and count the others; raise `SourceError` and what schemas raise.
 
     Of the letters before an offset of `reached`, earlier runs have dealt with all; they are looked at all the same, to
@@ -52,11 +63,11 @@ async def chosen_of(
                     progress.show(behind + batch.left)
     progress.clear()
     ends = [*begins.values(), len(choosing.offsets)][1:]
-    chosen = {
-        each: ChosenLetters(ranges[each].end, choosing.chosen(begin, end))
-        for (each, begin), end in zip(begins.items(), ends, strict=True)
-    }
-    return chosen, choosing.account
+    chosen, parked = {}, {}
+    for (each, begin), end in zip(begins.items(), ends, strict=True):
+        chosen[each] = ChosenLetters(ranges[each].end, choosing.chosen(begin, end))
+        parked[each] = ChosenLetters(ranges[each].end, choosing.parked(begin, end))
+    return Choice(chosen, parked, choosing.account)
 
 
 @final
@@ -86,13 +97,20 @@ class Choosing:
             self._replace(replaced)
             if skip is not None:
                 self.account.skip(skip)
-            self.offsets.append(offset if skip is None else SKIPPED)
+            away = SKIPPED - 1 - offset if skip is SkipReason.REDRIVE_LIMIT else SKIPPED
+            self.offsets.append(offset if skip is None else away)
 
     def chosen(self, begin: int, end: int) -> "array[int]":
         """Return what was chosen of the letters that were added as these, counted from 0."""
-        return array("q", (offset for offset in self.offsets[begin:end] if offset != SKIPPED))
+        return array("q", (offset for offset in self.offsets[begin:end] if offset > SKIPPED))
+
+    def parked(self, begin: int, end: int) -> "array[int]":
+        """Return which of those came back too often."""
+        return array("q", (SKIPPED - 1 - offset for offset in self.offsets[begin:end] if offset < SKIPPED))
 
     def _replace(self, number: int) -> None:
-        if number and self.offsets[number - 1] != SKIPPED:
-            self.offsets[number - 1] = SKIPPED
+        if not number:
+            return
+        if self.offsets[number - 1] > SKIPPED:
             self.account.skip(SkipReason.REPEATED)
+        self.offsets[number - 1] = SKIPPED
