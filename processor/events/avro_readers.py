@@ -44,7 +44,7 @@ def event_reader(
     """Return the reader of a record with the `wanted` fields (None: all): the hot path, so it is written out.
 
     Text of the fields that are `json_texts` is parsed, by `finish` in what the thorough reader has decoded. An event
-    without a usable `timestamp` is read once more, with the fields that take its place.
+    without a usable `timestamp` is read once more, with the fields that take its place, if the time is wanted.
     """
     wanted_with_clocks = None if wanted is None else {*wanted, *CLOCK_FIELDS}
     compile_thorough = partial(compile_event, definition, names, named, wanted_with_clocks)
@@ -52,7 +52,8 @@ def event_reader(
     read_thoroughly = _thorough_reader(compile_thorough, finish, contradicted, is_only=read_quickly is None)
     if read_quickly is None:
         return read_thoroughly
-    read_event, has_clocks = read_quickly, wanted is None
+    read_event = read_quickly
+    has_clocks = wanted is None or "timestamp" not in wanted  # who does not ask for the time needs none in its place
     read_clocks = cache(lambda: quick_event(definition, names, named, wanted_with_clocks, json_texts))
 
     def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:

@@ -109,8 +109,10 @@ def _return_block(record: Record) -> Headers:
 
 def redrive_count(record: Record) -> str:
     """Return how often the record was redriven: what the last such header says, which `redrive` counts up."""
-    found = [value for name, value in record.headers or [] if name == REDRIVE_COUNT and _is_count(value)]
-    return found[-1].decode() if found else "0"
+    for name, value in reversed(record.headers or ()):
+        if name == REDRIVE_COUNT and _is_count(value):
+            return value.decode()
+    return "0"
 
 
 def _is_count(value: bytes | None) -> TypeGuard[bytes]:

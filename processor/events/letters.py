@@ -151,8 +151,8 @@ class Letter(NamedTuple):
         return (self.told.get(name) or b"").decode(errors="replace")
 
     def _number(self, name: str) -> int | None:
-        text = self.text(name)
-        is_number = text.isascii() and text.removeprefix("-").isdecimal() and len(text) <= _MAX_DIGITS
+        text = self.told.get(name) or b""
+        is_number = text.removeprefix(b"-").isdigit() and len(text) <= _MAX_DIGITS
         return int(text) if is_number else None
 
 
@@ -221,3 +221,7 @@ class LetterFilter:
         if self.statuses and letter.http_status not in self.statuses:
             return False
         return self.detail is None or self.detail.search(letter.detail) is not None
+
+
+EVERY = LetterFilter()
+"""All letters are meant."""

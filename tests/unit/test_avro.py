@@ -964,3 +964,4 @@ def test_the_clients_clock_is_read_where_there_is_no_time(timestamp: Any, is_tim
 
     assert reader_of(schema)(framed(schema, given | clocks)) == given | ({} if is_timed else clocks)
     assert every_field(schema)(framed(schema, given | clocks)) == given | clocks
+    assert reader_of(schema, {"type"})(framed(schema, given | clocks)) == {"type": "track"}  # who asks for no time

@@ -50,6 +50,7 @@ class RecordBatch(NamedTuple):
 class _Unread:
     """What is still to be read of a partition."""
 
+    partition: TopicPartition
     position: int
     end: int
     count: int
@@ -167,7 +168,9 @@ class TopicReader:
 
         A batch may be empty. Between two of them nothing grows but librdkafka's queue, to its bound.
         """
-        unread = {each: _Unread(held.start, held.end, count) for each, held in ranges.items() if held.start < held.end}
+        unread: dict[tuple[str, int], _Unread] = {
+            each: _Unread(each, held.start, held.end, count) for each, held in ranges.items() if held.start < held.end
+        }
         self._consumer.assign([KafkaPartition(*each, left.position) for each, left in unread.items()])
         deadline = time.monotonic() + (silence_s := self._patience_s(SILENCE_S))
         try:
@@ -181,7 +184,7 @@ class TopicReader:
         finally:
             self._consumer.unassign()
 
-    def _take(self, messages: Sequence[Any], unread: dict[TopicPartition, "_Unread"]) -> RecordBatch:
+    def _take(self, messages: Sequence[Any], unread: dict[tuple[str, int], "_Unread"]) -> RecordBatch:
         """Keep what is wanted of the messages, and stop reading partitions of which nothing is any more.
 
         Messages are untyped because the stubs call everything optional that only error events lack.
@@ -191,19 +194,18 @@ class TopicReader:
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 raise SourceError(f"records cannot be read: {error.str()}")
-            partition = TopicPartition(message.topic(), message.partition())
-            left = unread.get(partition)
+            left = unread.get((message.topic(), message.partition()))
             if left is None:
                 continue
-            if error is None and message.offset() < left.end:
-                records.append((partition, record_of(message)))
-                left.position = message.offset() + 1
+            if error is None and (offset := message.offset()) < left.end:
+                records.append((left.partition, record_of(message)))
+                left.position = offset + 1
                 left.count -= 1
             else:
                 left.position = left.end
             if left.position >= left.end or not left.count:
-                del unread[partition]
-                self._consumer.incremental_unassign([KafkaPartition(*partition)])
+                del unread[left.partition]
+                self._consumer.incremental_unassign([KafkaPartition(*left.partition)])
         return RecordBatch(records, sum(left.end - left.position for left in unread.values()))
 
     def _patience_s(self, most_s: float) -> float:

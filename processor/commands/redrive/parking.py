@@ -9,7 +9,7 @@ from processor.adapters.kafka.letters import for_all, letters_in
 from processor.adapters.kafka.offsets import offsets_in
 from processor.adapters.kafka.reading import TopicReader
 from processor.adapters.kafka.redriving import Addressed, TransactionalWriter, in_group
-from processor.events.letters import Letter, LetterFilter
+from processor.events.letters import EVERY, Letter
 from processor.model.records import OffsetRange, TopicPartition
 
 TRANSACTION_LETTERS = 500
@@ -29,7 +29,7 @@ def park(
     The group and the transactions of this name hold how far that is. So what an earlier process copied is not copied
     again, unless this one `begins_anew`.
     """
-    kafka, count, every = in_group(for_all(kafka), name), 0, LetterFilter()
+    kafka, count = in_group(for_all(kafka), name), 0
     with TransactionalWriter(kafka, topic, name) as writer, TopicReader(kafka) as reader:
         stored = {} if begins_anew else offsets_in(reader.committed(parked))
         for partition, letters in parked.items():
@@ -38,7 +38,7 @@ def park(
             if not left.offsets:
                 continue
             held = OffsetRange(left.offsets[0], left.offsets[-1] + 1)
-            with closing(letters_in(reader, {partition: held}, every)) as batches:
+            with closing(letters_in(reader, {partition: held}, EVERY)) as batches:
                 for batch in batches:
                     meant = [letter for _, letter in batch.letters if letter.record.offset in left]
                     for start in range(0, len(meant), TRANSACTION_LETTERS):
