@@ -214,7 +214,7 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class WrittenLetter:
-    """Of which record a dead letter is, why, and where it is, if the broker tells."""
+    """Of which record a dead letter is, by the place that it names, why, and where it is, if the broker tells."""
 
     source: TopicPartition
     offset: int

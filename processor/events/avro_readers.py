@@ -49,22 +49,23 @@ def event_reader(
     """Return the reader of a record with the `wanted` fields (None: all): the hot path, so it is written out.
 
     Text of the fields that are `json_texts` is parsed, by `finish` where the reader has left it. The quick reader reads
-    an event without a usable `timestamp` once more, with the fields that take its place.
+    an event without a usable `timestamp` once more, with the fields that take its place, if the time is wanted.
     """
-    wanted_with_clocks = None if wanted is None else {*wanted, *CLOCK_FIELDS}
+    needs_clocks = wanted is not None and "timestamp" in wanted  # who asks for no time needs none in its place
+    wanted_with_clocks = {*wanted, *CLOCK_FIELDS} if wanted is not None and needs_clocks else wanted
     compile_thorough = partial(compile_event, definition, names, named, wanted_with_clocks, json_texts)
     read_quickly = None if is_compiled() else quick_event(definition, names, named, wanted, json_texts)
     read_thoroughly = _thorough_reader(compile_thorough, finish, contradicted, is_only=read_quickly is None)
     if read_quickly is None:
         return read_thoroughly
-    read_event, has_clocks = read_quickly, wanted is None
+    read_event = read_quickly
     read_clocks = cache(lambda: quick_event(definition, names, named, wanted_with_clocks, json_texts))
 
     def read(value: bytes, start: int = PREFIX_BYTES, note: Note = unnoted, /) -> Event | Rejected:
         try:
             event: Event = read_event(value, start)
             timestamp = event.get("timestamp")
-            if type(timestamp) is int or has_clocks or is_event_time(timestamp):
+            if not needs_clocks or type(timestamp) is int or is_event_time(timestamp):
                 return event
             if (read_more := read_clocks()) is not None:
                 event = read_more(value, start)

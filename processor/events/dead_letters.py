@@ -7,7 +7,7 @@ them.
 """
 
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from processor.events.timestamps import iso_of_ms
 from processor.model.outcomes import Rejected
@@ -31,6 +31,10 @@ FINGERPRINT = "fullstory.dlq.mapping.fingerprint"
 ORIGINAL_TIMESTAMP = "fullstory.dlq.original.timestamp"
 REDRIVE_COUNT = "fullstory.dlq.redrive.count"
 
+RETURN_BLOCK = (ORIGIN_TOPIC, ORIGIN_PARTITION, ORIGIN_OFFSET, REDRIVE_COUNT)
+"""The last headers of a record that comes straight from its letter (`Letter.returned`). They are in no topic: if the
+record fails again, its next letter has them in its own block, so that it names the same place."""
+
 _MAX_TEXT_CHARACTERS = 512
 _MAX_COUNT_DIGITS = 9
 
@@ -53,14 +57,22 @@ class Attempts:
     last: float
 
 
+class RecordPlace(NamedTuple):
+    """Where a record is."""
+
+    partition: TopicPartition
+    offset: int
+
+
 def dead_letter_headers(
     stamp: Stamp, source: TopicPartition, record: Record, rejected: Rejected, attempts: Attempts
 ) -> Headers:
-    """Return the record's own headers followed by ours."""
+    """Return the record's own headers followed by ours; a record that comes back from a letter keeps its origin."""
+    (topic, partition), offset = origin_of(source, record)
     texts = {
-        ORIGIN_TOPIC: source.topic,
-        ORIGIN_PARTITION: str(source.partition),
-        ORIGIN_OFFSET: str(record.offset),
+        ORIGIN_TOPIC: topic,
+        ORIGIN_PARTITION: str(partition),
+        ORIGIN_OFFSET: str(offset),
         GROUP: stamp.group,
         DELIVERY_COUNT: str(max(attempts.count, 1)),
         MESSAGE: f"{rejected.reason}: {rejected.detail}"[:_MAX_TEXT_CHARACTERS],
@@ -77,13 +89,30 @@ def dead_letter_headers(
         REDRIVE_COUNT: redrive_count(record),
     }
     ours = [(name, text.encode(errors="replace")) for name, text in texts.items()]
-    return [*(record.headers or []), *ours]
+    headers = record.headers or []
+    return [*headers[: len(headers) - len(_return_block(record))], *ours]
+
+
+def origin_of(source: TopicPartition, record: Record) -> RecordPlace:
+    """Return the place of a record that was read there; of one that comes straight from its letter, its own place."""
+    block = _return_block(record)
+    if not block:
+        return RecordPlace(source, record.offset)
+    topic, partition, offset = ((value or b"").decode(errors="replace") for _, value in block[:-1])
+    return RecordPlace(TopicPartition(topic, int(partition)), int(offset))
+
+
+def _return_block(record: Record) -> Headers:
+    block = (record.headers or [])[-len(RETURN_BLOCK) :]
+    return block if tuple(name for name, _ in block) == RETURN_BLOCK else []
 
 
 def redrive_count(record: Record) -> str:
     """Return how often the record was redriven: what the last such header says, which `redrive` counts up."""
-    found = [value for name, value in record.headers or [] if name == REDRIVE_COUNT and _is_count(value)]
-    return found[-1].decode() if found else "0"
+    for name, value in reversed(record.headers or ()):
+        if name == REDRIVE_COUNT and _is_count(value):
+            return value.decode()
+    return "0"
 
 
 def _is_count(value: bytes | None) -> TypeGuard[bytes]:

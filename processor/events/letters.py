@@ -27,10 +27,11 @@ from processor.events.dead_letters import (
     ORIGINAL_TIMESTAMP,
     REASON,
     REDRIVE_COUNT,
+    RETURN_BLOCK,
     redrive_count,
 )
 from processor.model.reasons import DeadLetterReason
-from processor.model.records import OffsetRange, Record
+from processor.model.records import NO_TIME, OffsetRange, Record
 
 SHARE_GROUP = "share_group"
 """Of a letter that Kafka wrote for a share group: a consumer rejected the record, or too many tries failed."""
@@ -130,13 +131,28 @@ class Letter(NamedTuple):
         count = (REDRIVE_COUNT, str(int(self.redrives) + 1).encode())
         return original._replace(headers=[*(original.headers or ()), count])
 
+    @property
+    def returned(self) -> Record:
+        """The record as it comes back without a topic in between: if it fails again, its letter has the same origin."""
+        back = self.brought_back
+        if not self.topic or self.partition is None or self.offset is None:
+            return back  # nobody knows its origin: the letter itself is one
+        headers = back.headers or []
+        block = [(name, self.told.get(name)) for name in RETURN_BLOCK[:-1]]
+        return back._replace(headers=[*headers[:-1], *block, *headers[-1:]])
+
+    @property
+    def parked(self) -> Record:
+        """The letter as it is copied to another topic, where the time of writing is another one."""
+        return self.record._replace(timestamp_ms=NO_TIME)
+
     def text(self, name: str) -> str:
         """Return what a header says; nothing where there is none."""
         return (self.told.get(name) or b"").decode(errors="replace")
 
     def _number(self, name: str) -> int | None:
-        text = self.text(name)
-        is_number = text.isascii() and text.removeprefix("-").isdecimal() and len(text) <= _MAX_DIGITS
+        text = self.told.get(name) or b""
+        is_number = text.removeprefix(b"-").isdigit() and len(text) <= _MAX_DIGITS
         return int(text) if is_number else None
 
 
@@ -205,3 +221,7 @@ class LetterFilter:
         if self.statuses and letter.http_status not in self.statuses:
             return False
         return self.detail is None or self.detail.search(letter.detail) is not None
+
+
+EVERY = LetterFilter()
+"""All letters are meant."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from processor.engine.halts import CLOSING
 from processor.engine.notices import DeadLetterWrite, Observer, WrittenLetter
 from processor.engine.retry import Backoff, Chance
-from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers
+from processor.events.dead_letters import Attempts, Stamp, dead_letter_headers, origin_of
 from processor.model.errors import DeadLetterError, WriteFault
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason, HaltReason
@@ -23,11 +23,11 @@ _HALTS: Mapping[WriteFault, HaltReason] = {
 
 
 class _Writing(NamedTuple):
-    """A letter to write, and of which record it is."""
+    """A letter to write, and of which record it is, which was read from `source`."""
 
     letter: DeadLetter
     source: TopicPartition
-    offset: int
+    record: Record
     reason: DeadLetterReason
 
 
@@ -63,7 +63,7 @@ class Letters:
                 tried = attempts if attempts and was_tried else untried
                 headers = dead_letter_headers(self._stamp, source, record, rejected, tried)
                 letter = DeadLetter(record.key, record.value, headers)
-                group.create_task(self._write(_Writing(letter, source, record.offset, rejected.reason)))
+                group.create_task(self._write(_Writing(letter, source, record, rejected.reason)))
 
     async def _write(self, writing: _Writing) -> None:
         """Write one dead letter, as often as it takes: nothing else may be done with its record."""
@@ -86,7 +86,7 @@ class Letters:
         The halt ends with this task, too: whoever reads the record again finds out for himself.
         """
         where = "" if reason in CLOSING else str(writing.source)
-        detail = f"{error}; {writing.source} offset {writing.offset} belongs there"
+        detail = f"{error}; {writing.source} offset {writing.record.offset} belongs there"
         with self._gate.held(reason, where, detail):
             while error is not None and _HALTS.get(error.fault, reason) is reason:
                 self._gate.halt(reason, detail, where=where)  # another letter may have been taken meanwhile
@@ -95,12 +95,12 @@ class Letters:
         return error
 
     async def _try_write(self, writing: _Writing) -> DeadLetterError | None:
-        letter, source, offset, reason = writing
+        letter, source, record, reason = writing
         try:
             place = await self._dead_letters.write(letter)
         except DeadLetterError as error:
             self._observe(DeadLetterWrite(error.fault, str(error)))
             return error
-        self._observe(DeadLetterWrite("ok", letter=WrittenLetter(source, offset, reason, place)))
+        self._observe(DeadLetterWrite("ok", letter=WrittenLetter(*origin_of(source, record), reason, place)))
         self._gate.resume(HaltReason.DEAD_LETTER_TOPIC)
         return None

@@ -67,6 +67,16 @@ class KafkaSection(Section):
             default="none",
         ),
     ] = None
+    parking_topic: Annotated[
+        Annotated[str, AfterValidator(validators.topic)] | None,
+        About(
+            "Topic to which `redrive` copies the dead letters of records that came back too often, to be looked at by "
+            "a person. It must exist.",
+            "Such letters are skipped all the same, and their number is told.",
+            "dlq.segment.parked",
+            default="none",
+        ),
+    ] = None
     properties_file: Annotated[
         _KafkaFile | None,
         About(
@@ -140,6 +150,18 @@ class KafkaSection(Section):
             raise ValueError(
                 "is also PROCESSOR_KAFKA__DEAD_LETTER_TOPIC: every dead letter would be read again; use another topic"
             )
+        return name
+
+    @field_validator("parking_topic")
+    @classmethod
+    def _is_read_by_nobody(cls, name: str | None, info: ValidationInfo) -> str | None:
+        others = {
+            **dict.fromkeys(info.data.get("topics", ()), "one of PROCESSOR_KAFKA__TOPICS"),
+            info.data.get("redrive_topic"): "PROCESSOR_KAFKA__REDRIVE_TOPIC",
+            info.data.get("dead_letter_topic"): "PROCESSOR_KAFKA__DEAD_LETTER_TOPIC",
+        }
+        if name is not None and name in others:
+            raise ValueError(f"is also {others[name]}: every parked letter would be read again; use another topic")
         return name
 
     @property

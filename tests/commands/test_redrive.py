@@ -72,7 +72,7 @@ def test_nothing_is_written_or_committed(topic: Topic) -> None:
         (("--to", "fullstory", "--yes"), "PROCESSOR_FULLSTORY__API_KEY: is not set"),
         (("--to", "fullstory", "--into", "segment", "--yes"), "--into names a topic"),
         (("--to", "topic"), "set PROCESSOR_KAFKA__REDRIVE_TOPIC, or name one with --into"),
-        (("--to", "topic", "--into", "dlq.segment", "--yes"), "dlq.segment is the dead-letter topic"),
+        (("--to", "topic", "--into", "dlq.segment", "--yes"), "dlq.segment holds dead letters"),
         (("--to", "topic", "--into", "segment"), "there is no terminal to ask on: add --yes"),
         (("--to", "topic", "--into", "segment", "--max-age", "soon", "--yes"), "soon is no duration"),
         (("--to", "topic", "--into", "segment", "--max-count", "0", "--yes"), "--max-count"),

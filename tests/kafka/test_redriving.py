@@ -147,6 +147,7 @@ def test_what_is_not_brought_back_is_counted_by_its_reason(kafka: Cluster, names
             "would_be_filtered": 1,
             "stale": 1,
         },
+        "parked": 0,
         "balances": True,
         "earlier": 0,
         "other_records": 0,
@@ -191,6 +192,46 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice(
         (record.key, record.value, (*(record.headers or ()), (COUNT, b"1"))) for record, _ in distinct(DISTINCT)
     )
     assert Counter(held(message) for message in read_all(kafka, target)) == expected
+
+
+OFTEN: Headers = [("own", b"\xff"), (COUNT, b"3")]
+
+
+def test_what_came_back_too_often_is_parked_and_can_be_brought_back(kafka: Cluster, names: Names, target: str) -> None:
+    """The letter is copied with all its headers, in the time of the copy; from there it comes back when allowed."""
+    kafka.create_topic(parking := f"{names.dead_letters}-parked")
+    often = [letter(number, TRACK, DeadLetterReason.REJECTED, OFTEN) for number in range(2)]
+    append(kafka, names.dead_letters, 0, [*often, letter(2, TRACK, DeadLetterReason.REJECTED)])
+    environment = settings_of(kafka, names, target) | {"PROCESSOR_KAFKA__PARKING_TOPIC": parking}
+    (account,) = run(*arguments_of(), environment=environment).objects()
+    parked = read_all(kafka, parking)
+    (back,) = run(*arguments_of("--topic", parking, "--max-count", "4"), environment=environment).objects()
+
+    assert (account["sent"], account["skipped"]["redrive_limit"], account["parked"]) == (1, 2, 2)
+    assert [held(each) for each in parked] == [(each.key, each.value, tuple(each.headers or ())) for each in often]
+    assert min(message.timestamp()[1] for message in parked) > LONG_AGO_MS + len(often)
+    assert (back["sent"], back["parked"]) == (2, 0)
+    assert len(read_all(kafka, parking)) == len(parked)
+
+
+def test_on_the_way_to_fullstory_letters_are_parked_once_though_it_is_killed(
+    kafka: Cluster, names: Names, target: str, watcher: Consumer
+) -> None:
+    """How far parking is stands in Kafka, too: the next process parks the rest."""
+    often = [letter(number, TRACK, DeadLetterReason.REJECTED, OFTEN) for number in range(1_500)]
+    append(kafka, names.dead_letters, 0, often)
+    with sandbox() as server:
+        environment = environment_of(kafka, names, server.url, KAFKA__PARKING_TOPIC=target)
+        arguments = ("redrive", "--to", "fullstory", "--yes", "--format", "json")
+        with started(*arguments, environment=environment) as process:
+            wait_until(partial(has_written, watcher, target, 1), "some are parked", poll_s=0)
+            process.kill()
+            process.communicate()
+        done = run(*arguments, environment=environment)
+
+    (account,) = done.objects()
+    assert (done.code, account["balances"], account["sent"]) == (0, True, 0), done.err
+    assert Counter(message.key() for message in read_all(kafka, target)) == Counter(each.key for each in often)
 
 
 @pytest.mark.parametrize("properties", [{"group.protocol": "consumer"}, {"group.instance.id": "worker-1"}])

@@ -74,6 +74,7 @@ def test_chosen_letters_are_delivered_and_the_account_balances(kafka: Cluster, n
             "would_be_filtered": 0,
             "stale": 1,
         },
+        "parked": 0,
         "balances": True,
         "earlier": 0,
         "other_records": 0,
@@ -91,6 +92,27 @@ def test_chosen_letters_are_delivered_and_the_account_balances(kafka: Cluster, n
     headers = dict(newest.headers() or [])
     assert headers["fullstory.dlq.redrive.count"] == b"1"
     assert headers["fullstory.dlq.original.timestamp"] == b"1424730535114"
+
+
+def test_what_fails_again_keeps_its_origin_until_it_came_back_too_often(kafka: Cluster, names: Names) -> None:
+    """The next letter names the record's own place, is new to the same selection, and the only one to another."""
+    kafka.create_topic(names.dead_letters, PARTITIONS)
+    append(kafka, names.dead_letters, 0, [letter(3, TRACK.replace(b'"u"', b'""'), DeadLetterReason.REJECTED)])
+    forced = ("--force", "--max-count", "2")
+    with sandbox() as server:
+        accounts = [redrive(kafka, names, server, *forced).objects()[0] for _ in range(3)]
+        (other,) = redrive(kafka, names, server, *forced, "--source-topic", "segment").objects()
+
+    assert [(each["sent"], each["skipped"]["redrive_limit"], each["earlier"]) for each in accounts] == [
+        (1, 0, 0),
+        (1, 0, 1),
+        (0, 1, 2),
+    ]
+    assert (other["sent"], other["skipped"]["redrive_limit"], other["skipped"]["repeated"]) == (0, 1, 2)
+    letters = [dict(message.headers() or []) for message in read_all(kafka, names.dead_letters)]
+    origin = ("__dlq.errors.topic", "__dlq.errors.partition", "__dlq.errors.offset", "fullstory.dlq.original.timestamp")
+    assert {tuple(each[name] for name in origin) for each in letters} == {(b"segment", b"0", b"3", b"1424730535114")}
+    assert sorted(each["fullstory.dlq.redrive.count"] for each in letters) == [b"0", b"1", b"2"]
 
 
 def has_taken(server: SandboxProgram, count: int) -> bool:

@@ -18,7 +18,10 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from processor.adapters.kafka.config import LOGIN
+from processor.adapters.kafka.config import LOGIN, KafkaSettings
+from processor.adapters.kafka.reading import TopicReader
+from processor.model.errors import SourceError
+from processor.model.records import TopicPartition
 from processor.workload import Mix, generate
 from tests.commands.program import run
 from tests.fakes import oidc
@@ -333,3 +336,38 @@ def test_a_topic_that_may_not_be_read_is_named_and_keeps_no_other_from_being_rea
             wait_until(lambda: is_read(hidden) and is_read(closed), "both are read")
             wait_until(lambda: program.ready()["halts"] == {}, "and named no longer")
             assert program.terminate(30) == 0
+
+
+def test_an_audit_says_which_right_is_missing(guarded: Guarded, names: Names) -> None:
+    """With Read on the topics and Describe on the group it balances; without one of them it says which, and where."""
+    guarded.cluster.create_topic(names.topic)
+    guarded.cluster.create_topic(names.dead_letters)
+    for topic in (names.topic, names.dead_letters):
+        produce_all(guarded.cluster, topic, generate(1, 20), lambda *_: None)
+    user = names.group
+    guarded.set_password(user, SECRET, ScramMechanism.SCRAM_SHA_256)
+    kind, own = "SCRAM-SHA-256", {"sasl.username": user}
+    settings = environment(guarded, names, kind, "http://127.0.0.1:1", **own)
+    allow(guarded, ResourceType.TOPIC, names.topic, [AclOperation.READ], user)
+    allow(guarded, ResourceType.TOPIC, names.dead_letters, [AclOperation.DESCRIBE], user)
+
+    kafka = KafkaSettings(
+        guarded.address(kind),
+        (names.topic,),
+        names.group,
+        names.dead_letters,
+        properties=guarded.properties(kind) | own,
+    )
+    told = pytest.raises(SourceError, match=f"this client may not describe the group {names.group}")
+    with TopicReader(kafka, within_s=8.0) as reader, told:
+        reader.committed([TopicPartition(names.topic, 0)])
+    allow(guarded, ResourceType.GROUP, names.group, [AclOperation.DESCRIBE], user)
+    unread = run("audit", environment=settings)
+    allow(guarded, ResourceType.TOPIC, names.dead_letters, [AclOperation.READ], user)
+    done = run("audit", "--format", "json", environment=settings)
+
+    assert (unread.code, unread.out) == (2, "")
+    assert f"records of {names.dead_letters} cannot be read" in unread.err
+    assert "Topic authorization failed" in unread.err
+    (account,) = done.objects()
+    assert (done.code, account["balanced"], account["pending"]) == (0, True, 20)

@@ -27,7 +27,7 @@ DEFINITIONS = {
             "github.com/prometheus-operator/prometheus-operator@v0.81.0",
             f"example/prometheus-operator-crd/monitoring.coreos.com_{kind.lower()}s.yaml",
         )
-        for kind in ("ServiceMonitor", "PrometheusRule")
+        for kind in ("ServiceMonitor", "PodMonitor", "PrometheusRule")
     },
 }
 """Where the operators' own definitions are: a Go module, and a file of it."""

@@ -198,6 +198,29 @@ def test_a_redrive_is_a_pod_like_the_workers_that_nothing_takes_for_one(tmp_path
     assert job["metadata"]["name"] not in [each["metadata"]["name"] for each in again]
 
 
+def test_a_redrive_is_watched_and_guarded_like_the_workers(tmp_path: Path) -> None:
+    """The network policy holds for both; Prometheus finds the redrive's pod, and learns nothing of its records' age."""
+    made = {each["kind"]: each for each in rendered(_with("redrive", "monitor", "network"), tmp_path, NEWEST)}
+    job, worker = (made[kind]["spec"]["template"] for kind in ("Job", "Deployment"))
+    labels = [each["metadata"]["labels"] for each in (job, worker)]
+
+    guarded = made["NetworkPolicy"]["spec"]["podSelector"]
+    (name,) = guarded["matchExpressions"]
+    assert all(guarded["matchLabels"].items() <= each.items() for each in labels)
+    assert [each[name["key"]] in name["values"] for each in labels] == [True, True]
+
+    monitor = made["PodMonitor"]["spec"]
+    assert [monitor["selector"]["matchLabels"].items() <= each.items() for each in labels] == [True, False]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    assert endpoint["port"] in [each["name"] for each in job["spec"]["containers"][0]["ports"]]
+    (drop,) = endpoint["metricRelabelings"]
+    dropped = re.compile(drop["regex"])
+    freshness, lag = "segment_fullstory_freshness_seconds", "segment_fullstory_consumer_lag_records"
+    assert all(dropped.fullmatch(each) for each in (freshness, f"{freshness}_bucket", f"{freshness}_count"))
+    assert not dropped.fullmatch(lag)
+    assert made["PodMonitor"]["metadata"]["labels"]["release"] == "prometheus"
+
+
 def test_a_pod_is_given_more_time_than_the_worker_takes(tmp_path: Path) -> None:
     """The pod's grace period is longer than the worker's own."""
     pod = deployment(tmp_path)["spec"]["template"]["spec"]

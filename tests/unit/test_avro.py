@@ -985,3 +985,4 @@ def test_the_clients_clock_is_read_where_there_is_no_time(timestamp: Any, is_tim
     reads_no_more = is_timed and not is_compiled()  # compiled, to read them costs less than to read twice
     assert reader_of(schema)(framed(schema, given | clocks)) == given | ({} if reads_no_more else clocks)
     assert every_field(schema)(framed(schema, given | clocks)) == given | clocks
+    assert reader_of(schema, {"type"})(framed(schema, given | clocks)) == {"type": "track"}  # who asks for no time

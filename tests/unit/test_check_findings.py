@@ -141,6 +141,14 @@ def test_the_cluster_can_serve_the_worker(known: dict[str, Any], expected: set[s
     assert ids(list(of_cluster(KAFKA, cluster(**known)))) == expected
 
 
+@pytest.mark.parametrize(("names", "expected"), [(("parked",), set()), (("letters",), {"parking.missing"})])
+def test_a_parking_topic_that_is_not_there_is_told(names: tuple[str, ...], expected: set[str]) -> None:
+    """The worker needs none, so that is a warning: a redrive would end with an error."""
+    kafka = KAFKA.model_copy(update={"parking_topic": "parked"})
+
+    assert ids(list(of_cluster(kafka, cluster(names=names)))) == expected
+
+
 def test_a_topic_that_another_setting_names_is_not_what_was_meant() -> None:
     """Neither a topic that is read already nor the dead-letter topic is proposed for a missing one."""
     kafka = KAFKA.model_copy(update={"topics": ("segment", "segments")})

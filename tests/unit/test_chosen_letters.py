@@ -12,12 +12,11 @@ from processor.adapters.kafka.offsets import Stored
 from processor.engine.notices import WaitsFor
 from processor.engine.partition.journal_format import JournalId, JournalPlace, SettledRange, UnplannedRange, encode
 from processor.engine.partition.owner import Assignment, End
-from processor.events.dead_letters import REDRIVE_COUNT
 from processor.model.reasons import HaltReason
 from processor.model.records import ClientFigures, Commit, Record, TopicPartition, held_bytes
 from processor.runtime.ports import Fetched, SourceFault
 from tests.fakes.source import FakeBroker, FakeSource
-from tests.unit.test_letters import original, written
+from tests.unit.test_letters import original, read, written
 
 HERE, ELSEWHERE = TopicPartition("dlq.segment", 0), TopicPartition("dlq.segment", 1)
 CHOSEN = {HERE: ChosenLetters(20, array("q", [10, 12, 15]))}
@@ -107,7 +106,7 @@ def test_chosen_letters_come_as_the_records_that_they_are_of(letters: LettersSou
     ((_, (part,)), *others) = told.said
     (record,) = part.records
     assert (part.id, part.epoch, part.bytes) == (HERE, 7, held_bytes([record]))
-    assert record == original()._replace(offset=10, headers=[(REDRIVE_COUNT, b"1")])
+    assert record == read(letter(10)).returned
     assert others == [("at_end", {ELSEWHERE: 0})]
 
 

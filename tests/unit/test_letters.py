@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from processor.events.dead_letters import REDRIVE_COUNT, Attempts, Stamp, dead_letter_headers
+from processor.events.dead_letters import REDRIVE_COUNT, Attempts, Stamp, dead_letter_headers, origin_of
 from processor.events.letters import SHARE_GROUP, Letter, LetterFilter, letter_of
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason
@@ -65,6 +65,33 @@ def test_a_record_that_is_brought_back_is_counted_behind_its_own_headers(headers
 
     assert back.headers == [*(headers or []), (REDRIVE_COUNT, count)]
     assert back[1:4] == original()[1:4]
+
+
+@pytest.mark.parametrize("headers", [None, OWN, SHARED, [(REDRIVE_COUNT, b"2")]])
+def test_a_record_that_comes_back_without_a_topic_keeps_its_origin(headers: Headers | None) -> None:
+    """If it fails again, its next letter is like the first one, except for the fault and the count."""
+    first = read(written(original(headers)))
+    source = TopicPartition("dlq.segment", 0)
+    stamp = Stamp("g.redrive", "2.0.0", "f2")
+    malformed = Rejected(DeadLetterReason.MALFORMED, "it is empty")
+    again = dead_letter_headers(stamp, source, first.returned, malformed, Attempts(0, 1.0, 1.0))
+    second = read(first.returned._replace(headers=again))
+
+    assert origin_of(source, first.returned) == (TopicPartition("segment.track", 7), 184_467)
+    assert (second.origin, second.told["__dlq.errors.group"]) == (first.origin, b"g.redrive")
+    assert (second.reason, int(second.redrives)) == ("malformed", int(first.redrives) + 1)
+    assert second.original == first.original
+
+
+def test_a_letter_of_unknown_origin_is_the_origin_itself() -> None:
+    """If nobody knows where a record came from, its next letter names the one that came back."""
+    first = read(Record(12, WRITTEN_MS, b"key", b"value", SHARED[:2]))
+    again = dead_letter_headers(
+        Stamp("g", "1", "f"), TopicPartition("dlq.segment", 0), first.returned, REJECTED, Attempts(0, 1.0, 1.0)
+    )
+
+    assert read(first.record._replace(headers=again)).origin == "dlq.segment[0] at 12"
+    assert origin_of(TopicPartition("dlq.segment", 0), first.returned) == (TopicPartition("dlq.segment", 0), 12)
 
 
 @pytest.mark.parametrize("headers", [None, OWN, [("__dlq.errors.topic", b"own")], SHARED])

@@ -5,11 +5,24 @@ from typing import Any
 
 import pytest
 
+from processor.adapters.kafka.letters import LetterBatch, PlacedLetter
 from processor.commands.redrive.bringing import Target, pause_s
-from processor.commands.redrive.choice import REMEDIES, Permissions, RedriveAccount, SeenRecords, SkipReason
-from processor.commands.redrive.outcomes import Fate, Fated
+from processor.commands.redrive.choice import (
+    REMEDIES,
+    REPEATED,
+    Chooser,
+    Permissions,
+    RedriveAccount,
+    SeenRecords,
+    SkipReason,
+)
+from processor.commands.redrive.choosing import Choosing
+from processor.commands.redrive.outcomes import Fate, Fated, Forecast
+from processor.commands.redrive.parking import parked_in
 from processor.events.dead_letters import REDRIVE_COUNT
 from processor.events.letters import Letter
+from processor.events.mapping import Mapping
+from processor.events.rules import MappingRules
 from processor.model.outcomes import Rejected
 from processor.model.reasons import DeadLetterReason
 from processor.model.records import NO_TIME, Headers, Record
@@ -24,6 +37,11 @@ IDENTIFY = Fated(Fate.UNDECIDED, None, is_user=True)
 def letter(reason: DeadLetterReason = DeadLetterReason.REJECTED, headers: Headers | None = None) -> Letter:
     """Return a letter of the record that all of them are of."""
     return read(written(original(headers), Rejected(reason, "why")))
+
+
+def again(count: int) -> Letter:
+    """Return the letter of that record after it came back so often."""
+    return letter(headers=[(REDRIVE_COUNT, b"%d" % count)])
 
 
 def skip(fated: Fated, given: Letter, permissions: Permissions = STRICT) -> SkipReason | None:
@@ -90,8 +108,67 @@ def test_a_second_letter_of_a_record_is_known_for_one() -> None:
     other = read(written(original()._replace(value=b"other")))
     nowhere = read(Record(1, 1, b"key", b"value", [("__dlq.errors.topic", b"gone")]))
 
-    assert [seen.is_new(each) for each in (letter(), letter(), other, other)] == [True, False, True, False]
-    assert [seen.is_new(each) for each in (nowhere, nowhere)] == [True, True]
+    assert [seen.add(each) for each in (letter(), letter(), other, other)] == [0, REPEATED, 0, REPEATED]
+    assert [seen.add(each) for each in (nowhere, nowhere)] == [0, 0]
+
+
+def test_the_letter_that_came_back_most_often_takes_the_place_of_the_others() -> None:
+    """A record that came back and failed again has a letter of the same place: the highest count stands for it."""
+    seen = SeenRecords()
+    first, second, third = (again(count) for count in (0, 1, 5_000))
+
+    assert seen.add(second, 7) == 0
+    assert seen.add(first, 8) == REPEATED
+    assert seen.add(second, 9) == REPEATED
+    assert seen.add(third) == 7
+    assert seen.add(third, 10) == REPEATED
+
+
+@pytest.mark.parametrize("reached", [0, 2, 3, 4])
+def test_of_several_letters_of_a_record_one_comes_back_wherever_a_run_goes_on(reached: int) -> None:
+    """However far the process before this one came, the others are not sent, and each is counted once."""
+    value = b'{"type": "track", "userId": "u", "event": "E"}'
+    records = [again(count).record._replace(offset=at, value=value) for at, count in ((2, 0), (3, 1), (4, 0))]
+    choosing = Choosing(Chooser(Forecast(Mapping(MappingRules()), {}), STRICT))
+    choosing.add(LetterBatch([PlacedLetter(0, read(each)) for each in records], 0, 0, {}), reached)
+
+    account = choosing.account
+    assert list(choosing.chosen(0, len(records))) == ([3] if reached <= 3 else [])
+    assert (account.earlier, account.selected) == (reached - 2 if reached else 0, account.skipped.total())
+    assert account.skipped.keys() <= {SkipReason.REPEATED}
+
+
+def test_what_an_earlier_run_dealt_with_takes_the_place_of_an_older_letter() -> None:
+    """Another partition may hold the older letter, and be behind."""
+    value = b'{"type": "track", "userId": "u", "event": "E"}'
+    older, newer = (PlacedLetter(0, read(again(count).record._replace(value=value))) for count in (0, 1))
+    choosing = Choosing(Chooser(Forecast(Mapping(MappingRules()), {}), STRICT))
+    choosing.add(LetterBatch([older], 0, 0, {}), 0)
+    choosing.add(LetterBatch([newer], 0, 0, {}), 1_000)
+
+    assert list(choosing.chosen(0, 1)) == []
+    assert choosing.account.skipped == {SkipReason.REPEATED: 1}
+    assert choosing.account.earlier == 1
+
+
+def test_what_came_back_too_often_is_told_apart_to_be_parked() -> None:
+    """Of several letters of such a record, the one that came back most often is parked; none is brought back."""
+    older, newer = (again(count).record for count in (3, 4))
+    choosing = Choosing(Chooser(Forecast(Mapping(MappingRules()), {}), STRICT))
+    batch = [PlacedLetter(0, read(each._replace(offset=at))) for at, each in ((0, older), (5, newer), (6, older))]
+    choosing.add(LetterBatch(batch, 0, 0, {}), 0)
+
+    assert (list(choosing.chosen(0, 3)), list(choosing.parked(0, 3))) == ([], [5])
+    assert choosing.account.skipped == {SkipReason.REDRIVE_LIMIT: 2, SkipReason.REPEATED: 1}
+
+
+def test_a_letter_is_parked_as_it_is() -> None:
+    """It keeps all headers, so that it can be looked at and brought back from there; its time is the present."""
+    given = again(3)
+
+    ((record, topic, partition),) = parked_in("parked", [given])
+    assert (record, topic, partition) == (given.record._replace(timestamp_ms=NO_TIME), "parked", -1)
+    assert parked_in(None, [given]) == []
 
 
 def test_a_record_goes_to_its_own_partition_only_at_home() -> None:

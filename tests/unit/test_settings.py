@@ -59,6 +59,15 @@ def test_the_topic_of_redrives_is_consumed_too() -> None:
     assert kafka_settings(load(REQUIRED)).topics == ("segment.identify", "segment.track")
 
 
+def test_nobody_reads_what_is_parked() -> None:
+    """A parking topic that the worker reads, as the topic of redrives, is refused."""
+    topic = "segment.redrive"
+    names = {"PROCESSOR_KAFKA__REDRIVE_TOPIC": topic, "PROCESSOR_KAFKA__PARKING_TOPIC": topic}
+    [only] = problems({**REQUIRED, **names})
+
+    assert "also PROCESSOR_KAFKA__REDRIVE_TOPIC" in only
+
+
 def test_what_is_required_is_enough() -> None:
     """Addresses, topics, group and key make a complete configuration; everything else has a default."""
     settings = load(REQUIRED)
@@ -154,6 +163,8 @@ def test_every_wrong_value_is_told_at_once() -> None:
         ("KAFKA__DEAD_LETTER_TOPIC", "^x", "pattern"),
         ("KAFKA__REDRIVE_TOPIC", "segment.track", "also one of PROCESSOR_KAFKA__TOPICS"),
         ("KAFKA__REDRIVE_TOPIC", "dlq.segment", "also PROCESSOR_KAFKA__DEAD_LETTER_TOPIC"),
+        ("KAFKA__PARKING_TOPIC", "segment.track", "also one of PROCESSOR_KAFKA__TOPICS"),
+        ("KAFKA__PARKING_TOPIC", "dlq.segment", "also PROCESSOR_KAFKA__DEAD_LETTER_TOPIC"),
         ("KAFKA__GROUP_ID", "  ", "must not be blank"),
         ("KAFKA__START", "newest", "'earliest', 'latest' or 'halt'"),
         ("KAFKA__ON_GAP", "skip", "'halt' or 'continue'"),

@@ -39,6 +39,10 @@ class ChosenLetters:
         """Count those of these offsets."""
         return bisect_left(self.offsets, end) - bisect_left(self.offsets, start)
 
+    def behind(self, offset: int) -> "ChosenLetters":
+        """Return those from this offset on."""
+        return ChosenLetters(self.end, self.offsets[bisect_left(self.offsets, offset) :])
+
     def unsettled(self, stored: Stored) -> int:
         """Count those that are neither before a group's offset, nor settled by what was committed with it."""
         count = self.count(stored.offset, self.end)
@@ -171,7 +175,7 @@ class LettersSource:
     def _records(self, part: Fetched) -> list[Record]:
         chosen = self._chosen.get(part.id, NONE)
         meant = [record for record in part.records if record.offset in chosen]
-        return [letter.brought_back for record in meant if (letter := letter_of(record)) is not None]
+        return [letter.returned for record in meant if (letter := letter_of(record)) is not None]
 
     def _end(self, partition: TopicPartition) -> int:
         return self._chosen.get(partition, NONE).end

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from processor.adapters.kafka.config import KafkaSettings
 from processor.adapters.kafka.reading import TopicReader
-from processor.events.letters import Letter, LetterFilter, letter_of
-from processor.model.records import OffsetRange, Record, TopicPartition
+from processor.events.letters import EVERY, Letter, LetterFilter, letter_of
+from processor.model.records import OffsetRange, TopicPartition
 
 MIB = 1024 * 1024
 
@@ -68,15 +68,11 @@ def letters_in(
     yield LetterBatch((), 0, sum(max(held.end - held.start, 0) for held in ranges.values()), {})
     with closing(reader.batches(ranges)) as batches:
         for records, left in batches:
-            letters = [PlacedLetter(at.partition, letter) for at, letter in _letters(records)]
-            meant = [each for each in letters if wanted.matches(each.letter)]
+            letters = [
+                PlacedLetter(at.partition, letter)
+                for at, record in records
+                if (letter := letter_of(record)) is not None
+            ]
+            meant = letters if wanted == EVERY else [each for each in letters if wanted.matches(each.letter)]
             reached = {partition: record.offset + 1 for partition, record in records}
             yield LetterBatch(meant, len(records) - len(letters), left, reached)
-
-
-def _letters(
-    records: Sequence[tuple[TopicPartition, Record]],
-) -> Generator[tuple[TopicPartition, Letter], None, None]:
-    for partition, record in records:
-        if (letter := letter_of(record)) is not None:
-            yield partition, letter

@@ -12,7 +12,9 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from processor.adapters.kafka.config import KafkaSettings, consumer_config, refusals
+from processor.adapters.kafka.described import client
 from processor.adapters.kafka.faults import said
+from processor.adapters.kafka.membership import members
 from processor.adapters.kafka.messages import record_of
 from processor.adapters.kafka.offsets import Stored, committed, named
 from processor.adapters.kafka.unreached import Reports, faults, unreached
@@ -50,6 +52,7 @@ class RecordBatch(NamedTuple):
 class _Unread:
     """What is still to be read of a partition."""
 
+    partition: TopicPartition
     position: int
     end: int
     count: int
@@ -64,7 +67,7 @@ class TopicReader:
     """
 
     def __init__(self, settings: KafkaSettings, within_s: float = float("inf")) -> None:
-        self._servers = settings.bootstrap_servers
+        self._settings = settings
         self._until = time.monotonic() + within_s
         self._reports = Reports()
         with refusals():
@@ -84,7 +87,7 @@ class TopicReader:
             found = self._consumer.list_topics(topic, timeout=self._patience_s(ASK_S)).topics[topic]
         except KafkaException:
             self._consumer.poll(0)
-            raise SourceError(unreached(self._servers, self._reports.texts)) from None
+            raise SourceError(unreached(self._settings.bootstrap_servers, self._reports.texts)) from None
         if found.error:
             raise SourceError(f"the topic {topic} cannot be read: {found.error.str()}")
         return [TopicPartition(topic, number) for number in sorted(found.partitions)]
@@ -119,9 +122,26 @@ class TopicReader:
             try:
                 return committed(self._consumer, asked, max(until - time.monotonic(), MIN_ASK_S))
             except KafkaException as error:
-                if cast("KafkaError", error.args[0]).code() not in _NO_COORDINATOR or time.monotonic() > until:
-                    raise self._error("the group's commits cannot be read", error) from None
-                self._consumer.poll(MIN_ASK_S)
+                code = cast("KafkaError", error.args[0]).code()
+                if code in _NO_COORDINATOR and time.monotonic() <= until:
+                    self._consumer.poll(MIN_ASK_S)
+                    continue
+                what = "the group's commits cannot be read"
+                if self._is_hidden(code):
+                    right = f"this client may not describe the group {self._settings.group_id}"
+                    what = f"{what}: {right}. Allow it Describe on the group, or Read to bring letters back"
+                    raise SourceError(what) from None
+                raise self._error(what, error) from None
+
+    def _is_hidden(self, code: int) -> bool:
+        """Say whether it is a right that is missing; librdkafka (2.16) only says that there was no answer in time."""
+        if code != KafkaError._TIMED_OUT:
+            return code == KafkaError.GROUP_AUTHORIZATION_FAILED
+        try:
+            members(client(self._settings), self._settings.group_id, self._patience_s(ASK_S))
+        except KafkaException as error:
+            return cast("KafkaError", error.args[0]).code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+        return False
 
     @property
     def group(self) -> object:
@@ -167,7 +187,9 @@ class TopicReader:
 
         A batch may be empty. Between two of them nothing grows but librdkafka's queue, to its bound.
         """
-        unread = {each: _Unread(held.start, held.end, count) for each, held in ranges.items() if held.start < held.end}
+        unread: dict[tuple[str, int], _Unread] = {
+            each: _Unread(each, held.start, held.end, count) for each, held in ranges.items() if held.start < held.end
+        }
         self._consumer.assign([KafkaPartition(*each, left.position) for each, left in unread.items()])
         deadline = time.monotonic() + (silence_s := self._patience_s(SILENCE_S))
         try:
@@ -181,7 +203,7 @@ class TopicReader:
         finally:
             self._consumer.unassign()
 
-    def _take(self, messages: Sequence[Any], unread: dict[TopicPartition, "_Unread"]) -> RecordBatch:
+    def _take(self, messages: Sequence[Any], unread: dict[tuple[str, int], "_Unread"]) -> RecordBatch:
         """Keep what is wanted of the messages, and stop reading partitions of which nothing is any more.
 
         Messages are untyped because the stubs call everything optional that only error events lack.
@@ -190,20 +212,19 @@ class TopicReader:
         for message in messages:
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                raise SourceError(f"records cannot be read: {error.str()}")
-            partition = TopicPartition(message.topic(), message.partition())
-            left = unread.get(partition)
+                raise SourceError(f"records of {message.topic()} cannot be read: {error.str()}")
+            left = unread.get((message.topic(), message.partition()))
             if left is None:
                 continue
-            if error is None and message.offset() < left.end:
-                records.append((partition, record_of(message)))
-                left.position = message.offset() + 1
+            if error is None and (offset := message.offset()) < left.end:
+                records.append((left.partition, record_of(message)))
+                left.position = offset + 1
                 left.count -= 1
             else:
                 left.position = left.end
             if left.position >= left.end or not left.count:
-                del unread[partition]
-                self._consumer.incremental_unassign([KafkaPartition(*partition)])
+                del unread[left.partition]
+                self._consumer.incremental_unassign([KafkaPartition(*left.partition)])
         return RecordBatch(records, sum(left.end - left.position for left in unread.values()))
 
     def _patience_s(self, most_s: float) -> float:

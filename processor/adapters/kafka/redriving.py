@@ -29,9 +29,10 @@ INSIST_S = 60.0
 
 
 class Addressed(NamedTuple):
-    """A record and the partition that it goes to."""
+    """A record and where it goes to."""
 
     record: Record
+    topic: str
     partition: int = ANY_PARTITION
 
 
@@ -49,7 +50,7 @@ class TransactionalWriter:
     """
 
     def __init__(self, settings: KafkaSettings, topic: str, name: str) -> None:
-        self._topic = topic
+        self._topic = topic  # that of the latest record, once there is one
         self._name = name
         self._fault: KafkaError | None = None
         self._reports = Reports()
@@ -81,7 +82,7 @@ class TransactionalWriter:
         offsets = [KafkaPartition(*partition, offset) for partition, offset in read_to.items()]
         try:
             self._producer.begin_transaction()
-            for record, partition in records:
+            for record, self._topic, partition in records:
                 hand_over(self._producer, self._topic, record, self._report, partition)
             self._producer.flush(INSIST_S)
             if self._fault is None:
@@ -96,9 +97,9 @@ class TransactionalWriter:
         if self._fault is not None:
             raise self._error(KafkaException(self._fault))
 
-    def _report(self, fault: KafkaError | None, _message: Message) -> None:
+    def _report(self, fault: KafkaError | None, message: Message) -> None:
         if fault is not None and self._fault is None:
-            self._fault = fault
+            self._fault, self._topic = fault, message.topic() or self._topic
 
     def _error(self, error: KafkaException) -> SourceError:
         """Return the fault with what the client said of its connections; that of a record tells the most."""

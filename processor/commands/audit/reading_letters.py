@@ -8,7 +8,7 @@ from processor.commands.audit.account import LettersRead
 from processor.commands.audit.letter_places import LetterPlaces
 from processor.commands.common.reading_progress import progressing
 from processor.events.dead_letters import GROUP
-from processor.events.letters import Letter, LetterFilter
+from processor.events.letters import EVERY, Letter
 from processor.model.records import TopicPartition
 
 
@@ -17,9 +17,8 @@ def read_into(
 ) -> LettersRead:
     """Read all letters of the topic, and add those of the group's records to the places of their partitions."""
     counted = elsewhere = 0
-    every = LetterFilter()
-    ranges = letter_ranges(reader, topic, every)
-    with progressing(letters_in(reader, ranges, every)) as batches:
+    ranges = letter_ranges(reader, topic, EVERY)
+    with progressing(letters_in(reader, ranges, EVERY)) as batches:
         for batch in batches:
             for each in batch.letters:
                 if _is_placed(each.letter, places, group):

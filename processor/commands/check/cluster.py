@@ -93,9 +93,12 @@ def of_cluster(kafka: KafkaSection, cluster: Cluster) -> Iterator[Found]:
     metadata = _number(cluster.broker_settings, "offset.metadata.max.bytes")
     if metadata is not None and metadata < MIN_OFFSET_METADATA_BYTES:
         yield Found(findings.KAFKA_OFFSET_METADATA, f"offset.metadata.max.bytes is {metadata}")
-    free = set(cluster.names).difference(kafka.consumed_topics, [kafka.dead_letter_topic])
+    named = (kafka.dead_letter_topic, kafka.parking_topic)
+    free = set(cluster.names).difference(kafka.consumed_topics, named)
     for name in kafka.consumed_topics:
         yield _of_source(name, cluster.topics.get(name), free)
+    if kafka.parking_topic is not None and kafka.parking_topic not in cluster.names:
+        yield Found(findings.PARKING_MISSING, _missing(kafka.parking_topic, free))
     letters = cluster.topics.get(kafka.dead_letter_topic)
     if letters is None:
         yield Found(findings.LETTERS_MISSING, _missing(kafka.dead_letter_topic, free))

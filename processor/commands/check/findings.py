@@ -167,6 +167,12 @@ REDRIVE_COMPACTED = _warning(
     "them.",
     "Set cleanup.policy of the topic to delete.",
 )
+PARKING_MISSING = _warning(
+    "parking.missing",
+    "The parking topic does not exist, or this client may not see it. `redrive` ends with an error as soon as a letter "
+    "belongs there, and sends nothing behind it.",
+    "Create it, correct PROCESSOR_KAFKA__PARKING_TOPIC, or allow Describe and Write on it to whoever redrives.",
+)
 
 GROUP_READY = _ok("group.ready", "The consumer group can be used.")
 GROUP_FORBIDDEN = _error(

@@ -13,13 +13,11 @@ from processor.adapters.kafka.reading import TopicReader
 from processor.adapters.kafka.redriving import Addressed, TransactionalWriter
 from processor.commands.common.learned_readers import LearnedReaders
 from processor.commands.common.reading_progress import ReadingProgress
-from processor.commands.redrive.choice import Chooser, RedriveAccount
+from processor.commands.redrive.choice import Chooser, RedriveAccount, SkipReason
 from processor.commands.redrive.order import Ranges
+from processor.commands.redrive.parking import TRANSACTION_LETTERS, parked_in
 from processor.events.letters import Letter, LetterFilter
 from processor.model.records import TopicPartition
-
-TRANSACTION_LETTERS = 500
-"""At most, in one transaction."""
 
 
 @final
@@ -29,6 +27,8 @@ class Target:
 
     topic: str
     partitions: int
+    parking: str | None = None
+    """Where the letters go, as they are, of records that came back too often."""
     rate: int | None = None
     """How many go there in a second at most."""
 
@@ -37,6 +37,10 @@ class Target:
         own = letter.partition
         is_home = letter.topic == self.topic and own is not None and own < self.partitions
         return own if is_home and own is not None else ANY_PARTITION
+
+    def brought(self, letter: Letter) -> Addressed:
+        """Return what is written of a letter that is brought back."""
+        return Addressed(letter.brought_back, self.topic, self.partition_of(letter))
 
 
 @final
@@ -97,17 +101,16 @@ class Bringing:
 
     def _bring(self, letters: Sequence[PlacedLetter], read_to: Mapping[TopicPartition, int]) -> int:
         """Deal with some letters in one transaction, count them when it is done, and return how many were sent."""
-        decided = [(each.letter, self._chooser.skip_of(each.letter)) for each in letters]
-        records = [
-            Addressed(letter.brought_back, self._target.partition_of(letter))
-            for letter, skip in decided
-            if skip is None
-        ]
-        self._writer.write(records, read_to, self._reader)
+        decided = [(each.letter, self._chooser.decide(each.letter).skip) for each in letters]
+        brought = [self._target.brought(letter) for letter, skip in decided if skip is None]
+        over_limit = [letter for letter, skip in decided if skip is SkipReason.REDRIVE_LIMIT]
+        parked = parked_in(self._target.parking, over_limit)
+        self._writer.write([*brought, *parked], read_to, self._reader)
         self.account.selected += len(letters)
-        self.account.sent += len(records)
+        self.account.sent += len(brought)
+        self.account.parked += len(parked)
         self.account.skipped.update(skip for _, skip in decided if skip is not None)
-        return len(records)
+        return len(brought)
 
 
 def pause_s(sent: int, rate: int | None, took_s: float) -> float:

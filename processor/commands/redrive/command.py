@@ -114,7 +114,9 @@ def redrive(
     permissions = Permissions(round(time.time() * 1_000), **allowed)
 
     def order_of(*target: str) -> Order:
-        return Order(wanted, selection_name(wanted, *target), permissions, rate, begins_anew, is_agreed)
+        parking = opened.settings.kafka.parking_topic
+        parking = parking if parking != opened.topic else None
+        return Order(wanted, selection_name(wanted, *target), permissions, rate, begins_anew, is_agreed, parking)
 
     if to == "fullstory":
         if into is not None:
@@ -136,11 +138,12 @@ def redrive(
 
 
 def _target(opened: Opened, into: str | None) -> str:
-    target = into or opened.settings.kafka.redrive_topic
+    kafka = opened.settings.kafka
+    target = into or kafka.redrive_topic
     if target is None:
         raise click.UsageError("no topic to write to: set PROCESSOR_KAFKA__REDRIVE_TOPIC, or name one with --into")
-    if target in (opened.topic, opened.settings.kafka.dead_letter_topic):
-        raise click.UsageError(f"{target} is the dead-letter topic: its records would be read as letters again")
+    if target in (opened.topic, kafka.dead_letter_topic, kafka.parking_topic):
+        raise click.UsageError(f"{target} holds dead letters: its records would be read as such again")
     return target
 
 
@@ -152,6 +155,8 @@ def _show(account: RedriveAccount, topic: str, target: str, terminal: Terminal) 
     _show_row("sent", account.sent, f"to {target}", terminal)
     for skip, count in account.skipped.most_common():
         _show_row(f"skipped: {skip}", count, REMEDIES[skip], terminal)
+    if account.parked:
+        _show_row("  parked", account.parked, "copied to PROCESSOR_KAFKA__PARKING_TOPIC", terminal)
 
 
 def _show_delivered(account: DeliveryAccount, topic: str, terminal: Terminal) -> None:

@@ -30,6 +30,8 @@ class Order:
     begins_anew: bool
     is_agreed: bool
     """Whether nobody needs to be asked."""
+    parking: str | None = None
+    """The topic that letters are copied to whose records came back too often."""
 
     @property
     def repeats(self) -> str:

@@ -14,7 +14,7 @@ import click
 import orjson
 
 from processor.adapters.kafka.config import KafkaSettings
-from processor.adapters.kafka.letters import letter_ranges
+from processor.adapters.kafka.letters import for_all, letter_ranges
 from processor.adapters.kafka.marks import mark
 from processor.adapters.kafka.offsets import Stored, offsets_in
 from processor.adapters.kafka.reading import TopicReader
@@ -85,6 +85,7 @@ class RedriveRun:
     """One run, and where it has come to; `group` is the selection's. Lives between `with` and its end; it blocks."""
 
     def __init__(self, kafka: KafkaSettings, group: str, topic: str) -> None:
+        kafka = for_all(kafka)
         self._progress = in_group(kafka, group)
         self._keeping = in_group(kafka, f"{group}.run")
         self._topic = topic

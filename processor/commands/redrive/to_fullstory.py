@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from processor.adapters.kafka.letters import for_all
 from processor.adapters.kafka.offsets import Stored
 from processor.app.lane import Lane
 from processor.commands.common.letter_topic import Opened
@@ -18,6 +17,7 @@ from processor.commands.redrive.choice import RedriveAccount
 from processor.commands.redrive.choosing import Chosen, chosen_of
 from processor.commands.redrive.delivering import Delivery, deliver
 from processor.commands.redrive.order import Order
+from processor.commands.redrive.parking import park
 from processor.commands.redrive.redrive_run import RedriveRun
 from processor.model.records import TopicPartition
 from processor.settings import Settings, load
@@ -90,11 +90,14 @@ async def delivered(opened: Opened, order: Order, beside: Beside) -> DeliveryAcc
     """
     load(os.environ, opened.config)  # what is wrong with FullStory's settings is told before anything is read
     group = f"{opened.settings.kafka.group_id}.redrive.{order.selection}"
-    with RedriveRun(for_all(opened.kafka), group, opened.topic) as run:
+    with RedriveRun(opened.kafka, group, opened.topic) as run:
         order = run.take_up(order)
-        chosen, choice = await chosen_of(opened, run.reader, order, run.ranges(order.wanted), run.reached)
+        chosen, parked, choice = await chosen_of(opened, run.reader, order, run.ranges(order.wanted), run.reached)
         count = sum(each.count(run.reached[partition], each.end) for partition, each in chosen.items())
         order.agree(lambda: f"{count:,} letters of {opened.topic} are to be sent to FullStory.{order.repeats} Go on?")
+        if order.parking is not None and any(each.offsets for each in parked.values()):
+            name = f"{group}.parked"
+            choice.parked = park(opened.kafka, order.parking, name, parked, begins_anew=order.begins_anew)
         run.begin()
         choice.sent = _unsettled(chosen, run.committed())
         choice.selected += choice.sent

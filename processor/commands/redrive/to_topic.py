@@ -20,7 +20,7 @@ async def brought_back(opened: Opened, order: Order, into: str) -> RedriveAccoun
         learned = LearnedReaders(schemas)
         chooser = Chooser(Forecast(Mapping(opened.settings.mapping.rules()), learned.readers), order.permissions)
         with TopicReader(kafka) as reader:
-            target = Target(into, len(reader.partitions(into)), order.rate)
+            target = Target(into, len(reader.partitions(into)), order.parking, order.rate)
             # Only for who is asked: after a kill, what is committed is not told until the next line ends what is open.
             order.agree(lambda: _question(opened, order, into, split(reader, opened.topic, order)[1]))
             with TransactionalWriter(kafka, into, name) as writer:

@@ -7,6 +7,16 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- define "segment-fullstory.redriveName" -}}
+{{ printf "%s-redrive" (include "segment-fullstory.name" . | trunc 45 | trimSuffix "-") }}
+{{- end }}
+
+{{/* Not the workers': no Service, no budget for disruptions and no autoscaling counts a redrive's pod. */}}
+{{- define "segment-fullstory.redriveSelector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-redrive
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "segment-fullstory.labels" -}}
 {{ include "segment-fullstory.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
