@@ -356,7 +356,8 @@ one native histogram each, with the bounds above; there are no `_bucket`, `_coun
 | the OpenTelemetry Collector, or another program, writes to Prometheus | a bound may be called `60` instead of \
 `60.0`: match both, as in `le=~"60\\|60[.]0"` |
 | VictoriaMetrics with vmalert | an alert may begin and end one evaluation earlier or later, because windows \
-include what lies just before them |
+include what lies just before them. If a counter was not seen for longer than the window of `increase` or `changes`, \
+these count its first value as growth: if you write queries of your own, have the highest value differ from the lowest |
 """
 """What other people's pipelines make of histograms."""
 
