@@ -48,15 +48,16 @@ class Prometheus:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
+        """Where it answers, without a path; what is written there is taken, too."""
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, targets: Mapping[str, str], alertmanager: str = "") -> None:
+    def start(self, targets: Mapping[str, str], alertmanager: str = "", scrape_s: float = SCRAPE_S) -> None:
         """Begin to scrape each job's `host:port`, and to tell what fires to an Alertmanager, if there is one."""
         (self._folder / "rules.yaml").write_text(faster(RULES.read_text(encoding="utf-8")), encoding="utf-8")
         config = self._folder / "prometheus.yaml"
         config.write_text(
-            f"global: {{scrape_interval: {SCRAPE_S * 1_000:.0f}ms, evaluation_interval: {SCRAPE_S * 1_000:.0f}ms}}\n"
+            f"global: {{scrape_interval: {scrape_s * 1_000:.0f}ms, evaluation_interval: {SCRAPE_S * 1_000:.0f}ms}}\n"
             "rule_files: [rules.yaml]\n"
             f"alerting: {{alertmanagers: [{{static_configs: [{{targets: [{alertmanager}]}}]}}]}}\n"
             "scrape_configs:\n"
@@ -69,7 +70,8 @@ class Prometheus:
         options = [
             f"--config.file={config}",
             f"--storage.tsdb.path={self._folder / 'data'}",
-            f"--web.listen-address={self._url.removeprefix('http://')}",
+            f"--web.listen-address={self.url.removeprefix('http://')}",
+            "--web.enable-remote-write-receiver",
         ]
         with (self._folder / "prometheus.log").open("wb") as log:
             self._process = subprocess.Popen(["prometheus", *options], stdout=log, stderr=log)
@@ -108,14 +110,23 @@ class Prometheus:
         found = self.query('count by (alertname) (last_over_time(ALERTS{alertstate="firing"}[1h]))')
         return {each["metric"]["alertname"] for each in found}
 
+    def evaluation_s(self) -> float:
+        """Return how long the rules took when they were last evaluated."""
+        return sum(float(group["evaluationTime"]) for group in self._get("/api/v1/rules")["data"]["groups"])
+
+    def own(self, metric: str) -> float:
+        """Return a metric of its own, summed over labels."""
+        lines = ask(f"{self.url}/metrics").decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"{metric}[ {{]", line))
+
     def _is_ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self._folder / "prometheus.log").read_text(encoding="utf-8")[-2_000:]
         try:
-            return b"Ready" in ask(f"{self._url}/-/ready")
+            return b"Ready" in ask(f"{self.url}/-/ready")
         except ConnectionError:
             return False
 
     def _get(self, path: str) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(ask(self._url + path))
+        answer: dict[str, Any] = json.loads(ask(self.url + path))
         return answer
