@@ -58,7 +58,7 @@ endure: $(VENV)/installed ## an unread log, a port full of half requests and poi
 	@$(BIN)/python -m tests.chaos.endure $(if $(MINUTES),--minutes $(MINUTES),--result docs/results/endure.json) $(ARGS)
 
 .PHONY: drill
-drill: $(VENV)/installed ## outages on the real stack, and what an operator is told of each: about ten minutes (Java 17, Maven, Prometheus, Alertmanager)
+drill: $(VENV)/installed ## outages on the real stack, and what an operator is told of each: a quarter of an hour (Java 17, Maven, Prometheus, Alertmanager)
 	@$(BIN)/python -m tests.operation.drill $(ARGS)
 
 .PHONY: sim

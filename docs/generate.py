@@ -353,10 +353,12 @@ The alerts and dashboards give the same results in each of these ways, but for w
 | Prometheus 3 with `convert_classic_histograms_to_nhcb` | `segment_fullstory_freshness_seconds` and the others are \
 one native histogram each, with the bounds above; there are no `_bucket`, `_count` and `_sum`. Write \
 `histogram_fraction`, `histogram_quantile` and `histogram_count` of `segment_fullstory_…_seconds` itself |
-| the OpenTelemetry Collector, or another program, writes to Prometheus | a bound may be called `60` instead of \
-`60.0`: match both, as in `le=~"60\\|60[.]0"` |
+| the OpenTelemetry Collector (0.165), or another program, writes to Prometheus | a bound is called `60` instead of \
+`60.0`: match both, as in `le=~"60\\|60[.]0"`. The collector adds the label `otel_scope_name` to each series. While it \
+does not run, there are no series, `up` included, so no alert of the workers fires: watch the collector, too |
 | VictoriaMetrics with vmalert | an alert may begin and end one evaluation earlier or later, because windows \
-include what lies just before them |
+include what lies just before them. If a counter was not seen for longer than the window of `increase` or `changes`, \
+these count its first value as growth: if you write queries of your own, have the highest value differ from the lowest |
 """
 """What other people's pipelines make of histograms."""
 

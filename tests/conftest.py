@@ -111,6 +111,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture
+def own_kafka(kafka: Cluster) -> Cluster:
+    """Give the cluster to a test that kills or restarts it; skips the test where the cluster is not ours."""
+    if isinstance(kafka, ExternalCluster):
+        pytest.skip("an external cluster is neither killed nor restarted")
+    return kafka
+
+
+@pytest.fixture
 def names() -> Names:
     """Give a test its own topics and group; the topics are not created yet."""
     unique = uuid.uuid4().hex[:12]

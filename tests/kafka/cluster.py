@@ -9,6 +9,7 @@ import base64
 import contextlib
 import itertools
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -242,6 +243,14 @@ class KafkaCluster(Cluster):
         """Let a suspended broker go on."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
+
+    def fill_disk(self) -> None:
+        """Let no file of the broker's grow any more until it is started anew.
+
+        A file that is too large does to Kafka what a full disk does, and takes neither root nor a disk.
+        """
+        if self._process is not None:
+            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (0, 0))
 
     def restart(self) -> None:
         """Stop the broker if it runs, and start it on the same port with the same data."""

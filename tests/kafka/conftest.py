@@ -5,8 +5,6 @@ from typing import final
 
 import pytest
 
-from tests.kafka.cluster import Cluster, ExternalCluster
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -21,11 +19,3 @@ class Names:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark every test of this folder."""
     item.add_marker(pytest.mark.kafka)
-
-
-@pytest.fixture
-def own_kafka(kafka: Cluster) -> Cluster:
-    """Give the cluster to a test that kills or restarts it; skips the test where the cluster is not ours."""
-    if isinstance(kafka, ExternalCluster):
-        pytest.skip("an external cluster is neither killed nor restarted")
-    return kafka

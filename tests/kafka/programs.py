@@ -124,14 +124,10 @@ class WorkerProgram:
     ) -> None:
         self._port = free_port()
         self.log = log
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [*program, "run"],
-                env={**_bare_environment(), **environment, "PROCESSOR_HTTP__PORT": str(self._port)},
-                stdout=output,
-                stderr=output,
-                cwd=root,
-            )
+        self._command = [*program, "run"]
+        self._environment = {**_bare_environment(), **environment, "PROCESSOR_HTTP__PORT": str(self._port)}
+        self._root = root
+        self.process = self._started()
 
     @property
     def address(self) -> str:
@@ -167,6 +163,10 @@ class WorkerProgram:
         """Return its log so far."""
         return self.log.read_text(encoding="utf-8")
 
+    def start_again(self) -> None:
+        """Start one that has ended once more, at the same address."""
+        self.process = self._started()
+
     def suspend(self) -> None:
         """Stop it where it is."""
         self.process.send_signal(signal.SIGSTOP)
@@ -184,6 +184,10 @@ class WorkerProgram:
         """End it with SIGTERM; return its exit code."""
         self.process.terminate()
         return self.process.wait(deadline_s)
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as output:
+            return subprocess.Popen(self._command, env=self._environment, stdout=output, stderr=output, cwd=self._root)
 
 
 @final

@@ -4,14 +4,12 @@ import random
 import time
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-
 from processor.model.records import Record
 from tests.commands.program import run
-from tests.kafka.cluster import ANSWER_DEADLINE_S, Cluster
+from tests.kafka.cluster import Cluster
 from tests.kafka.conftest import Names
 from tests.kafka.programs import WorkerProgram, environment_of, sandbox, wait_until, worker
-from tests.kafka.topics import append, committed, end_offsets, read_all
+from tests.kafka.topics import allow, append, committed, end_offsets, read_all
 
 LIMIT_BYTES = 20_000
 LARGE = random.Random(33).randbytes(5 * LIMIT_BYTES)
@@ -29,14 +27,6 @@ def put(kafka: Cluster, names: Names, partition: int, *values: bytes) -> None:
 def track(number: int) -> bytes:
     """Return a message that FullStory takes."""
     return b'{"type": "track", "userId": "u", "event": "E-%d"}' % number
-
-
-def allow(kafka: Cluster, topic: str, size: int) -> None:
-    """Raise what a topic takes, as an operator does."""
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-    wanted = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin.incremental_alter_configs([wanted])[wanted].result(ANSWER_DEADLINE_S)
 
 
 def is_told(program: WorkerProgram) -> bool:

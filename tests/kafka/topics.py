@@ -12,11 +12,12 @@ from functools import partial
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from processor.adapters.kafka.producing import hand_over
 from processor.model.records import Record
 from processor.workload import GeneratedRecord
-from tests.kafka.cluster import Cluster
+from tests.kafka.cluster import ANSWER_DEADLINE_S, Cluster
 
 DEADLINE_S = 60.0
 FETCH = 10_000
@@ -90,6 +91,14 @@ def producing(
             feed.result()
 
 
+def allow(cluster: Cluster, topic: str, size: int) -> None:
+    """Set how many bytes a topic takes at once, as an operator does."""
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    wanted = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin.incremental_alter_configs([wanted])[wanted].result(ANSWER_DEADLINE_S)
+
+
 def append(cluster: Cluster, topic: str, partition: int, records: Sequence[Record]) -> None:
     """Produce to one partition, in order, whatever the records' offsets; raises unless the broker acknowledged all."""
     _append(
@@ -112,7 +121,14 @@ def abort_transaction(cluster: Cluster, topic: str, partition: int, records: Seq
 
 def begin_transaction(cluster: Cluster, topic: str, partition: int, records: Sequence[Record]) -> Producer:
     """Produce in a transaction that stays open; return its producer, which ends it."""
-    producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "transactional.id": topic, "log_level": 2})
+    producer = Producer(
+        {
+            "bootstrap.servers": cluster.bootstrap_servers,
+            "transactional.id": topic,
+            "transaction.timeout.ms": 600_000,  # else the broker aborts it after a minute
+            "log_level": 2,
+        }
+    )
     producer.init_transactions(DEADLINE_S)
     producer.begin_transaction()
     _append(producer, topic, partition, records)

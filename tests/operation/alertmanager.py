@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -40,12 +41,15 @@ class Webhook(Loopback):
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
         """All notifications that something fires."""
-        told = self.told
+        self.at: list[float] = []
+        """When each of them came, by the monotonic clock."""
+        told, at = self.told, self.at
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 notification = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 if notification["status"] == "firing":
+                    at.append(time.monotonic())
                     told.append(notification)
                 self.send_response(200)
                 self.end_headers()

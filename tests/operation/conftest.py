@@ -8,7 +8,6 @@ import pytest
 
 from tests.needs import need
 from tests.operation.alertmanager import Alertmanager
-from tests.operation.prometheus import Prometheus
 
 
 def demand(*programs: str) -> None:
@@ -36,14 +35,5 @@ def alertmanager(tmp_path: Path) -> Iterator[Alertmanager]:
     """Give an Alertmanager that is not started yet."""
     demand("prometheus-alertmanager")
     server = Alertmanager(tmp_path)
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def prometheus(tmp_path: Path) -> Iterator[Prometheus]:
-    """Give a Prometheus that is not started yet."""
-    demand("prometheus")
-    server = Prometheus(tmp_path)
     yield server
     server.stop()

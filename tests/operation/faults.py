@@ -73,9 +73,9 @@ class Stage:
     _numbers: Iterator[int] = field(default_factory=count)
     _stack: ExitStack = field(default_factory=ExitStack)
 
-    def create_topics(self, *, dead_letters: bool = True) -> None:
+    def create_topics(self, partitions: int = 1, *, dead_letters: bool = True) -> None:
         """Create the topic of the records and, usually, that of dead letters."""
-        self.kafka.create_topic(self.names.topic)
+        self.kafka.create_topic(self.names.topic, partitions)
         if dead_letters:
             self.kafka.create_topic(self.names.dead_letters)
 

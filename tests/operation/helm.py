@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from tests.go_program import go_program
+from tests.go_program import module as go_module
 from tests.operation.prometheus import ROOT
 
 CHART = ROOT / "deploy" / "helm" / "segment-fullstory"
@@ -86,9 +87,7 @@ def definition(kind: str) -> dict[str, Any]:
 
 def module_file(module: str, path: str) -> str:
     """Return a file of a Go module."""
-    command = ["go", "mod", "download", "-json", module]
-    folder = json.loads(_succeed(subprocess.run(command, cwd="/", capture_output=True, check=False)))["Dir"]
-    return (Path(folder) / path).read_text(encoding="utf-8")
+    return (go_module(module) / path).read_text(encoding="utf-8")
 
 
 def _close(schema: Any) -> None:
@@ -102,11 +101,6 @@ def _close(schema: Any) -> None:
     elif isinstance(schema, Sequence) and not isinstance(schema, str):
         for each in schema:
             _close(each)
-
-
-def _succeed(done: subprocess.CompletedProcess[bytes]) -> bytes:
-    assert done.returncode == 0, (done.stdout + done.stderr).decode()[-2_000:]
-    return done.stdout
 
 
 if __name__ == "__main__":

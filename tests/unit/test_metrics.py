@@ -14,8 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from docs import generate
 from processor.adapters.telemetry.catalogue import CATALOGUE
+from processor.adapters.telemetry.exposition import exposition
 from processor.adapters.telemetry.instruments import PREFIX, Definition, Distribution, Type
-from processor.adapters.telemetry.metrics import UNCOUNTED, Metrics, exposition, new_registry
+from processor.adapters.telemetry.metrics import UNCOUNTED, Metrics, new_registry
 from processor.engine.halts import ActiveHalt, HaltFault
 from processor.engine.notices import (
     WAITS_FOR,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from processor.adapters.telemetry import catalogue
@@ -58,12 +57,6 @@ def new_registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     return registry
-
-
-def exposition(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """Return all metrics and their content type, in the format that an `Accept` header asks for."""
-    encode, content_type = choose_encoder(accept)
-    return encode(registry), content_type
 
 
 @final

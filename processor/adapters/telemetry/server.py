@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from processor.adapters.telemetry.connections import GuardedServer, Respond, connection_limit
+from processor.adapters.telemetry.exposition import exposition
 from processor.adapters.telemetry.headline import (
     RUNBOOK,
     diagnosis_in_words,
@@ -20,7 +21,6 @@ from processor.adapters.telemetry.headline import (
     held_up_in_words,
 )
 from processor.adapters.telemetry.history import Trouble
-from processor.adapters.telemetry.metrics import exposition
 from processor.adapters.telemetry.page import HEADERS, RUNBOOK_PAGE
 from processor.engine.worker_state import StateOf
 from processor.model.errors import ConfigurationError
