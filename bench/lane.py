@@ -51,7 +51,7 @@ class Look(NamedTuple):
 @click.option("--letters", default=200_000, show_default=True, type=click.IntRange(min=LETTER_PARTITIONS))
 @click.option("--batch", default=50, show_default=True, help="How many of them a request carries at most.")
 @click.option("--limit", default=40.0, show_default=True, help="Requests a second, with a burst of two seconds.")
-@click.option("--rate", default=18.0, show_default=True, help="Live events a second.")
+@click.option("--rate", default=21.0, show_default=True, help="Live events a second.")
 @click.option("--share", default="0.2", show_default=True, help="The option of the redrive.")
 @click.option("--result", "file", type=click.Path(path_type=Path), help="Write the result to this file, as JSON.")
 def lane(*, letters: int, batch: int, limit: float, rate: float, share: str, file: Path | None) -> None:

@@ -14,6 +14,8 @@ from processor.runtime.ports import Clock, Source
 
 LOOK_EVERY_S = 1.0
 
+UNTOLD = "no commit of the group tells how many requests its workers make"
+
 
 def directly(source: Source) -> Source:
     """Put nothing in between."""
@@ -42,16 +44,23 @@ class Lane:
     `SourceError`."""
 
     async def watch_others(self, gate: Gate, clock: Clock, log: FilteringBoundLogger) -> None:
-        """Look again and again what the others do, to give way to them."""
-        neighbours = Neighbours()
+        """Look again and again what the others do, to give way to them; say when that cannot be seen."""
+        neighbours, is_seen = Neighbours(), True
         while self.share < 1:
+            found, detail = None, UNTOLD
             try:
-                told = await asyncio.to_thread(self.others)
+                found = neighbours.seen(await asyncio.to_thread(self.others))
             except SourceError as error:
-                log.warning("workers are not seen", detail=str(error))
-            else:
-                gate.limits.beside(clock.monotonic(), neighbours.seen(told))
-                gate.wake()
+                detail = str(error)
+            if found is not None:
+                gate.limits.beside(clock.monotonic(), found)
+                gate.wake()  # there may be more room than before
+            if is_seen != (found is not None):
+                is_seen = not is_seen
+                if is_seen:
+                    log.info("workers are seen")
+                else:
+                    log.warning("workers are not seen", detail=detail)
             await asyncio.sleep(LOOK_EVERY_S)
 
 

@@ -24,8 +24,8 @@ from typing import NamedTuple
 from processor.engine.retry import Chance
 
 _FIRST_RATE = 1.0
-_DOUBLES_IN_S = 15.0
-_KEPT = 0.97
+_DOUBLES_IN_S = 8.0
+_KEPT = 0.98
 """Of the limit, the part that is used at first, and long after."""
 _KEPT_BLINDLY = 0.7
 """Likewise, without word of others."""

@@ -16,8 +16,10 @@ class Neighbours:
         self._taken = 0
         self._refused = 0
 
-    def seen(self, texts: Iterable[str]) -> Others:
-        """Return what they have done since the first look; `texts` are what is committed now with each offset.
+    def seen(self, texts: Iterable[str]) -> Others | None:
+        """Return what they have done since the first look; None where nobody tells anything.
+
+        `texts` are what is committed now with each offset.
 
         A process tells with the commit of each of its partitions what it has done by then: the latest one counts.
         """
@@ -29,4 +31,4 @@ class Neighbours:
             self._taken += max(tally.taken - before.taken, 0)
             self._refused += max(tally.refused - before.refused, 0)
         self._latest = latest
-        return Others(self._taken, self._refused)
+        return Others(self._taken, self._refused) if latest else None

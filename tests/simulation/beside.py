@@ -93,8 +93,9 @@ class Scene:
         neighbours = Neighbours()
         while True:
             told = [each.metadata for member in self._members for each in member.committed.values()]
-            lane.gate.limits.beside(self.clock.monotonic(), neighbours.seen(told))
-            lane.gate.wake()
+            if (others := neighbours.seen(told)) is not None:
+                lane.gate.limits.beside(self.clock.monotonic(), others)
+                lane.gate.wake()
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def watch(self, seconds: float) -> Seen:

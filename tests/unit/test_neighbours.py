@@ -38,4 +38,7 @@ def test_a_process_that_begins_or_goes_changes_nothing_by_itself() -> None:
 
 def test_what_others_have_committed_tells_nothing() -> None:
     """An earlier release, another tool, or nobody."""
-    assert Neighbours().seen(["", "theirs", HEAD, f"{HEAD},more", f"{HEAD},a.1;=5", f"{HEAD},a.x.y"]) == Others(0, 0)
+    neighbours = Neighbours()
+    assert neighbours.seen(["", "theirs", HEAD, f"{HEAD},more", f"{HEAD},a.1;=5", f"{HEAD},a.x.y"]) is None
+    assert neighbours.seen([]) is None
+    assert neighbours.seen([told("a", 5)]) == Others(0, 0)
