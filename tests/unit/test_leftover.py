@@ -96,6 +96,7 @@ def test_what_others_leave_is_used_and_they_notice_nothing(rate: float, live_sha
     server.live(600.0)
     assert server.used(600.0) > 0.95
     assert server.late_s < 0.01 * 600.0
+    assert sum(server.refused) <= 3, "it tries for more rarely"
     assert found_late_s < 12.0, "to find the limit, others are refused a few times"
 
 

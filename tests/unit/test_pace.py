@@ -198,6 +198,20 @@ def test_a_quiet_night_does_not_lower_the_rate_of_the_morning() -> None:
     assert server.used(since) > 0.95
 
 
+def test_who_had_more_than_it_wanted_makes_up_for_a_refusal_at_once() -> None:
+    """It was refused for what others took, each time: what waited meanwhile follows within seconds."""
+    server = Server(40.0, wanted=20.0)
+    waits = []
+    for _ in range(4):
+        server.live(100.0)
+        server._tokens, refused = -4.0, len(server.refused)  # somebody else has emptied it
+        server.live(BLOCK_S + 0.5)
+        assert len(server.refused) == refused + 1
+        server.live(1.5)
+        waits.append(server._wished)
+    assert max(waits[1:]) < 2, "the first one may have told of the limit"
+
+
 def test_a_refusal_after_an_outage_tells_no_rate_below_what_was_taken_before() -> None:
     """A refusal after an outage does not lower the rate below what FullStory took before."""
     pace = Pace(lambda: 0.5)
