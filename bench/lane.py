@@ -43,8 +43,9 @@ class Look(NamedTuple):
 
     at_wall: float
     counted: Count
+    by_live: int
+    """Requests that the worker made, and of those, below, what was refused."""
     refused_of_live: int
-    """Requests of the worker's."""
 
 
 @click.command
@@ -82,8 +83,7 @@ def lane(*, letters: int, batch: int, limit: float, rate: float, share: str, fil
         environment["PROCESSOR_BATCH__MAX_RECORDS"] = str(batch)
         beside, out = redriven(server, program, environment, share)
         stop.set()
-        count = traffic.result()
-        wait_until(lambda: program.metrics()["records_delivered_total"] >= count, "all takes effect")
+        traffic.result()
         live = (each for each in effects(server) if each["item"].get("name") != REDRIVEN)
         ages = [(at, at - since) for since, at in aged(live, produced)]
     account: dict[str, Any] = json.loads(out)
@@ -95,7 +95,10 @@ def lane(*, letters: int, batch: int, limit: float, rate: float, share: str, fil
         f"--share {share}",
         "letters": letters,
         "seconds": round(beside[-1].counted.at - beside[0].counted.at),
-        "live_requests_per_s": round(rate_of(alone), 1),
+        "live_requests_per_s_alone": round(rate_of(alone), 1),
+        "live_requests_per_s_beside": round(
+            (beside[-1].by_live - beside[0].by_live) / (beside[-1].at_wall - beside[0].at_wall), 1
+        ),
         "alone": _told(ages, alone),
         "beside": _told(ages, beside),
         "used": round(rate_of(beside) / limit, 3),
@@ -144,8 +147,9 @@ def write(cluster: Cluster, topic: str, letters: int) -> None:
 
 def look(server: SandboxProgram, program: WorkerProgram) -> Look:
     """Look now."""
-    refused = int(program.metrics().get("retries_total{reason=throttled}", 0))
-    return Look(time.time(), count_now(server), refused)
+    metrics = program.metrics()
+    made, refused = metrics["request_duration_seconds_count"], metrics["retries_total{reason=throttled}"]
+    return Look(time.time(), count_now(server), round(made), round(refused))
 
 
 def listens(port: int) -> bool:

@@ -9,7 +9,7 @@ FEW = replace(LIVE, rate=8.0, limit=20.0)
 
 def test_live_traffic_notices_nothing_and_the_limit_is_used() -> None:
     """Workers tell what they do in commits that they make anyway; a little is lost until the limit is found."""
-    alone, first, then = seen(FEW, 60.0, 120.0, 180.0)
+    alone, first, then = seen(FEW, 40.0, 100.0, 120.0)
 
     assert alone.used < 0.6
     assert then.used > 0.95
@@ -20,7 +20,7 @@ def test_live_traffic_notices_nothing_and_the_limit_is_used() -> None:
 
 def test_live_traffic_that_wants_all_gets_nearly_all() -> None:
     """What gives way is not starved; what it gets does not depend on how much the others want."""
-    _, _, then = seen(replace(FEW, rate=60.0), 20.0, 60.0, 60.0)
+    _, _, then = seen(replace(FEW, rate=50.0), 10.0, 40.0, 60.0)
 
     assert then.used > 0.95
     assert 0.5 < then.by_lane < 0.1 * 20
