@@ -90,6 +90,8 @@ class Leftover:
         """What is known of the rate that all have together."""
         self._emptied_at = float("-inf")
         """When the bucket was last known to be empty."""
+        self._taken_then = 0
+        """How much had been taken by then, by all."""
         self._trust = 1
         self._grown_s = 0.0
         self._points: deque[_Point] = deque()
@@ -160,8 +162,10 @@ class Leftover:
     def _learn(self, now: float) -> None:
         """The bucket is empty, or was a moment ago."""
         self._least_until = max(self._quiet_until, now) + _CATCH_UP_S
-        if now < self._emptied_at + _SAME_REFUSAL_S:
-            return
+        taken = self._own + (self._others.taken if self._others else 0)
+        if now < self._emptied_at + _SAME_REFUSAL_S or taken == self._taken_then:
+            return  # if nothing was taken since, it is not the rate of which FullStory has too much
+        self._taken_then = taken
         found = self._found(now)
         is_same = found is not None and self._limit is not None and abs(found / self._limit - 1) < _SAME
         self._trust = min(2 * self._trust, _MOST_TRUST) if is_same else 1 if self._others else _MOST_TRUST

@@ -164,6 +164,20 @@ def test_without_word_of_others_it_keeps_away_from_what_it_finds() -> None:
     assert server.late_s < 0.01 * 300.0
 
 
+def test_refusals_alone_say_nothing_about_the_limit() -> None:
+    """While nothing is taken of anybody, as at the hard stop, it is not the rate that is too high."""
+    server = Shared(40.0, 0.5, lane := a_leftover())
+    server.live(120.0)
+    known = lane._limit
+    tokens, server.rate, server._tokens = server._tokens, 0.0, 0.0
+    server.live(300.0, step_s=0.1)
+    server.rate, server._tokens = 40.0, tokens
+    server.live(60.0)
+    assert known is not None
+    assert lane._limit is not None
+    assert lane._limit > 0.75 * known
+
+
 def test_it_begins_with_one_request_a_second() -> None:
     """A rate that may be too high is no way to begin beside others; it doubles while it is used up, and not else."""
     lane = a_leftover()
