@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import secrets
 from dataclasses import asdict, dataclass
 from functools import partial
 from random import Random
@@ -32,6 +33,9 @@ from processor.runtime.worker import Worker, WorkerSettings
 from processor.settings import Settings
 
 NONCE_BYTES = 16
+
+NAME_BYTES = 4
+"""Of a process among those of its group."""
 
 DRAIN_S = 5.0
 """How long a revoke waits for answers to POSTs in flight: longer, and the rest of the group waits with it."""
@@ -105,6 +109,7 @@ def runtime_settings(settings: Settings, lane: Lane = MAIN) -> RuntimeSettings:
             held_budget_bytes=settings.memory.split().pause_bytes,
             drain_s=DRAIN_S,
             last_drain_s=min(DRAIN_S, max(grace_s - LEAVING_S, grace_s / 2)),
+            process=secrets.token_hex(NAME_BYTES),
         ),
         partition=PartitionSettings(
             limits=BatchLimits(batch.max_records, batch.max_bytes, batch.linger_s),

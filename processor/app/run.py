@@ -224,5 +224,6 @@ async def open_process(
         if of_registry is not None:
             renewals.append(of_registry)
         process.companions += [partial(identity.establish, identify), telemetry.watch.run]
+        process.companions.append(partial(lane.watch_others, worker.gate, clock, log))
         process.companions += [partial(keep_renewed, each) for each in renewals]
         yield process

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from processor.engine.causes import Causes
+from processor.engine.limits import Limits
 from processor.engine.partition.journal import JournalRoom
-from processor.engine.partition.journal_format import METADATA_BYTES
+from processor.engine.partition.journal_format import METADATA_BYTES, RequestTally, signed
 from processor.engine.partition.owner import Partition
 from processor.model.records import Commit, TopicPartition
 
@@ -56,13 +57,14 @@ def why(faults: Iterable[CommitFault]) -> str:
 
 
 class Commits:
-    """For all partitions of one process; `now` is monotonic."""
+    """For all partitions of one process; `now` is monotonic. By its name, if it has one, it tells what it has asked."""
 
-    def __init__(self, room: JournalRoom, probe_interval_s: float) -> None:
+    def __init__(self, room: JournalRoom, limits: Limits, process: str = "") -> None:
         self.refusal = ""
         """Why nothing may be sent: the brokers keep less metadata than must be told; empty while they keep enough."""
         self._room = room
-        self._probe_interval_s = probe_interval_s
+        self._limits = limits
+        self._process = process
         self._probe_at = float("-inf")
         self._asked: dict[TopicPartition, Partition] = {}
         self._due_at = float("-inf")
@@ -99,7 +101,7 @@ class Commits:
             if not each.is_recovered and not is_new:
                 continue  # what its journal tells is not known yet
             if self.is_refused and now >= self._probe_at:  # somebody may have mended the brokers
-                self._probe_at = now + self._probe_interval_s
+                self._probe_at = now + self._limits.probe_interval_s
                 self._room.metadata_bytes = METADATA_BYTES
             base, ranges = each.told
             written = each.journal.write(base, ranges)
@@ -109,7 +111,7 @@ class Commits:
             elif each.awaits(written.plans) or is_new or (is_due and each.has_moved):
                 each.journal.asked(base, written, now)
                 self._asked[each.id] = each
-                commits[each.id] = Commit(each.epoch, base, written.text)
+                commits[each.id] = Commit(each.epoch, base, self._told(written.text))
         if commits:
             self._due_at = now + COMMIT_EVERY_S
         return commits
@@ -140,6 +142,14 @@ class Commits:
             self._pauses |= {each: self._pauses.get(each, _Pause()).longer(now) for each in faults}
         else:
             self._pause = self._pause.longer(now)
+
+    def _told(self, text: str) -> str:
+        """Return what is committed: a journal, with a tally if one is wanted."""
+        if not self._process:
+            return text
+        return signed(
+            text, RequestTally(self._process, self._limits.taken, self._limits.refused), self._room.metadata_bytes
+        )
 
     def _paused_until(self, partition: Partition) -> float:
         return max(self._pause.until, self._pauses.get(partition.id, self._pause).until)

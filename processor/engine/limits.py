@@ -11,8 +11,8 @@ Rules:
    of the one, its refusals of the other.
 5. After a halt, and while FullStory fails as a whole (`breaker`), one request at a time is let through, from time to
    time, until one is answered well.
-6. A process beside the workers may be told to give way to them, and to begin at most so many operations a second: a
-   request that carries many is followed by a wait as long as they take.
+6. A process beside the workers may be told to give way to them (`leftover`), and to begin at most so many operations
+   a second: a request that carries many is followed by a wait as long as they take.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 from processor.engine.breaker import Breaker
 from processor.engine.concurrency import Concurrency
-from processor.engine.pace import EQUAL, Pace, giving_way
+from processor.engine.leftover import Leftover, Others
+from processor.engine.pace import Pace
 from processor.engine.retry import Chance
 from processor.engine.verdict import Retry, RetryReason, Split
 
@@ -86,7 +87,8 @@ class Limits:
         self._max_jobs = 1.0
         self._max_operations = 1.0
         self._concurrency = Concurrency(settings.initial_concurrency, settings.max_concurrency)
-        self._pace = Pace(chance, EQUAL if settings.lane_share == 1 else giving_way(settings.lane_share))
+        self._leftover = None if settings.lane_share == 1 else Leftover(chance, settings.lane_share)
+        self._pace = self._leftover or Pace(chance)
         self._paid_until = float("-inf")
         self._breaker = Breaker(chance)
         self._halt_probe_at: float | None = None
@@ -96,6 +98,9 @@ class Limits:
         """How long it will have been blocked by then, all in all."""
         self.jobs = 0
         self.operations = 0
+        self.taken = 0
+        """How many requests and questions FullStory has taken, and, below, how many it has refused for their rate."""
+        self.refused = 0
 
     @property
     def concurrency(self) -> int:
@@ -222,9 +227,16 @@ class Limits:
     def told(self, now: float, sent_at: float, load: Load) -> None:
         """Count the answer to a question, or its absence."""
         if load is Load.THROTTLED:
+            self.refused += 1
             self._pace.refused(now, sent_at, self.blocked_until)
         elif load is Load.FINE:
+            self.taken += 1
             self._pace.taken(now)
+
+    def beside(self, now: float, others: Others) -> None:
+        """Others have come so far, to whom this process is to give way; an equal need not know."""
+        if self._leftover is not None:
+            self._leftover.beside(now, others)
 
     def finished(self, cost: Cost) -> None:
         """Give back what a request held: its job ended, or it was answered for good without one."""

@@ -13,13 +13,12 @@ what it answers 429 found the bucket empty. Hence the rules:
 5. A burst hides the limit for a while, so a short time between refusals says little: the rate then only shrinks.
 6. The fewer requests a process makes, the slower it grows, so that refusals stay rare among them. Processes that share
    a limit need no other way to agree: who takes more is refused more often.
-7. A process that gives way to others has a rate from its first request on, grows slower, and falls further. Whoever
-   passes the limit makes all be refused, most often those who take the most: so it passes it rarely, and by little.
+7. Who had more than it wanted for most of the time was refused for what others took: that tells nothing about its own
+   rate, and it may make up for the silence.
 """
 
 import math
 from collections import deque
-from typing import NamedTuple
 
 from processor.engine.retry import Chance
 
@@ -43,6 +42,9 @@ _SURGE = 1.6
 """A rate that could grow so much since the last refusal tells of a higher limit: recent time counts more."""
 _SHRUNK = 0.97
 _MIN_RATE = 1.0
+_USED_UP = 0.6
+"""For a smaller part of the time, the rate was not what held a process back."""
+_MAKES_UP = 2.0
 _SLACK_S = 0.1
 """For so long may requests fall behind the rate and still catch up."""
 _MIN_SLACK = 2.0
@@ -50,42 +52,21 @@ _ROUNDING = 1e-6
 """Of a request; without it a timer could end a moment before there is room."""
 
 
-class Manner(NamedTuple):
-    """How a process behaves beside others that share its limit; the rules above are those of equals."""
-
-    first_rate: float = math.inf
-    """Before the first refusal; infinite for none."""
-    doubles_in_s: float = _DOUBLES_IN_S
-    kept: float = _KEPT
-    shrunk: float = _SHRUNK
-    stretch: float = 1.0
-    """By what growth takes longer once the rate is known."""
-    is_of_late: bool = False
-    """Whether the rate is what was taken of late: what others leave changes."""
-
-
-EQUAL = Manner()
-
-
-def giving_way(share: float) -> Manner:
-    """Return the manner of a process that leaves to others what they want, the smaller its share the more so."""
-    return Manner(1.0, 3 * _DOUBLES_IN_S, 0.85, 0.7, 6 / share, is_of_late=True)
-
-
 class Pace:
     """The rate of one process; `now` is monotonic and never goes back."""
 
-    def __init__(self, chance: Chance, manner: Manner = EQUAL) -> None:
+    def __init__(self, chance: Chance) -> None:
         self._chance = chance
-        self._manner = manner
-        self.rate = manner.first_rate
+        self.rate = math.inf
         """Requests a second."""
-        self._start_rate = self.rate
+        self._start_rate = math.inf
         """The rate from which the growth began."""
         self._is_known = False
         """Whether two refusals, far enough apart, have told of the rate."""
         self._grown_s = 0.0
         self._stretch = 1.0
+        self._passed_s = 0.0
+        """Time since the last refusal, without the silence after it."""
         self._tokens = 0.0
         self._at = -math.inf
         self._quiet_until = -math.inf
@@ -159,9 +140,9 @@ class Pace:
             self._measured_s, self._taken = 0.0, 0
         self._taken_after_refusal = 0
         self.rate = self._start_rate
-        self._grown_s = 0.0
+        self._grown_s = self._passed_s = 0.0
         stretch = _REQUESTS_PER_REFUSAL / self._start_rate / _PERIOD_S if self._is_known else 1.0
-        self._stretch = min(max(stretch, 1.0), _MAX_STRETCH) * (self._manner.stretch if self._is_known else 1.0)
+        self._stretch = min(max(stretch, 1.0), _MAX_STRETCH)
         self._tokens = self._chance()  # processes that were told the same time do not come back together
         self._measured_s += self._quiet_until - now
         self._at = self._quiet_until
@@ -169,15 +150,16 @@ class Pace:
     def _learn(self, now: float) -> None:
         """Set the rate from which the growth begins anew."""
         taken = self._taken / max(self._measured_s, 1.0)
-        if self._measured_s < _TELLING_S:
-            self._start_rate = max(min(self._start_rate * self._manner.shrunk, taken), _MIN_RATE)
+        if self._grown_s * self._stretch < _USED_UP * self._passed_s and self._passed_s > _TELLING_S:
+            self._start_rate = max(min(self.rate, _MAKES_UP * self._recent_rate(now, _RECENT_S)), _MIN_RATE)
             return
-        if self._manner.is_of_late:
-            taken = self._recent_rate(now, _RECENT_S)
-        elif self.rate > _SURGE * self._start_rate and self._measured_s > _RECENT_S:
+        if self._measured_s < _TELLING_S:
+            self._start_rate = max(min(self._start_rate * _SHRUNK, taken), _MIN_RATE)
+            return
+        if self.rate > _SURGE * self._start_rate and self._measured_s > _RECENT_S:
             taken = max(taken, (taken + self._recent_rate(now, _RECENT_S)) / 2)
         self._is_known = True
-        self._start_rate = max(self._manner.kept * taken, _MIN_RATE)
+        self._start_rate = max(_KEPT * taken, _MIN_RATE)
         self._measured_s, self._taken = 0.0, 0
 
     def _recent_rate(self, now: float, seconds: float) -> float:
@@ -185,10 +167,10 @@ class Pace:
 
     def _advance(self, now: float) -> None:
         """Let time pass since the last look."""
-        began = self._at if self._at > -math.inf else now
-        elapsed, self._at = now - began, max(now, began)
+        elapsed, self._at = now - self._at, max(now, self._at)
         if not self.is_limiting or elapsed <= 0:
             return
+        self._passed_s += elapsed
         slack = self._slack
         self._tokens = min(self._tokens + elapsed * self.rate, slack)
         self._is_used_up = self._tokens < slack
@@ -201,7 +183,7 @@ class Pace:
         """Return the rate after so long."""
         if self._is_known:
             return self._start_rate + (self._start_rate + _HELP) * _GROWTH * seconds**3
-        return self._start_rate * 2 ** (seconds / self._manner.doubles_in_s)
+        return self._start_rate * 2 ** (seconds / _DOUBLES_IN_S)
 
     @property
     def _slack(self) -> float:

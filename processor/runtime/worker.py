@@ -40,6 +40,9 @@ class WorkerSettings:
     """How long a revoke waits for the answers to POSTs in flight."""
     last_drain_s: float
     """How long the one at a shutdown does: of its time, some is left for the last commit and for leaving the group."""
+    process: str = ""
+    """A name that no other process of the group has: by it, commits tell how many requests were made; else they do not.
+    """
 
 
 class Worker:
@@ -61,7 +64,7 @@ class Worker:
         self._settings = settings
         self.gate = driver.gate
         """Where requests wait for room, and what delivery stands still for."""
-        self._commits = Commits(common.room, common.limits.probe_interval_s)
+        self._commits = Commits(common.room, common.limits, settings.process)
         self._owned: dict[TopicPartition, Partition] = {}
         self._partitions_in_topics = 0
         self._destination: str | None = None

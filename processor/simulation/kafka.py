@@ -88,6 +88,8 @@ class Member:
         self._busy_since: float | None = None
         self._listener: SourceListener
         self._tasks: list[asyncio.Task[None]] = []
+        self.committed: dict[TopicPartition, Commit] = {}
+        """The last commit of each partition."""
 
     def worked_s(self) -> float:
         """Return how much of its core it has used by now."""
@@ -130,6 +132,7 @@ class Member:
 
     def commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
         """Acknowledge, a little later."""
+        self.committed.update(commits)
         asyncio.get_running_loop().call_later(COMMIT_S, self._listener.committed, commits, {})
 
     async def stop(self) -> None:

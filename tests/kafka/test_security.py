@@ -19,6 +19,7 @@ from confluent_kafka.admin import (
 )
 
 from processor.adapters.kafka.config import LOGIN, KafkaSettings
+from processor.adapters.kafka.group_commits import GroupCommits
 from processor.adapters.kafka.reading import TopicReader
 from processor.model.errors import SourceError
 from processor.model.records import TopicPartition
@@ -289,6 +290,20 @@ def test_a_login_that_fails_is_told_in_words(
     assert "kafka.unreachable" in done.out
     assert words in done.out
     assert "wrong-password" not in done.out + done.err
+
+
+def test_describe_on_group_and_topics_is_enough_to_see_what_workers_do(guarded: Guarded, names: Names) -> None:
+    """A redrive beside them needs no more; without the one on the group, librdkafka (2.16) times out."""
+    guarded.cluster.create_topic(names.topic, 2)
+    settings = KafkaSettings(
+        guarded.login, (names.topic,), names.group, names.dead_letters, properties=guarded.properties("PLAIN")
+    )
+    with GroupCommits(settings, (names.topic,)) as commits:
+        with pytest.raises(SourceError, match="uthorization failed"):
+            commits.metadata()
+        allow(guarded, ResourceType.TOPIC, names.topic, (AclOperation.DESCRIBE,))
+        allow(guarded, ResourceType.GROUP, names.group, (AclOperation.DESCRIBE,))
+        assert commits.metadata() == ["", ""]
 
 
 def test_a_worker_without_a_right_says_which(guarded: Guarded, names: Names, tmp_path: Path) -> None:

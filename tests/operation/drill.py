@@ -393,7 +393,9 @@ def main() -> None:
             print("".join(rows[name] for name in names), end="", flush=True)  # noqa: T201
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     table, _, after = rest.partition(END)
-    rows = {row.split(" | ")[0].removeprefix("| "): row for row in table.removeprefix(HEAD).splitlines(True)} | rows
+    rows = {
+        row.split(" | ")[0].removeprefix("| "): row for row in table.removeprefix(HEAD).splitlines(keepends=True)
+    } | rows
     table = HEAD + "".join(rows[name] for name in OUTAGES if name in rows)
     PAGE.write_text(before + BEGIN + table + END + after, encoding="utf-8")
 

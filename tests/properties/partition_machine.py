@@ -271,7 +271,7 @@ class Epoch:
         start, text = world.committed or (0, "")
         assignment = Assignment(SOURCE, number, start, world.committed is None, text, JournalPlace("place", "lineage"))
         self.partition = Partition(assignment, common)
-        self.commits = Commits(common.room, 15.0)
+        self.commits = Commits(common.room, common.limits)
         self.posts: list[Request] = []
         self.flights: list[Flight] = []
         self.jobs: list[Request] = []

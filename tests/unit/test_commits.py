@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import pytest
 
 from processor.engine.commits import COMMIT_EVERY_S, FORGOTTEN, CommitFault, Commits, why
+from processor.engine.limits import Load
 from processor.engine.partition import answers
+from processor.engine.partition.journal_format import RequestTally, tally_of
 from processor.engine.partition.owner import Partition
 from processor.engine.verdict import Accepted
 from processor.model.records import Commit, TopicPartition
@@ -21,7 +23,7 @@ class Scene:
 
     def __init__(self, count: int = 1) -> None:
         self.common = a_common()
-        self.commits = Commits(self.common.room, PROBE_S)
+        self.commits = Commits(self.common.room, self.common.limits)
         self.partitions = [a_partition(self.common, number) for number in range(count)]
         self._offset = 0
 
@@ -79,6 +81,18 @@ def test_a_partition_is_not_committed_before_its_journal_is_read() -> None:
     scene.partitions = [a_partition(scene.common, is_recovered=False)]
     scene.first.journal.is_behind = True
     assert scene.due(100.0) == {}
+
+
+def test_a_process_with_a_name_tells_how_many_requests_it_has_made() -> None:
+    """With each commit, and by its name: who delivers beside it wants to know."""
+    scene = Scene()
+    limits = scene.common.limits
+    scene.commits = Commits(scene.common.room, limits, "5f0c8a1d")
+    for load in (Load.FINE, Load.FINE, Load.THROTTLED, Load.FAILING):
+        limits.told(99.0, 98.0, load)
+    scene.form(scene.first, 100.0)
+    (commit,) = scene.due(100.0).values()
+    assert tally_of(commit.metadata) == RequestTally("5f0c8a1d", taken=2, refused=1)
 
 
 def test_a_request_that_waits_to_be_posted_has_a_commit_at_once() -> None:

@@ -14,9 +14,11 @@ from processor.engine.partition.journal_format import (
     JournalPlace,
     Plan,
     Range,
+    RequestTally,
     SettledRange,
     UnplannedRange,
     decode,
+    signed,
 )
 from processor.model.reasons import Kind
 
@@ -300,6 +302,14 @@ def test_nothing_is_told_at_last_that_kafka_holds_already() -> None:
     commit(journal, plan)
     assert last(journal, plan) is None
     assert journal.write_last(110, []) == HEAD.replace("64", "6e")
+
+
+def test_what_an_earlier_owner_told_of_itself_is_no_reason_to_commit_at_last() -> None:
+    """How many requests it had made says nothing about the partition."""
+    text = signed(HEAD, RequestTally("5f0c8a1d", 10, 0), METADATA_BYTES)
+    journal = Journal(PLACE, (BASE, text), JournalRoom(), LEASE_S)
+    assert journal.read(text, BASE, PLACE, DESTINATION) == []
+    assert last(journal) is None
 
 
 # The table at the head of the file

@@ -12,12 +12,16 @@ from processor.engine.partition.journal_format import (
     JournalPlace,
     Plan,
     Range,
+    RequestTally,
     SettledRange,
     UnplannedRange,
     decode,
     encode,
     has_room_for,
     owner_of,
+    signed,
+    tally_of,
+    unsigned,
 )
 from processor.model.reasons import Kind
 
@@ -98,6 +102,27 @@ def test_a_head_alone_tells_of_nothing_in_flight(text: str) -> None:
 def test_a_journal_says_whose_its_offset_is(text: str, place: JournalPlace | None) -> None:
     """Those of releases that did not write it down do not, nor does what is no journal."""
     assert owner_of(text) == (place and JournalId(place, "destination"))
+
+
+@pytest.mark.parametrize("ranges", [(), (SettledRange(BASE + 3), plan(10, entry()))])
+def test_a_tally_is_told_beside_the_journal(ranges: tuple[Range, ...]) -> None:
+    """Whoever reads the journal passes over it."""
+    text, tally = text_of(*ranges), RequestTally("5f0c8a1d", 12_345, 67)
+    both = signed(text, tally, METADATA_BYTES)
+    assert both.startswith(f"{HEAD},5f0c8a1d.3039.43")
+    assert tally_of(both) == tally
+    assert told(both) == [plain(each) for each in ranges]
+    assert owner_of(both) == OWNER
+    assert unsigned(both) == unsigned(text) == text
+
+
+def test_a_tally_takes_no_room_that_the_journal_needs() -> None:
+    """Where there is too little, it is left out; without a journal there is none."""
+    text, tally = text_of(plan(10, entry())), RequestTally("a", 1, 0)
+    longer = len(text) + len(",a.1.0")
+    assert signed(text, tally, longer) != text
+    assert signed(text, tally, longer - 1) == text
+    assert signed("", tally, METADATA_BYTES) == ""
 
 
 def test_ranges_that_need_no_plan_are_one_where_they_touch() -> None:

@@ -477,7 +477,7 @@ def test_every_line_is_documented() -> None:
         for file in (
             "adapters/telemetry/logs.py",
             "commands/run.py",
-            *(f"app/{each}.py" for each in ("run", "ending", "renew", "stranded")),
+            *(f"app/{each}.py" for each in ("run", "ending", "lane", "renew", "stranded")),
         )
     )
     written = set(re.findall(r'(?:_say|_repeat)\(\s*[\w.]+,\s*"([a-z][^"]+)"', sources))

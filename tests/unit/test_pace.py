@@ -1,11 +1,10 @@
 """How many requests a second, learned from refusals."""
 
 import math
-import random
 
 import pytest
 
-from processor.engine.pace import Pace, giving_way
+from processor.engine.pace import Pace
 
 BLOCK_S = 1.0
 
@@ -199,6 +198,20 @@ def test_a_quiet_night_does_not_lower_the_rate_of_the_morning() -> None:
     assert server.used(since) > 0.95
 
 
+def test_who_had_more_than_it_wanted_makes_up_for_a_refusal_at_once() -> None:
+    """It was refused for what others took, each time: what waited meanwhile follows within seconds."""
+    server = Server(40.0, wanted=20.0)
+    waits = []
+    for _ in range(4):
+        server.live(100.0)
+        server._tokens, refused = -4.0, len(server.refused)  # somebody else has emptied it
+        server.live(BLOCK_S + 0.5)
+        assert len(server.refused) == refused + 1
+        server.live(1.5)
+        waits.append(server._wished)
+    assert max(waits[1:]) < 2, "the first one may have told of the limit"
+
+
 def test_a_refusal_after_an_outage_tells_no_rate_below_what_was_taken_before() -> None:
     """A refusal after an outage does not lower the rate below what FullStory took before."""
     pace = Pace(lambda: 0.5)
@@ -224,71 +237,3 @@ def test_a_first_refusal_holds_nobody_up_for_long() -> None:
     since = server.now
     server.live(20.0)
     assert server.used(since) >= 0.9
-
-
-class Shared:
-    """A bucket of tokens that live traffic and a process that gives way take from; what is refused is asked again."""
-
-    def __init__(self, rate: float, live_share: float, lane: Pace) -> None:
-        chance = random.Random(3).random
-        self.rate = rate
-        self.paces = [Pace(chance), lane]
-        self.taken = [0, 0]
-        self.refused = [0, 0]
-        self.longest = 0.0
-        """How many seconds' worth of live traffic waited at most."""
-        self._wanted = [rate * live_share, math.inf]
-        self._waiting = [0.0, 0.0]
-        self._tokens = rate * 2
-        self._now = 0.0
-
-    def live(self, seconds: float, step_s: float = 0.01) -> None:
-        """Let time pass."""
-        self.taken, self.refused, self.longest = [0, 0], [0, 0], 0.0
-        until = self._now + seconds
-        while self._now < until:
-            self._now += step_s
-            self._tokens = min(self._tokens + self.rate * step_s, self.rate * 2)
-            for number, pace in enumerate(self.paces):
-                self._waiting[number] = min(self._waiting[number] + self._wanted[number] * step_s, 1e6)
-                while self._waiting[number] >= 1 and pace.room(self._now) >= 1:
-                    self._ask(number, pace)
-            self.longest = max(self.longest, self._waiting[0] / self._wanted[0])
-
-    def _ask(self, number: int, pace: Pace) -> None:
-        pace.sent(self._now)
-        if self._tokens >= 1:
-            self._tokens -= 1
-            self._waiting[number] -= 1
-            self.taken[number] += 1
-            pace.taken(self._now)
-        else:
-            self.refused[number] += 1
-            pace.refused(self._now, self._now, self._now + BLOCK_S)
-
-
-@pytest.mark.parametrize("rate", [20.0, 50.0])
-@pytest.mark.parametrize("live_share", [0.5, 0.78])
-def test_what_gives_way_uses_what_others_leave_and_has_them_refused_rarely(rate: float, live_share: float) -> None:
-    """Most of the limit is used, and live traffic waits for a refusal now and then; an equal would make it starve."""
-    server = Shared(rate, live_share, Pace(lambda: 0.5, giving_way(0.2)))
-    server.live(200.0)
-    server.live(400.0)
-
-    assert sum(server.taken) > 0.7 * 400.0 * rate
-    assert server.taken[0] >= 0.99 * live_share * 400.0 * rate
-    assert server.refused[0] < 10
-
-    equal = Shared(rate, live_share, Pace(lambda: 0.5))
-    equal.live(600.0)
-    assert equal.longest > 10 * server.longest
-
-
-def test_what_gives_way_begins_slowly_and_leaves_the_limit_to_traffic_that_wants_all_of_it() -> None:
-    """It has a rate before anybody was refused; beside traffic without end it keeps the least that there is."""
-    assert Pace(lambda: 0.5, giving_way(0.2)).room(1_000.0) < 1
-    server = Shared(50.0, 5.0, pace := Pace(lambda: 0.5, giving_way(0.2)))
-    assert pace.rate == 1.0
-    server.live(600.0)
-
-    assert 0.01 < server.taken[1] / sum(server.taken) < 0.2

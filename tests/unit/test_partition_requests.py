@@ -48,7 +48,7 @@ def posted(actions: Sequence[Action]) -> list[Request]:
 def test_the_second_half_is_sent_once_though_the_first_is_accepted_again() -> None:
     """FullStory may forget a job, and take the half into another one; what follows it is on its way already."""
     partition = a_partition(4)
-    commits = Commits(partition.common.room, 1.0)
+    commits = Commits(partition.common.room, partition.common.limits)
     (whole,) = posted(look(partition, commits, 0.0))
     answers.answered(whole, Split(413), 0.0)
     (first,) = posted(look(partition, commits, 1.0))
@@ -67,7 +67,7 @@ def test_the_second_half_is_sent_once_though_the_first_is_accepted_again() -> No
 def test_a_body_is_let_go_when_it_is_taken_and_the_same_bytes_are_sent_again() -> None:
     """A request mostly waits for its job; that FullStory forgets it is rare."""
     partition = a_partition(4)
-    commits = Commits(partition.common.room, 1.0)
+    commits = Commits(partition.common.room, partition.common.limits)
     (request,) = posted(look(partition, commits, 0.0))
     body, key = request.body, request.idempotency_key
     assert request.body is body, "a repeat before that costs nothing"
@@ -81,7 +81,7 @@ def test_a_body_is_let_go_when_it_is_taken_and_the_same_bytes_are_sent_again() -
 def test_a_key_that_grew_too_old_while_its_request_waited_for_room_is_not_used() -> None:
     """A halt may last for a day in which commits go on; FullStory forgets a key after that time."""
     partition = a_partition(4)
-    commits = Commits(partition.common.room, 1.0)
+    commits = Commits(partition.common.room, partition.common.limits)
     commits.answered(commits.due([partition], 0.0), {}, 0.0)
     (post,) = partition.look(0.0)
     assert isinstance(post, Post)
@@ -114,7 +114,7 @@ def adopted(plans: Sequence[Plan], records: Sequence[Record], now: float, wall_s
 def test_one_item_that_is_left_of_a_lost_job_is_sent_singly_before_it_is_given_up() -> None:
     """Compaction took the other one: a batch endpoint that always fails says nothing of the record alone."""
     common, now = a_common(), 1_000.0
-    commits = Commits(common.room, 1.0)
+    commits = Commits(common.room, common.limits)
     plan = Plan(2, b"n" * 16, 0, [Entry(Kind.EVENT, 2, "x", EntryState.ACCEPTED, 0, None, "job")])
     partition = adopted([plan], [track(0)], now, 10.0, common)
     (ask,) = partition.look(now)
@@ -134,7 +134,7 @@ def test_one_item_that_is_left_of_a_lost_job_is_sent_singly_before_it_is_given_u
 def test_failures_before_an_acceptance_say_nothing_of_a_lost_job() -> None:
     """A request that was taken after an outage and is sent again has its whole patience before it."""
     partition, now = a_partition(2), 0.0
-    commits = Commits(partition.common.room, 1.0)
+    commits = Commits(partition.common.room, partition.common.limits)
     (request,) = posted(look(partition, commits, now))
     for _ in range(30):
         answers.answered(request, Retry(RetryReason.SERVER_ERROR, 503), now)
@@ -153,7 +153,7 @@ def test_each_item_of_an_old_plan_gets_a_new_key() -> None:
     """What FullStory may have forgotten is counted item by item; a renewed key says nothing of the next item's."""
     seen: list[Notice] = []
     common, now, day_s = a_common(observe=seen.append), 1_000.0, 24 * 3_600.0
-    commits = Commits(common.room, 1.0)
+    commits = Commits(common.room, common.limits)
     users = Entry(Kind.USER, 2, "x", EntryState.SINGLY)
     plan = Plan(3, b"n" * 16, 0, [users, Entry(Kind.EVENT, 1, "y", EntryState.ACCEPTED, 0, None, "job")])
     values = [{"type": "identify", "userId": "u", "traits": {"a": {f"x{number}": 1}}} for number in range(2)]
@@ -172,7 +172,7 @@ def test_each_item_of_an_old_plan_gets_a_new_key() -> None:
 def test_a_lost_job_is_sent_again_when_the_identifies_before_it_are_complete() -> None:
     """Its process had sent it in its turn; what comes before is sent anew, for its records became something else."""
     common = a_common()
-    commits = Commits(common.room, 1.0)
+    commits = Commits(common.room, common.limits)
     sent_anew = Plan(2, b"n" * 16, 0, [Entry(Kind.USER, 2, "x")])
     followed = Plan(6, b"m" * 16, 0, [Entry(Kind.USER, 4, "x", EntryState.ACCEPTED, job_id="job")])
     uids = ["a", "b", "a", "c", "d", "e"]
@@ -203,4 +203,6 @@ def test_a_broker_that_takes_little_metadata_gets_fewer_requests_at_a_time() -> 
     records = [Record(offset, 1, None, orjson.dumps(each), None) for offset, each in enumerate(events)]
     form(partition, records, 0.0)
     assert [each.items for each in next(iter(partition.batches)).plan.entries] == [150, 50]
-    assert len(posted(look(partition, Commits(common.room, 1.0), 0.0))) == len(users), "one of each user in a row"
+    assert len(posted(look(partition, Commits(common.room, common.limits), 0.0))) == len(users), (
+        "one of each user in a row"
+    )

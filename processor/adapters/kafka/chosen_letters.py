@@ -58,6 +58,11 @@ class ChosenLetters:
 NONE = ChosenLetters(0)
 
 
+def unsettled(chosen: Mapping[TopicPartition, ChosenLetters], stored: Mapping[TopicPartition, Stored]) -> int:
+    """Count the chosen letters that have not settled, by what the selection's group has committed."""
+    return sum(each.unsettled(stored[partition]) for partition, each in chosen.items())
+
+
 @final
 class LettersSource:
     """Stands between a source of a dead-letter topic and whoever listens to it: a `Source` and a `SourceListener`."""

@@ -7,19 +7,20 @@ after a crash goes on with what was begun (docs/adr/0026).
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
-from processor.adapters.kafka.offsets import Stored
+from processor.adapters.kafka.chosen_letters import unsettled
+from processor.adapters.kafka.group_commits import GroupCommits
+from processor.adapters.kafka.letters import for_all
 from processor.app.lane import Lane
 from processor.commands.common.letter_topic import Opened
 from processor.commands.redrive.choice import RedriveAccount
-from processor.commands.redrive.choosing import Chosen, chosen_of
+from processor.commands.redrive.choosing import chosen_of
 from processor.commands.redrive.delivering import Delivery, deliver
 from processor.commands.redrive.order import Order
 from processor.commands.redrive.parking import park
 from processor.commands.redrive.redrive_run import RedriveRun
-from processor.model.records import TopicPartition
 from processor.settings import Settings, load
 
 
@@ -90,7 +91,10 @@ async def delivered(opened: Opened, order: Order, beside: Beside) -> DeliveryAcc
     """
     load(os.environ, opened.config)  # what is wrong with FullStory's settings is told before anything is read
     group = f"{opened.settings.kafka.group_id}.redrive.{order.selection}"
-    with RedriveRun(opened.kafka, group, opened.topic) as run:
+    with (
+        RedriveRun(for_all(opened.kafka), group, opened.topic) as run,
+        GroupCommits(opened.kafka, opened.settings.kafka.consumed_topics) as workers,
+    ):
         order = run.take_up(order)
         chosen, parked, choice = await chosen_of(opened, run.reader, order, run.ranges(order.wanted), run.reached)
         count = sum(each.count(run.reached[partition], each.end) for partition, each in chosen.items())
@@ -99,7 +103,7 @@ async def delivered(opened: Opened, order: Order, beside: Beside) -> DeliveryAcc
             name = f"{group}.parked"
             choice.parked = park(opened.kafka, order.parking, name, parked, begins_anew=order.begins_anew)
         run.begin()
-        choice.sent = _unsettled(chosen, run.committed())
+        choice.sent = unsettled(chosen, run.committed())
         choice.selected += choice.sent
         choice.earlier += count - choice.sent
 
@@ -108,13 +112,10 @@ async def delivered(opened: Opened, order: Order, beside: Beside) -> DeliveryAcc
             return beside.of(settings, opened.topic, group, is_forced=order.permissions.is_forced)
 
         delivery = Delivery(chosen)
-        await deliver(delivery, choice.sent, reload, run.has_ended, beside.pace)
-        return DeliveryAccount(choice, delivery, _unsettled(chosen, run.committed()))
+        pace = replace(beside.pace, others=workers.metadata)
+        await deliver(delivery, choice.sent, reload, run.has_ended, pace)
+        return DeliveryAccount(choice, delivery, unsettled(chosen, run.committed()))
 
 
 def _named(counts: Mapping[str, int]) -> dict[str, int]:
     return {str(name): count for name, count in counts.items() if count}
-
-
-def _unsettled(chosen: Chosen, stored: Mapping[TopicPartition, Stored]) -> int:
-    return sum(each.unsettled(stored[partition]) for partition, each in chosen.items())

@@ -38,6 +38,7 @@ from processor.engine.partition.journal_format import (
     decode,
     encode,
     has_room_for,
+    unsigned,
 )
 
 
@@ -165,7 +166,8 @@ class Journal:
             UnplannedRange(each.end) if isinstance(each, Plan) and not each.acknowledged else each for each in ranges
         ]
         written = self.write(base, sent)
-        return None if written is None or (base, written.text) == self.acknowledged else written.text
+        offset, text = self.acknowledged or (None, "")
+        return None if written is None or (base, written.text) == (offset, unsigned(text)) else written.text
 
     def asked(self, base: int, written: Written, now: float) -> None:
         """A commit of this is under way."""

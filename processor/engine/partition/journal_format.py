@@ -4,7 +4,8 @@ Kafka keeps some 4,000 bytes of metadata with a committed offset. The journal fi
 offset and the last planned one, in offset order, settled ones included, so that whoever takes the partition over forms
 the same requests again, sends them under the same keys, and follows the jobs that go on.
 
-    sf1,<place>,<destination>,<base>,<lineage>[;<range>;<range>…]
+    sf1,<place>,<destination>,<base>,<lineage>[,<tally>][;<range>;<range>…]
+    tally   <process>.<taken>.<refused>
     range   <length>,<nonce>,<seconds>,<apart>|<entry>|<entry>…      planned
             =<length>                                                settled
             -<length>                                                neither: nothing of it was ever sent
@@ -38,6 +39,8 @@ JOB_ID_BYTES = 128
 """Kept free for each job id that is not known yet; the longest id seen, where that is longer."""
 
 _VERSION = "sf1"
+_HEAD_FIELDS = 5
+"""Before the tally."""
 _SETTLED, _UNPLANNED = "=-"
 _HEX = re.compile(r"[0-9a-f]{1,16}\Z")
 
@@ -153,6 +156,17 @@ class JournalId(NamedTuple):
     """A digest of the organisation at FullStory; its address does not count, for a proxy is no other destination."""
 
 
+class RequestTally(NamedTuple):
+    """What a process has asked of FullStory since it began, for who delivers beside it; no part of the journal."""
+
+    process: str
+    """A name that no other process of the group has, in letters and digits."""
+    taken: int
+    """Requests that FullStory did not refuse for their rate."""
+    refused: int
+    """Those that it did."""
+
+
 class Written(NamedTuple):
     """A journal's text, and the plans that are in it."""
 
@@ -253,6 +267,29 @@ def owner_of(text: str) -> JournalId | None:
         return None
     exact, destination, _, lineage, *_ = names
     return JournalId(JournalPlace(exact, lineage), destination)
+
+
+def signed(text: str, tally: RequestTally, limit: int) -> str:
+    """Return a journal's text with a tally, if that fits into `limit` bytes."""
+    head, separator, ranges = text.partition(";")
+    told = f"{head},{tally.process}.{_hex(tally.taken)}.{_hex(tally.refused)}{separator}{ranges}"
+    return told if text and len(told) <= limit else text
+
+
+def unsigned(text: str) -> str:
+    """Return a journal's text without its tally."""
+    head, separator, ranges = text.partition(";")
+    return ",".join(head.split(",")[:_HEAD_FIELDS]) + separator + ranges
+
+
+def tally_of(text: str) -> RequestTally | None:
+    """Return the tally that was committed with an offset; None without one that can be read."""
+    version, *names = text.partition(";")[0].split(",")
+    try:
+        process, taken, refused, *_ = names[_HEAD_FIELDS - 1].split(".")
+        return RequestTally(process, _number(taken), _number(refused)) if version == _VERSION else None
+    except (ValueError, LookupError):
+        return None
 
 
 def is_copied(text: str, place: JournalPlace) -> bool:
