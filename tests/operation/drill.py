@@ -34,6 +34,7 @@ PAGE = ROOT / "docs" / "runbook.md"
 BEGIN = "<!-- written by make drill -->\n"
 END = "<!-- end of what make drill writes -->\n"
 HEAD = "| outage | first notification | after | notifications | names the cause |\n|---|---|---|---|---|\n"
+NO = "**no**"
 
 RATE = 20
 PARTITIONS = 4
@@ -130,10 +131,10 @@ class Told:
     def row(self, name: str, cause: str | None) -> str:
         """Return a row of the table."""
         if not self.names:
-            return f"| {name} | none | | 0 | {'**no**' if cause else 'nothing is to be told'} |\n"
+            return f"| {name} | none | | 0 | {NO if cause else 'nothing is to be told'} |\n"
         first, others = self.names[0], self.names[1:]
         count = str(len(self.names)) + (f": also {', '.join(others)}" if others else "")
-        return f"| {name} | {first} | {self.after_s:.0f} s | {count} | {'yes' if first == cause else '**no**'} |\n"
+        return f"| {name} | {first} | {self.after_s:.0f} s | {count} | {'yes' if first == cause else NO} |\n"
 
 
 def broker_stopped(scene: Scene) -> Play:
@@ -283,7 +284,7 @@ OUTAGES = {
     ),
     "a worker is killed again and again": Outage(crash_loop, "CrashLooping"),
     "a transaction is left open": Outage(transaction_open, "HeldUp"),
-    "Prometheus pauses for an hour and a half, an hour after records were lost": Outage(
+    "Prometheus pauses for almost two hours, long after records were lost": Outage(
         scrapes_missing, None, is_alone=True, is_watched_after_s=HOUR_S + 5
     ),
 }
@@ -378,6 +379,12 @@ def _name(labels: Labels) -> str:
     return labels["alertname"].removeprefix("SegmentFullstory") + reason
 
 
+def documented() -> dict[str, str]:
+    """Return the rows of the runbook's table."""
+    table = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].removeprefix(HEAD)
+    return {row.removeprefix("| ").split(" | ")[0]: row for row in table.splitlines(keepends=True)}
+
+
 def main() -> None:
     """Play the outages that are named, or all of them, and write their rows into the table of the runbook."""
     chosen = sys.argv[1:] or list(OUTAGES)
@@ -391,13 +398,10 @@ def main() -> None:
             with played(names, kafka, folder, THOROUGH) as outcome:
                 rows |= {name: told.row(name, OUTAGES[name].cause) for name, told in outcome.told.items()}
             print("".join(rows[name] for name in names), end="", flush=True)  # noqa: T201
+    rows = documented() | rows
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    table, _, after = rest.partition(END)
-    rows = {
-        row.split(" | ")[0].removeprefix("| "): row for row in table.removeprefix(HEAD).splitlines(keepends=True)
-    } | rows
     table = HEAD + "".join(rows[name] for name in OUTAGES if name in rows)
-    PAGE.write_text(before + BEGIN + table + END + after, encoding="utf-8")
+    PAGE.write_text(before + BEGIN + table + END + rest.partition(END)[2], encoding="utf-8")
 
 
 if __name__ == "__main__":

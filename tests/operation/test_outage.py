@@ -1,6 +1,7 @@
 """Outages on the real stack, in hastened rules: of each its cause alone is told, once. `make drill` plays more."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from processor.settings.container import memory_limit
 from tests.kafka.cluster import Cluster
 from tests.operation.conftest import demand
-from tests.operation.drill import OUTAGES, QUICK, Played, played
+from tests.operation.drill import OUTAGES, QUICK, Played, documented, played
 from tests.operation.test_rules import DASHBOARDS
 
 BESIDE = (
@@ -37,6 +38,16 @@ def assert_told(outcome: Played, names: Sequence[str]) -> None:
 
     assert {name: told.names for name, told in outcome.told.items()} == {name: [OUTAGES[name].cause] for name in names}
     assert not [text for text in said if "{{" in text or "error" in text]
+
+
+def test_the_runbook_shows_that_each_outage_is_told_once() -> None:
+    """The runbook has a row of each outage, by which its cause was told, and nothing else."""
+    rows = documented()
+
+    assert list(rows) == list(OUTAGES)
+    for name, outage in OUTAGES.items():
+        told = rf"{outage.cause} \| \d+ s \| 1 \| yes" if outage.cause else r"none \| \| 0 \| nothing is to be told"
+        assert re.fullmatch(rf"\| {re.escape(name)} \| {told} \|\n", rows[name])
 
 
 @pytest.mark.kafka

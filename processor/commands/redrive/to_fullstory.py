@@ -12,7 +12,6 @@ from typing import Any, final
 
 from processor.adapters.kafka.chosen_letters import unsettled
 from processor.adapters.kafka.group_commits import GroupCommits
-from processor.adapters.kafka.letters import for_all
 from processor.app.lane import Lane
 from processor.commands.common.letter_topic import Opened
 from processor.commands.redrive.choice import RedriveAccount
@@ -92,7 +91,7 @@ async def delivered(opened: Opened, order: Order, beside: Beside) -> DeliveryAcc
     load(os.environ, opened.config)  # what is wrong with FullStory's settings is told before anything is read
     group = f"{opened.settings.kafka.group_id}.redrive.{order.selection}"
     with (
-        RedriveRun(for_all(opened.kafka), group, opened.topic) as run,
+        RedriveRun(opened.kafka, group, opened.topic) as run,
         GroupCommits(opened.kafka, opened.settings.kafka.consumed_topics) as workers,
     ):
         order = run.take_up(order)
