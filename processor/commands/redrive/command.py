@@ -125,7 +125,7 @@ def redrive(
         if is_json:
             echo_json({"topic": opened.topic, "target": to, **told.as_json()})
         else:
-            _show_delivered(told, opened.topic, Terminal())
+            _show_delivered(told, opened, Terminal())
         sys.exit(NOT_DONE if told.left else 0)
     if to is None:
         raise click.UsageError("say what to do: --dry-run, --to topic, or --to fullstory")
@@ -134,7 +134,7 @@ def redrive(
     if is_json:
         echo_json({"topic": opened.topic, "target": target, **account.as_json()})
     else:
-        _show(account, opened.topic, target, Terminal())
+        _show(account, opened, target, Terminal())
 
 
 def _target(opened: Opened, into: str | None) -> str:
@@ -147,8 +147,8 @@ def _target(opened: Opened, into: str | None) -> str:
     return target
 
 
-def _show(account: RedriveAccount, topic: str, target: str, terminal: Terminal) -> None:
-    terminal.print((f"{topic}: {account.selected:,} dead letters selected", TITLE))
+def _show(account: RedriveAccount, opened: Opened, target: str, terminal: Terminal) -> None:
+    terminal.print((f"{opened.topic}: {account.selected:,} dead letters selected", TITLE))
     if account.earlier:
         terminal.print(f"{account.earlier:,} more were dealt with by earlier runs of the same selection")
     terminal.print("")
@@ -156,11 +156,11 @@ def _show(account: RedriveAccount, topic: str, target: str, terminal: Terminal) 
     for skip, count in account.skipped.most_common():
         _show_row(f"skipped: {skip}", count, REMEDIES[skip], terminal)
     if account.parked:
-        _show_row("  parked", account.parked, "copied to PROCESSOR_KAFKA__PARKING_TOPIC", terminal)
+        _show_row("  parked", account.parked, f"to {opened.settings.kafka.parking_topic}", terminal)
 
 
-def _show_delivered(account: DeliveryAccount, topic: str, terminal: Terminal) -> None:
-    _show(account.choice, topic, "FullStory", terminal)
+def _show_delivered(account: DeliveryAccount, opened: Opened, terminal: Terminal) -> None:
+    _show(account.choice, opened, "FullStory", terminal)
     delivery = account.delivery
     for kind, count in delivery.delivered.most_common():
         _show_row(f"  delivered: {kind}", count, "", terminal)
