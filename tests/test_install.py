@@ -1,5 +1,6 @@
 """What `make` installs: a lock holds for every installer, whatever the index has later, and make says how far it is."""
 
+import io
 import os
 import pty
 import re
@@ -8,6 +9,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
@@ -196,13 +198,20 @@ def test_make_says_what_it_installs_and_no_more_where_nobody_watches(venv: Path)
     assert "\r" not in done.stderr
 
 
+def _all_of(terminal: io.FileIO) -> Iterator[bytes]:
+    """Give what was written to a terminal that nobody else has open: the kernel hands it over piece by piece."""
+    with suppress(OSError):  # that is how the end of one is told
+        while said := terminal.read(10_000):
+            yield said
+
+
 def test_a_terminal_shows_each_package_in_one_line(venv: Path) -> None:
     """The line is rewritten in place, and what comes next overwrites it."""
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as terminal:
         done = install(venv, stderr=theirs)
         os.close(theirs)
-        said = terminal.read(10_000).decode()
+        said = b"".join(_all_of(terminal)).decode()
     total = len(locked("requirements-run.lock"))
 
     assert done.returncode == 0
