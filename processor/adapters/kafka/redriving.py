@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 from types import TracebackType
 from typing import NamedTuple, Self, cast, final
 
@@ -50,7 +52,7 @@ class TransactionalWriter:
     """
 
     def __init__(self, settings: KafkaSettings, topic: str, name: str) -> None:
-        self._topic = topic  # that of the latest record, once there is one
+        self._topic = topic
         self._name = name
         self._fault: KafkaError | None = None
         self._reports = Reports()
@@ -82,24 +84,36 @@ class TransactionalWriter:
         offsets = [KafkaPartition(*partition, offset) for partition, offset in read_to.items()]
         try:
             self._producer.begin_transaction()
-            for record, self._topic, partition in records:
-                hand_over(self._producer, self._topic, record, self._report, partition)
-            self._producer.flush(INSIST_S)
+            for topic, of_topic in groupby(records, key=attrgetter("topic")):
+                self._topic = topic  # whose reports are all there when the next one begins
+                for record, _, partition in of_topic:
+                    hand_over(self._producer, topic, record, self._report, partition)
+                self._producer.flush(INSIST_S)
+                if self._fault is not None:
+                    break
             if self._fault is None:
                 _insist(lambda: self._producer.send_offsets_to_transaction(offsets, reader.group, ASK_S))
                 _insist(lambda: self._producer.commit_transaction(ASK_S))
         except KafkaException as error:
             raise self._error(error) from None
         except SystemError as error:
-            if not isinstance(error.__cause__, KafkaException):
-                raise
-            raise self._error(error.__cause__) from None
+            raise self._error(self._behind(error)) from None
         if self._fault is not None:
             raise self._error(KafkaException(self._fault))
 
-    def _report(self, fault: KafkaError | None, message: Message) -> None:
+    def _report(self, fault: KafkaError | None, _message: Message) -> None:
         if fault is not None and self._fault is None:
-            self._fault, self._topic = fault, message.topic() or self._topic
+            self._fault = fault
+
+    def _behind(self, error: SystemError) -> KafkaException:
+        """Return the fault that the client meant to raise; where it was lost, the end of the transaction tells it."""
+        if isinstance(error.__cause__, KafkaException):
+            return error.__cause__
+        try:
+            self._producer.abort_transaction(ASK_S)
+        except KafkaException as fault:
+            return fault
+        raise error
 
     def _error(self, error: KafkaException) -> SourceError:
         """Return the fault with what the client said of its connections; that of a record tells the most."""
@@ -115,7 +129,7 @@ class TransactionalWriter:
 
 _RAISED = (KafkaException, SystemError)
 """By what serves callbacks. confluent-kafka (2.16, 2026-11) raises a fatal fault there. Where the report of a record is
-served by the same call, CPython makes a `SystemError` of it, with the fault as its cause."""
+served by the same call, CPython makes a `SystemError` of it, with the fault as its cause, or with none."""
 
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
 
