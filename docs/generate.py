@@ -15,7 +15,7 @@ from typing import Any
 
 from markdown import Markdown
 
-from bench import phases
+from bench import conditions, phases
 from bench.peers import shown as comparison
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from processor.adapters.telemetry.instruments import Definition, Label
@@ -412,7 +412,7 @@ def performance() -> str:
     page = (DOCS / "performance.md").read_text(encoding="utf-8")
     tables = {
         name: f"{of.caption(result(name))}\n\n{of.table(result(name))}"
-        for name, of in (("peers", comparison), ("life", phases))
+        for name, of in (("peers", comparison), ("life", phases), ("conditions", conditions))
     }
     return TABLES.sub(lambda found: f"{found[1]}\n{tables[found[2]]}\n\n{found[3]}", page)
 
