@@ -13,7 +13,7 @@ from processor.events.mapping import Mapping, MappingRules
 from processor.runtime.worker import WorkerSettings
 from processor.settings.memory import DEFAULT_BUDGET, MemorySplit
 
-CPU_US = 29.0
+CPU_US = 26.0
 """What an event costs in docs/performance.md, where a test finds it."""
 
 MIN_EVENT_BYTES = 100
