@@ -76,11 +76,11 @@ class Scene(NamedTuple):
 
 
 @pytest.fixture
-def scene(kafka: Cluster, names: Names, tmp_path: Path) -> Iterator[Scene]:
-    """Give topics and a sandbox."""
+def scene(request: pytest.FixtureRequest, kafka: Cluster, names: Names, tmp_path: Path) -> Iterator[Scene]:
+    """Give topics and a sandbox, whose options a test may name."""
     kafka.create_topic(names.topic, PARTITIONS)
     kafka.create_topic(names.dead_letters, 2)
-    with sandbox("--failing-items", "0.01") as server:
+    with sandbox(*getattr(request, "param", ())) as server:
         yield Scene(kafka, names, server, tmp_path / "log")
 
 
@@ -94,6 +94,7 @@ def gaps(told: dict[str, Any]) -> dict[str, int]:
     return {name: count for name, count in told["gaps"].items() if count}
 
 
+@pytest.mark.parametrize("scene", [("--failing-items", "0.01")], ids=["failing items"], indirect=True)
 def test_the_account_of_a_worker_balances_at_every_moment(scene: Scene) -> None:
     """While a worker delivers, rejects and filters, and at the end, every record is accounted for."""
     records = list(generate(32, RECORDS, SMALL))
