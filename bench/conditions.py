@@ -15,26 +15,23 @@ from typing import Any
 
 import click
 
-from bench.end_to_end import WARM, sink
-from bench.kafka import cpu_s, create, kafka, memory_mib
+from bench.end_to_end import Result, sink, steady, until_delivered
+from bench.kafka import cpu_s, create, kafka
 from bench.machine import load, machine
 from bench.peers.runs import compiled_program
 from bench.stages import CLEAN
 from processor.workload import GeneratedRecord, generate
 from tests.kafka.cluster import Cluster
 from tests.kafka.compressed import event
-from tests.kafka.programs import PROGRAM, WorkerProgram, environment_of, wait_until, worker
+from tests.kafka.programs import PROGRAM, environment_of, wait_until, worker
 from tests.kafka.topics import produce_all, producing
 from tests.results import keep
 
-PARTITIONS = 8
+PARTITIONS, IDLE_PARTITIONS = 8, 64
 RATE = 2_000.0
 PACED_S = 20.0
 IDLE_S = 20.0
 LATENCY_S = 0.2
-EARLY_LOOK_S, LOOK_S = 0.05, 1.0
-"""How often the workers are asked, before the first record and after it: each answer costs some 10 ms of CPU."""
-DEADLINE_S = 600.0
 LARGE_TEXT_BYTES = 8_000
 """FullStory takes texts of 8,192 bytes."""
 
@@ -70,19 +67,6 @@ CONDITIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One run; of several workers, `peak_mib` is that of the largest."""
-
-    condition: str
-    events: int
-    cpu_us: float
-    events_per_s: float
-    peak_mib: float
-    first_record_s: float
-    """From the start of the processes to the first record that one has consumed."""
-
-
 @click.command
 @click.option("--events", default=200_000, show_default=True, type=click.IntRange(min=10_000), help="In a topic.")
 @click.option("--compiled", is_flag=True, help="The worker of `make native`.")
@@ -93,30 +77,32 @@ def conditions(*, events: int, compiled: bool, only: tuple[str, ...], file: Path
 
     Compare figures of one sitting only.
     """
-    program = compiled_program()[:-1] if compiled else PROGRAM
+    program, own = compiled_program() if compiled else (PROGRAM, {})
     began_with = load()
     rows = []
     click.echo(f"{'':<40} CPU µs/event   events/s   peak MiB   first record")
     with kafka() as cluster:
         for name in only or CONDITIONS:
-            row = _run(cluster, name, events, program)
-            rows.append(row)
+            result, first_record_s = _run(cluster, CONDITIONS[name], events, program, own)
+            rows.append({"condition": name, **asdict(result), "first_record_s": first_record_s})
             click.echo(
-                f"{name:<40} {row.cpu_us:>12.1f} {row.events_per_s:>10,.0f} {row.peak_mib:>10.0f} "
-                f"{row.first_record_s:>12.2f} s"
+                f"{name:<40} {result.cpu_us:>12.1f} {result.events_per_s:>10,.0f} {result.peak_mib:>10.0f} "
+                f"{first_record_s:>12.2f} s"
             )
-        idle = _idle(cluster, program)
+        idle = _idle(cluster, program, own)
     click.echo(f"idle, 64 partitions: {idle:.2%} of a core")
     found = {"machine": machine(), "load": began_with, "command": _command(), "compiled": compiled, "idle": idle}
-    keep(file, found | {"rows": [asdict(row) for row in rows]})
+    keep(file, found | {"rows": rows})
 
 
 def _command() -> str:
-    return f"python -m bench {' '.join(each for each in sys.argv[1:])}".partition(" --result")[0]
+    return f"python -m bench {' '.join(sys.argv[1:])}".partition(" --result")[0]
 
 
-def _run(cluster: Cluster, name: str, events: int, program: Sequence[str]) -> Row:
-    condition = CONDITIONS[name]
+def _run(
+    cluster: Cluster, condition: Condition, events: int, program: Sequence[str], own: dict[str, str]
+) -> tuple[Result, float]:
+    """Return what is reached, and the seconds from the start of the processes to the first record that is consumed."""
     names = create(cluster, condition.partitions)
     wanted = int(RATE * PACED_S) if condition.is_paced else int(events * condition.part)
     feed: AbstractContextManager[None] = nullcontext()
@@ -128,55 +114,28 @@ def _run(cluster: Cluster, name: str, events: int, program: Sequence[str]) -> Ro
     else:
         produce_all(cluster, names.topic, given)
     with tempfile.TemporaryDirectory() as folder, sink(*condition.sink) as url, ExitStack() as stack:
-        environment = environment_of(cluster, names, url, **condition.settings)
+        environment = environment_of(cluster, names, url, **condition.settings) | own
         began_at = time.monotonic()
         programs = [
             stack.enter_context(worker(environment, Path(folder) / f"{number}.log", program=program))
             for number in range(condition.workers)
         ]
         stack.enter_context(feed)
-        moments = list(_until(wanted, programs, began_at))
-        warm, last = next(each for each in moments if each.delivered >= wanted * WARM), moments[-1]
-        done, seconds = last.delivered - warm.delivered, last.at_s - warm.at_s
+        moments = list(until_delivered(wanted, programs))
         first = next(each.at_s for each in moments if each.consumed) - began_at
-        peak = max(memory_mib(each.process.pid, "VmHWM") for each in programs)
-        return Row(name, wanted, (last.cpu_s - warm.cpu_s) / done * 1e6, done / seconds, peak, first)
+        return steady(wanted, programs, moments), first
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    consumed: float
-    delivered: float
-    cpu_s: float
-    at_s: float
-
-
-def _until(wanted: int, programs: Sequence[WorkerProgram], began_at: float) -> Iterator[_Moment]:
-    """Look at the workers until they have delivered so many events."""
-    consumed = 0.0
-    while True:
-        time.sleep(LOOK_S if consumed else EARLY_LOOK_S)
-        asked = [each.metrics() for each in programs if each.ready()]
-        consumed, delivered = (
-            sum(each.get(f"records_{what}_total", 0) for each in asked) for what in ("consumed", "delivered")
-        )
-        yield _Moment(consumed, delivered, sum(cpu_s(each.process.pid) for each in programs), time.monotonic())
-        if len(asked) == len(programs) and delivered >= wanted:
-            return
-        if time.monotonic() > began_at + DEADLINE_S:
-            raise TimeoutError(f"only {delivered:,.0f} of {wanted:,} events came in time")
-
-
-def _idle(cluster: Cluster, program: Sequence[str]) -> float:
+def _idle(cluster: Cluster, program: Sequence[str], own: dict[str, str]) -> float:
     """Return what part of a core a worker takes that has nothing to do."""
-    names = create(cluster, 64)
+    names = create(cluster, IDLE_PARTITIONS)
     with (
         tempfile.TemporaryDirectory() as folder,
         sink() as url,
-        worker(environment_of(cluster, names, url), Path(folder) / "log", program=program) as running,
+        worker(environment_of(cluster, names, url) | own, Path(folder) / "log", program=program) as running,
     ):
         running.wait_until_joined()
-        wait_until(lambda: running.metrics()["partitions_assigned"] == 64, "it has its partitions")
+        wait_until(lambda: running.metrics()["partitions_assigned"] == IDLE_PARTITIONS, "it has its partitions")
         begun = cpu_s(running.process.pid)
         time.sleep(IDLE_S)
         return (cpu_s(running.process.pid) - begun) / IDLE_S

@@ -5,7 +5,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +24,20 @@ WARM = 1 / 3
 
 SCRAPE_S = 0.5
 """How often the worker is asked: each answer costs it 10 ms, so twenty a second were an eighth of what was measured."""
+EARLY_SCRAPE_S = 0.05
+"""Before its first record, when nothing is measured but how long that takes."""
+DEADLINE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One run; `cpu_us` is user and system time of the whole worker process, per event, in the steady state."""
+    """One run, after start-up."""
 
-    events: int
-    seconds: float
-    events_per_s: float
     cpu_us: float
+    """User and system time of all workers' processes, per event."""
+    events_per_s: float
     peak_mib: float
+    """Of the largest worker."""
 
 
 def run(kafka: Cluster, topic: str, events: int, **settings: object) -> Result:
@@ -46,30 +49,46 @@ def run(kafka: Cluster, topic: str, events: int, **settings: object) -> Result:
         worker(environment_of(kafka, names, url, **settings), Path(folder) / "log") as program,
     ):
         program.wait_until_joined()
-        moments = [_moment(program)]
-        wait_until(lambda: _reaches(events, program, moments), "all is delivered", 600, SCRAPE_S)
-        begin = next(each for each in moments if each.delivered > events * WARM)
-        end = next(each for each in moments if each.delivered >= events)
-        steady, seconds = end.delivered - begin.delivered, end.at_s - begin.at_s
-        cpu_us = (end.cpu_s - begin.cpu_s) / steady * 1e6
-        return Result(events, seconds, steady / seconds, cpu_us, memory_mib(program.process.pid, "VmHWM"))
+        return steady(events, [program], list(until_delivered(events, [program])))
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
-    delivered: int
+class Moment:
+    """What workers have come to, all together."""
+
+    consumed: float
+    delivered: float
     cpu_s: float
+    """User and system time of their processes."""
     at_s: float
 
 
-def _reaches(events: int, program: WorkerProgram, moments: list[_Moment]) -> bool:
-    moments.append(_moment(program))
-    return moments[-1].delivered >= events
+def until_delivered(events: int, programs: Sequence[WorkerProgram]) -> Iterator[Moment]:
+    """Look at the workers until they have delivered so many events: often until they have consumed the first one."""
+    deadline, consumed = time.monotonic() + DEADLINE_S, 0.0
+    while True:
+        asked = [each.metrics() for each in programs if each.ready()]
+        consumed, delivered = (
+            sum(each.get(f"records_{what}_total", 0.0) for each in asked) for what in ("consumed", "delivered")
+        )
+        yield Moment(consumed, delivered, sum(cpu_s(each.process.pid) for each in programs), time.monotonic())
+        if len(asked) == len(programs) and delivered >= events:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"only {delivered:,.0f} of {events:,} events came in time")
+        time.sleep(SCRAPE_S if consumed else EARLY_SCRAPE_S)
 
 
-def _moment(program: WorkerProgram) -> _Moment:
-    delivered = int(program.metrics()["records_delivered_total"])
-    return _Moment(delivered, cpu_s(program.process.pid), time.monotonic())
+def steady(events: int, programs: Sequence[WorkerProgram], moments: Sequence[Moment]) -> Result:
+    """Return what workers have reached that delivered so many events, as the moments tell."""
+    begin = next(each for each in moments if each.delivered > events * WARM)
+    end = moments[-1]
+    delivered = end.delivered - begin.delivered
+    return Result(
+        (end.cpu_s - begin.cpu_s) / delivered * 1e6,
+        delivered / (end.at_s - begin.at_s),
+        max(memory_mib(each.process.pid, "VmHWM") for each in programs),
+    )
 
 
 def fill(kafka: Cluster, events: int) -> str:

@@ -35,7 +35,6 @@ DEADLINE_S = 900.0
 LOOK_S = 0.05
 WARM = 1 / 3
 """Start-up is over when so many of the events have come."""
-RUN = [*PROGRAM, "run"]
 NATIVE = ROOT / "build" / "native"
 """Where `make native` puts the compiled worker."""
 JAVA = ["java", "-Xmx512m", "-XX:+UseParallelGC"]
@@ -77,20 +76,22 @@ def _worker(*, is_json: bool = False, is_compiled: bool = False) -> Peer:
         own = Names(names.topic, names.dead_letters, _group())
         folder = shipped_folder() if is_json else topics.schemas
         settings = environment_of(cluster, own, url, SCHEMA_REGISTRY__FOLDER=folder, HTTP__PORT=free_port())
-        return (compiled_program(), settings | {"PYTHONPATH": str(NATIVE)}) if is_compiled else (RUN, settings)
+        program, variables = compiled_program() if is_compiled else (PROGRAM, {})
+        return [*program, "run"], settings | variables
 
     return peer
 
 
-def compiled_program() -> list[str]:
-    """Return the command of the worker that `make native` compiled; raises if there is none."""
+def compiled_program() -> tuple[list[str], dict[str, str]]:
+    """Return the worker that `make native` compiled, and the environment that it takes; raises if there is none."""
     # -P: the folder that the command runs in, with the sources, is not searched before NATIVE.
-    program = [sys.executable, "-P", "-m", "processor"]
-    environment = {**os.environ, "PYTHONPATH": str(NATIVE)}
-    said = subprocess.run([*program, "--version"], env=environment, capture_output=True, text=True, check=True).stdout
+    program, own = [sys.executable, "-P", "-m", "processor"], {"PYTHONPATH": str(NATIVE)}
+    said = subprocess.run(
+        [*program, "--version"], env=os.environ | own, capture_output=True, text=True, check=True
+    ).stdout
     if not said.rstrip().endswith("compiled"):
         raise RuntimeError(f"{NATIVE} holds no compiled worker; run `make native` first")
-    return [*program, "run"]
+    return program, own
 
 
 def _quix(cluster: Cluster, topics: Topics, url: str) -> tuple[list[str], dict[str, str]]:
