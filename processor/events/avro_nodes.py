@@ -9,6 +9,7 @@ takes no more steps than it has bytes, whatever its count.
 The binary encoding: https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, Final, final
@@ -60,6 +61,13 @@ class Cursor:
         number, self.at = read_long(self.value, at)
         return number
 
+    def index(self, fault: str) -> int:
+        """Take a number that counts from 0; Python would count a negative one from the end."""
+        index = self.number()
+        if index < 0:
+            raise ContradictionError(fault)
+        return index
+
     def take(self, size: int) -> bytes:
         """Take so many bytes."""
         at = self.at
@@ -102,19 +110,19 @@ class Cursor:
             raise ContradictionError(f"more than {MAX_DEPTH} records, arrays and maps are nested in it")
 
 
-class Node:
+class Node(ABC):
     """Reads what a type's values are, each from the cursor's offset on."""
 
     size: int = _NO_SIZE
     """In bytes, where all values have the same; each value of another type takes a byte at least."""
 
+    @abstractmethod
     def read(self, cursor: Cursor) -> Any:
         """Take a value. What the bytes contradict raises as `avro_binary.FAULTS` says."""
-        raise NotImplementedError
 
     def skip(self, cursor: Cursor) -> None:
-        """Pass over a value."""
-        raise NotImplementedError
+        """Pass over a value; a type whose values have no one size has a way of its own."""
+        cursor.skip(self.size)
 
 
 @final
@@ -127,9 +135,6 @@ class Null(Node):
     def read(self, cursor: Cursor) -> Any:  # noqa: ARG002 - as every node is asked
         """Return None."""
         return None
-
-    def skip(self, cursor: Cursor) -> None:
-        """Pass over nothing."""
 
 
 @final
@@ -146,10 +151,6 @@ class Boolean(Node):
             raise IndexError
         cursor.at += 1
         return byte == 1
-
-    def skip(self, cursor: Cursor) -> None:
-        """Pass over it."""
-        cursor.skip(1)
 
 
 @final
@@ -179,10 +180,6 @@ class Fixed(Node):
         """Return them."""
         return cursor.take(self.size)
 
-    def skip(self, cursor: Cursor) -> None:
-        """Pass over them."""
-        cursor.skip(self.size)
-
 
 @final
 class Double(Node):
@@ -195,15 +192,10 @@ class Double(Node):
         """Return it."""
         return _DOUBLE.unpack(cursor.take(8))[0]
 
-    def skip(self, cursor: Cursor) -> None:
-        """Pass over it."""
-        cursor.skip(8)
-
 
 _DOUBLE = Struct("<d")
 
 
-@final
 class Sized(Node):
     """Bytes after their number."""
 
@@ -217,20 +209,16 @@ class Sized(Node):
 
 
 @final
-class Text(Node):
+class Text(Sized):
     """UTF-8 after its number of bytes."""
 
     def read(self, cursor: Cursor) -> Any:
         """Return the text."""
         return cursor.text(cursor.take(cursor.number()))
 
-    def skip(self, cursor: Cursor) -> None:
-        """Pass over it."""
-        cursor.skip(cursor.number())
-
 
 @final
-class JsonText(Node):
+class JsonText(Sized):
     """Text that is JSON."""
 
     def read(self, cursor: Cursor) -> Any:
@@ -246,10 +234,6 @@ class JsonText(Node):
             return cursor.text(taken)
         return cursor.text(taken) if type(parsed) is str else parsed
 
-    def skip(self, cursor: Cursor) -> None:
-        """Pass over it."""
-        cursor.skip(cursor.number())
-
 
 @final
 class Symbol(Node):
@@ -260,7 +244,7 @@ class Symbol(Node):
 
     def read(self, cursor: Cursor) -> Any:
         """Return the symbol."""
-        return self.symbols[_natural(cursor.number())]
+        return self.symbols[cursor.index("a number that counts from 0 is negative")]
 
     def skip(self, cursor: Cursor) -> None:
         """Pass over the number, whatever it is."""
@@ -268,12 +252,6 @@ class Symbol(Node):
 
 
 _LONG = Long()
-
-
-def _natural(index: int) -> int:
-    if index < 0:
-        raise ContradictionError("a number that counts from 0 is negative")
-    return index
 
 
 @final
@@ -310,10 +288,7 @@ class Union(Node):
         self._branch(cursor).skip(cursor)
 
     def _branch(self, cursor: Cursor) -> Node:
-        index = cursor.number()
-        if index < 0:
-            raise ContradictionError("the branch of a union is negative")
-        return self.branches[index]
+        return self.branches[cursor.index("the branch of a union is negative")]
 
 
 @final
