@@ -67,7 +67,7 @@ class Journal:
     """
 
     def __init__(self, place: JournalPlace, found: tuple[int, str] | None, room: JournalRoom, lease_s: float) -> None:
-        self.acknowledged = found
+        self.acknowledged = None if found is None else (found[0], unsigned(found[1]))
         """The offset and the text of the last commit that the broker acknowledged; None while there is none."""
         self.is_behind = False
         """Whether Kafka does not know yet all that there is to tell."""
@@ -166,8 +166,7 @@ class Journal:
             UnplannedRange(each.end) if isinstance(each, Plan) and not each.acknowledged else each for each in ranges
         ]
         written = self.write(base, sent)
-        offset, text = self.acknowledged or (None, "")
-        return None if written is None or (base, written.text) == (offset, unsigned(text)) else written.text
+        return None if written is None or (base, written.text) == self.acknowledged else written.text
 
     def asked(self, base: int, written: Written, now: float) -> None:
         """A commit of this is under way."""
