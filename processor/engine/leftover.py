@@ -21,6 +21,7 @@ import math
 from collections import deque
 from typing import NamedTuple
 
+from processor.engine.pace import ROUNDING, slack_of
 from processor.engine.retry import Chance
 
 _FIRST_RATE = 1.0
@@ -49,11 +50,6 @@ _SAME_REFUSAL_S = 4.0
 """Refusals that follow each other so soon are of one empty bucket: others' are seen later."""
 _LEAST_RATE = 1.0
 _LEAST_OF_SHARE = 0.1
-_SLACK_S = 0.1
-"""For so long may requests fall behind the rate and still catch up."""
-_MIN_SLACK = 2.0
-_ROUNDING = 1e-6
-"""Of a request; without it a timer could end a moment before there is room."""
 _LOOK_EVERY_S = 1.0
 
 
@@ -108,7 +104,7 @@ class Leftover:
         if now < self._quiet_until:
             return 0.0
         self._advance(now)
-        return self._tokens + _ROUNDING
+        return self._tokens + ROUNDING
 
     def next_chance(self, now: float, requests: int = 1) -> float | None:
         """Return when there will be room for so many; None when there is, or will not be by time alone."""
@@ -214,4 +210,4 @@ class Leftover:
 
     @property
     def _slack(self) -> float:
-        return max(_MIN_SLACK, self.rate * _SLACK_S)
+        return slack_of(self.rate)

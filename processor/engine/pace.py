@@ -48,8 +48,13 @@ _MAKES_UP = 2.0
 _SLACK_S = 0.1
 """For so long may requests fall behind the rate and still catch up."""
 _MIN_SLACK = 2.0
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 """Of a request; without it a timer could end a moment before there is room."""
+
+
+def slack_of(rate: float) -> float:
+    """Return how many requests may be saved up at a rate."""
+    return max(_MIN_SLACK, rate * _SLACK_S)
 
 
 class Pace:
@@ -86,7 +91,7 @@ class Pace:
         if now < self._quiet_until:
             return 0.0
         self._advance(now)
-        return self._tokens + _ROUNDING if self.is_limiting else math.inf
+        return self._tokens + ROUNDING if self.is_limiting else math.inf
 
     def next_chance(self, now: float, requests: int = 1) -> float | None:
         """Return when there will be room for so many; None when there is, or will not be by time alone.
@@ -187,4 +192,4 @@ class Pace:
 
     @property
     def _slack(self) -> float:
-        return max(_MIN_SLACK, self.rate * _SLACK_S)
+        return slack_of(self.rate)
