@@ -92,6 +92,7 @@ class KafkaSource:
         self._loop: asyncio.AbstractEventLoop
         self._ended: asyncio.Future[None] | None = None
         # Of the consumer's thread alone:
+        self._login = Login.of(settings.properties)
         self._described: Described
         self._offsets: Offsets
         self._tenures: Tenures
@@ -144,13 +145,8 @@ class KafkaSource:
         self._commands.append(lambda consumer: consumer.pause(self._current(epochs)))
 
     def resume(self, epochs: Mapping[TopicPartition, int]) -> None:
-        """Fetch these again.
-
-        Where all partitions of a broker were paused, librdkafka (2.16, 2026-11) looks for them up to a second later: its
-        thread sleeps, and to resume wakes nobody up. A question to the broker would, but waits behind a fetch under way
-        and the consumer with it: 64 partitions then came to a third of their events a second.
-        """
-        self._commands.append(lambda consumer: consumer.resume(self._current(epochs)))
+        """Fetch these again, at once."""
+        self._commands.append(partial(self._resume, epochs))
 
     def seek(self, partition: TopicPartition, epoch: int, offset: int) -> None:
         """Go on from this offset."""
@@ -374,7 +370,18 @@ class KafkaSource:
             available = self._offsets.available(partition)
             self._tell(self._listener.gap, partition, self._positions[partition], available)
 
+    def _resume(self, epochs: Mapping[TopicPartition, int], consumer: Consumer) -> None:
+        """Resume, and wake librdkafka up: it would look for these up to a second later (2.16, 2026-11).
+
+        The thread of a broker of which all partitions were paused sleeps, and to resume one wakes nobody. Telling the
+        login wakes all, be it the same one. A question to the broker would, too, but waits behind a fetch under way,
+        and the consumer with it: 64 partitions then came to a third of their events a second.
+        """
+        consumer.resume(self._current(epochs))
+        consumer.set_sasl_credentials(*self._login)
+
     def _log_in(self, login: Login, consumer: Consumer) -> None:
+        self._login = login
         consumer.set_sasl_credentials(*login)
         self._described.log_in(login)
 
