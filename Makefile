@@ -57,6 +57,10 @@ chaos-long: $(VENV)/installed ## 200 kills among all other faults, then a rollin
 endure: $(VENV)/installed ## an unread log, a port full of half requests and poison together: an hour, or MINUTES=5
 	@$(BIN)/python -m tests.chaos.endure $(if $(MINUTES),--minutes $(MINUTES),--result docs/results/endure.json) $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/installed ## ordinary traffic for long, and whether anything of a worker grows: an hour, or MINUTES=5
+	@$(BIN)/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES),--result docs/results/soak.json) $(ARGS)
+
 .PHONY: drill
 drill: $(VENV)/installed ## outages on the real stack, and what an operator is told of each: a quarter of an hour (Java 17, Maven, Prometheus, Alertmanager)
 	@$(BIN)/python -m tests.operation.drill $(ARGS)

@@ -1,0 +1,36 @@
+"""What `make soak` calls growth."""
+
+import pytest
+
+from bench.soak import ALLOWED, Look, compared, grown, table
+
+QUIET: Look = dict.fromkeys(ALLOWED, 100.0)
+
+
+def test_what_stays_as_it_is_has_not_grown() -> None:
+    """What comes and goes with the traffic is at its least now and then."""
+    looks = [QUIET | {"tasks": 100.0 + 50 * (number % 4)} for number in range(40)]
+
+    assert grown(compared(looks)) == []
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_what_leaks_is_found(name: str) -> None:
+    """A little of it with every look is as much again in the end."""
+    looks = [QUIET | {name: 100.0 + 3 * number} for number in range(40)]
+
+    assert grown(compared(looks)) == [name]
+
+
+def test_what_is_learned_at_first_has_not_grown() -> None:
+    """The first quarter is not looked at."""
+    looks = [QUIET | {"resident MiB": min(10.0 * number, 100.0)} for number in range(40)]
+
+    assert grown(compared(looks)) == []
+
+
+def test_the_table_names_every_quantity() -> None:
+    """Whoever reads it sees what may be."""
+    rows = table({"quantities": compared([QUIET] * 4)}).splitlines()
+
+    assert rows[2:] == [f"| {name} | 100 | 100 | {100 * most:,.0f} |" for name, most in ALLOWED.items()]
