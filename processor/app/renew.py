@@ -12,14 +12,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, assert_never, final
+from typing import TYPE_CHECKING, Any, Protocol, assert_never, final
 
 from structlog.typing import FilteringBoundLogger
 
 from processor.adapters.fullstory.key import ApiKey
 from processor.adapters.kafka.config import LOGIN, KafkaSettings, Login
 from processor.adapters.kafka.facts import try_out
-from processor.adapters.schemas.registry import RegistrySchemas
 from processor.adapters.tls import Tls
 from processor.engine.verdict import Answer, Halt, NoAnswer, Retry
 from processor.model.errors import ConfigurationError, SourceError
@@ -27,6 +26,9 @@ from processor.runtime.account import KeyAccount, judge
 from processor.settings.client_properties import FILE_PROPERTY, kafka_properties_in, registry_properties_in
 from processor.settings.connections import SchemaRegistrySection
 from processor.settings.validators import read_key
+
+if TYPE_CHECKING:
+    from processor.adapters.schemas.registry import RegistrySchemas
 
 LOOK_EVERY_S = 5.0
 """Kubernetes itself takes up to a minute to renew a mounted secret."""
@@ -241,7 +243,7 @@ def kafka_properties(
 
 
 def registry_properties(
-    settings: SchemaRegistrySection, registry: RegistrySchemas, log: FilteringBoundLogger
+    settings: SchemaRegistrySection, registry: "RegistrySchemas", log: FilteringBoundLogger
 ) -> ClientProperties:
     """Return those of the registry's client, which are used from the next question on."""
 
