@@ -32,6 +32,8 @@ RATE = 2_000.0
 PACED_S = 20.0
 IDLE_S = 20.0
 LATENCY_S = 0.2
+BUSY_USERS = 1_000
+"""Nearly every batch has an identify of most of them."""
 LARGE_TEXT_BYTES = 8_000
 """FullStory takes texts of 8,192 bytes."""
 
@@ -44,6 +46,8 @@ class Condition:
     workers: int = 1
     part: float = 1.0
     """Of the events that the command names."""
+    users: int = 100_000
+    """Active at any moment."""
     text_bytes: int | None = None
     """JSON events with a text of so many bytes; None: events of the shipped schemas, of about 480 bytes."""
     is_paced: bool = False
@@ -56,6 +60,7 @@ CONDITIONS = {
     BASE: Condition(),
     "1 partition": Condition(partitions=1),
     "64 partitions": Condition(partitions=64),
+    f"{BUSY_USERS:,} users": Condition(users=BUSY_USERS),
     "JSON events of 240 bytes": Condition(text_bytes=0),
     "JSON events of 8,240 bytes": Condition(text_bytes=LARGE_TEXT_BYTES, part=0.2),
     f"paced: {RATE:,.0f} events a second": Condition(is_paced=True),
@@ -106,7 +111,9 @@ def _run(
     names = create(cluster, condition.partitions)
     wanted = int(RATE * PACED_S) if condition.is_paced else int(events * condition.part)
     feed: AbstractContextManager[None] = nullcontext()
-    given: Iterator[GeneratedRecord] = generate(1, None if condition.is_paced else wanted, CLEAN)
+    given: Iterator[GeneratedRecord] = generate(
+        1, None if condition.is_paced else wanted, replace(CLEAN, users=condition.users)
+    )
     if (text := condition.text_bytes) is not None:
         given = (replace(each, value=event(number, text), headers=[]) for number, each in enumerate(given))
     if condition.is_paced:
