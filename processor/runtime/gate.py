@@ -5,6 +5,7 @@ first thing that shows the cause to be gone: an answer as it should be, or an ac
 """
 
 import asyncio
+import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -142,6 +143,11 @@ class Gate:
             else:
                 return self.limits.next_chance(now)
         return None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether requests wait, and there is a rate for which they do."""
+        return bool(self._queue) and self.limits.rate < math.inf
 
     def answered(self, load: Load, sent_at: float) -> None:
         """Count an answer to a request; what it holds is given back by the owner of its partition."""

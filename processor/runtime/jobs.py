@@ -87,7 +87,7 @@ class Jobs:
         unknown_since: float | None = None
         is_shown = False
         while True:
-            wait_s = self._polling.wait_s(kind, self._clock.monotonic() - accepted_at)
+            wait_s = self._polling.wait_s(kind, self._clock.monotonic() - accepted_at, is_dear=self._gate.is_short)
             await asyncio.sleep(wait_s)
             waited_s += wait_s
             ask = partial(self._destination.job, kind, job_id)

@@ -130,6 +130,22 @@ def test_nobody_passes_before_it_is_open() -> None:
     play(story, is_open=False)
 
 
+def test_it_is_short_while_requests_wait_for_a_rate() -> None:
+    """Nobody waits at first; then for answers alone; and after a refusal for the rate, too."""
+
+    async def story(scene: Scene) -> None:
+        assert not scene.gate.is_short
+        for name in "abc":
+            scene.queue(name)
+        await all_is_quiet()
+        assert not scene.gate.is_short
+        scene.gate.answered(Load.FINE, 0.0)
+        scene.gate.answered(Load.THROTTLED, FakeClock().monotonic())
+        assert scene.gate.is_short
+
+    play(story)
+
+
 def test_first_come_first_served() -> None:
     """Whoever waits is let through in order, each by the end of another."""
 

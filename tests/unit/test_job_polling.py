@@ -1,5 +1,7 @@
 """When a job is asked for."""
 
+import random
+
 import pytest
 
 from processor.engine.job_polling import PollSchedule
@@ -14,11 +16,11 @@ def test_a_job_is_asked_for_after_a_share_of_its_age(age_s: float, expected: flo
     assert PollSchedule().wait_s(Kind.USER, age_s) == pytest.approx(expected)
 
 
-def questions(schedule: PollSchedule, duration_s: float) -> tuple[int, float]:
+def questions(schedule: PollSchedule, duration_s: float, *, is_dear: bool = False) -> tuple[int, float]:
     """Return how many questions find out that a job has ended, and after which time; the schedule learns of it."""
     age_s, count = 0.0, 0
     while age_s < duration_s:
-        age_s += schedule.wait_s(Kind.EVENT, age_s)
+        age_s += schedule.wait_s(Kind.EVENT, age_s, is_dear=is_dear)
         count += 1
     schedule.ended(Kind.EVENT, age_s)
     return count, age_s
@@ -57,3 +59,17 @@ def test_each_kind_has_durations_of_its_own() -> None:
     schedule.ended(Kind.USER, 8.0)
     assert schedule.wait_s(Kind.EVENT, 0.0) == 0.25
     assert schedule.wait_s(Kind.USER, 0.0) == pytest.approx(6.4)
+
+
+def test_fewer_are_asked_while_requests_wait_for_the_rate() -> None:
+    """A question keeps a request from being sent, so most jobs cost one, and are known within twice their time."""
+    chance = random.Random(1)
+    jobs = [chance.uniform(0.5, 2.0) for _ in range(300)]
+    schedules = {is_dear: PollSchedule() for is_dear in (False, True)}
+
+    found = {is_dear: [questions(each, job, is_dear=is_dear) for job in jobs] for is_dear, each in schedules.items()}
+
+    usual, dear = (sum(count for count, _ in found[is_dear]) for is_dear in (False, True))
+    assert dear < 0.85 * usual
+    assert dear < 1.35 * len(jobs)
+    assert all(known_at <= max(2 * job, 3.0) for (_, known_at), job in zip(found[True], jobs, strict=True))
