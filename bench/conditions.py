@@ -31,6 +31,8 @@ PARTITIONS, IDLE_PARTITIONS = 8, 64
 RATE = 2_000.0
 PACED_S = 20.0
 IDLE_S = 20.0
+STARTED_S = 5.0
+"""What a start leaves to do is done by then."""
 LATENCY_S = 0.2
 BUSY_USERS = 1_000
 """Nearly every batch has an identify of most of them."""
@@ -143,6 +145,7 @@ def _idle(cluster: Cluster, program: Sequence[str], own: dict[str, str]) -> floa
     ):
         running.wait_until_joined()
         wait_until(lambda: running.metrics()["partitions_assigned"] == IDLE_PARTITIONS, "it has its partitions")
+        time.sleep(STARTED_S)
         begun = cpu_s(running.process.pid)
         time.sleep(IDLE_S)
         return (cpu_s(running.process.pid) - begun) / IDLE_S
