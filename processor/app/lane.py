@@ -39,6 +39,8 @@ class Lane:
     the rate of requests what they leave."""
     max_rate: float | None = None
     """How many items it sends in a second, at most."""
+    stale_before_ms: int | None = None
+    """It passes over records with an earlier timestamp that change a user, as identifies do."""
     others: Callable[[], Collection[str]] = nothing
     """Returns what is committed with the workers' offsets, which tells what they leave. It blocks, and raises
     `SourceError`."""
