@@ -22,9 +22,13 @@ def directly(source: Source) -> Source:
     return source
 
 
-def nothing() -> Collection[str]:
+Told = tuple[Collection[str], Collection[str]]
+"""What workers have committed with their offsets, and what other lanes have with theirs."""
+
+
+def nothing() -> Told:
     """Tell of nobody."""
-    return ()
+    return (), ()
 
 
 @final
@@ -41,9 +45,8 @@ class Lane:
     """How many items it sends in a second, at most."""
     stale_before_ms: int | None = None
     """It passes over records with an earlier timestamp that change a user, as identifies do."""
-    others: Callable[[], Collection[str]] = nothing
-    """Returns what is committed with the workers' offsets, which tells what they leave. It blocks, and raises
-    `SourceError`."""
+    others: Callable[[], Told] = nothing
+    """Returns what is committed, which tells what the others leave. It blocks, and raises `SourceError`."""
 
     async def watch_others(self, gate: Gate, clock: Clock, log: FilteringBoundLogger) -> None:
         """Look again and again what the others do, to give way to them; say when that cannot be seen."""
@@ -51,7 +54,7 @@ class Lane:
         while self.share < 1:
             found, detail = None, UNTOLD
             try:
-                found = neighbours.seen(await asyncio.to_thread(self.others))
+                found = neighbours.seen(*await asyncio.to_thread(self.others))
             except SourceError as error:
                 detail = str(error)
             if found is not None:

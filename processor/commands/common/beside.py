@@ -9,6 +9,7 @@ from typing import Any, final
 import click
 
 from processor.adapters.kafka.group_commits import GroupCommits
+from processor.adapters.kafka.other_lanes import OtherLanes
 from processor.adapters.kafka.selected import Selections, unsettled
 from processor.app.lane import Lane
 from processor.commands.common.delivering import deliver
@@ -69,11 +70,12 @@ class Beside:
         told.show(unsettled(selections, run.committed()))
         delivery = Delivery(selections)
         with GroupCommits(opened.kafka, opened.settings.kafka.consumed_topics) as workers:
+            lanes = OtherLanes(opened.kafka, run.group)
             pace = Lane(
                 share=self.share,
                 max_rate=self.rate,
                 stale_before_ms=self.stale_before_ms,
-                others=workers.metadata,
+                others=lambda: (workers.metadata(), lanes.metadata()),
             )
             await deliver(delivery, reload, partial(run.left, selections), pace, told)
         delivery.end(run.committed())
