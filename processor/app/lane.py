@@ -22,11 +22,11 @@ def directly(source: Source) -> Source:
     return source
 
 
-Told = tuple[Collection[str], Collection[str]]
+LaneTexts = tuple[Collection[str], Collection[str]]
 """What workers have committed with their offsets, and what other lanes have with theirs."""
 
 
-def nothing() -> Told:
+def nothing() -> LaneTexts:
     """Tell of nobody."""
     return (), ()
 
@@ -45,7 +45,7 @@ class Lane:
     """How many items it sends in a second, at most."""
     stale_before_ms: int | None = None
     """It passes over records with an earlier timestamp that change a user, as identifies do."""
-    others: Callable[[], Told] = nothing
+    others: Callable[[], LaneTexts] = nothing
     """Returns what is committed, which tells what the others leave. It blocks, and raises `SourceError`."""
 
     async def watch_others(self, gate: Gate, clock: Clock, log: FilteringBoundLogger) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, final
 
+from processor.commands.backfill.planning import BackfillPlan
 from processor.commands.common.delivery import Delivery, show_row
 from processor.commands.common.terminal import Terminal
 
@@ -14,9 +15,13 @@ class BackfillAccount:
 
     selected: int
     """How many this process was to deal with."""
-    earlier: int
-    """How many processes before it have dealt with."""
+    plan: BackfillPlan
     delivery: Delivery
+
+    @property
+    def earlier(self) -> int:
+        """How many processes before it have dealt with."""
+        return self.plan.earlier + self.plan.left - self.selected
 
     @property
     def balances(self) -> bool:

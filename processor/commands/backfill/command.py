@@ -80,8 +80,7 @@ def backfill(
         return
 
     def agree(plan: BackfillPlan) -> None:
-        for each in plan.notes:
-            complain([each])
+        complain(plan.notes)
         if not is_agreed:
             have_agreed(lambda: _question(plan, opened))
 
@@ -106,8 +105,8 @@ def _show(account: BackfillAccount, opened: Opened, terminal: Terminal) -> None:
     terminal.print((f"{opened.topic}: {account.selected:,} offsets to deliver", TITLE))
     if account.earlier:
         terminal.print(f"{account.earlier:,} more were dealt with by earlier runs of the same command")
-    if not account.selected:
-        terminal.print("it has ended before; --from-beginning delivers them once more")
+    for each in account.plan.notes:
+        terminal.print(each)
     account.show(terminal)
 
 

@@ -68,6 +68,8 @@ class BackfillPlan:
     def notes(self) -> list[str]:
         """What of the time is not delivered, a sentence each."""
         notes = []
+        if not self.left:
+            notes.append("It has ended before; --from-beginning delivers it once more.")
         if self.deleted_before_ms is not None:
             since = iso_of_ms(self.deleted_before_ms)
             notes.append(f"The topic has deleted records of that time: only from {since} on does it hold all of them.")

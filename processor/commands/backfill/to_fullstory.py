@@ -27,7 +27,7 @@ async def delivered_again(
     with DeliveryRun(opened.kafka, group, opened.topic) as run:
         plan = planned(run, opened, order)
         if not plan.left:
-            return BackfillAccount(0, plan.earlier, Delivery({}))
+            return BackfillAccount(0, plan, Delivery({}))
         agree(plan)
         run.begin()
         stored = run.committed()
@@ -37,4 +37,4 @@ async def delivered_again(
         selected = unsettled(ranges, stored)
         beside = replace(beside, stale_before_ms=plan.stale_before_ms)
         delivery = await beside.deliver(opened, run, ranges, "backfilling", "offsets")
-        return BackfillAccount(selected, plan.earlier + plan.left - selected, delivery)
+        return BackfillAccount(selected, plan, delivery)

@@ -25,17 +25,17 @@ def lasting(_context: click.Context, _parameter: click.Parameter, value: str) ->
 
 
 def moment(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    """Return a time, or how long ago it was, as milliseconds since the epoch."""
+    """Return a time, or how long ago it was, as milliseconds since the epoch: Kafka takes none that is before."""
     if value is None:
         return None
     context.meta.setdefault(_SAID, {})[parameter.name] = value
     if (ago := _AGO.fullmatch(value)) is not None:
-        return round((time.time() - int(ago[1]) * _SECONDS[ago[2]]) * 1_000)
+        return max(round((time.time() - int(ago[1]) * _SECONDS[ago[2]]) * 1_000), 0)
     if (said := read_time(value)) is None:
         raise click.BadParameter(
             f"{value} is no time; for example 2026-11-28T09:30:00Z, 2026-11-28 or 3d (s, min, h, d, w)"
         )
-    return round(seconds_of(f"{said.second}.{said.fraction[:3]:0<3}Z") * 1_000)
+    return max(round(seconds_of(f"{said.second}.{said.fraction[:3]:0<3}Z") * 1_000), 0)
 
 
 def times_said() -> list[tuple[str, str]]:
