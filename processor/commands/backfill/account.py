@@ -5,7 +5,7 @@ from typing import Any, final
 
 from processor.commands.backfill.planning import BackfillPlan
 from processor.commands.common.delivery import Delivery, show_row
-from processor.commands.common.terminal import Terminal
+from processor.commands.common.terminal import BAD, Terminal
 
 
 @final
@@ -52,3 +52,5 @@ class BackfillAccount:
         ):
             if count:
                 show_row(f"  {what}", count, why, terminal)
+        if not self.balances:
+            terminal.print(("It does not balance: most likely the same command ran a second time meanwhile.", BAD))
