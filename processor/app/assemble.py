@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from random import Random
 from typing import final
@@ -103,7 +103,7 @@ def assemble(ports: Ports, settings: RuntimeSettings, observe: Observer) -> Work
 def runtime_settings(settings: Settings, lane: Lane = MAIN) -> RuntimeSettings:
     """Return what the parts of the worker take of what the operator set."""
     batch, delivery, kafka = settings.batch, settings.delivery, settings.kafka
-    rules, grace_s = settings.mapping.rules(), settings.shutdown.grace_s
+    rules, grace_s = replace(settings.mapping.rules(), stale_before_ms=lane.stale_before_ms), settings.shutdown.grace_s
     return RuntimeSettings(
         worker=WorkerSettings(
             held_budget_bytes=settings.memory.split().pause_bytes,

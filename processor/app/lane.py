@@ -22,9 +22,13 @@ def directly(source: Source) -> Source:
     return source
 
 
-def nothing() -> Collection[str]:
+LaneTexts = tuple[Collection[str], Collection[str]]
+"""What workers have committed with their offsets, and what other lanes have with theirs."""
+
+
+def nothing() -> LaneTexts:
     """Tell of nobody."""
-    return ()
+    return (), ()
 
 
 @final
@@ -39,9 +43,10 @@ class Lane:
     the rate of requests what they leave."""
     max_rate: float | None = None
     """How many items it sends in a second, at most."""
-    others: Callable[[], Collection[str]] = nothing
-    """Returns what is committed with the workers' offsets, which tells what they leave. It blocks, and raises
-    `SourceError`."""
+    stale_before_ms: int | None = None
+    """It passes over records with an earlier timestamp that change a user, as identifies do."""
+    others: Callable[[], LaneTexts] = nothing
+    """Returns what is committed, which tells what the others leave. It blocks, and raises `SourceError`."""
 
     async def watch_others(self, gate: Gate, clock: Clock, log: FilteringBoundLogger) -> None:
         """Look again and again what the others do, to give way to them; say when that cannot be seen."""
@@ -49,7 +54,7 @@ class Lane:
         while self.share < 1:
             found, detail = None, UNTOLD
             try:
-                found = neighbours.seen(await asyncio.to_thread(self.others))
+                found = neighbours.seen(*await asyncio.to_thread(self.others))
             except SourceError as error:
                 detail = str(error)
             if found is not None:

@@ -36,6 +36,9 @@ COMMANDS = {
         "processor.commands.dead_letters", "dead_letters", "Count, list and show dead letters; changes nothing."
     ),
     "redrive": Place("processor.commands.redrive", "redrive", "Show what bringing dead letters back would do."),
+    "backfill": Place(
+        "processor.commands.backfill", "backfill", "Deliver records of a time again, beside the workers."
+    ),
     "audit": Place("processor.commands.audit", "audit", "Account for every record of the topics; changes nothing."),
     "schemas": Place("processor.commands.schemas", "schemas", "List, compare and register the Avro schemas."),
     "sandbox": Place("processor.commands.sandbox", "sandbox", "Run an emulator of the FullStory API."),

@@ -7,6 +7,8 @@ The others come first. They tell what they do with their commits (`neighbours`),
    then tells a rate that the limit has at least, and the highest of them is close to it.
 2. What remains of a little less than this limit, beside what the others take of late, is the rate. So they can take
    more at any time: until it shows, they use up what the bucket has saved.
+   Several that give way at a time take equal parts of what remains, or less where another one takes more: if each took
+   what the others leave, all would take it at once, and then nobody.
 3. A part of the limit grows with the cube of time: for long it stays below what is known, then it looks for more. Who
    passes the limit makes all be refused, most often those who take the most. So it does that the more rarely, the more
    often the same limit was found.
@@ -19,6 +21,7 @@ The others come first. They tell what they do with their commits (`neighbours`),
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from processor.engine.pace import ROUNDING, slack_of
@@ -60,6 +63,10 @@ class Others(NamedTuple):
     """Requests that it took."""
     refused: int
     """Requests that it refused for their rate."""
+    by_lanes: int = 0
+    """Of what was taken: by those who give way to others, too."""
+    lanes: int = 0
+    """How many of these there are."""
 
 
 class _Point(NamedTuple):
@@ -68,6 +75,7 @@ class _Point(NamedTuple):
     at: float
     own: int
     by_others: int
+    by_lanes: int = 0
 
     def taken_since(self, before: "_Point") -> int:
         """Return what was taken by all since then."""
@@ -94,6 +102,9 @@ class Leftover:
         self._own = 0
         self._others: Others | None = None
         self._others_rate = 0.0
+        self._workers_rate = 0.0
+        """Of the others that come first."""
+        self._lanes_rate = 0.0
         self._tokens = 0.0
         self._at: float | None = None
         self._quiet_until = float("-inf")
@@ -136,22 +147,25 @@ class Leftover:
         if before is None:
             self._points.clear()
         self._remember(now)
-        self._others_rate = self._rate_of_others(now, others)
+        self._others_rate = self._rate_of(now, lambda point: point.by_others)
+        self._workers_rate = self._rate_of(now, lambda point: point.by_others - point.by_lanes)
+        self._lanes_rate = self._rate_of(now, lambda point: point.by_lanes)
         if before is not None and others.refused > before.refused:
             self._learn(now)
 
-    def _rate_of_others(self, now: float, others: Others) -> float:
-        """Return what they have taken a second of late, or just now if that is more than chance makes it."""
-        rates = []
+    def _rate_of(self, now: float, taken_by: Callable[[_Point], int]) -> float:
+        """Return what some have taken a second of late, or just now if that is more than chance makes it."""
+        rates, taken = [], taken_by(self._points[-1])
         for seconds in (_RECENT_S, _JUST_NOW_S):
             since = next(each for each in self._points if each.at >= now - seconds)
-            rates.append((others.taken - since.by_others) / max(now - since.at, 1.0))
+            rates.append((taken - taken_by(since)) / max(now - since.at, 1.0))
         of_late, just_now = rates
         return just_now if just_now - of_late > 3 * math.sqrt(of_late / _JUST_NOW_S) else of_late
 
     def _remember(self, now: float) -> None:
         """Remember how far all have come."""
-        self._points.append(_Point(now, self._own, self._others.taken if self._others else 0))
+        others = self._others or Others(0, 0)
+        self._points.append(_Point(now, self._own, others.taken, others.by_lanes))
         while self._points[0].at < now - _REMEMBERED_S:
             self._points.popleft()
 
@@ -206,7 +220,9 @@ class Leftover:
             return least
         kept = _KEPT if self._others else _KEPT_BLINDLY
         part = kept + (1 - kept) * (self._grown_s / _PROBES_AFTER_S / self._trust) ** 3
-        return max(self._limit * part - self._others_rate, least)
+        left = self._limit * part - self._workers_rate
+        lanes = self._others.lanes if self._others else 0
+        return max(left - max(self._lanes_rate, left * lanes / (1 + lanes)), least)
 
     @property
     def _slack(self) -> float:

@@ -15,7 +15,7 @@ from processor.events.properties import PropertyCleaner
 from processor.events.rudderstack import as_segment, session_options
 from processor.events.rules import MappingRules
 from processor.events.sessions import identification
-from processor.events.timestamps import event_time
+from processor.events.timestamps import event_time, is_before
 from processor.model.outcomes import Event, Filtered, Mapped, Note, Outcome, Rejected, new_mapped
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind, PropertyRule
 
@@ -52,7 +52,10 @@ class Mapping:
         self._honours_integrations = rules.integrations == "honour"
         self._consent = Consent(rules.consent, rules.consent_rule) if rules.consent else None
         self._forwards_library = forwards(rules.libraries_allow, rules.libraries_deny)
-        self._has_filters = self._consent is not None or self._forwards_library is not None
+        self._stale_before_ms = rules.stale_before_ms
+        self._has_filters = (
+            self._consent is not None or self._forwards_library is not None or self._stale_before_ms is not None
+        )
         self._forwards_event = forwards(rules.events_allow, rules.events_deny)
         self._junk_ids = frozenset(
             form for each in rules.junk_ids for form in (each, each.lower(), each.upper(), each.capitalize())
@@ -87,7 +90,9 @@ class Mapping:
         if integrations is None:
             return _no_object("integrations")
         own = self._own(integrations) if integrations else ()
-        if (integrations or self._has_filters) and (reason := self._keeps_away(kind, event, integrations, own)):
+        if (integrations or self._has_filters) and (
+            reason := self._keeps_away(kind, event, integrations, own, record_timestamp_ms)
+        ):
             return Filtered(reason)
         user_id, anonymous_id = _named(event.get("userId"), REPLACED), _named(event.get("anonymousId"), REPLACED)
         junk = self._junk_ids
@@ -107,7 +112,12 @@ class Mapping:
         return self._event(kind, event, uid, kept_id, own, record_timestamp_ms, note)
 
     def _keeps_away(
-        self, kind: str | None, event: Event, integrations: dict[str, Any], own: Sequence[Any]
+        self,
+        kind: str | None,
+        event: Event,
+        integrations: dict[str, Any],
+        own: Sequence[Any],
+        record_timestamp_ms: int,
     ) -> FilterReason | None:
         """Say which filter keeps a message from FullStory, whomever it is about.
 
@@ -121,7 +131,8 @@ class Mapping:
             return None
         if self._forwards_library is not None and not self._forwards_library(library_of(event) or ""):
             return FilterReason.LIBRARY
-        return None
+        is_stale = self._stale_before_ms is not None and is_before(record_timestamp_ms, self._stale_before_ms)
+        return FilterReason.STALE if is_stale and kind == "identify" else None
 
     def _without_junk(self, user_id: str | None, anonymous_id: str | None, note: Note) -> tuple[str | None, str | None]:
         """Return the ids that somebody meant; that one was dropped is noted where the other one is left."""

@@ -59,6 +59,8 @@ class MappingRules:
     properties: PropertyLists = field(default_factory=PropertyLists)
     hash_salt: str = field(default="", repr=False)
     """A secret."""
+    stale_before_ms: int | None = None
+    """Identifies of records with an earlier timestamp are passed over; no setting, but said by who backfills."""
 
     @property
     def deletes_users(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from processor.model.outcomes import Event, Note, unnoted
 from processor.model.reasons import PropertyRule
+from processor.model.records import NO_TIME
 
 MILLISECONDS = 1_000
 """In a second."""
@@ -140,6 +141,11 @@ def in_milliseconds(record_timestamp_ms: int) -> int:
     """Return Kafka's timestamp of a record in milliseconds, also where its producer surely meant another unit."""
     unit = unit_of(record_timestamp_ms, MILLISECONDS, is_event_time=True)
     return record_timestamp_ms * MILLISECONDS // unit
+
+
+def is_before(record_timestamp_ms: int, time_ms: int) -> bool:
+    """Say whether Kafka's timestamp of a record is before a time; one that has none is not."""
+    return record_timestamp_ms != NO_TIME and in_milliseconds(record_timestamp_ms) < time_ms
 
 
 def event_time(event: Event, record_timestamp_ms: int, note: Note) -> str:

@@ -64,6 +64,8 @@ class FilterReason(StrEnum):
     """The event's name is denied, or not among those allowed."""
     LIBRARY = "library"
     """The name of the library that made the message is denied, or not among those allowed."""
+    STALE = "stale"
+    """A backfill passes over an identify that is older than it may be: newer values could be overwritten."""
 
 
 class HaltReason(StrEnum):

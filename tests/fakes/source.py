@@ -185,6 +185,8 @@ class FakeSource:
         self.largest_chunk_bytes = 0
         """Of the chunks handed over, of one partition."""
         self.pauses = 0
+        self.resumed: list[dict[TopicPartition, int]] = []
+        """What it was asked to fetch again."""
         self.is_committing = False
         self.commit_failed_at = float("-inf")
         """When the listener was last told that a commit failed."""
@@ -244,6 +246,7 @@ class FakeSource:
 
     def resume(self, epochs: Mapping[TopicPartition, int]) -> None:
         """Fetch these again."""
+        self.resumed.append(dict(epochs))
         self._commands.put_nowait(partial(self._set_paused, dict(epochs), is_paused=False))
 
     def seek(self, partition: TopicPartition, epoch: int, offset: int) -> None:

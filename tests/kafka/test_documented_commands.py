@@ -38,7 +38,7 @@ WAYS = [
 ]
 """Pages that need nothing but what they say themselves, or what a page before them on the same way has left."""
 PAGES = [page for way in WAYS for page in way]
-STAGED = ["docs/audit.md", "docs/check.md", "docs/dead-letters.md", "docs/explain.md"]
+STAGED = ["docs/audit.md", "docs/backfill.md", "docs/check.md", "docs/dead-letters.md", "docs/explain.md"]
 """Those that need a deployment."""
 ELSEWHERE = {
     "README.md": "the tests are started by its commands, and its deployment is that of docs/deploy.md",

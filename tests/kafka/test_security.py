@@ -20,6 +20,8 @@ from confluent_kafka.admin import (
 
 from processor.adapters.kafka.config import LOGIN, KafkaSettings
 from processor.adapters.kafka.group_commits import GroupCommits
+from processor.adapters.kafka.marks import mark
+from processor.adapters.kafka.offsets import Stored
 from processor.adapters.kafka.reading import TopicReader
 from processor.model.errors import SourceError
 from processor.model.records import TopicPartition
@@ -160,12 +162,17 @@ def grant(guarded: Guarded, names: Names, user: str = "worker") -> None:
 
 
 def allow(
-    guarded: Guarded, kind: ResourceType, name: str, operations: Collection[AclOperation], user: str = "worker"
+    guarded: Guarded,
+    kind: ResourceType,
+    name: str,
+    operations: Collection[AclOperation],
+    user: str = "worker",
+    pattern: ResourcePatternType = ResourcePatternType.LITERAL,
 ) -> None:
     """Allow a user these operations."""
     admin = AdminClient({"bootstrap.servers": guarded.cluster.bootstrap_servers})
     bindings = [
-        AclBinding(kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+        AclBinding(kind, name, pattern, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
         for operation in operations
     ]
     for done in admin.create_acls(bindings).values():
@@ -304,6 +311,41 @@ def test_describe_on_group_and_topics_is_enough_to_see_what_workers_do(guarded: 
         allow(guarded, ResourceType.TOPIC, names.topic, (AclOperation.DESCRIBE,))
         allow(guarded, ResourceType.GROUP, names.group, (AclOperation.DESCRIBE,))
         assert commits.metadata() == ["", ""]
+
+
+def test_a_backfill_has_the_rights_that_are_documented(guarded: Guarded, names: Names) -> None:
+    """Those of docs/backfill.md, and no others."""
+    guarded.cluster.create_topic(names.topic, 2)
+    guarded.cluster.create_topic(names.dead_letters)
+    produce_all(guarded.cluster, names.topic, generate(1, 30, Mix(poison=0.3)), lambda *_: None)
+    clear = KafkaSettings(guarded.cluster.bootstrap_servers, (names.topic,), names.group, names.dead_letters)
+    ends = end_offsets(guarded.cluster, names.topic)
+    mark(clear, {TopicPartition(names.topic, each): Stored(end, "") for each, end in ends.items()})
+    allow(guarded, ResourceType.TOPIC, names.topic, (AclOperation.READ, AclOperation.DESCRIBE))
+    allow(guarded, ResourceType.TOPIC, names.dead_letters, (AclOperation.WRITE, AclOperation.DESCRIBE))
+    allow(guarded, ResourceType.GROUP, names.group, (AclOperation.DESCRIBE,))
+    prefix, prefixed = f"{names.group}.backfill.", ResourcePatternType.PREFIXED
+    allow(guarded, ResourceType.GROUP, prefix, (AclOperation.READ,), pattern=prefixed)
+    arguments = (
+        "backfill",
+        "--topic",
+        names.topic,
+        "--since",
+        "2000-01-01",
+        "--share",
+        "0.9",
+        "--yes",
+        "--format",
+        "json",
+    )
+    with sandbox("--job-seconds", "0", "0.1") as server:
+        settings = environment(guarded, names, "PLAIN", server.url)
+        done = run(*arguments, environment=settings)
+
+    assert done.code == 0, done.err
+    (account,) = done.objects()
+    assert (account["balances"], account["left"], account["selected"]) == (True, 0, sum(ends.values()))
+    assert account["dead_lettered"]
 
 
 def test_a_worker_without_a_right_says_which(guarded: Guarded, names: Names, tmp_path: Path) -> None:

@@ -109,9 +109,14 @@ def append(cluster: Cluster, topic: str, partition: int, records: Sequence[Recor
     )
 
 
-def append_transaction(cluster: Cluster, topic: str, partition: int, records: Sequence[Record]) -> None:
-    """Produce as `append` does, in a transaction, whose end takes the next offset."""
-    begin_transaction(cluster, topic, partition, records).commit_transaction(DEADLINE_S)
+def append_transaction(cluster: Cluster, topic: str, partition: int, *parts: Sequence[Record]) -> None:
+    """Produce as `append` does, in a transaction for each part, whose end takes the next offset."""
+    producer = begin_transaction(cluster, topic, partition, parts[0])
+    producer.commit_transaction(DEADLINE_S)
+    for part in parts[1:]:
+        producer.begin_transaction()
+        _append(producer, topic, partition, part)
+        producer.commit_transaction(DEADLINE_S)
 
 
 def abort_transaction(cluster: Cluster, topic: str, partition: int, records: Sequence[Record]) -> None:

@@ -22,6 +22,9 @@ from tests.operation.helm import CHART, DEFINITIONS, LEAST, definition, helm, mi
 from tests.operation.prometheus import ROOT
 
 OLDEST, NEWEST = "1.27.0", kubernetes_validate.latest_version()
+BACKFILL = ["--topic", "segment", "--since", "2026-01-01", "--until", "2026-01-02"]
+JOBS: dict[str, dict[str, Any]] = {"redrive": {"to": "fullstory"}, "backfill": {"named": "segment"}}
+"""What delivers beside the workers, with what it is to be told."""
 SWITCHES: dict[str, dict[str, Any]] = {
     "properties": {"properties": {"existingSecret": "logins", "schemaRegistryKey": "registry.json"}},
     "configFile": {"configFile": {"existingSecret": "kafka-login"}},
@@ -41,6 +44,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     },
     "autoscaling": {"autoscaling": {"enabled": True, "partitions": 24}},
     "redrive": {"redrive": {"enabled": True, "options": ["--since", "2h"], "suspend": True}},
+    "backfill": {"backfill": {"enabled": True, "options": BACKFILL, "suspend": True}},
     "account": {"serviceAccount": {"create": False}},
     "extras": {
         "podLabels": {"team": "data"},
@@ -120,6 +124,8 @@ def test_helm_has_nothing_to_complain_about(tmp_path: Path) -> None:
         ({"autoscaling": {"enabled": True}}, "autoscaling.partitions is not set"),
         ({"autoscaling": {"enabled": True, "partitions": 2, "minReplicas": 3}}, "above autoscaling.partitions"),
         ({"redrive": {"options": ["--from-beginning"]}}, "/redrive/options/0"),
+        ({"backfill": {"options": ["--from-beginning"]}}, "/backfill/options/0"),
+        ({"backfill": {"enabled": True, "options": ["--topic", "segment"]}}, "/backfill/options"),
         ({"replica": 3}, "replica"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -169,45 +175,48 @@ def test_the_worker_takes_the_settings_that_the_chart_gives_it(tmp_path: Path) -
     assert settings.kafka.topics == ("segment",)
 
 
-def test_a_redrive_is_a_pod_like_the_workers_that_nothing_takes_for_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_is_a_pod_like_the_workers_that_nothing_takes_for_one(name: str, tmp_path: Path) -> None:
     """The Job has what the workers have and other labels; with other options it is another Job, which the CLI takes."""
-    made = {each["kind"]: each for each in rendered(_with("redrive", "configFile"), tmp_path, NEWEST)}
+    made = {each["kind"]: each for each in rendered(_with(name, "configFile"), tmp_path, NEWEST)}
     job, worker = made["Job"], made["Deployment"]
     pod, others = job["spec"]["template"]["spec"], worker["spec"]["template"]["spec"]
     (own,), (its,) = pod["containers"], others["containers"]
-    assert {name for name in pod | others if pod.get(name) != others.get(name)} == {
+    assert {each for each in pod | others if pod.get(each) != others.get(each)} == {
         *("containers", "restartPolicy", "topologySpreadConstraints")
     }
-    assert {name for name in own | its if own.get(name) != its.get(name)} == {
+    assert {each for each in own | its if own.get(each) != its.get(each)} == {
         *("name", "args", "startupProbe", "livenessProbe", "readinessProbe")
     }
     selector = worker["spec"]["selector"]["matchLabels"]
     assert not selector.items() <= job["spec"]["template"]["metadata"]["labels"].items()
     assert job["spec"]["suspend"] is True
 
-    name, *options = own["args"]
+    command_name, *options = own["args"]
+    assert command_name == name
     config = options[options.index("--config") + 1]
     assert config == its["args"][-1]
     Path(file := tmp_path / "settings.toml").touch()
     command = main.get_command(click.Context(main), name)
     assert command is not None
     context = command.make_context(name, [str(file) if each == config else each for each in options])
-    assert (context.params["to"], context.params["is_agreed"], context.params["http_port"]) == ("fullstory", True, 8080)
+    assert context.params.items() >= {"is_agreed": True, "http_port": 8080, **JOBS[name]}.items()
 
-    again = rendered(_with("redrive"), tmp_path, NEWEST)
+    again = rendered(_with(name), tmp_path, NEWEST)
     assert job["metadata"]["name"] not in [each["metadata"]["name"] for each in again]
 
 
-def test_a_redrive_is_watched_and_guarded_like_the_workers(tmp_path: Path) -> None:
-    """The network policy holds for both; Prometheus finds the redrive's pod, and learns nothing of its records' age."""
-    made = {each["kind"]: each for each in rendered(_with("redrive", "monitor", "network"), tmp_path, NEWEST)}
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_is_watched_and_guarded_like_the_workers(name: str, tmp_path: Path) -> None:
+    """The network policy holds for both; Prometheus finds the Job's pod, and learns nothing of its records' age."""
+    made = {each["kind"]: each for each in rendered(_with(name, "monitor", "network"), tmp_path, NEWEST)}
     job, worker = (made[kind]["spec"]["template"] for kind in ("Job", "Deployment"))
     labels = [each["metadata"]["labels"] for each in (job, worker)]
 
     guarded = made["NetworkPolicy"]["spec"]["podSelector"]
-    (name,) = guarded["matchExpressions"]
+    (label,) = guarded["matchExpressions"]
     assert all(guarded["matchLabels"].items() <= each.items() for each in labels)
-    assert [each[name["key"]] in name["values"] for each in labels] == [True, True]
+    assert [each[label["key"]] in label["values"] for each in labels] == [True, True]
 
     monitor = made["PodMonitor"]["spec"]
     assert [monitor["selector"]["matchLabels"].items() <= each.items() for each in labels] == [True, False]
@@ -219,6 +228,17 @@ def test_a_redrive_is_watched_and_guarded_like_the_workers(tmp_path: Path) -> No
     assert all(dropped.fullmatch(each) for each in (freshness, f"{freshness}_bucket", f"{freshness}_count"))
     assert not dropped.fullmatch(lag)
     assert made["PodMonitor"]["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_a_redrive_and_a_backfill_go_on_beside_each_other(tmp_path: Path) -> None:
+    """Each has a Job and a monitor of its own, which selects no pod of the other."""
+    made = rendered(_with("redrive", "backfill", "monitor"), tmp_path, NEWEST)
+    jobs, monitors = ([each for each in made if each["kind"] == kind] for kind in ("Job", "PodMonitor"))
+    assert len({each["metadata"]["name"] for each in (*jobs, *monitors)}) == 4
+    labels = [each["spec"]["template"]["metadata"]["labels"] for each in jobs]
+    for monitor in monitors:
+        selected = monitor["spec"]["selector"]["matchLabels"].items()
+        assert len([each for each in labels if selected <= each.items()]) == 1
 
 
 def test_a_pod_is_given_more_time_than_the_worker_takes(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from processor.commands.audit.account import (
 )
 from processor.commands.audit.letter_places import MAX_OFFSET, LetterPlaces
 from processor.commands.audit.limits import OF_DELIVERY, OF_LETTERS, OF_THE_PAST, limits_of
-from processor.commands.audit.standing import AuditStage, CommitStanding, Setter, standing_of
 from processor.commands.audit.text import GAPS, NOTICES
+from processor.commands.common.standing import AuditStage, CommitStanding, Setter, standing_of
 from processor.engine.partition.journal_format import (
     JournalId,
     JournalPlace,

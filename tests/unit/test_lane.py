@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 
 from processor.adapters.telemetry.logs import logging_to
-from processor.app.lane import MAIN, UNTOLD, Lane
+from processor.app.lane import MAIN, UNTOLD, Lane, LaneTexts
 from processor.engine.leftover import Others
 from processor.engine.limits import Limits, LimitSettings
 from processor.engine.partition.journal_format import METADATA_BYTES, RequestTally, signed
@@ -31,15 +31,15 @@ class Answers:
         self.are_given = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
-    def __call__(self) -> Collection[str]:
+    def __call__(self) -> LaneTexts:
         """Give the next one; called by a thread."""
         if not self._answers:
             self._loop.call_soon_threadsafe(self.are_given.set)
-            return told(1_000)
+            return told(1_000), ()
         answer = self._answers.pop(0)
         if isinstance(answer, SourceError):
             raise answer
-        return answer
+        return answer, ()
 
 
 def test_what_workers_do_is_seen_and_said_where_it_cannot_be() -> None:

@@ -3,6 +3,7 @@
 import math
 import random
 from collections import deque
+from collections.abc import Sequence
 
 import pytest
 
@@ -15,33 +16,35 @@ SEEN_AFTER_S = 1.5
 
 
 class Shared:
-    """A bucket of tokens that live traffic and a process beside it take from; what is refused is asked again."""
+    """A bucket of tokens that live traffic and processes beside it take from; what is refused is asked again."""
 
     def __init__(
-        self, rate: float, live_share: float, lane: Leftover | Pace, *, is_blind: bool = False, burst_s: float = 2.0
+        self, rate: float, live_share: float, *lanes: Leftover | Pace, is_blind: bool = False, burst_s: float = 2.0
     ) -> None:
         self.rate = rate
         self.burst_s = burst_s
         self.chance = random.Random(3)
-        self.lane = lane
-        self.paces = [Pace(self.chance.random), lane]
-        self.taken = [0, 0]
-        self.refused = [0, 0]
+        self.lane = lanes[0]
+        self.paces = [Pace(self.chance.random), *lanes]
+        self.taken = [0 for _ in self.paces]
+        self.refused = [0 for _ in self.paces]
         self.late_s = 0.0
         """For how many seconds live traffic was more than half a second late."""
         self.longest = 0.0
         """How many seconds' worth of live traffic waited at most."""
-        self.wanted = [rate * live_share, math.inf]
+        self.wanted = [rate * live_share, *(math.inf for _ in lanes)]
         self._is_blind = is_blind
-        self._sum = [0, 0]
-        self._told: deque[tuple[float, Others]] = deque()
-        self._waiting = [0.0, 0.0]
+        self._sums = [(0, 0) for _ in self.paces]
+        """What each has taken, and was refused, since the beginning."""
+        self._told: deque[tuple[float, list[tuple[int, int]]]] = deque()
+        self._waiting = [0.0 for _ in self.paces]
         self._tokens = rate * burst_s
         self.now = 0.0
 
     def live(self, seconds: float, step_s: float = 0.02) -> None:
         """Let time pass."""
-        self.taken, self.refused, self.longest, self.late_s = [0, 0], [0, 0], 0.0, 0.0
+        self.taken, self.refused = ([0 for _ in self.paces] for _ in range(2))
+        self.longest = self.late_s = 0.0
         until = self.now + seconds
         look_at = self.now
         while self.now < until:
@@ -57,12 +60,20 @@ class Shared:
             waits_s = self._waiting[0] / self.wanted[0] if self.wanted[0] else 0.0
             self.longest = max(self.longest, waits_s)
             self.late_s += step_s * (waits_s > 0.5)
-            if isinstance(self.lane, Leftover) and self.now >= look_at and not self._is_blind:
+            if self.now >= look_at and not self._is_blind:
                 look_at = self.now + 1.0
-                self._told.append((self.now, Others(*self._sum)))
+                self._told.append((self.now, [*self._sums]))
                 while self._told[0][0] < self.now - SEEN_AFTER_S:
                     self._told.popleft()
-                self.lane.beside(self.now, self._told[0][1])
+                for number, pace in enumerate(self.paces):
+                    if isinstance(pace, Leftover):
+                        pace.beside(self.now, self.others_of(number, self._told[0][1]))
+
+    def others_of(self, number: int, sums: Sequence[tuple[int, int]] | None = None) -> Others:
+        """Return what the others of this one have done, by now or as it was told."""
+        others = [each for other, each in enumerate(sums or self._sums) if other != number]
+        taken, refused = (sum(each) for each in zip(*others, strict=True))
+        return Others(taken, refused, sum(each for each, _ in others[1:]), len(others) - 1)
 
     def _ask(self, number: int, pace: Pace | Leftover) -> None:
         pace.sent(self.now)
@@ -70,11 +81,11 @@ class Shared:
             self._tokens -= 1
             self._waiting[number] -= 1
             self.taken[number] += 1
-            self._sum[0] += number == 0
+            self._sums[number] = (self._sums[number][0] + 1, self._sums[number][1])
             pace.taken(self.now)
         else:
             self.refused[number] += 1
-            self._sum[1] += number == 0
+            self._sums[number] = (self._sums[number][0], self._sums[number][1] + 1)
             pace.refused(self.now, self.now, self.now + BLOCK_S)
 
     def used(self, seconds: float) -> float:
@@ -98,6 +109,39 @@ def test_what_others_leave_is_used_and_they_notice_nothing(rate: float, live_sha
     assert server.late_s < 0.01 * 600.0
     assert sum(server.refused) <= 3, "it tries for more rarely"
     assert found_late_s < 12.0, "to find the limit, others are refused a few times"
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_share_what_others_leave(count: int) -> None:
+    """One that comes later, too; they use the limit as one alone does, and others notice no more of them."""
+    first, *others = (a_leftover() for _ in range(count))
+    server = Shared(40.0, 0.575, first, *others)
+    server.wanted[2:] = [0.0 for _ in others]
+    server.live(200.0)
+    server.wanted[2:] = [math.inf for _ in others]
+    server.live(300.0)
+    found_late_s = server.late_s
+    server.live(600.0)
+    assert server.used(600.0) > 0.94
+    assert min(server.taken[1:]) > 0.8 * max(server.taken[1:])
+    assert server.late_s < 0.01 * 600.0
+    assert sum(server.refused) <= 6
+    assert found_late_s < 12.0
+
+
+def test_what_takes_more_than_its_part_is_given_way_to() -> None:
+    """Such as a redrive that is an equal of the workers: it takes what it can get, and nobody is refused for that."""
+    server = Shared(40.0, 0.3, a_leftover(), a_leftover())
+    server.live(300.0)
+    lane = server.lane
+    assert isinstance(lane, Leftover)
+    own = lane.rate
+    told = server.others_of(1)
+    for second in range(1, 11):
+        told = told._replace(taken=told.taken + 12 + 21, by_lanes=told.by_lanes + 21)
+        lane.beside(server.now + second, told)
+        lane.room(server.now + second)
+    assert lane.rate < 0.75 * own
 
 
 def test_beside_others_that_want_all_it_keeps_a_little() -> None:
@@ -210,7 +254,8 @@ def test_refusals_of_one_empty_bucket_count_once() -> None:
     lane.refused(now, now, now + 1.0)
     found = lane._limit
     lane.refused(now + 0.1, now - 0.1, now + 1.1)
-    lane.beside(now + 2.0, Others(server._sum[0], server._sum[1] + 3))
+    others = server.others_of(1)
+    lane.beside(now + 2.0, others._replace(refused=others.refused + 3))
     assert known != found == lane._limit
     assert lane.room(now + 2.0) > 0
     assert lane.rate == 1.0, "it yields"

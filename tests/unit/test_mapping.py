@@ -11,8 +11,9 @@ import pytest
 from processor.events.avro import decode
 from processor.events.mapping import Mapping, MappingRules
 from processor.events.privacy import PropertyLists
-from processor.model.outcomes import Filtered, Mapped, Outcome, Rejected
+from processor.model.outcomes import Filtered, Mapped, Outcome, Rejected, unnoted
 from processor.model.reasons import DeadLetterReason, FilterReason, Kind, PropertyRule
+from processor.model.records import NO_TIME
 from tests.properties.limits import event_violations, user_violations
 from tests.properties.segment import KAFKA_TIMESTAMP, KAFKA_TIMESTAMP_MS, as_avro, record, shipped_readers
 
@@ -686,6 +687,27 @@ def test_every_rule_of_mapping_is_documented() -> None:
 
 
 DELETES = MappingRules(message_types=("identify", "track", "delete"))
+
+
+@pytest.mark.parametrize(
+    ("later_ms", "timestamp_ms", "is_stale"),
+    [
+        (1, KAFKA_TIMESTAMP_MS, True),
+        (0, KAFKA_TIMESTAMP_MS, False),
+        (1, KAFKA_TIMESTAMP_MS * 1_000, True),
+        (0, KAFKA_TIMESTAMP_MS * 1_000, False),
+        (1, NO_TIME, False),
+    ],
+)
+def test_an_identify_of_an_earlier_record_may_be_stale(later_ms: int, timestamp_ms: int, *, is_stale: bool) -> None:
+    """Whatever unit its producer took for Kafka's timestamp; events and deletions never are, nor what has no time."""
+    mapping = Mapping(replace(DELETES, stale_before_ms=KAFKA_TIMESTAMP_MS + later_ms))
+    identify = mapping.map({"type": "identify", "userId": "u"}, timestamp_ms, unnoted)
+
+    assert (identify == Filtered(FilterReason.STALE)) is is_stale
+    for other in ("track", "delete"):
+        event = {"type": other, "userId": "u", "event": "E"}
+        assert isinstance(mapping.map(event, timestamp_ms, unnoted), Mapped)
 
 
 def test_a_delete_deletes_the_user_of_its_uid() -> None:

@@ -42,3 +42,12 @@ def test_what_others_have_committed_tells_nothing() -> None:
     assert neighbours.seen(["", "theirs", HEAD, f"{HEAD},more", f"{HEAD},a.1;=5", f"{HEAD},a.x.y"]) is None
     assert neighbours.seen([]) is None
     assert neighbours.seen([told("a", 5)]) == Others(0, 0)
+
+
+def test_those_who_give_way_are_counted_apart() -> None:
+    """What they took is part of the total; where no worker tells anything, theirs alone tells nothing of a limit."""
+    neighbours = Neighbours()
+    neighbours.seen([told("a", 500)], [told("x", 10), told("y", 3)])
+    assert neighbours.seen([told("a", 510)], [told("x", 14, 1), told("y", 5), HEAD]) == Others(16, 1, 6, 2)
+    assert neighbours.seen([told("a", 511)], [told("y", 6)]) == Others(18, 1, 7, 1)
+    assert neighbours.seen([], [told("y", 6)]) is None

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, final
 
 from processor.commands.audit.letter_places import MAX_OFFSET, LetterPlaces
-from processor.commands.audit.standing import AuditStage, CommitStanding, Setter
+from processor.commands.common.standing import AuditStage, CommitStanding, Setter
 from processor.model.outcomes import Filtered, Outcome, Rejected
 from processor.model.records import OffsetRange, Record, TopicPartition
 

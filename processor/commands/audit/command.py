@@ -9,8 +9,8 @@ import click
 from processor.commands.audit.limits import limits_of
 from processor.commands.audit.proving import Period, audited
 from processor.commands.audit.text import show_account
-from processor.commands.common.letter_selection import moment
-from processor.commands.common.letter_topic import Opened, opening
+from processor.commands.common.moments import moment
+from processor.commands.common.opened_topic import Opened, opening
 from processor.commands.common.terminal import Terminal, echo_json
 from processor.events.timestamps import iso_of_ms
 

@@ -4,7 +4,6 @@ The worker commits a record after its letter is acknowledged. So whatever worker
 the audit began has its letter among those that are read after that.
 """
 
-from collections.abc import Mapping
 from contextlib import closing
 from typing import NamedTuple
 
@@ -14,11 +13,11 @@ from processor.adapters.kafka.reading import TopicReader
 from processor.commands.audit.account import AuditAccount, PartitionAudit, Window
 from processor.commands.audit.letter_places import LetterPlaces
 from processor.commands.audit.reading_letters import read_into
-from processor.commands.audit.standing import standing_of
-from processor.commands.audit.today import Today
-from processor.commands.common.letter_topic import Opened
+from processor.commands.common.opened_topic import Opened
 from processor.commands.common.reading_progress import ReadingProgress
-from processor.model.records import OffsetRange, TopicPartition
+from processor.commands.common.standing import standing_of
+from processor.commands.common.time_ranges import written_within
+from processor.commands.common.today import Today
 
 
 class Period(NamedTuple):
@@ -38,20 +37,21 @@ async def audited(opened: Opened, period: Period) -> AuditAccount:
         stored = reader.committed(partitions)
         places = {each: LetterPlaces() for each in partitions}
         letters = read_into(places, reader, opened.topic, group)
-        windows = _windows(reader, reader.available(partitions), period)
+        held = reader.available(partitions)
+        wanted = written_within(reader, held, period.since_ms, period.until_ms)
         audits = {
             each: PartitionAudit(
                 standing_of(stored[each], cluster.place(each, group), knows_topic=cluster.knows(each.topic)),
-                windows[each],
+                Window(wanted[each], held[each]),
                 places[each],
             )
             for each in partitions
         }
         account = AuditAccount(audits, letters)
-        progress.show(sum(each.wanted.end - each.wanted.start for each in windows.values()))
+        progress.show(sum(each.end - each.start for each in wanted.values()))
         async with opened.schemas() as schemas:
             today = Today(opened.settings.mapping.rules(), schemas)
-            with closing(reader.batches({each: window.wanted for each, window in windows.items()})) as batches:
+            with closing(reader.batches(wanted)) as batches:
                 for batch in batches:
                     await today.learn(record for _, record in batch.records)
                     for partition, record in batch.records:
@@ -60,23 +60,3 @@ async def audited(opened: Opened, period: Period) -> AuditAccount:
     progress.clear()
     account.close()
     return account
-
-
-def _windows(
-    reader: TopicReader, held: Mapping[TopicPartition, OffsetRange], period: Period
-) -> dict[TopicPartition, Window]:
-    """Return what is to be read of each partition: from its first record of the time on, up to the first one after."""
-    starts = reader.at_time(held, period.since_ms) if period.since_ms is not None else {}
-    ends = reader.at_time(held, period.until_ms) if period.until_ms is not None else {}
-
-    def bound(partition: TopicPartition, told: Mapping[TopicPartition, int], default: int) -> int:
-        """Return an offset within what is held; Kafka gives a negative one where no record is of the time."""
-        start, end = held[partition]
-        offset = told.get(partition, default)
-        return end if offset < 0 else min(max(offset, start), end)
-
-    windows = {}
-    for each, (start, end) in held.items():
-        first = bound(each, starts, start)
-        windows[each] = Window(OffsetRange(first, max(bound(each, ends, end), first)), held[each])
-    return windows

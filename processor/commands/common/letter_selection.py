@@ -1,45 +1,17 @@
 """Which dead letters are meant, on the command line."""
 
 import re
-import time
 from collections.abc import Callable
 from functools import wraps
-from hashlib import sha256
 from typing import Any
 
 import click
-import orjson
 
+from processor.commands.common.moments import moment, short_name, times_said
 from processor.events.letters import REASONS, LetterFilter
-from processor.events.timestamps import read_time, seconds_of
 from processor.model.records import OffsetRange
 
-_AGO = re.compile(r"(\d{1,6})(s|min|h|d|w)")
-_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_SAID = f"{__name__}.said"
-"""Where a command's context keeps times as they were given."""
 _OFFSETS = re.compile(r"(\d{1,19})(?:-(\d{1,19}))?")
-
-
-def lasting(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
-    """Return how long something lasts, in seconds."""
-    if (found := _AGO.fullmatch(value)) is None:
-        raise click.BadParameter(f"{value} is no duration; for example 12h (s, min, h, d, w)")
-    return int(found[1]) * _SECONDS[found[2]]
-
-
-def moment(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    """Return a time, or how long ago it was, as milliseconds since the epoch."""
-    if value is None:
-        return None
-    context.meta.setdefault(_SAID, {})[parameter.name] = value
-    if (ago := _AGO.fullmatch(value)) is not None:
-        return round((time.time() - int(ago[1]) * _SECONDS[ago[2]]) * 1_000)
-    if (said := read_time(value)) is None:
-        raise click.BadParameter(
-            f"{value} is no time; for example 2026-11-28T09:30:00Z, 2026-11-28 or 3d (s, min, h, d, w)"
-        )
-    return round(seconds_of(f"{said.second}.{said.fraction[:3]:0<3}Z") * 1_000)
 
 
 def _offsets(_context: click.Context, _parameter: click.Parameter, value: str | None) -> OffsetRange | None:
@@ -118,10 +90,10 @@ def selection_name(wanted: LetterFilter, *others: str) -> str:
     told = [
         sorted(wanted.reasons),
         sorted(wanted.statuses),
-        sorted(click.get_current_context().meta.get(_SAID, {}).items()),
+        times_said(),
         [wanted.topic, wanted.partition, *(wanted.offsets or ())],
         None if wanted.key is None else wanted.key.hex(),
         None if wanted.detail is None else wanted.detail.pattern,
         others,
     ]
-    return sha256(orjson.dumps(told)).hexdigest()[:12]
+    return short_name(told)

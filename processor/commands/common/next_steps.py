@@ -67,6 +67,10 @@ NEXT_STEPS: Mapping[str, str] = {
         "change PROCESSOR_MAPPING__LIBRARIES_ALLOW or PROCESSOR_MAPPING__LIBRARIES_DENY; "
         "see docs/mapping.md#which-messages"
     ),
+    FilterReason.STALE: (
+        "newer values of these users could be overwritten; to deliver them all the same, backfill with --allow-stale, "
+        "or a longer --max-age; see docs/backfill.md#what-is-left-out"
+    ),
     DeadLetterReason.MALFORMED: "correct the producer; docs/input.md#framings lists the encodings that can be read",
     DeadLetterReason.UNKNOWN_SCHEMA: (
         "register the schema, or correct PROCESSOR_SCHEMA_REGISTRY__URL (PROCESSOR_SCHEMA_REGISTRY__FOLDER without a "

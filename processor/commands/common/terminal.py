@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from io import TextIOWrapper
 from typing import Any, final
@@ -67,3 +67,10 @@ def complain(problems: Sequence[str]) -> None:
     """Print what is wrong, a line each, on standard error."""
     for problem in problems:
         click.echo(problem, err=True)
+
+
+def have_agreed(question: Callable[[], str]) -> None:
+    """Have a person agree, or end the command; the question is made only where there is a terminal to ask on."""
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask on: add --yes if this is what you want")
+    click.confirm(question(), abort=True, err=True)

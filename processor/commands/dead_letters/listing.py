@@ -8,7 +8,7 @@ import click
 from processor.adapters.kafka.letters import PlacedLetter, for_all, read_letters
 from processor.adapters.kafka.reading import TopicReader
 from processor.commands.common.letter_selection import selecting
-from processor.commands.common.letter_topic import WITH_DATA, Opened, opening
+from processor.commands.common.opened_topic import WITH_DATA, Opened, opening
 from processor.commands.common.reading_progress import ReadingProgress
 from processor.commands.common.terminal import Terminal, complain, echo_json
 from processor.commands.dead_letters.documents import letter_as_json

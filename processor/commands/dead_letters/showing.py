@@ -8,7 +8,7 @@ import click
 from processor.adapters.kafka.letters import PlacedLetter
 from processor.adapters.kafka.reading import TopicReader
 from processor.commands.common.explanation import Explainer, Explanation, Input
-from processor.commands.common.letter_topic import WITH_DATA, Opened, opening
+from processor.commands.common.opened_topic import WITH_DATA, Opened, opening
 from processor.commands.common.terminal import Terminal, echo_json
 from processor.commands.dead_letters.documents import explanation_as_json, letter_as_json
 from processor.commands.dead_letters.text import show_letter

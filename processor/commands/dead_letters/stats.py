@@ -8,7 +8,7 @@ from processor.adapters.kafka.letters import for_all, read_letters
 from processor.adapters.kafka.reading import TopicReader
 from processor.commands.common.learned_readers import LearnedReaders
 from processor.commands.common.letter_selection import selecting
-from processor.commands.common.letter_topic import Opened, opening
+from processor.commands.common.opened_topic import Opened, opening
 from processor.commands.common.reading_progress import progressing
 from processor.commands.common.terminal import Terminal, complain, echo_json
 from processor.commands.dead_letters.event_names import NAMING_FIELDS, event_name

@@ -9,7 +9,7 @@ from processor.adapters.kafka.chosen_letters import ChosenLetters
 from processor.adapters.kafka.letters import LetterBatch, letters_in
 from processor.adapters.kafka.reading import TopicReader
 from processor.commands.common.learned_readers import LearnedReaders
-from processor.commands.common.letter_topic import Opened
+from processor.commands.common.opened_topic import Opened
 from processor.commands.common.reading_progress import ReadingProgress
 from processor.commands.redrive.choice import Chooser, RedriveAccount, SkipReason
 from processor.commands.redrive.order import Order, Ranges

@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from processor.app.lane import Lane
-from processor.commands.common.letter_selection import lasting, selecting, selection_name
-from processor.commands.common.letter_topic import Opened, opening
-from processor.commands.common.next_steps import NEXT_STEPS
-from processor.commands.common.terminal import TITLE, Terminal, echo_json
-from processor.commands.redrive.choice import REMEDIES, Permissions, RedriveAccount
+from processor.commands.common.beside import Beside, beside_workers
+from processor.commands.common.letter_selection import selecting, selection_name
+from processor.commands.common.opened_topic import Opened, opening
+from processor.commands.common.terminal import Terminal, echo_json
+from processor.commands.redrive.choice import Permissions
 from processor.commands.redrive.dry_run import histogram_of, show_histogram
 from processor.commands.redrive.order import Order
-from processor.commands.redrive.to_fullstory import Beside, DeliveryAccount, delivered
+from processor.commands.redrive.text import show_brought, show_delivered
+from processor.commands.redrive.to_fullstory import delivered
 from processor.commands.redrive.to_topic import brought_back
 from processor.events.letters import LetterFilter
 
@@ -44,39 +44,15 @@ NOT_DONE = 1
     show_default=True,
     help="Skip records that came back so often before.",
 )
-@click.option(
-    "--max-age",
-    "max_age_s",
-    callback=lasting,
-    default="1d",
-    show_default=True,
-    metavar="DURATION",
-    help="Skip records older than this that change a user, such as identifies.",
-)
-@click.option("--allow-stale", "allows_stale", is_flag=True, help="Also those.")
+@beside_workers
 @click.option(
     "--allow-duplicates", "allows_duplicates", is_flag=True, help="Also unattributed ones: most of them were delivered."
-)
-@click.option("--rate", type=click.IntRange(min=1), help="At most so many records a second.")
-@click.option(
-    "--share",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=0.2,
-    show_default=True,
-    help="With --to fullstory: the part of what the workers may have in progress; below 1 it gives way to them.",
 )
 @click.option(
     "--from-beginning",
     "begins_anew",
     is_flag=True,
     help="Do not go on where the last run of the same selection ended; what it brought back comes back again.",
-)
-@click.option(
-    "--http-port",
-    type=click.IntRange(0, 65_535),
-    default=0,
-    metavar="PORT",
-    help="With --to fullstory: where metrics, probes and the page are served; any free port if not given.",
 )
 @click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
 def redrive(
@@ -87,9 +63,7 @@ def redrive(
     is_dry: bool,
     to: str | None,
     into: str | None,
-    http_port: int,
-    share: float,
-    rate: int | None,
+    beside: Beside,
     begins_anew: bool,
     is_agreed: bool,
     **allowed: Any,
@@ -116,17 +90,17 @@ def redrive(
     def order_of(*target: str) -> Order:
         parking = opened.settings.kafka.parking_topic
         parking = parking if parking != opened.topic else None
-        return Order(wanted, selection_name(wanted, *target), permissions, rate, begins_anew, is_agreed, parking)
+        return Order(wanted, selection_name(wanted, *target), permissions, beside.rate, begins_anew, is_agreed, parking)
 
     if to == "fullstory":
         if into is not None:
             raise click.UsageError("--into names a topic: it goes with --to topic")
-        told = asyncio.run(delivered(opened, order_of("--to", to), Beside(Lane(share=share, max_rate=rate), http_port)))
+        told = asyncio.run(delivered(opened, order_of("--to", to), beside))
         if is_json:
             echo_json({"topic": opened.topic, "target": to, **told.as_json()})
         else:
-            _show_delivered(told, opened, Terminal())
-        sys.exit(NOT_DONE if told.left else 0)
+            show_delivered(told, opened)
+        sys.exit(NOT_DONE if told.delivery.left else 0)
     if to is None:
         raise click.UsageError("say what to do: --dry-run, --to topic, or --to fullstory")
     target = _target(opened, into)
@@ -134,7 +108,7 @@ def redrive(
     if is_json:
         echo_json({"topic": opened.topic, "target": target, **account.as_json()})
     else:
-        _show(account, opened, target, Terminal())
+        show_brought(account, opened, target)
 
 
 def _target(opened: Opened, into: str | None) -> str:
@@ -145,34 +119,3 @@ def _target(opened: Opened, into: str | None) -> str:
     if target in (opened.topic, kafka.dead_letter_topic, kafka.parking_topic):
         raise click.UsageError(f"{target} holds dead letters: its records would be read as such again")
     return target
-
-
-def _show(account: RedriveAccount, opened: Opened, target: str, terminal: Terminal) -> None:
-    terminal.print((f"{opened.topic}: {account.selected:,} dead letters selected", TITLE))
-    if account.earlier:
-        terminal.print(f"{account.earlier:,} more were dealt with by earlier runs of the same selection")
-    terminal.print("")
-    _show_row("sent", account.sent, f"to {target}", terminal)
-    for skip, count in account.skipped.most_common():
-        _show_row(f"skipped: {skip}", count, REMEDIES[skip], terminal)
-    if account.parked:
-        _show_row("  parked", account.parked, f"to {opened.settings.kafka.parking_topic}", terminal)
-
-
-def _show_delivered(account: DeliveryAccount, opened: Opened, terminal: Terminal) -> None:
-    _show(account.choice, opened, "FullStory", terminal)
-    delivery = account.delivery
-    for kind, count in delivery.delivered.most_common():
-        _show_row(f"  delivered: {kind}", count, "", terminal)
-    for why, count in delivery.filtered.most_common():
-        _show_row(f"  filtered: {why}", count, NEXT_STEPS[why], terminal)
-    for reason, count in delivery.dead_lettered.most_common():
-        _show_row(f"  dead-lettered: {reason}", count, NEXT_STEPS[reason], terminal)
-    if delivery.expired:
-        _show_row("  expired", delivery.expired, "deleted from the topic before they were read", terminal)
-    if account.left:
-        _show_row("  left", account.left, "it was stopped: the same command goes on", terminal)
-
-
-def _show_row(what: str, count: int, more: str, terminal: Terminal) -> None:
-    terminal.print(f"{what:<28} {count:>12,}  {more}".rstrip())

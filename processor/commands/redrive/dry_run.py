@@ -3,7 +3,7 @@
 from processor.adapters.kafka.letters import for_all, read_letters
 from processor.adapters.kafka.reading import TopicReader
 from processor.commands.common.learned_readers import LearnedReaders
-from processor.commands.common.letter_topic import Opened
+from processor.commands.common.opened_topic import Opened
 from processor.commands.common.reading_progress import progressing
 from processor.commands.common.terminal import NAME, TITLE, Terminal
 from processor.commands.redrive.outcomes import Histogram

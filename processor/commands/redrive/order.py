@@ -1,15 +1,13 @@
 """What the operator wants brought back, and how far earlier runs of the same selection have come."""
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import final
 
-import click
-
 from processor.adapters.kafka.letters import letter_ranges
 from processor.adapters.kafka.offsets import offsets_in
 from processor.adapters.kafka.reading import TopicReader
+from processor.commands.common.terminal import have_agreed
 from processor.commands.redrive.choice import Permissions
 from processor.events.letters import LetterFilter
 from processor.model.records import OffsetRange, TopicPartition
@@ -40,11 +38,8 @@ class Order:
 
     def agree(self, question: Callable[[], str]) -> None:
         """Have a person agree, or end the command; the question is made only if somebody is to be asked."""
-        if self.is_agreed:
-            return
-        if not sys.stdin.isatty():
-            raise click.UsageError("there is no terminal to ask on: add --yes if this is what you want")
-        click.confirm(question(), abort=True, err=True)
+        if not self.is_agreed:
+            have_agreed(question)
 
 
 def split(reader: TopicReader, topic: str, order: Order) -> tuple[Ranges, Ranges]:

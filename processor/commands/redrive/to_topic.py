@@ -4,7 +4,7 @@ from processor.adapters.kafka.letters import for_all
 from processor.adapters.kafka.reading import TopicReader
 from processor.adapters.kafka.redriving import TransactionalWriter, in_group
 from processor.commands.common.learned_readers import LearnedReaders
-from processor.commands.common.letter_topic import Opened
+from processor.commands.common.opened_topic import Opened
 from processor.commands.redrive.bringing import Bringing, Target
 from processor.commands.redrive.choice import Chooser, RedriveAccount
 from processor.commands.redrive.order import Order, Ranges, split

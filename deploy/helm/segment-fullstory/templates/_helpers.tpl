@@ -7,14 +7,21 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- define "segment-fullstory.redriveName" -}}
-{{ printf "%s-redrive" (include "segment-fullstory.name" . | trunc 45 | trimSuffix "-") }}
+{{/* What delivers beside the workers, where it is enabled: the commands of the Jobs, by the names of their values. */}}
+{{- define "segment-fullstory.jobs" -}}
+{{- $commands := dict "redrive" (list "redrive" "--to" "fullstory") "backfill" (list "backfill") }}
+{{- range $name := keys $commands }}{{- if not (index $.Values $name).enabled }}{{- $_ := unset $commands $name }}{{ end }}{{ end }}
+{{- toJson $commands }}
 {{- end }}
 
-{{/* Not the workers': no Service, no budget for disruptions and no autoscaling counts a redrive's pod. */}}
-{{- define "segment-fullstory.redriveSelector" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}-redrive
-app.kubernetes.io/instance: {{ .Release.Name }}
+{{- define "segment-fullstory.jobName" -}}
+{{ printf "%s-%s" (include "segment-fullstory.name" .root | trunc 45 | trimSuffix "-") .name }}
+{{- end }}
+
+{{/* Not the workers': no Service, no budget for disruptions and no autoscaling counts a Job's pod. */}}
+{{- define "segment-fullstory.jobSelector" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}-{{ .name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- end }}
 
 {{- define "segment-fullstory.labels" -}}

@@ -1,4 +1,4 @@
-"""What a run of `redrive --to fullstory` keeps until its end."""
+"""What a run of a redrive or a backfill keeps until its end."""
 
 from dataclasses import replace
 
@@ -6,15 +6,16 @@ import click
 import pytest
 
 from processor.adapters.kafka.offsets import Stored
+from processor.commands.common.delivery_run import RunTerms
 from processor.commands.redrive.choice import Permissions
 from processor.commands.redrive.order import Order
-from processor.commands.redrive.redrive_run import RunTerms
+from processor.commands.redrive.taking_up import resumed, terms_of
 from processor.events.letters import LetterFilter
 from processor.model.records import TopicPartition
 
 FIRST, SECOND = TopicPartition("dlq", 0), TopicPartition("dlq", 1)
 ORDER = Order(LetterFilter(since_ms=1_000), "abc", Permissions(5_000), None, begins_anew=False, is_agreed=True)
-TERMS = RunTerms.new(ORDER, {FIRST: 7, SECOND: 0})
+TERMS = terms_of(ORDER, {FIRST: 7, SECOND: 0})
 
 
 def test_terms_are_read_as_it_was_marked() -> None:
@@ -27,7 +28,7 @@ def test_terms_are_read_as_it_was_marked() -> None:
 
 def test_the_latest_run_counts() -> None:
     """One that read fewer partitions leaves what an earlier one has committed of the others."""
-    later = RunTerms.new(replace(ORDER, permissions=Permissions(6_000, is_forced=True)), {FIRST: 9})
+    later = terms_of(replace(ORDER, permissions=Permissions(6_000, is_forced=True)), {FIRST: 9})
 
     assert RunTerms.read({**TERMS.marks(), **later.marks()}) == later
 
@@ -43,13 +44,13 @@ def test_a_resumed_run_means_the_times_of_its_beginning() -> None:
     """However long it took until it was resumed: `2h` is what it was, and so is the age of a record."""
     later = replace(ORDER, wanted=LetterFilter(since_ms=2_000), permissions=Permissions(9_000))
 
-    assert TERMS.resumed(later) == ORDER
+    assert resumed(TERMS, later) == ORDER
 
 
 def test_a_run_is_not_resumed_with_other_options() -> None:
     """They would choose other letters; those that changed are named."""
     with pytest.raises(click.UsageError, match=r"Otherwise than then: --force, --max-age$"):
-        TERMS.resumed(replace(ORDER, permissions=Permissions(5_000, max_age_s=1, is_forced=True)))
+        resumed(TERMS, replace(ORDER, permissions=Permissions(5_000, max_age_s=1, is_forced=True)))
 
 
 @pytest.mark.parametrize(

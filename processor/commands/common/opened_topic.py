@@ -1,4 +1,4 @@
-"""What the commands about dead letters have in common: the topic, the format, and how they fail."""
+"""What the commands that read a topic have in common: which one it is, the format, and how they fail."""
 
 import gc
 import os
@@ -33,7 +33,7 @@ WITH_DATA = click.option(
 
 
 class Opened(NamedTuple):
-    """Where the dead letters are, and what they would be mapped with."""
+    """Where the records or the dead letters are, and what they would be mapped with."""
 
     settings: Settings
     kafka: KafkaSettings
@@ -49,18 +49,33 @@ class Opened(NamedTuple):
             yield schemas_of(section, registry)
 
 
-_OPTIONS = (
-    CONFIG,
-    click.option(
-        "--topic", "named", metavar="NAME", help="Read this topic, not the dead-letter topic of the settings."
-    ),
-    click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True),
+_FORMAT = click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+_LETTERS = click.option(
+    "--topic", "named", metavar="NAME", help="Read this topic, not the dead-letter topic of the settings."
+)
+_RECORDS = click.option(
+    "--topic", "named", metavar="NAME", required=True, help="The topic; one of those that the workers read."
 )
 
 
 def opening(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of all of them; it takes `opened` and `is_json`, and may raise what Kafka does."""
+    """Give a command about letters the options of all; it takes `opened` and `is_json`, and may raise as Kafka does."""
+    return _opening(command, _LETTERS)
 
+
+def opening_source(command: Callable[..., None]) -> Callable[..., None]:
+    """Do the same for a command about a topic that the workers read."""
+
+    @wraps(command)
+    def carried_out(opened: Opened, **others: Any) -> None:
+        if opened.topic not in (topics := opened.settings.kafka.consumed_topics):
+            raise click.UsageError(f"the workers do not read {opened.topic}, but {', '.join(topics)}")
+        command(opened=opened, **others)
+
+    return _opening(carried_out, _RECORDS)
+
+
+def _opening(command: Callable[..., None], topic: Callable[..., Any]) -> Callable[..., None]:
     @wraps(command)
     def carried_out(config: Path | None, named: str | None, format_: str, **others: Any) -> None:
         end_on_interrupt()
@@ -76,6 +91,6 @@ def opening(command: Callable[..., None]) -> Callable[..., None]:
             complain([str(error)])
             sys.exit(UNUSABLE)
 
-    for option in reversed(_OPTIONS):
+    for option in (_FORMAT, topic, CONFIG):
         carried_out = option(carried_out)
     return carried_out
