@@ -15,6 +15,7 @@ from tests.operation.test_rules import FOLDER, alerts, text
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 RUNBOOK = ROOT / "docs" / "runbook.md"
 INHIBIT = yaml.safe_load(text(CONFIG))["inhibit_rules"]
+ROUTE = yaml.safe_load(text(CONFIG))["route"]
 CAUSES = yaml.safe_load(text(FOLDER / "causes.yaml"))["tests"]
 
 
@@ -60,6 +61,17 @@ def test_halts_that_stop_everything_are_the_same_everywhere() -> None:
 
     assert inhibits == f'reason !~ "{rules}"'
     assert set(rules.split("|")) < {each.value for each in HaltReason}
+
+
+def test_what_is_critical_is_sent_soon_but_for_symptoms_that_there_are() -> None:
+    """The route of what is critical leaves out only alerts that there are, and those are critical, too."""
+    (soon,) = ROUTE["routes"]
+    severity, left_out = soon["matchers"]
+    rules = [each for group in yaml.safe_load(text(RULES))["groups"] for each in group["rules"] if "alert" in each]
+    critical = {each["alert"] for each in rules if each["labels"]["severity"] == "critical"}
+
+    assert severity == "severity = critical"
+    assert set(names([left_out.replace("!~", "=~")])) < {each.removeprefix("SegmentFullstory") for each in critical}
 
 
 def test_each_section_of_the_runbook_begins_with_the_causes() -> None:

@@ -57,6 +57,15 @@ def test_each_alert_is_tested_both_ways_and_has_its_section() -> None:
         assert f"runbook_url: docs/runbook.md#{alert.lower()}" in rules
 
 
+def test_the_runbook_says_of_each_how_soon_it_comes() -> None:
+    """Each alert is in the section on how soon one is told, but for what is only for information."""
+    section = text(ROOT / "docs" / "runbook.md").partition("\n## How soon you are told\n")[2].partition("\n## ")[0]
+
+    assert {name for name in alerts() if name.removeprefix("SegmentFullstory") not in section} == {
+        "SegmentFullstoryRedelivers"
+    }
+
+
 def test_each_says_what_is_wrong() -> None:
     """Each alert has a severity, a summary and a description."""
     found = text(RULES)
