@@ -30,7 +30,8 @@ def faster(rules: str) -> str:
     """
 
     def shorter(found: re.Match[str]) -> str:
-        return f"{max(int(found[1]) * _SECONDS[found[2]] / FASTER, SCRAPE_S) * 1_000:.0f}ms"
+        seconds = int(found[1]) * _SECONDS[found[2]]
+        return f"{max(seconds / FASTER, SCRAPE_S) * 1_000 if seconds else 0:.0f}ms"
 
     return (
         _DURATION.sub(shorter, rules)

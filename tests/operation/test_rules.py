@@ -10,6 +10,7 @@ import pytest
 
 from processor.adapters.telemetry.catalogue import CATALOGUE
 from tests.operation.prometheus import FASTER, ROOT, RULES, faster
+from tests.operation.rule_tools import TESTS
 
 FOLDER = RULES.parent
 DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
@@ -36,7 +37,7 @@ def unknown(source: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("command", ["check rules rules.yaml", "test rules tests.yaml", "test rules causes.yaml"])
+@pytest.mark.parametrize("command", ["check rules rules.yaml", *(f"test rules {each}" for each in TESTS)])
 def test_prometheus_accepts_them(promtool: str, command: str) -> None:
     """The rules are well-formed, and each alert fires where it should and does not where it should not."""
     done = subprocess.run([promtool, *command.split()], cwd=FOLDER, capture_output=True, text=True, check=False)
@@ -54,6 +55,15 @@ def test_each_alert_is_tested_both_ways_and_has_its_section() -> None:
         assert f'"{alert}: fires"' in cases
         assert len(re.findall(rf'"{alert}: (?!fires")', cases)) >= 1
         assert f"runbook_url: docs/runbook.md#{alert.lower()}" in rules
+
+
+def test_the_runbook_says_of_each_how_soon_it_comes() -> None:
+    """Each alert is in the section on how soon one is told, but for what is only for information."""
+    section = text(ROOT / "docs" / "runbook.md").partition("\n## How soon you are told\n")[2].partition("\n## ")[0]
+
+    assert {name for name in alerts() if name.removeprefix("SegmentFullstory") not in section} == {
+        "SegmentFullstoryRedelivers"
+    }
 
 
 def test_each_says_what_is_wrong() -> None:
@@ -101,4 +111,5 @@ def test_a_faster_world_has_no_slow_window_left() -> None:
     """Every duration of the rules is one that the staged outage has time for."""
     assert FASTER == 60
     assert faster("rate(x[1h]) and y offset 30m\n for: 2m\n") == "rate(x[60000ms]) and y offset 30000ms\n for: 2000ms\n"
+    assert faster(" interval: 30s\n for: 0m\n") == " interval: 500ms\n for: 0ms\n"
     assert not re.search(r"\[\d+[mhd]\]|for: \d+[mhd]\b|offset \d+[mhd]\b", faster(text(RULES)))
