@@ -353,6 +353,10 @@ NO_LOGIN = dict.fromkeys(AWS, "") | {
 }
 
 
+GLUE_CHECK = ("check", "--format", "json", "--timeout", "60")
+"""AWS's client takes seconds to be imported where much else runs."""
+
+
 @pytest.mark.parametrize(
     ("fault", "login", "finding", "seen"),
     [
@@ -371,7 +375,7 @@ def test_of_glue_it_is_said_whether_versions_may_be_read(
         async with world() as here:
             environment = here.environment(SCHEMA_REGISTRY__GLUE_REGION="eu-central-1") | login
             environment["AWS_ENDPOINT_URL_GLUE"] = server.url
-            return await asyncio.to_thread(run, "check", "--format", "json", environment=environment)
+            return await asyncio.to_thread(run, *GLUE_CHECK, environment=environment)
 
     with FakeGlue() as server:
         server.fault = fault
