@@ -4,7 +4,6 @@ Each row is one run of its own, of as many workers as it says, over a new topic.
 its name says, and in nothing else. CPU is user and system time of all workers' processes, after start-up.
 """
 
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ import click
 
 from bench.end_to_end import Result, sink, steady, until_delivered
 from bench.kafka import cpu_s, create, kafka
-from bench.machine import load, machine
+from bench.machine import command, load, machine
 from bench.peers.runs import compiled_program
 from bench.stages import CLEAN
 from processor.workload import GeneratedRecord, generate
@@ -98,12 +97,8 @@ def conditions(*, events: int, compiled: bool, only: tuple[str, ...], file: Path
             )
         idle = _idle(cluster, program, own)
     click.echo(f"idle, 64 partitions: {idle:.2%} of a core")
-    found = {"machine": machine(), "load": began_with, "command": _command(), "compiled": compiled, "idle": idle}
+    found = {"machine": machine(), "load": began_with, "command": command("bench"), "compiled": compiled, "idle": idle}
     keep(file, found | {"rows": rows})
-
-
-def _command() -> str:
-    return f"python -m bench {' '.join(sys.argv[1:])}".partition(" --result")[0]
 
 
 def _run(

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import sys
 import threading
+import time
 from pathlib import Path
 
 import orjson
@@ -25,17 +26,14 @@ def counts() -> dict[str, int]:
     return {"objects": len(found), "tasks": tasks}
 
 
-def note(file: Path, ended: threading.Event) -> None:
-    """Write it down now and then, until the end."""
+def note(file: Path) -> None:
+    """Write it down now and then, for ever."""
     with file.open("ab", buffering=0) as lines:
-        while not ended.wait(LOOK_S):
+        while True:
+            time.sleep(LOOK_S)
             lines.write(orjson.dumps(counts()) + b"\n")
 
 
 if __name__ == "__main__":
-    ended = threading.Event()
-    threading.Thread(target=note, args=(Path(sys.argv.pop(1)), ended), daemon=True).start()
-    try:
-        main(prog_name="segment-fullstory")
-    finally:
-        ended.set()
+    threading.Thread(target=note, args=(Path(sys.argv.pop(1)),), daemon=True).start()
+    main(prog_name="segment-fullstory")

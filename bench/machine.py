@@ -1,7 +1,8 @@
-"""Where something was measured."""
+"""Where something was measured, and by which command."""
 
 import os
 import platform
+import sys
 from pathlib import Path
 
 
@@ -15,3 +16,8 @@ def machine() -> str:
 def load() -> float:
     """Return how many programs wanted a processor in the last minute, on average."""
     return round(os.getloadavg()[0], 1)
+
+
+def command(module: str) -> str:
+    """Return how this module was called, but for where its result goes, which is said last."""
+    return f"python -m {module} {' '.join(sys.argv[1:])}".partition(" --result")[0]

@@ -22,7 +22,7 @@ import orjson
 
 from bench.end_to_end import sink
 from bench.kafka import create, kafka, memory_mib
-from bench.machine import machine
+from bench.machine import command, machine
 from processor.workload import Mix, generate
 from tests.kafka.cluster import Cluster
 from tests.kafka.programs import WorkerProgram, ask, environment_of, wait_until, worker
@@ -59,7 +59,7 @@ def main(*, minutes: float, rate: int, file: Path | None) -> None:
         looks, delivered = soak(cluster, Path(folder), minutes * 60, rate)
     course = least(looks)
     told = {
-        "command": f"python -m bench.soak {' '.join(sys.argv[1:])}".partition(" --result")[0],
+        "command": command("bench.soak"),
         "machine": machine(),
         "minutes": minutes,
         "rate": rate,
@@ -147,19 +147,11 @@ def grown(course: dict[str, list[float]]) -> list[str]:
 
 
 def table(told: dict[str, Any]) -> str:
-    """Return it as docs/performance.md shows it."""
+    """Return it for people, an eighth in each column."""
     eighths = range(1, EIGHTHS + 1)
     rows = [f"| | {' | '.join(f'{each}/{EIGHTHS}' for each in eighths)} |", f"|---|{'---|' * EIGHTHS}"]
     rows += [f"| {name} | {' | '.join(f'{each:,.0f}' for each in seen)} |" for name, seen in told["least"].items()]
     return "\n".join(rows)
-
-
-def caption(told: dict[str, Any]) -> str:
-    """Return what was measured, and how to repeat it."""
-    return (
-        f"{told['delivered']:,} records in {told['minutes']:g} minutes on {told['machine']}: "
-        f"`{told['command']}` ([result](results/soak.json))."
-    )
 
 
 if __name__ == "__main__":
