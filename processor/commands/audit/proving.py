@@ -15,7 +15,7 @@ from processor.commands.audit.letter_places import LetterPlaces
 from processor.commands.audit.reading_letters import read_into
 from processor.commands.common.opened_topic import Opened
 from processor.commands.common.reading_progress import ReadingProgress
-from processor.commands.common.standing import standing_of
+from processor.commands.common.standing import standings
 from processor.commands.common.time_ranges import written_within
 from processor.commands.common.today import Today
 
@@ -34,18 +34,13 @@ async def audited(opened: Opened, period: Period) -> AuditAccount:
     progress = ReadingProgress()
     with TopicReader(kafka) as reader:
         partitions = [each for topic in kafka.topics for each in reader.partitions(topic)]
-        stored = reader.committed(partitions)
+        found = standings(reader.committed(partitions), cluster, group)
         places = {each: LetterPlaces() for each in partitions}
         letters = read_into(places, reader, opened.topic, group)
         held = reader.available(partitions)
         wanted = written_within(reader, held, period.since_ms, period.until_ms)
         audits = {
-            each: PartitionAudit(
-                standing_of(stored[each], cluster.place(each, group), knows_topic=cluster.knows(each.topic)),
-                Window(wanted[each], held[each]),
-                places[each],
-            )
-            for each in partitions
+            each: PartitionAudit(found[each], Window(wanted[each], held[each]), places[each]) for each in partitions
         }
         account = AuditAccount(audits, letters)
         progress.show(sum(each.end - each.start for each in wanted.values()))

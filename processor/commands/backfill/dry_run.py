@@ -6,8 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, final
 
-from processor.commands.backfill.planning import BackfillOrder, BackfillPlan, planned
-from processor.commands.common.delivery_run import DeliveryRun
+from processor.commands.backfill.planning import BackfillOrder, BackfillPlan, planned, run_of
 from processor.commands.common.next_steps import NEXT_STEPS
 from processor.commands.common.opened_topic import Opened
 from processor.commands.common.reading_progress import ReadingProgress
@@ -82,9 +81,8 @@ class BackfillForecast:
 
 async def forecast(opened: Opened, order: BackfillOrder) -> BackfillForecast:
     """Map each record as the worker would, and count the outcomes; raise what `planned` and what schemas raise."""
-    group = f"{opened.settings.kafka.group_id}.backfill.{order.selection}"
     progress = ReadingProgress()
-    with DeliveryRun(opened.kafka, group, opened.topic) as run:
+    with run_of(opened, order) as run:
         found = BackfillForecast(plan := planned(run, opened, order))
         rules = replace(opened.settings.mapping.rules(), stale_before_ms=plan.stale_before_ms)
         progress.show(plan.left)

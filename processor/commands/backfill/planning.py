@@ -10,7 +10,7 @@ from processor.adapters.kafka.facts import ask
 from processor.adapters.kafka.reading import TopicReader
 from processor.commands.common.delivery_run import DeliveryRun, RunTerms
 from processor.commands.common.opened_topic import Opened
-from processor.commands.common.standing import CommitStanding, standing_of
+from processor.commands.common.standing import CommitStanding, standings
 from processor.commands.common.time_ranges import written_within
 from processor.events.timestamps import in_milliseconds, iso_of_ms
 from processor.model.records import OffsetRange, TopicPartition
@@ -86,6 +86,11 @@ class BackfillPlan:
         return None if is_any else self.terms.now_ms - int(self.terms.allowed["max_age"]) * 1_000
 
 
+def run_of(opened: Opened, order: BackfillOrder) -> DeliveryRun:
+    """Return what Kafka keeps of this backfill, under a group of its own."""
+    return DeliveryRun(opened.kafka, f"{opened.kafka.group_id}.backfill.{order.selection}", opened.topic)
+
+
 def planned(run: DeliveryRun, opened: Opened, order: BackfillOrder) -> BackfillPlan:
     """Go on with what the same command began, or begin; raise `RefusedError`, `SourceError`, `click.UsageError`."""
     terms = run.latest()
@@ -103,19 +108,18 @@ def planned(run: DeliveryRun, opened: Opened, order: BackfillOrder) -> BackfillP
 def _begun(run: DeliveryRun, opened: Opened, order: BackfillOrder) -> BackfillPlan:
     held = run.reader.available(run.reader.partitions(opened.topic))
     written = written_within(run.reader, held, order.since_ms, order.until_ms)
-    standings = _standings(opened, held)
-    group = opened.kafka.group_id
-    if not any(each.is_of_topic for each in standings.values()):
+    found, group = _standings(opened, held), opened.kafka.group_id
+    if not any(each.is_of_topic for each in found.values()):
         raise RefusedError(
             f"the group {group} has committed nothing of {opened.topic}: its workers deliver everything that is there"
         )
-    if beyond := [str(each) for each, standing in standings.items() if standing.offset > held[each].end]:
+    if beyond := [str(each) for each, standing in found.items() if standing.offset > held[each].end]:
         raise RefusedError(
             f"the offset of the group {group} lies behind the end of {', '.join(beyond)}: "
             "it is of another topic, which had the name before"
         )
     first_ms = _deleted_before(run.reader, held, written, order.since_ms)
-    ranges = {each: _bounded(range_, standings[each]) for each, range_ in written.items()}
+    ranges = {each: _bounded(range_, found[each]) for each, range_ in written.items()}
     ahead = sum(each.end - ranges[id_].end for id_, each in written.items())
     if not any(each.start < each.end for each in ranges.values()):
         raise RefusedError(_why_empty(opened.topic, group, first_ms, ahead))
@@ -132,13 +136,9 @@ def _begun(run: DeliveryRun, opened: Opened, order: BackfillOrder) -> BackfillPl
 
 def _standings(opened: Opened, held: Mapping[TopicPartition, OffsetRange]) -> dict[TopicPartition, CommitStanding]:
     """Return how far the workers are in each partition; an offset of a topic that is gone is none."""
-    cluster, group = ask(opened.kafka), opened.kafka.group_id
+    cluster = ask(opened.kafka)
     with TopicReader(opened.kafka) as workers:
-        stored = workers.committed(held)
-    return {
-        each: standing_of(stored[each], cluster.place(each, group), knows_topic=cluster.knows(each.topic))
-        for each in held
-    }
+        return standings(workers.committed(held), cluster, opened.kafka.group_id)
 
 
 def _bounded(written: OffsetRange, standing: CommitStanding) -> OffsetRange:

@@ -7,10 +7,9 @@ from dataclasses import replace
 from processor.adapters.kafka.record_ranges import RecordRange
 from processor.adapters.kafka.selected import SettledOffsets, unsettled
 from processor.commands.backfill.account import BackfillAccount
-from processor.commands.backfill.planning import BackfillOrder, BackfillPlan, planned
+from processor.commands.backfill.planning import BackfillOrder, BackfillPlan, planned, run_of
 from processor.commands.common.beside import Beside
 from processor.commands.common.delivery import Delivery
-from processor.commands.common.delivery_run import DeliveryRun
 from processor.commands.common.opened_topic import Opened
 from processor.settings import load
 
@@ -23,8 +22,7 @@ async def delivered_again(
     Raises `ConfigurationError`, `SourceError` and what `planned` raises.
     """
     load(os.environ, opened.config)  # what is wrong with FullStory's settings is told before anything is read
-    group = f"{opened.settings.kafka.group_id}.backfill.{order.selection}"
-    with DeliveryRun(opened.kafka, group, opened.topic) as run:
+    with run_of(opened, order) as run:
         plan = planned(run, opened, order)
         if not plan.left:
             return BackfillAccount(0, plan, Delivery({}))

@@ -1,13 +1,15 @@
 """How far the group is in a partition, and who says so: what is committed, with the journal in its metadata."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import final
 
+from processor.adapters.kafka.facts import Cluster
 from processor.adapters.kafka.offsets import Stored
 from processor.engine.partition.journal_format import JournalPlace, Plan, Range, SettledRange, decode, owner_of
+from processor.model.records import TopicPartition
 
 
 class Setter(StrEnum):
@@ -86,3 +88,13 @@ def standing_of(stored: Stored, place: JournalPlace, *, knows_topic: bool) -> Co
         if isinstance(told, str)
         else CommitStanding(Setter.WORKER, stored.offset, told)
     )
+
+
+def standings(
+    stored: Mapping[TopicPartition, Stored], cluster: Cluster, group: str
+) -> dict[TopicPartition, CommitStanding]:
+    """Return what a group's commits say of these partitions, which the cluster was asked for."""
+    return {
+        each: standing_of(found, cluster.place(each, group), knows_topic=cluster.knows(each.topic))
+        for each, found in stored.items()
+    }
