@@ -20,7 +20,7 @@ STUCK_AFTER_S = 3_600.0
 _SHARE = 0.25
 """Of a job's age: so much later than it was it may be known to be complete."""
 _SHARE_WHERE_DEAR = 1.0
-"""The same where requests wait: 8 to 16 % more events a second pass a limit that binds (`segment-fullstory simulate
+"""The same where requests wait: 9 to 16 % more events a second pass a limit that binds (`segment-fullstory simulate
 --rate 11600 --workers 1`, limits of 45 and 50)."""
 _EARLY = 0.8
 """The first question comes a little before the usual end, so that jobs that have become faster are found out."""
