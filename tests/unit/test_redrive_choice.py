@@ -94,6 +94,14 @@ def test_what_is_allowed_comes_back() -> None:
     assert skip(IDENTIFY, ageless) is None
 
 
+def test_a_time_in_microseconds_has_an_age_too() -> None:
+    """Some producers stamp records so; for a backfill, mapping judges them in the same way."""
+    stamped = read(written(original()._replace(timestamp_ms=ORIGINAL_MS * 1_000)))
+
+    assert skip(IDENTIFY, stamped) is SkipReason.STALE
+    assert skip(IDENTIFY, stamped, replace(STRICT, now_ms=ORIGINAL_MS + DAY_MS)) is None
+
+
 def test_nothing_allows_what_holds_no_record() -> None:
     """A share group's letter without the record cannot come back."""
     empty = read(Record(2, 1, None, None, SHARED))

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, final
 
 from processor.commands.redrive.outcomes import Fate, Fated, Forecast
 from processor.events.letters import Letter
+from processor.events.timestamps import is_before
 from processor.model.reasons import DeadLetterReason
-from processor.model.records import NO_TIME, Record
+from processor.model.records import Record
 
 
 class SkipReason(StrEnum):
@@ -61,11 +62,12 @@ class Permissions:
             return SkipReason.WOULD_FAIL
         if fated.fate is Fate.FILTERED and not self.is_forced:
             return SkipReason.WOULD_BE_FILTERED
-        is_stale = fated.is_user and not self.allows_stale and self._is_old(original)
+        is_stale = (
+            fated.is_user
+            and not self.allows_stale
+            and is_before(original.timestamp_ms, self.now_ms - self.max_age_s * 1_000)
+        )
         return SkipReason.STALE if is_stale else None
-
-    def _is_old(self, record: Record) -> bool:
-        return record.timestamp_ms != NO_TIME and record.timestamp_ms < self.now_ms - self.max_age_s * 1_000
 
 
 _HELD_MASK = (1 << 32) - 1
